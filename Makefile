@@ -1,0 +1,39 @@
+# Everything runs in .venv, which is made once and again only when pyproject.toml
+# or constraints.txt changes. After that nothing here needs the network.
+
+PYTHON ?= python3
+RUN := .venv/bin/python -m
+INSTALLED := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help compare test lint types format clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s%s\n", $$1, $$2}' Makefile
+
+compare: $(INSTALLED)  ## Compare PCA, an autoencoder and a VAE on the digits
+	$(RUN) benchmarks.compare_digits
+
+test: $(INSTALLED)  ## Run the tests and the docstring examples
+	$(RUN) pytest
+
+lint: $(INSTALLED)  ## Check style and formatting
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+
+types: $(INSTALLED)  ## Check types
+	$(RUN) mypy
+
+format: $(INSTALLED)  ## Mend style and formatting where a machine can
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+clean:  ## Remove what make made, .venv included
+	rm -rf .venv build dist skae.egg-info
+	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(RUN) pip install --editable ".[dev]" --constraint constraints.txt
+	touch $@

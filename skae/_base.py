@@ -1,0 +1,581 @@
+"""What both estimators share: validation, the template of ``fit``, rows in and out."""
+
+import copy
+import functools
+import math
+import numbers
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_scalar
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._sklearn import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+    check_feature_names_in,
+    check_sample_weight,
+    fit_context,
+    to_output_container,
+)
+from .auto import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
+from .blueprint import Blueprint
+from .device import (
+    compute_dtype,
+    forked_stream,
+    generator_from,
+    resolve_device,
+    seed_from,
+)
+from .engine import SOLVERS, Settings
+from .inference import map_blocks
+from .learning import FEWEST_ROWS, Learned, Task, learn, resume
+from .likelihoods import LIKELIHOODS
+from .networks import ACTIVATIONS, MLP
+from .rows import merge_rows
+from .start import fit_linear_maps
+from .storage import StoredModule, to_arrays, to_tensors
+
+# Without weights, sets of more rows than this are taken as they come: merging and
+# sorting them would cost more than it gives.
+CANONICAL_ROWS = 10_000
+
+# Types of X that are taken as they are; anything else becomes the first of them.
+INPUT_TYPES = [np.float64, np.float32, np.uint8]
+
+
+class BaseAutoencoder(
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    """Template of an estimator that learns a code for rows.
+
+    A subclass says which model it is (``_model_kind``), what else its parameters are,
+    and what its scores mean.
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [
+            Interval(numbers.Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+        ],
+        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like", numbers.Integral],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "encoder": [HasMethods("build"), callable, None],
+        "decoder": [HasMethods("build"), callable, None],
+        "init": [StrOptions({"pca", "random"})],
+        "likelihood": [StrOptions(set(LIKELIHOODS)), HasMethods("build")],
+        "solver": [StrOptions(set(SOLVERS)), type, functools.partial],
+        "learning_rate_init": [
+            StrOptions({"auto"}),
+            Interval(numbers.Real, 0, None, closed="neither"),
+        ],
+        "alpha": [Interval(numbers.Real, 0, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(numbers.Integral, 1, None, closed="left"),
+        ],
+        "max_iter": [
+            StrOptions({"auto"}),
+            Interval(numbers.Integral, 0, None, closed="left"),
+        ],
+        "tol": [Interval(numbers.Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(numbers.Integral, 1, None, closed="left")],
+        "precision": [StrOptions({"auto", "float32"})],
+        "device": [str, torch.device],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # Weight of the divergence; None is an autoencoder without one.
+    _beta = None
+
+    # ------------------------------------------------------------------ fitting
+
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None, X_val=None):
+        """Fit the model to rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+
+        y : None
+            Ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts: a weight of 3 is the same as three copies
+            of the row, a weight of 0 as its absence.
+
+        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), \
+                default=None
+            Rows that judge when to stop, in place of a share of X.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        with self._unchanged_on_error():
+            return self._fit(X, y, sample_weight, X_val)
+
+    @contextmanager
+    def _unchanged_on_error(self):
+        """Leave the fitted attributes as they were when fitting fails."""
+
+        def fitted():
+            return {
+                name: value
+                for name, value in vars(self).items()
+                if name.endswith("_") or name in ("_stored", "_training")
+            }
+
+        before = fitted()
+        try:
+            yield
+        except BaseException:
+            for name in fitted():
+                delattr(self, name)
+            for name, value in before.items():
+                setattr(self, name, value)
+            raise
+
+    def _fit(self, X, y, sample_weight, X_val):
+        going_on = self.warm_start and hasattr(self, "_stored")
+        rows, weight, rows_val = self._check_rows(X, sample_weight, X_val, going_on)
+        task = self._make_task(rows, weight, rows_val, going_on)
+        context = self._init_callback_context(max_subtasks=_n_subtasks(task))
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        hooks = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+        context.call_on_fit_task_begin(**hooks)
+        reporter = _Reporter(self, task, context, hooks)
+        with _stream_of_factories(task):
+            if going_on:
+                model = copy.deepcopy(self._stored).module
+                state = to_tensors(self._training)
+                learned = resume(task, model, self._start, state, observer=reporter)
+            else:
+                learned = learn(task, observer=reporter)
+        self._report(task, learned)
+        for name, value in self._attributes(task, learned).items():
+            setattr(self, name, value)
+        context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
+        return self
+
+    def _check_rows(self, X, sample_weight, X_val, going_on):
+        """Turn what the user gave into a weighted set of rows, and rows that judge."""
+        X = self._check_X(X, reset=not going_on, ensure_min_samples=2)
+        is_weighted = sample_weight is not None
+        weight = check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        likelihood = _part(self.likelihood, LIKELIHOODS)
+        likelihood.check(X)
+        if X_val is not None:
+            X_val = self._check_X(X_val, reset=False)
+            likelihood.check(X_val)
+        self._check_n_components(X)
+        if is_weighted or X.shape[0] <= CANONICAL_ROWS:
+            X, weight = merge_rows(X, weight)
+        return X, weight, X_val
+
+    def _check_X(self, X, *, reset, ensure_min_samples=1):
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=INPUT_TYPES,
+            ensure_min_samples=ensure_min_samples,
+        )
+
+    def _check_n_components(self, X):
+        wanted, limit = self.n_components, min(X.shape)
+        if isinstance(wanted, bool | np.bool_):
+            raise ValueError(
+                f"n_components={wanted!r} must be an integer of 1 or more, or a float "
+                "between 0 and 1."
+            )
+        if self.init == "pca" and wanted > limit:
+            raise ValueError(
+                f"n_components={wanted!r} must be at most min(n_samples, n_features)="
+                f"{limit} with init='pca'; choose fewer, or init='random'."
+            )
+
+    def _make_task(self, X, weight, X_val, going_on):
+        """Resolve every parameter."""
+        seed = self._seed if going_on else seed_from(self.random_state)
+        device = resolve_device(self.device)
+        n_rows, n_features = X.shape
+        if going_on:
+            blueprint = self._stored.blueprint
+        else:
+            blueprint = self._make_blueprint(X, weight, seed)
+        settings = self._make_settings(n_rows, device)
+        n_validation = self._count_validation_rows(n_rows, X_val)
+        is_untrainable = self._start_is_final(blueprint) or settings.max_iter == 0
+        is_too_small = n_rows < FEWEST_ROWS and blueprint.from_pca
+        is_judged = self.early_stopping and X_val is None
+        return Task(
+            build=functools.partial(blueprint.build, device),
+            X=X,
+            weight=weight,
+            X_val=X_val,
+            n_components=blueprint.n_components,
+            from_pca=blueprint.from_pca,
+            centred=blueprint.likelihood.centred,
+            start_is_exact=blueprint.likelihood.centred,
+            trains=not (is_untrainable or (is_judged and is_too_small)),
+            n_validation=n_validation,
+            refits=not self.warm_start,
+            settings=settings,
+            seed=seed,
+            device=device,
+        )
+
+    def _make_blueprint(self, X, weight, seed):
+        widths = self.hidden_layer_sizes
+        if isinstance(widths, str):
+            widths = auto_hidden_layer_sizes(*X.shape)
+        perceptron = MLP(widths, self.activation)
+        perceptron.check("")
+        for name in ("encoder", "decoder"):
+            if hasattr(getattr(self, name), "check"):
+                getattr(self, name).check(f"{name}__")
+        encoder = _frozen(self.encoder) or perceptron
+        mirrored = encoder if hasattr(encoder, "build") else perceptron
+        n_components = self.n_components
+        if isinstance(n_components, numbers.Real) and n_components < 1:
+            n_components = fit_linear_maps(X, weight, float(n_components)).n_components
+        return Blueprint(
+            n_features=X.shape[1],
+            n_components=int(n_components),
+            encoder=encoder,
+            decoder=_frozen(self.decoder) or mirrored,
+            likelihood=clone(_part(self.likelihood, LIKELIHOODS)),
+            from_pca=self.init == "pca",
+            beta=self._beta,
+            seed=seed,
+        )
+
+    def _make_settings(self, n_rows, device):
+        batch_size = self.batch_size
+        if isinstance(batch_size, str):
+            batch_size = auto_batch_size(n_rows)
+        max_iter = self.max_iter
+        if isinstance(max_iter, str):
+            max_iter = auto_max_iter(n_rows, batch_size)
+        rate = self.learning_rate_init
+        return Settings(
+            solver=_check_solver(self.solver),
+            learning_rate=None if isinstance(rate, str) else float(rate),
+            alpha=float(self.alpha),
+            batch_size=min(int(batch_size), n_rows),
+            max_iter=int(max_iter),
+            tol=float(self.tol),
+            patience=int(self.n_iter_no_change),
+            dtype=compute_dtype(self.precision, device),
+            validation_passes=self._count_passes(n_rows),
+        )
+
+    def _count_validation_rows(self, n_rows, X_val):
+        if X_val is not None or not self.early_stopping:
+            return 0
+        n_validation = max(1, math.ceil(self.validation_fraction * n_rows))
+        if n_validation >= n_rows:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r} of {n_rows} distinct "
+                "rows leaves none to train on; make it smaller, or set "
+                "early_stopping=False."
+            )
+        return n_validation
+
+    def _start_is_final(self, blueprint):
+        """Whether the start is the best that the parameters allow."""
+        is_linear = all(
+            isinstance(spec, MLP) and len(np.atleast_1d(spec.hidden_layer_sizes)) == 0
+            for spec in (blueprint.encoder, blueprint.decoder)
+        )
+        return (
+            is_linear
+            and blueprint.from_pca
+            and blueprint.likelihood.centred
+            and self._beta in (None, 1)
+        )
+
+    def _count_passes(self, n_rows):
+        """Walks through the validation rows for one loss."""
+        return 1
+
+    # ------------------------------------------------------- what fit leaves behind
+
+    def _attributes(self, task, learned):
+        """Everything that makes a fitted copy, by name."""
+        model, maps, result = learned.model, learned.maps, learned.result
+        blueprint = task.build.func.__self__
+        attributes = {
+            "n_components_": task.n_components,
+            "n_iter_": learned.n_epochs,
+            "mean_": maps.mean,
+            "loss_curve_": list(result.loss_curve),
+            "validation_loss_curve_": list(result.validation_curve),
+            "start_loss_": learned.start_loss,
+            "best_loss_": result.best_loss,
+            "_stored": StoredModule(blueprint, str(self.device), model),
+            "_start": maps,
+            "_seed": task.seed,
+            "_training": to_arrays(result.state) if self.warm_start else {},
+        }
+        if hasattr(model.likelihood, "noise_variance"):
+            attributes["noise_variance_"] = model.likelihood.noise_variance
+        return attributes
+
+    def _report(self, task, learned):
+        """Say what the user should know about a training."""
+        result = learned.result
+        if result.interrupted:
+            warnings.warn(
+                "Training interrupted by user: the best weights so far are kept.",
+                stacklevel=5,
+            )
+        if result.diverged:
+            warnings.warn(
+                "Training diverged even at small steps, and the best weights before "
+                "that are kept; use a smaller learning_rate_init.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        if self.verbose and task.trains and result.best_epoch == 0:
+            print(f"[{type(self).__name__}] Training did not improve on the start.")
+
+    @property
+    def module_(self):
+        """The fitted network, an ``nn.Module`` on rows measured from ``mean_``."""
+        check_is_fitted(self)
+        return self._stored.module
+
+    @property
+    def device_(self):
+        """Device on which ``module_`` is now."""
+        return next(self.module_.buffers()).device
+
+    @property
+    def _n_features_out(self):
+        return self.n_components_
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_stored")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    # ------------------------------------------------------------ rows in, rows out
+
+    def transform(self, X):
+        """Give rows their codes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+        """
+        X = self._check_fitted_X(X)
+        return self._map(X, self.module_.encode)
+
+    def inverse_transform(self, X):
+        """Decode rows from their codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            In the units of the rows that were fitted.
+        """
+        check_is_fitted(self)
+        codes = check_array(X, dtype=[np.float64, np.float32])
+        if codes.shape[1] != self.n_components_:
+            raise ValueError(
+                f"X has {codes.shape[1]} columns, but {type(self).__name__} gives rows "
+                f"{self.n_components_} codes: pass what transform returned."
+            )
+        rows = map_blocks(self.module_.decode, codes, 0, self.device_)
+        return self._as_rows(rows + self._origin.astype(rows.dtype), X)
+
+    def reconstruct(self, X):
+        """Encode and decode rows in one pass.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        rows = self._map(self._check_fitted_X(X), self.module_)
+        return self._as_rows(rows + self._origin.astype(rows.dtype), X)
+
+    def sample(self, n_samples=1, *, noise=True, random_state=None):
+        """Draw new rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+
+        noise : bool, default=True
+            Whether rows are drawn from the likelihood about what their code decodes
+            to, or are what it decodes to.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        n_samples = check_scalar(
+            n_samples, "n_samples", numbers.Integral, min_val=1
+        )
+        seed = seed_from(random_state)
+        codes = self._draw_codes(n_samples, np.random.RandomState(seed))
+        model = self.module_
+        generator = generator_from(seed)
+
+        def decode(z):
+            eta = model.decoder(z)
+            if noise:
+                return model.likelihood.sample(eta, generator)
+            return model.likelihood.mean(eta)
+
+        rows = map_blocks(decode, codes, 0, self.device_)
+        return self._as_rows(rows + self._origin, codes)
+
+    @property
+    def _origin(self):
+        """What rows are measured from."""
+        if self._stored.blueprint.likelihood.centred:
+            return self.mean_
+        return np.zeros_like(self.mean_)
+
+    def _check_fitted_X(self, X):
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        self._stored.blueprint.likelihood.check(X)
+        return X
+
+    def _as_rows(self, rows, original):
+        """Follow ``set_output`` with the names of the input's columns."""
+        names = check_feature_names_in(self, None, generate_names=True)
+        return to_output_container(rows, original, self, names)
+
+    def _map(self, X, function):
+        """Apply a function to rows, measured from the origin."""
+        return map_blocks(function, X, self._origin, self.device_)
+
+
+class _Reporter:
+    """Shows each epoch to scikit-learn's callbacks, and to the terminal if asked."""
+
+    def __init__(self, estimator, task, context, hooks):
+        self.estimator, self.task = estimator, task
+        self.context, self.hooks = context, hooks
+        self.epoch = None
+
+    def begin(self):
+        self.epoch = self.context.subcontext(task_name="epoch")
+        self.epoch.call_on_fit_task_begin(**self.hooks)
+
+    def end(self, model, maps, result):
+        if self.estimator.verbose:
+            self._print(result)
+
+        def attributes():
+            learned = Learned(
+                model, maps, result, result.validation_curve[0], result.n_epochs
+            )
+            fitted = self.estimator._attributes(self.task, learned)
+            return copy.deepcopy(fitted)
+
+        return self.epoch.call_on_fit_task_end(
+            **self.hooks, reconstruction_attributes=attributes
+        )
+
+    def _print(self, result):
+        line = f"Epoch {result.n_epochs}, loss = {result.loss_curve[-1]:.6g}"
+        if result.validation_curve:
+            line += f", validation loss = {result.validation_curve[-1]:.6g}"
+        print(f"[{type(self.estimator).__name__}] {line}")
+
+
+def _n_subtasks(task):
+    """Largest number of epochs that a task can take."""
+    if not task.trains:
+        return 0
+    has_refit = task.refits and task.n_validation > 0
+    return task.settings.max_iter * (2 if has_refit else 1)
+
+
+@contextmanager
+def _stream_of_factories(task):
+    """Fork torch's global stream for modules of the user's, which may draw from it."""
+    blueprint = task.build.func.__self__
+    if hasattr(blueprint.encoder, "build") and hasattr(blueprint.decoder, "build"):
+        yield
+    else:
+        with forked_stream(task.seed, task.device):
+            yield
+
+
+def _part(part, by_name):
+    """A part by its name, or the part itself."""
+    return by_name[part]() if isinstance(part, str) else part
+
+
+def _frozen(spec):
+    """A copy of a spec that later ``set_params`` do not reach."""
+    return clone(spec) if hasattr(spec, "get_params") else spec
+
+
+def _check_solver(solver):
+    """See that a solver is a name or makes a torch optimizer."""
+    if isinstance(solver, str):
+        return solver
+    made = solver.func if isinstance(solver, functools.partial) else solver
+    if not (isinstance(made, type) and issubclass(made, torch.optim.Optimizer)):
+        raise ValueError(
+            f"solver={solver!r} is no torch.optim.Optimizer class; use one of "
+            f"{sorted(SOLVERS)}, a class such as torch.optim.NAdam, or a "
+            "functools.partial of one."
+        )
+    return solver

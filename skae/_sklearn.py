@@ -1,0 +1,45 @@
+"""The few private names of scikit-learn that skae needs, in one place.
+
+When scikit-learn moves one of them, this is the only file that changes.
+"""
+
+from sklearn.base import _fit_context
+from sklearn.preprocessing._data import _is_constant_feature
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+)
+from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
+from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "RealNotInt",
+    "StrOptions",
+    "check_feature_names_in",
+    "check_sample_weight",
+    "fit_context",
+    "is_constant_feature",
+    "to_output_container",
+]
+
+fit_context = _fit_context
+is_constant_feature = _is_constant_feature
+check_feature_names_in = _check_feature_names_in
+check_sample_weight = _check_sample_weight
+
+
+def to_output_container(data, original, estimator, columns):
+    """Wrap rows in the container that ``set_output`` asks for.
+
+    scikit-learn wraps ``transform`` only, always with the names of the codes; rows
+    that come back in the input's own columns need this.
+    """
+    kind = _get_output_config("transform", estimator)["dense"]
+    if kind == "default":
+        return data
+    adapter = ADAPTERS_MANAGER.adapters[kind]
+    return adapter.create_container(data, original, columns=columns)

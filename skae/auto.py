@@ -1,0 +1,24 @@
+"""What "auto" means: rules that follow the number of rows n and of columns p."""
+
+import math
+
+__all__ = ["auto_batch_size", "auto_hidden_layer_sizes", "auto_max_iter"]
+
+# Number of updates that a fit may take before the largest number of epochs is reached.
+UPDATES = 6000
+
+
+def auto_hidden_layer_sizes(n_rows, n_features):
+    """Two layers: 512 and 256 wide from 5 million values on, 256 and 128 below."""
+    return (512, 256) if n_rows * n_features >= 5_000_000 else (256, 128)
+
+
+def auto_batch_size(n_rows):
+    """A 32nd of the rows as a power of two, between 32 and 256."""
+    return min(max(2 ** round(math.log2(max(n_rows, 1) / 32)), 32), 256)
+
+
+def auto_max_iter(n_rows, batch_size):
+    """As many epochs as make 6,000 updates, between 20 and 300."""
+    n_batches = math.ceil(n_rows / batch_size)
+    return min(max(math.ceil(UPDATES / n_batches), 20), 300)

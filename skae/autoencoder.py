@@ -1,0 +1,303 @@
+"""The autoencoder: parameters, docstring, and what its scores and samples are."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ._base import BaseAutoencoder
+from ._sklearn import check_sample_weight
+from .densities import CodeMixture, representatives
+from .inference import map_blocks
+from .rows import take_rows, weighted_moments
+
+__all__ = ["AutoencoderTransformer"]
+
+
+class AutoencoderTransformer(BaseAutoencoder):
+    """Autoencoder that starts as PCA and can only get better.
+
+    Finds an encoder e and a decoder d that minimise the squared error
+
+        sum_i w_i |x_i - d(e(x_i))|^2
+
+    (or another likelihood's deviance). Each is PCA's linear map plus a network f, g
+    that starts at zero::
+
+        e(x) = V (x - mu) + S f((x - mu) / scale)      V: PCA's components_
+        d(z) = mu + V' z + r g(S^-1 z)                 S: the codes' deviations
+
+    With ``max_iter=0`` this is :class:`~sklearn.decomposition.PCA`. Training is kept
+    only as far as it improves on PCA on rows that it did not see.
+
+    Parameters
+    ----------
+    n_components : int or float, default=2
+        Size of the code. A float between 0 and 1 takes as many components as PCA needs
+        to explain that share of the variance. With ``init="pca"`` at most
+        ``min(n_samples, n_features)``.
+
+    hidden_layer_sizes : "auto" or tuple of int, default="auto"
+        Widths of the encoder's hidden layers, mirrored by the decoder. ``"auto"`` is
+        (512, 256) where ``n_samples * n_features`` is 5 million or more, else
+        (256, 128). ``()`` is the linear path alone: with the Gaussian
+        likelihood it is PCA, and nothing is trained.
+
+    activation : {"silu", "relu", "leaky_relu", "elu", "gelu", "tanh", "logistic", \
+            "identity"}, default="silu"
+        Activation of the hidden layers.
+
+    encoder, decoder : network spec or callable, default=None
+        In place of the perceptron that ``hidden_layer_sizes`` and ``activation``
+        describe: a spec such as :class:`skae.networks.MLP` or
+        :class:`skae.networks.Conv`, which the decoder mirrors, or a factory, called as
+        ``factory(n_inputs, n_outputs)``, that returns an ``nn.Module``.
+
+    init : {"pca", "random"}, default="pca"
+        ``"pca"`` starts at PCA; ``"random"`` is an ordinary network at
+        random weights, without a linear path.
+
+    likelihood : {"gaussian", "bernoulli"} or likelihood spec, default="gaussian"
+        What a row is given its code. ``"bernoulli"`` is for columns that are 0 or 1,
+        or probabilities.
+
+    solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
+            default="adam"
+        A name, a ``torch.optim.Optimizer`` class, or a ``functools.partial`` of one.
+        ``"sgd"`` has Nesterov's momentum of 0.9.
+
+    learning_rate_init : "auto" or float, default="auto"
+        Learning rate, lowered once to a fifth when the loss stands still. ``"auto"``
+        is 0.002 for adam and adamw, 0.01 for sgd and adagrad, 0.001 for rmsprop, and
+        its own default for a class.
+
+    alpha : float, default=0.0
+        Weight decay of the networks' matrices, as the solver understands it (an L2
+        penalty, or decoupled with adamw). PCA's maps, biases and the noise are free.
+
+    batch_size : "auto" or int, default="auto"
+        ``"auto"`` is a 32nd of the rows as a power of two, between 32 and 256. A batch
+        is at most all rows.
+
+    max_iter : "auto" or int, default="auto"
+        Largest number of epochs; 0 is the start itself. ``"auto"`` allows 6,000
+        updates, and at least 20 and at most 300 epochs.
+
+    tol : float, default=1e-4
+        Improvement of the loss, as a share of PCA's, that counts for ``n_iter_no_change``.
+
+    early_stopping : bool, default=True
+        Whether rows are held out to judge when to stop. The weights that are best on
+        them are kept, the start among the candidates. The start that is judged has not
+        seen them; what is returned uses all rows: the start of all rows where it won,
+        else, up to 20,000 rows, a network trained again from there for as many epochs.
+        With fewer than 10 distinct rows the start is returned.
+
+    validation_fraction : float, default=0.1
+        Share of the distinct rows that is held out.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement by ``tol`` until the learning rate is lowered, and
+        again until training ends.
+
+    precision : {"auto", "float32"}, default="auto"
+        ``"auto"`` trains large layers with products in bfloat16 where the hardware has
+        units for them. Weights, and everything after training, are float32 or wider.
+
+    device : str or torch.device, default="auto"
+        ``"auto"`` is the first of cuda, mps and xpu that is there, else the CPU.
+
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the fitted weights, random stream and optimizer.
+        Nothing is then trained again on all rows at the end.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the split, the batches and the networks' first weights. None takes
+        fresh entropy; NumPy's and torch's global streams are never touched.
+
+    verbose : bool, default=False
+        Whether to print each epoch's loss.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where they are all strings.
+
+    n_iter_ : int
+        Epochs run, those of a second training on all rows included.
+
+    mean_ : ndarray of shape (n_features_in_,)
+        Mean of the columns.
+
+    module_ : torch.nn.Module
+        The network, on rows measured from ``mean_`` (or from 0 where the
+        likelihood is not Gaussian).
+
+    device_ : torch.device
+        Where ``module_`` is now.
+
+    loss_curve_ : list of float
+        Mean squared error of a row (or deviance) of each epoch.
+
+    validation_loss_curve_ : list of float
+        The same on the rows that judge, at the start and after each epoch.
+
+    start_loss_ : float
+        Loss of the start on the rows that judge: what PCA scores. Where nothing
+        is held out, on the training rows.
+
+    best_loss_ : float
+        Loss of the weights that were kept, on the same rows.
+
+    noise_variance_ : float
+        Mean squared error per column and degree of freedom, with the Gaussian
+        likelihood: the noise that ``sample`` adds.
+
+    latent_density_ : CodeMixture
+        What ``sample`` draws codes from: a Gaussian mixture, its size chosen by BIC,
+        fitted on first use to at most 10,000 codes of the training rows.
+
+    See Also
+    --------
+    VAETransformer : A density model that starts as probabilistic PCA.
+    sklearn.decomposition.PCA : Where this starts.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import AutoencoderTransformer
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> autoencoder = AutoencoderTransformer(8, max_iter=20, random_state=0)
+    >>> codes = autoencoder.fit(X[:1500]).transform(X[1500:])
+    >>> codes.shape
+    (297, 8)
+    >>> pca = PCA(8).fit(X[:1500])
+    >>> error = X[1500:] - pca.inverse_transform(pca.transform(X[1500:]))
+    >>> bool(-autoencoder.score_samples(X[1500:]).mean() < (error**2).sum(1).mean())
+    True
+    """
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        hidden_layer_sizes="auto",
+        activation="silu",
+        encoder=None,
+        decoder=None,
+        init="pca",
+        likelihood="gaussian",
+        solver="adam",
+        learning_rate_init="auto",
+        alpha=0.0,
+        batch_size="auto",
+        max_iter="auto",
+        tol=1e-4,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        precision="auto",
+        device="auto",
+        warm_start=False,
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.encoder = encoder
+        self.decoder = decoder
+        self.init = init
+        self.likelihood = likelihood
+        self.solver = solver
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.precision = precision
+        self.device = device
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def score_samples(self, X):
+        """Minus the squared error of each row: the lower, the more abnormal.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            In the squared units of the rows.
+        """
+        return self._map(self._check_fitted_X(X), self._score_rows)
+
+    def _score_rows(self, x):
+        return -(x - self.module_(x)).square().sum(-1)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Share of the variance that the reconstruction explains.
+
+        As ``r2_score(X, reconstruct(X), multioutput="variance_weighted")``; PCA's is
+        the sum of its ``explained_variance_ratio_``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        y : None
+            Ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        float
+            At most 1.
+        """
+        X = self._check_fitted_X(X)
+        weight = check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        error = -(weight @ self._map(X, self._score_rows).astype(np.float64))
+        variation = weighted_moments(X, weight)[1].sum() * weight.sum()
+        if variation == 0:
+            return float(error == 0)
+        return float(1 - error / variation)
+
+    @property
+    def latent_density_(self):
+        """Mixture of Gaussians fitted to the codes of the training rows."""
+        check_is_fitted(self)
+        if self._density is None:
+            self._density = CodeMixture(self._codes, self._seed)
+        return self._density
+
+    def _draw_codes(self, n_samples, random_state):
+        return self.latent_density_.sample(n_samples, random_state)
+
+    def _attributes(self, task, learned):
+        model, result = learned.model, learned.result
+        n_free = task.X.shape[1] - task.n_components
+        if hasattr(model.likelihood, "set_noise_variance") and result.best_epoch > 0:
+            floor = learned.maps.noise_floor
+            noise_variance = max(result.best_loss / max(n_free, 1), floor)
+            model.likelihood.set_noise_variance(noise_variance)
+        chosen = representatives(task.weight)
+        origin = learned.maps.mean if task.centred else 0 * learned.maps.mean
+        codes = map_blocks(model.encode, take_rows(task.X, chosen), origin, task.device)
+        return super()._attributes(task, learned) | {"_codes": codes, "_density": None}

@@ -1,0 +1,100 @@
+"""A blueprint: every choice of architecture made, ready to be built at any time.
+
+An estimator's parameters may change after it was fitted; its blueprint does not. It
+holds plain values and specs, so it can be pickled, and a stored module can be built
+from it wherever it is opened.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .device import forked_stream, wide_dtype
+from .models import Autoencoder, Path, VariationalAutoencoder
+from .networks import FixedLinear, Gated
+from .penalties import kl_to_standard_normal
+
+__all__ = ["Blueprint"]
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What a model is made of.
+
+    Attributes
+    ----------
+    n_features, n_components : int
+
+    encoder, decoder : network spec or callable
+        A spec's ``build``, or a factory called as ``factory(n_inputs, n_outputs)``.
+
+    likelihood : likelihood spec
+
+    from_pca : bool
+        Whether the paths have a linear map beside their network.
+
+    beta : float or None
+        Weight of the divergence of a variational autoencoder; None makes a plain one.
+
+    seed : int
+        Of the networks' random weights.
+    """
+
+    n_features: int
+    n_components: int
+    encoder: object
+    decoder: object
+    likelihood: object
+    from_pca: bool
+    beta: float | None
+    seed: int
+
+    def build(self, device):
+        """Make the model, its networks at their random start."""
+        n_statistics = self.n_components * (1 if self.beta is None else 2)
+        dtype = wide_dtype(device)
+        with forked_stream(self.seed, torch.device("cpu")):
+            encoder = self._path("encoder", self.n_features, n_statistics, dtype)
+            decoder = self._path("decoder", self.n_components, self.n_features, dtype)
+        likelihood = self.likelihood.build(self.n_features)
+        if self.beta is None:
+            model = Autoencoder(encoder, decoder, likelihood)
+        else:
+            model = VariationalAutoencoder(
+                encoder, decoder, likelihood, kl_to_standard_normal, self.beta
+            )
+        return model.to(device)
+
+    def _path(self, role, n_inputs, n_outputs, dtype):
+        spec = getattr(self, role)
+        if hasattr(spec, "build"):
+            network = spec.build(
+                n_inputs,
+                n_outputs,
+                mirror=role == "decoder",
+                zero_last=self.from_pca,
+            )
+        else:
+            network = _from_factory(spec, role, n_inputs, n_outputs, self.from_pca)
+        linear = FixedLinear(n_inputs, n_outputs, dtype) if self.from_pca else None
+        return Path(network, linear, n_inputs, n_outputs, dtype)
+
+
+def _from_factory(factory, role, n_inputs, n_outputs, from_pca):
+    """Call a factory of the user's and see that what it makes fits."""
+    network = factory(n_inputs, n_outputs)
+    if not isinstance(network, nn.Module):
+        raise TypeError(
+            f"{role}={factory!r} returned {type(network).__name__}; a factory is called "
+            "as factory(n_inputs, n_outputs) and returns a torch.nn.Module."
+        )
+    network = network.to(torch.float32)
+    with torch.no_grad():
+        shape = tuple(network.eval()(torch.zeros(2, n_inputs)).shape)
+    if shape != (2, n_outputs):
+        raise ValueError(
+            f"{role}={factory!r} made a module that turns 2 rows of {n_inputs} values "
+            f"into shape {shape}; it has to be (2, {n_outputs})."
+        )
+    return Gated(network, n_outputs) if from_pca else network

@@ -1,0 +1,134 @@
+"""Where and how the arithmetic is done: devices, precision, threads, random streams.
+
+Everything here is scoped: a function either answers a question or is a context that
+puts back what it found. skae never seeds or reads a global random stream, and leaves
+no torch setting behind.
+"""
+
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+__all__ = [
+    "compute_dtype",
+    "forked_stream",
+    "generator_from",
+    "limited_threads",
+    "resolve_device",
+    "seed_from",
+    "wide_dtype",
+]
+
+ACCELERATORS = ("cuda", "mps", "xpu")
+
+# torch has one global stream per device; two threads that fork it at once would
+# put back each other's state.
+_STREAM_LOCK = threading.RLock()
+
+
+def _is_available(kind):
+    if kind == "mps":
+        return torch.backends.mps.is_available()
+    backend = getattr(torch, kind, None)
+    return backend is not None and backend.is_available()
+
+
+def resolve_device(device, *, fall_back=False):
+    """Turn the ``device`` parameter into a :class:`torch.device` that is present.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        ``"auto"`` is the first of cuda, mps, xpu that is there, else the CPU.
+
+    fall_back : bool, default=False
+        Whether an absent device means the CPU instead of an error: a model fitted on
+        a GPU is opened on a laptop.
+
+    Returns
+    -------
+    torch.device
+    """
+    if isinstance(device, str) and device == "auto":
+        present = [kind for kind in ACCELERATORS if _is_available(kind)]
+        return torch.device(present[0] if present else "cpu")
+    remedy = f"use 'auto', 'cpu' or one of {ACCELERATORS} that this machine has"
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is not a device; {remedy}.") from error
+    if found.type == "cpu":
+        return found
+    if found.type in ACCELERATORS and _is_available(found.type):
+        count = torch.cuda.device_count() if found.type == "cuda" else 1
+        if (found.index or 0) < count:
+            return found
+    if fall_back:
+        return torch.device("cpu")
+    raise ValueError(f"device={device!r} is not available here; {remedy}.")
+
+
+def compute_dtype(precision, device):
+    """Type of the matrix products of training: float32, or bfloat16 where it pays.
+
+    It pays where the hardware has units for it; elsewhere bfloat16 is emulated and
+    slower than float32. Weights, sums and everything after training are float32.
+    """
+    if precision == "float32":
+        return torch.float32
+    if device.type == "cuda":
+        has_units = torch.cuda.get_device_capability(device) >= (8, 0)
+    elif device.type == "cpu":
+        has_units = torch.backends.mkldnn.is_available() and (
+            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        )
+    else:
+        has_units = False
+    return torch.bfloat16 if has_units else torch.float32
+
+
+def wide_dtype(device):
+    """Widest floating type of a device: float64 everywhere but on Apple's GPUs."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def seed_from(random_state):
+    """Draw one seed from scikit-learn's ``random_state``.
+
+    None takes fresh entropy instead of NumPy's global stream, which stays untouched.
+    """
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    return int(random_state)
+
+
+def generator_from(seed, device="cpu"):
+    """Give a :class:`torch.Generator` of its own to whoever needs random numbers."""
+    return torch.Generator(device=device).manual_seed(seed)
+
+
+@contextmanager
+def forked_stream(seed, device):
+    """Seed torch's global stream for code that takes no generator, then restore it."""
+    devices = [device] if device.type == "cuda" else []
+    with _STREAM_LOCK, torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def limited_threads(n_threads):
+    """Use at most so many threads; never more than the caller, or joblib, allows."""
+    before = torch.get_num_threads()
+    after = min(before, n_threads)
+    try:
+        if after != before:
+            torch.set_num_threads(after)
+        yield
+    finally:
+        if after != before:
+            torch.set_num_threads(before)

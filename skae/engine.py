@@ -1,0 +1,451 @@
+"""The engine: minimises a model's loss over rows.
+
+It knows no model. It asks one for ``row_losses(x, generator)``, the loss of each row,
+and for ``loss_unit``, the loss that counts as 1; everything else (batches, optimizer,
+learning rate, stopping, the best weights) is here.
+
+All float32 parameters live in two flat tensors, of which the layers are views: one
+that ``alpha`` decays (matrices and kernels) and one that it does not (biases, gains,
+noise). So the optimizer's step, clearing the gradient and keeping the best weights
+are one call each, however many layers there are.
+"""
+
+import inspect
+import math
+from dataclasses import asdict, dataclass, field, replace
+
+import torch
+from torch import nn
+
+from .device import generator_from, limited_threads
+
+__all__ = ["SOLVERS", "Settings", "TrainingResult", "mean_loss", "train"]
+
+
+@dataclass(frozen=True)
+class Solver:
+    """An optimizer by name: its class, arguments and usual learning rate."""
+
+    optimizer: type
+    learning_rate: float
+    arguments: dict = field(default_factory=dict)
+    has_fused_step: bool = False
+
+
+SOLVERS = {
+    "adam": Solver(torch.optim.Adam, 2e-3, has_fused_step=True),
+    "adamw": Solver(torch.optim.AdamW, 2e-3, has_fused_step=True),
+    "sgd": Solver(
+        torch.optim.SGD, 1e-2, {"momentum": 0.9, "nesterov": True}, has_fused_step=True
+    ),
+    "rmsprop": Solver(torch.optim.RMSprop, 1e-3),
+    "adagrad": Solver(torch.optim.Adagrad, 1e-2, has_fused_step=True),
+}
+
+# When the validation loss stops improving, the learning rate is multiplied by
+# DECAY, from the best weights on, at most MAX_DECAYS times.
+DECAY = 0.2
+MAX_DECAYS = 1
+
+# A step that diverges is tried again from the best weights, this much smaller.
+RETRY_FACTOR = 0.1
+MAX_RETRIES = 3
+
+# Products of fewer multiplications than this gain nothing by several threads, nor by
+# bfloat16, whose conversions cost more than it saves.
+LARGE_PRODUCT = 2**22
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; every field is resolved, none is "auto" but the learning rate.
+
+    Attributes
+    ----------
+    solver : str, type or functools.partial
+    learning_rate : float or None
+        None is the solver's own.
+    alpha : float
+        Weight decay of the matrices, as the optimizer understands it.
+    batch_size : int
+    max_iter : int
+        Largest number of epochs.
+    tol : float
+        Improvement, in units of the loss, that counts for ``patience``.
+    patience : int
+        Epochs without improvement after which the learning rate is lowered, or
+        training ends.
+    dtype : torch.dtype
+        Of the matrix products.
+    validation_passes : int
+        How often the validation rows are walked through for one loss, for a model
+        that draws.
+    """
+
+    solver: object
+    learning_rate: float | None
+    alpha: float
+    batch_size: int
+    max_iter: int
+    tol: float
+    patience: int
+    dtype: torch.dtype
+    validation_passes: int = 1
+
+
+@dataclass
+class TrainingResult:
+    """What happened in :func:`train`; losses are means over rows.
+
+    Attributes
+    ----------
+    loss_curve : list of float
+        Training loss of each epoch.
+    validation_curve : list of float
+        Validation loss at the start and after each epoch; empty without validation.
+    learning_rates : list of float
+        Learning rate of each epoch, to be replayed by a refit.
+    best_epoch : int
+        Number of epochs after which the kept weights were reached; 0 is the start.
+    best_loss : float
+        Loss of the kept weights on the rows that judge.
+    interrupted, diverged : bool
+        Whether the user ended it; whether even small steps gave no finite loss.
+    state : dict
+        Optimizer and random streams, for going on later.
+    """
+
+    loss_curve: list = field(default_factory=list)
+    validation_curve: list = field(default_factory=list)
+    learning_rates: list = field(default_factory=list)
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    interrupted: bool = False
+    diverged: bool = False
+    state: dict = field(default_factory=dict)
+
+    @property
+    def n_epochs(self):
+        """Number of epochs run."""
+        return len(self.loss_curve)
+
+
+class FlatParameters:
+    """The trained parameters of a model as views of a few flat tensors.
+
+    Parameters that are not float32 stay as they are, one tensor each. Buffers are
+    not optimised but belong to the weights that are kept.
+    """
+
+    def __init__(self, model):
+        self.views = [p for p in model.parameters() if p.requires_grad]
+        self._buffers = list(model.buffers())
+        plain = [p for p in self.views if p.dtype == torch.float32]
+        self.decayed = self._flatten([p for p in plain if p.ndim >= 2])
+        self.undecayed = self._flatten([p for p in plain if p.ndim < 2])
+        for p in self.views:
+            if p.dtype != torch.float32:
+                p.grad = torch.zeros_like(p)
+                (self.decayed if p.ndim >= 2 else self.undecayed).append(p)
+        self._tensors = [*self.decayed, *self.undecayed]
+
+    @staticmethod
+    def _flatten(parameters):
+        if not parameters:
+            return []
+        flat = nn.Parameter(torch.cat([p.data.reshape(-1) for p in parameters]))
+        flat.grad = torch.zeros_like(flat)
+        position = 0
+        for p in parameters:
+            end = position + p.numel()
+            p.data = flat.data[position:end].view_as(p)
+            p.grad = flat.grad[position:end].view_as(p)
+            position = end
+        return [flat]
+
+    def clear_gradient(self):
+        """Set the gradient to zero."""
+        for tensor in self._tensors:
+            tensor.grad.zero_()
+
+    def copy(self):
+        """Copy of all weights."""
+        with torch.no_grad():
+            return [t.detach().clone() for t in (*self._tensors, *self._buffers)]
+
+    def restore(self, weights):
+        """Go back to a copy."""
+        with torch.no_grad():
+            for tensor, kept in zip(
+                (*self._tensors, *self._buffers), weights, strict=True
+            ):
+                tensor.copy_(kept)
+
+    def release(self):
+        """Give every parameter a memory of its own again."""
+        for p in self.views:
+            p.data = p.data.clone()
+            p.grad = None
+
+
+def make_optimizer(settings, parameters, device):
+    """Instantiate the optimizer on the parameters.
+
+    A solver by name works element by element and gets the flat tensors; a class of
+    the user's may look at matrices, and gets the layers' own.
+    """
+    if isinstance(settings.solver, str):
+        solver = SOLVERS[settings.solver]
+        arguments = dict(solver.arguments)
+        if solver.has_fused_step and device.type in ("cpu", "cuda"):
+            arguments["fused"] = True
+        rate = settings.learning_rate or solver.learning_rate
+        groups = [
+            {"params": parameters.decayed, "weight_decay": settings.alpha},
+            {"params": parameters.undecayed, "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        return solver.optimizer(groups, lr=rate, **arguments)
+    arguments = {}
+    accepted = inspect.signature(settings.solver).parameters
+    if settings.learning_rate is not None:
+        arguments["lr"] = settings.learning_rate
+    if settings.alpha:
+        if "weight_decay" not in accepted:
+            raise ValueError(
+                f"alpha={settings.alpha!r}: the solver {settings.solver!r} takes no "
+                "weight_decay; set alpha=0."
+            )
+        arguments["weight_decay"] = settings.alpha
+    return settings.solver(parameters.views, **arguments)
+
+
+def _has_large_products(model, batch_size):
+    """Whether several threads, or bfloat16, pay; by shape, never by timing."""
+    largest = max((p.numel() for p in model.parameters() if p.ndim >= 2), default=0)
+    return batch_size * largest >= LARGE_PRODUCT
+
+
+def mean_loss(model, rows, seed=0, passes=1):
+    """Mean loss over all rows, in float64, by the same draws whenever asked."""
+    was_training = model.training
+    model.eval()
+    generator = generator_from(seed, rows.device)
+    total = torch.zeros((), dtype=torch.float64, device=rows.device)
+    with torch.no_grad():
+        for _ in range(passes):
+            for x, weight in rows.blocks():
+                losses = model.row_losses(x, generator)
+                total += losses.to(torch.float64) @ weight.to(torch.float64)
+    model.train(was_training)
+    return total.item() / (passes * len(rows))
+
+
+@dataclass
+class _Plateau:
+    """When to lower the learning rate, and when to end: the loss has stood still."""
+
+    reference: float = math.inf
+    waited: int = 0
+    n_decays: int = 0
+
+    def observe(self, loss, tolerance):
+        if loss < self.reference - tolerance:
+            self.reference, self.waited = loss, 0
+        else:
+            self.waited += 1
+
+
+class _Loop:
+    """One training run: its batches, optimizer, random streams and kept weights."""
+
+    def __init__(self, model, rows, settings, seed, state):
+        self.model, self.rows, self.settings = model, rows, settings
+        self.parameters = FlatParameters(model)
+        self.optimizer = make_optimizer(settings, self.parameters, rows.device)
+        self.shuffle = generator_from(seed)
+        self.draws = generator_from(seed + 1, rows.device)
+        self.plateau = _Plateau()
+        self.unit = model.loss_unit.item()
+        if state:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.shuffle.set_state(state["shuffle"])
+            self.draws.set_state(state["draws"])
+            self.plateau = _Plateau(**state["plateau"])
+        self.kept = self.parameters.copy()
+
+    @property
+    def rate(self):
+        return self.optimizer.param_groups[0]["lr"]
+
+    @rate.setter
+    def rate(self, rate):
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def state(self):
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "shuffle": self.shuffle.get_state(),
+            "draws": self.draws.get_state(),
+            "plateau": asdict(self.plateau),
+        }
+
+    def keep(self):
+        """Remember the weights as they are."""
+        self.kept = self.parameters.copy()
+
+    def go_back(self):
+        """Return to the weights that were kept."""
+        self.parameters.restore(self.kept)
+
+    def retry_smaller(self):
+        """Return to the weights that were kept, with a fresh optimizer and less haste."""
+        rate = self.rate * RETRY_FACTOR
+        self.go_back()
+        self.optimizer = make_optimizer(
+            self.settings, self.parameters, self.rows.device
+        )
+        self.rate = rate
+
+    def batches(self):
+        """Shuffled batches of row numbers; none of a single row if there are more."""
+        order = torch.randperm(len(self.rows), generator=self.shuffle)
+        batches = list(order.split(self.settings.batch_size))
+        if len(batches) > 1 and len(batches[-1]) == 1:
+            batches[-2:] = [torch.cat(batches[-2:])]
+        return batches
+
+    def epoch(self):
+        """Go through the rows once; return their mean loss on the way."""
+        total = torch.zeros((), device=self.rows.device)
+        device, dtype = self.rows.device.type, self.settings.dtype
+        for index in self.batches():
+            x = self.rows.take(index)
+            weight = self.rows.weight[index.to(self.rows.device)]
+
+            def closure(x=x, weight=weight):
+                self.parameters.clear_gradient()
+                with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+                    losses = self.model.row_losses(x, self.draws)
+                loss = (losses * weight).mean() / self.unit
+                loss.backward()
+                return loss
+
+            loss = self.optimizer.step(closure)
+            total += loss.detach() * len(index)
+        return total.item() / len(self.rows) * self.unit
+
+
+def train(
+    model,
+    rows,
+    settings,
+    *,
+    seed,
+    valid=None,
+    learning_rates=None,
+    observer=None,
+    state=None,
+):
+    """Minimise the mean loss of a model over rows, in place.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With ``row_losses(x, generator)`` and ``loss_unit``.
+
+    rows : Rows
+        Trained on.
+
+    settings : Settings
+
+    seed : int
+        Of the order of the rows and of the model's draws.
+
+    valid : Rows, optional
+        If given, the weights that are best on them are kept, those at the start
+        among the candidates, and training ends when they are long past. If not, the
+        last weights are kept, and training ends when the training loss stands still.
+
+    learning_rates : list of float, optional
+        Rates of another run to be replayed, one epoch each, in place of stopping.
+
+    observer : object, optional
+        Its ``begin()`` is called before each epoch and ``end(result)`` after it; a
+        true answer ends the training.
+
+    state : dict, optional
+        :attr:`TrainingResult.state` of a run to be continued.
+
+    Returns
+    -------
+    TrainingResult
+    """
+    result = TrainingResult()
+    if _has_large_products(model, settings.batch_size):
+        n_threads = torch.get_num_threads()
+    else:
+        n_threads, settings = 1, replace(settings, dtype=torch.float32)
+    with limited_threads(n_threads):
+        loop = _Loop(model, rows, settings, seed, state)
+        model.train()
+        try:
+            if valid is not None:
+                result.best_loss = _validate(loop, valid, seed)
+                result.validation_curve.append(result.best_loss)
+                loop.plateau.observe(result.best_loss, 0.0)
+            _run(loop, result, valid, learning_rates, observer, seed)
+        except KeyboardInterrupt:
+            result.interrupted = True
+        finally:
+            loop.go_back()
+            loop.parameters.release()
+            model.eval()
+        result.state = loop.state()
+    return result
+
+
+def _validate(loop, valid, seed):
+    return mean_loss(loop.model, valid, seed, loop.settings.validation_passes)
+
+
+def _run(loop, result, valid, learning_rates, observer, seed):
+    """Run the epochs of :func:`train`, recording each in the result."""
+    settings = loop.settings
+    replayed = iter(learning_rates or ())
+    n_epochs = settings.max_iter if learning_rates is None else len(learning_rates)
+    n_retries = 0
+    while result.n_epochs < n_epochs:
+        if learning_rates is not None and n_retries == 0:
+            loop.rate = next(replayed)
+        if observer is not None and n_retries == 0:
+            observer.begin()
+        rate = loop.rate
+        loss = loop.epoch()
+        judged = loss if valid is None else _validate(loop, valid, seed)
+        if not (math.isfinite(loss) and math.isfinite(judged)):
+            if n_retries == MAX_RETRIES:
+                result.diverged = True
+                return
+            n_retries += 1
+            loop.retry_smaller()
+            continue
+        result.loss_curve.append(loss)
+        result.learning_rates.append(rate)
+        if valid is not None:
+            result.validation_curve.append(judged)
+        if valid is None or judged < result.best_loss:
+            result.best_loss, result.best_epoch = judged, result.n_epochs
+            loop.keep()
+        loop.plateau.observe(judged, settings.tol * loop.unit)
+        n_retries = 0
+        if observer is not None and observer.end(result):
+            return
+        if learning_rates is None and loop.plateau.waited >= settings.patience:
+            if loop.plateau.n_decays == MAX_DECAYS:
+                return
+            loop.plateau.n_decays += 1
+            loop.plateau.waited = 0
+            loop.rate = rate * DECAY
+            loop.go_back()

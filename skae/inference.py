@@ -1,0 +1,60 @@
+"""Inference: functions of rows, in blocks of one size.
+
+A float32 product of one row differs from the same row among many in its last digits.
+So every block has the same number of rows, whatever is asked; the last one is padded.
+Together with products that treat all rows of a block alike (:mod:`skae.networks`), a
+row's result does not depend on its company, bit for bit.
+"""
+
+import numpy as np
+import torch
+
+from .device import wide_dtype
+from .rows import BLOCK_SIZE, dense_block, floating_type
+
+__all__ = ["map_blocks"]
+
+# Blocks have a multiple of so many rows, and at most LARGEST_BLOCK.
+ROW_MULTIPLE = 64
+LARGEST_BLOCK = 1024
+
+
+def block_rows(n_columns):
+    """Rows per block, by the width of the rows alone."""
+    n_multiples = BLOCK_SIZE // (ROW_MULTIPLE * n_columns)
+    return ROW_MULTIPLE * min(max(n_multiples, 1), LARGEST_BLOCK // ROW_MULTIPLE)
+
+
+def map_blocks(function, X, origin, device):
+    """Apply a function of a block of rows to all rows.
+
+    Parameters
+    ----------
+    function : callable
+        From a tensor of shape (n_rows, n_columns) to one of n_rows rows.
+
+    X : {ndarray, CSR} of shape (n_samples, n_columns)
+
+    origin : ndarray of shape (n_columns,) or 0
+        Subtracted in the precision of X.
+
+    device : torch.device
+
+    Returns
+    -------
+    ndarray with n_samples rows
+        float32 for float32 and uint8, else float64.
+    """
+    dtype = floating_type(X.dtype)
+    computed = torch.float32 if dtype == np.float32 else wide_dtype(device)
+    origin = np.asarray(origin, dtype=dtype)
+    n_rows = block_rows(X.shape[1])
+    results = []
+    for begin in range(0, X.shape[0], n_rows):
+        block = dense_block(X, slice(begin, begin + n_rows))
+        padded = np.zeros((n_rows, X.shape[1]), dtype)
+        np.subtract(block, origin, out=padded[: len(block)])
+        with torch.inference_mode():
+            result = function(torch.from_numpy(padded).to(device, computed))
+        results.append(result[: len(block)].cpu().numpy().astype(dtype, copy=False))
+    return np.concatenate(results)

@@ -1,0 +1,270 @@
+"""Learning: who judges, and what is returned.
+
+What is judged on validation rows, the start included, has been computed from the
+training rows alone: a start that has seen the validation rows looks better on them
+than anything honest can. What is returned uses all rows:
+
+    1. hold out some rows; find the start of the others; train from it
+    2. the start wins on the held-out rows    -> the start of all rows
+       the network wins, and rows are few     -> train again, from the start of all
+                                                 rows, for the epochs found
+       the network wins, and rows are many    -> the network
+
+Rows of the user's own (``X_val``) never enter a start, so with them all of X trains.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from .device import generator_from
+from .engine import Settings, TrainingResult, mean_loss, train
+from .rows import Rows, take_rows
+from .start import LinearMaps, fit_linear_maps
+
+__all__ = ["FEWEST_ROWS", "Learned", "Task", "learn", "resume"]
+
+# Fewer distinct rows than this are too few to hold any out, and the start is returned.
+FEWEST_ROWS = 10
+
+# Up to so many rows, those held out are worth a second training that uses them too.
+REFIT_ROWS = 20_000
+
+# Factors tried on a start that is not known to be exact, on at most so many rows.
+SHRINKAGES = (1.0, 0.7, 0.4, 0.2, 0.0)
+SHRINKAGE_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned, from which rows.
+
+    Attributes
+    ----------
+    build : callable
+        Makes a model with fresh networks, the same at each call.
+    X, weight : the weighted set of rows.
+    X_val : rows of the user's own that judge, or None.
+    n_components : int
+    from_pca : bool
+        Whether the model starts from PCA; otherwise only moments are needed.
+    centred : bool
+        Whether rows are measured from their mean.
+    start_is_exact : bool
+        Whether the start is a maximum-likelihood solution; otherwise it is shrunk as
+        far as the training rows ask for.
+    trains : bool
+        Whether there is anything to train.
+    n_validation : int
+        Number of rows to hold out; 0 trains on all of them, without a judge.
+    refits : bool
+        Whether a network that won is trained again from the start of all rows.
+    settings : Settings
+    seed : int
+    device : torch.device
+    """
+
+    build: Callable
+    X: object
+    weight: np.ndarray
+    X_val: object
+    n_components: int
+    from_pca: bool
+    centred: bool
+    start_is_exact: bool
+    trains: bool
+    n_validation: int
+    refits: bool
+    settings: Settings
+    seed: int
+    device: torch.device
+
+
+    def maps(self, index):
+        """Find the start of some rows."""
+        X, weight = take_rows(self.X, index), self.weight[index]
+        n_components = self.n_components if self.from_pca else None
+        return fit_linear_maps(X, weight, n_components)
+
+    def rows(self, X, weight, maps):
+        """Give rows to the engine, measured from the origin of a start."""
+        origin = maps.mean if self.centred else np.zeros(X.shape[1])
+        return Rows(X, weight, origin, self.device)
+
+    def subset(self, index, maps):
+        """Give some of the rows to the engine."""
+        return self.rows(take_rows(self.X, index), self.weight[index], maps)
+
+    def begin(self, maps, rows):
+        """Make a model that stands at a start."""
+        model = self.build()
+        shrinkage = 1.0
+        if self.from_pca and not self.start_is_exact:
+            shrinkage = _best_shrinkage(self, model, maps, rows)
+        model.set_start(maps, centred=self.centred, shrinkage=shrinkage)
+        return model.eval()
+
+    def loss(self, model, rows):
+        """Mean loss, as it is judged."""
+        return mean_loss(model, rows, self.seed, self.settings.validation_passes)
+
+
+@dataclass
+class Learned:
+    """What came of a task.
+
+    Attributes
+    ----------
+    model : nn.Module
+    maps : LinearMaps
+        Those that the model started from.
+    result : TrainingResult
+        Of the training that was judged.
+    start_loss : float
+        Of the start, on the rows that judge.
+    n_epochs : int
+        Epochs run in all.
+    """
+
+    model: nn.Module
+    maps: LinearMaps
+    result: TrainingResult
+    start_loss: float
+    n_epochs: int
+
+
+def learn(task, *, observer=None):
+    """Carry out a task.
+
+    Parameters
+    ----------
+    task : Task
+
+    observer : object, optional
+        Its ``begin()`` is called before each epoch and ``end(model, maps, result)``
+        after it; a true answer ends the training.
+
+    Returns
+    -------
+    Learned
+    """
+    everything = np.arange(task.X.shape[0])
+    if not task.trains:
+        return _started(task, everything)
+    if task.X_val is not None or not task.n_validation:
+        return _trained(task, everything, None, observer)[0]
+    kept, held_out = _split(task)
+    learned, stopped = _trained(task, kept, held_out, observer)
+    result = learned.result
+    if result.best_epoch == 0:
+        started = _started(task, everything)
+        return replace(learned, model=started.model, maps=started.maps)
+    if stopped or not task.refits or len(everything) > REFIT_ROWS:
+        return learned
+    return _refitted(task, everything, learned, observer)
+
+
+def resume(task, model, maps, state, *, observer=None):
+    """Go on training a model where it stopped; it is changed in place."""
+    everything = np.arange(task.X.shape[0])
+    if not task.trains:
+        loss = task.loss(model, task.subset(everything, maps))
+        return Learned(model, maps, TrainingResult(best_loss=loss), loss, 0)
+    kept, held_out = everything, None
+    if task.n_validation:
+        kept, held_out = _split(task)
+    return _run(task, model, maps, kept, held_out, observer, state)[0]
+
+
+def _split(task):
+    """Row numbers that train and row numbers that judge, each in order."""
+    n_rows = task.X.shape[0]
+    order = np.random.RandomState(task.seed).permutation(n_rows)
+    return np.sort(order[task.n_validation :]), np.sort(order[: task.n_validation])
+
+
+def _started(task, index):
+    """Find the start of some rows, and train nothing."""
+    maps = task.maps(index)
+    rows = task.subset(index, maps)
+    model = task.begin(maps, rows)
+    loss = task.loss(model, rows)
+    return Learned(model, maps, TrainingResult(best_loss=loss), loss, 0)
+
+
+def _trained(task, kept, held_out, observer):
+    """Train from the start of some rows, judged on others."""
+    maps = task.maps(kept)
+    model = task.begin(maps, task.subset(kept, maps))
+    return _run(task, model, maps, kept, held_out, observer)
+
+
+def _run(task, model, maps, kept, held_out, observer, state=None):
+    """Train a model; also say whether somebody ended it."""
+    rows = task.subset(kept, maps)
+    valid = None
+    if task.X_val is not None:
+        valid = task.rows(task.X_val, np.ones(task.X_val.shape[0]), maps)
+    elif held_out is not None:
+        valid = task.subset(held_out, maps)
+    start_loss = task.loss(model, rows if valid is None else valid)
+    watched = _Watched(observer, model, maps)
+    result = train(
+        model, rows, task.settings, seed=task.seed, valid=valid, observer=watched,
+        state=state,
+    )
+    learned = Learned(model, maps, result, start_loss, result.n_epochs)
+    return learned, watched.asked_to_stop or result.interrupted
+
+
+def _refitted(task, everything, learned, observer):
+    """Train again from the start of all rows, for the epochs that were best."""
+    maps = task.maps(everything)
+    rows = task.subset(everything, maps)
+    model = task.begin(maps, rows)
+    rates = learned.result.learning_rates[: learned.result.best_epoch]
+    again = train(
+        model, rows, task.settings, seed=task.seed, learning_rates=rates,
+        observer=_Watched(observer, model, maps),
+    )
+    if again.n_epochs < len(rates):
+        learned.result.interrupted |= again.interrupted
+        return learned
+    n_epochs = learned.n_epochs + again.n_epochs
+    return replace(learned, model=model, maps=maps, n_epochs=n_epochs)
+
+
+class _Watched:
+    """Shows an observer the model at each epoch, and remembers its wish to stop."""
+
+    def __init__(self, observer, model, maps):
+        self.observer, self.model, self.maps = observer, model, maps
+        self.asked_to_stop = False
+
+    def begin(self):
+        if self.observer is not None:
+            self.observer.begin()
+
+    def end(self, result):
+        if self.observer is not None:
+            answer = self.observer.end(self.model, self.maps, result)
+            self.asked_to_stop = bool(answer)
+        return self.asked_to_stop
+
+
+def _best_shrinkage(task, model, maps, rows):
+    """Factor on the start that suits the training rows best."""
+    size = min(len(rows), SHRINKAGE_ROWS)
+    index = torch.linspace(0, len(rows) - 1, size).long()
+    x, weight = rows.take(index), rows.weight[index.to(rows.device)]
+    losses = []
+    for shrinkage in SHRINKAGES:
+        model.set_start(maps, centred=task.centred, shrinkage=shrinkage)
+        with torch.no_grad():
+            stream = generator_from(task.seed, task.device)
+            loss = model.eval().row_losses(x, stream) @ weight
+        losses.append(loss.item())
+    return SHRINKAGES[int(np.argmin(losses))]

@@ -1,0 +1,252 @@
+"""Models: a network, a likelihood and a penalty put together, as ``nn.Module``s.
+
+Both models are made of two :class:`Path`, each a fixed linear map with a trained
+network beside it:
+
+    y = offset + A (x - center) + gain * f((x - center) * unit)
+
+The linear map is PCA's and stays what it is; whatever can be learned better than PCA
+is learned by the network, in units in which inputs and corrections are near 1. With
+the network at zero the path *is* the linear map, in the precision of its rows.
+
+Models import no other part: what they are made of is handed in.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+__all__ = ["Autoencoder", "Path", "VariationalAutoencoder"]
+
+
+class Path(nn.Module):
+    """A fixed linear map corrected by a network.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Maps ``n_inputs`` to ``n_outputs``, in float32.
+
+    linear : nn.Module or None
+        The linear map ``A``, with a buffer ``weight``; None for a network alone.
+
+    n_inputs, n_outputs : int
+
+    dtype : torch.dtype, default=torch.float64
+        Of the center and the offset.
+    """
+
+    def __init__(self, network, linear, n_inputs, n_outputs, dtype=torch.float64):
+        super().__init__()
+        self.network = network
+        self.linear = linear
+        self.center = nn.Buffer(torch.zeros(n_inputs, dtype=dtype))
+        self.offset = nn.Buffer(torch.zeros(n_outputs, dtype=dtype))
+        self.unit = nn.Buffer(torch.ones(n_inputs, dtype=torch.float32))
+        self.gain = nn.Buffer(torch.ones(n_outputs, dtype=torch.float32))
+
+    def set_start(self, *, weight=None, center=0.0, offset=0.0, unit=1.0, gain=1.0):
+        """Set the linear map and the units, leaving the network as it is."""
+        values = {"center": center, "offset": offset, "unit": unit, "gain": gain}
+        for name, value in values.items():
+            buffer = getattr(self, name)
+            buffer.copy_(torch.as_tensor(value).expand_as(buffer))
+        if self.linear is not None:
+            self.linear.weight.copy_(torch.as_tensor(weight))
+
+    def forward(self, x):
+        """Map rows; the result has their type."""
+        x = x - self.center.to(x.dtype)
+        y = self.network(x.to(torch.float32) * self.unit)
+        y = (y.to(torch.float32) * self.gain).to(x.dtype)
+        if self.linear is not None:
+            with torch.autocast(x.device.type, enabled=False):
+                y = y + self.linear(x)
+        return y + self.offset.to(x.dtype)
+
+
+class Autoencoder(nn.Module):
+    """``x -> z = encoder(x) -> eta = decoder(z)``, with the deviance of x as its loss.
+
+    Parameters
+    ----------
+    encoder, decoder : Path
+
+    likelihood : nn.Module
+        Only its ``deviance`` is minimised, so its own parameters are not trained.
+    """
+
+    def __init__(self, encoder, decoder, likelihood):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood.requires_grad_(False)
+        self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
+
+    def set_start(self, maps, *, centred, shrinkage=1.0):
+        """Begin at PCA.
+
+        Parameters
+        ----------
+        maps : LinearMaps
+
+        centred : bool
+            Whether rows come measured from their mean already.
+
+        shrinkage : float, default=1.0
+            Factor on the decoder's slopes.
+        """
+        with torch.no_grad():
+            scale = maps.code_scale
+            is_linear = self.encoder.linear is not None
+            start = self.likelihood.start(maps, maps.components.T, scale)
+            self.encoder.set_start(
+                weight=maps.components,
+                center=0.0 if centred else maps.mean,
+                unit=_reciprocal(np.sqrt(maps.variance)),
+                gain=scale if is_linear else 1.0,
+            )
+            self.decoder.set_start(
+                weight=start.slopes * shrinkage,
+                offset=start.intercept,
+                unit=_reciprocal(scale) if is_linear else 1.0,
+                gain=start.gain,
+            )
+            self.loss_unit.fill_(start.unit)
+
+    def row_losses(self, x, generator=None):
+        """Deviance of each row; the generator is for models that draw."""
+        return self.likelihood.deviance(x, self.decoder(self.encoder(x)))
+
+    def encode(self, x):
+        """Codes of rows."""
+        return self.encoder(x)
+
+    def decode(self, z):
+        """Mean of the rows given their codes."""
+        return self.likelihood.mean(self.decoder(z))
+
+    def forward(self, x):
+        """Reconstruct rows, measured from the origin."""
+        return self.decode(self.encode(x))
+
+
+class VariationalAutoencoder(nn.Module):
+    """``z ~ N(0, I)``, ``x | z`` by the likelihood, ``z | x`` by the encoder.
+
+    The loss of a row is minus its evidence lower bound,
+
+        - E_q log p(x | z) + beta KL(q(z | x) || N(0, I)),
+
+    with one reparameterised draw of z per row.
+
+    Parameters
+    ----------
+    encoder : Path
+        Gives the mean and the logarithm of the variance of the posterior.
+
+    decoder : Path
+
+    likelihood : nn.Module
+
+    divergence : callable
+        Of a posterior from the prior, per row.
+
+    beta : float
+    """
+
+    def __init__(self, encoder, decoder, likelihood, divergence, beta):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.divergence = divergence
+        self.beta = beta
+        self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
+
+    def set_start(self, maps, *, centred, shrinkage=1.0):
+        """Begin at probabilistic PCA; see :meth:`Autoencoder.set_start`.
+
+        A shrinkage of 0 is independent columns, with the prior as posterior.
+        """
+        with torch.no_grad():
+            start = self.likelihood.start(maps, maps.loadings, np.ones(len(maps.weights)))
+            centre = 0.0 if centred else maps.mean
+            unit = _reciprocal(np.sqrt(maps.variance))
+            if self.encoder.linear is None:
+                self.encoder.set_start(center=centre, unit=unit)
+            else:
+                log_variance = np.log(1 - shrinkage * (1 - maps.posterior_variance))
+                to_mean = shrinkage * maps.posterior_map
+                self.encoder.set_start(
+                    weight=np.concatenate([to_mean, np.zeros_like(to_mean)]),
+                    center=centre,
+                    offset=np.concatenate([np.zeros_like(log_variance), log_variance]),
+                    unit=unit,
+                )
+            self.decoder.set_start(
+                weight=start.slopes * shrinkage,
+                offset=start.intercept,
+                gain=start.gain,
+            )
+            self.loss_unit.fill_(maps.n_features)
+
+    def posterior(self, x):
+        """Mean and log-variance of the codes given rows."""
+        return self.encoder(x).chunk(2, dim=-1)
+
+    def row_losses(self, x, generator=None):
+        """Minus the evidence lower bound of each row, at one draw of its code."""
+        mean, log_variance = self.posterior(x)
+        noise = torch.randn(
+            mean.shape, generator=generator, dtype=mean.dtype, device=mean.device
+        )
+        z = mean + torch.exp(log_variance / 2) * noise
+        divergence = self.divergence(mean, log_variance)
+        return self.beta * divergence - self.likelihood.log_prob(x, self.decoder(z))
+
+    def log_likelihood(self, x, draws, n_at_once):
+        """Importance-weighted bound on ``log p(x)`` of each row.
+
+        log 1/S sum_s p(x | z_s) p(z_s) / q(z_s | x),    z_s = m + sqrt(v) draws_s
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n_rows, n_features)
+
+        draws : torch.Tensor of shape (n_draws, n_components)
+            Standard normal; the same for all rows.
+
+        n_at_once : int
+            Draws that are decoded together.
+        """
+        mean, log_variance = self.posterior(x)
+        mean, log_variance = mean[:, None], log_variance[:, None]
+        log_weights = []
+        for some in draws.split(n_at_once):
+            z = mean + torch.exp(log_variance / 2) * some
+            eta = self.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+            # log p(z) - log q(z | x): the terms in log(2 pi) cancel.
+            log_ratio = (some.square() - z.square() + log_variance).sum(-1) / 2
+            log_weights.append(self.likelihood.log_prob(x[:, None], eta) + log_ratio)
+        log_weights = torch.cat(log_weights, dim=1)
+        return torch.logsumexp(log_weights, dim=1) - math.log(len(draws))
+
+    def encode(self, x):
+        """Posterior means of the codes of rows."""
+        return self.posterior(x)[0]
+
+    def decode(self, z):
+        """Mean of the rows given their codes."""
+        return self.likelihood.mean(self.decoder(z))
+
+    def forward(self, x):
+        """Reconstruct rows, measured from the origin, from their posterior means."""
+        return self.decode(self.encode(x))
+
+
+def _reciprocal(scale):
+    """``1 / scale``, and 0 where the scale is 0: what does not vary says nothing."""
+    return np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)

@@ -1,0 +1,354 @@
+"""The VAE: parameters, docstring, and what its scores and samples are."""
+
+import math
+import numbers
+
+import numpy as np
+import torch
+from scipy.stats import norm, qmc
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted
+
+from ._base import BaseAutoencoder
+from ._sklearn import Interval, check_sample_weight
+
+__all__ = ["VAETransformer"]
+
+# Draws of the codes of the validation rows, all told, by which a loss is judged.
+VALIDATION_DRAWS = 4096
+
+# Numbers that the decoded draws of a block of rows may take.
+DECODED_NUMBERS = 2**22
+
+
+class VAETransformer(BaseAutoencoder):
+    """Variational autoencoder that starts as probabilistic PCA.
+
+    A density model of rows, ``z ~ N(0, I)`` and ``x | z`` by the likelihood about a
+    decoder d, with an encoder that gives a Gaussian posterior ``q(z | x)``. Maximises
+    the evidence lower bound on the log-likelihood,
+
+        sum_i w_i (E_q log p(x_i | z) - beta KL(q(z | x_i) || N(0, I)))
+
+    from the maximum-likelihood solution of probabilistic PCA, whose bound is exact::
+
+        d(z) = mu + V' diag(w) z + r g(z)          w = sqrt(lambda - sigma2)
+        E[z | x] = diag(w / lambda) V (x - mu) + f((x - mu) / scale)
+        Var[z | x] = sigma2 / lambda exp(f'((x - mu) / scale))
+
+    with networks f, f', g that start at zero. ``score`` is a log-likelihood in nats,
+    in the units of the rows, to be compared with that of
+    :class:`~sklearn.decomposition.PCA`, :class:`~sklearn.mixture.GaussianMixture` or
+    :class:`~sklearn.neighbors.KernelDensity`.
+
+    Parameters
+    ----------
+    n_components : int or float, default=2
+        Size of the code. A float between 0 and 1 takes as many components as PCA needs
+        to explain that share of the variance. With ``init="pca"`` at most
+        ``min(n_samples, n_features)``.
+
+    hidden_layer_sizes : "auto" or tuple of int, default="auto"
+        Widths of the encoder's hidden layers, mirrored by the decoder. ``"auto"`` is
+        (512, 256) where ``n_samples * n_features`` is 5 million or more, else
+        (256, 128). ``()`` is the linear path alone: with the Gaussian
+        likelihood and ``beta=1`` it is probabilistic PCA, and nothing is trained.
+
+    activation : {"silu", "relu", "leaky_relu", "elu", "gelu", "tanh", "logistic", \
+            "identity"}, default="silu"
+        Activation of the hidden layers.
+
+    encoder, decoder : network spec or callable, default=None
+        In place of the perceptron that ``hidden_layer_sizes`` and ``activation``
+        describe: a spec such as :class:`skae.networks.MLP` or
+        :class:`skae.networks.Conv`, which the decoder mirrors, or a factory, called as
+        ``factory(n_inputs, n_outputs)``, that returns an ``nn.Module``.
+
+    init : {"pca", "random"}, default="pca"
+        ``"pca"`` starts at probabilistic PCA; ``"random"`` is an ordinary network at
+        random weights, without a linear path.
+
+    likelihood : {"gaussian", "bernoulli"} or likelihood spec, default="gaussian"
+        What a row is given its code. ``"bernoulli"`` is for columns that are 0 or 1,
+        or probabilities.
+
+    beta : float, default=1.0
+        Weight of the divergence of the posterior from the prior. At 1 the objective is
+        a bound on the log-likelihood.
+
+    n_score_samples : int, default=64
+        Draws of the code of a row by which ``score_samples`` estimates its
+        log-likelihood. More make the bound tighter and cost in proportion.
+
+    solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
+            default="adam"
+        A name, a ``torch.optim.Optimizer`` class, or a ``functools.partial`` of one.
+        ``"sgd"`` has Nesterov's momentum of 0.9.
+
+    learning_rate_init : "auto" or float, default="auto"
+        Learning rate, lowered once to a fifth when the loss stands still. ``"auto"``
+        is 0.002 for adam and adamw, 0.01 for sgd and adagrad, 0.001 for rmsprop, and
+        its own default for a class.
+
+    alpha : float, default=0.0
+        Weight decay of the networks' matrices, as the solver understands it (an L2
+        penalty, or decoupled with adamw). PCA's maps, biases and the noise are free.
+
+    batch_size : "auto" or int, default="auto"
+        ``"auto"`` is a 32nd of the rows as a power of two, between 32 and 256. A batch
+        is at most all rows.
+
+    max_iter : "auto" or int, default="auto"
+        Largest number of epochs; 0 is the start itself. ``"auto"`` allows 6,000
+        updates, and at least 20 and at most 300 epochs.
+
+    tol : float, default=1e-4
+        Improvement of the loss, in nats per column, that counts for ``n_iter_no_change``.
+
+    early_stopping : bool, default=True
+        Whether rows are held out to judge when to stop. The weights that are best on
+        them are kept, the start among the candidates. The start that is judged has not
+        seen them; what is returned uses all rows: the start of all rows where it won,
+        else, up to 20,000 rows, a network trained again from there for as many epochs.
+        With fewer than 10 distinct rows the start is returned.
+
+    validation_fraction : float, default=0.1
+        Share of the distinct rows that is held out.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement by ``tol`` until the learning rate is lowered, and
+        again until training ends.
+
+    precision : {"auto", "float32"}, default="auto"
+        ``"auto"`` trains large layers with products in bfloat16 where the hardware has
+        units for them. Weights, and everything after training, are float32 or wider.
+
+    device : str or torch.device, default="auto"
+        ``"auto"`` is the first of cuda, mps and xpu that is there, else the CPU.
+
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the fitted weights, random stream and optimizer.
+        Nothing is then trained again on all rows at the end.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the split, the batches and the networks' first weights. None takes
+        fresh entropy; NumPy's and torch's global streams are never touched.
+
+    verbose : bool, default=False
+        Whether to print each epoch's loss.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where they are all strings.
+
+    n_iter_ : int
+        Epochs run, those of a second training on all rows included.
+
+    mean_ : ndarray of shape (n_features_in_,)
+        Mean of the columns.
+
+    module_ : torch.nn.Module
+        The network, on rows measured from ``mean_`` (or from 0 where the
+        likelihood is not Gaussian).
+
+    device_ : torch.device
+        Where ``module_`` is now.
+
+    loss_curve_ : list of float
+        Minus the evidence lower bound of a row, in nats (with ``beta`` as weight), of each epoch.
+
+    validation_loss_curve_ : list of float
+        The same on the rows that judge, at the start and after each epoch.
+
+    start_loss_ : float
+        Loss of the start on the rows that judge: probabilistic PCA's. Where nothing
+        is held out, on the training rows.
+
+    best_loss_ : float
+        Loss of the weights that were kept, on the same rows.
+
+    noise_variance_ : float
+        Variance of the noise, with the Gaussian likelihood.
+
+    See Also
+    --------
+    AutoencoderTransformer : Codes and reconstructions without a density.
+    sklearn.decomposition.PCA : Its ``score`` is where this starts.
+
+    Notes
+    -----
+    For ``n_samples <= n_features``, :meth:`sklearn.decomposition.PCA.score` divides the
+    discarded variance by ``n_samples - n_components`` in place of ``n_features -
+    n_components``, and is not the likelihood of the maximum-likelihood solution; this
+    starts at the latter.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import VAETransformer
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> vae = VAETransformer(8, max_iter=20, random_state=0).fit(X[:1500])
+    >>> vae.score(X[1500:]) > PCA(8).fit(X[:1500]).score(X[1500:])
+    True
+    >>> vae.sample(3, random_state=0).shape
+    (3, 64)
+    """
+
+    # return_std changes what is returned; a Pipeline must not route it.
+    __metadata_request__transform = {"return_std": UNUSED}
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        "beta": [Interval(numbers.Real, 0, None, closed="left")],
+        "n_score_samples": [Interval(numbers.Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        hidden_layer_sizes="auto",
+        activation="silu",
+        encoder=None,
+        decoder=None,
+        init="pca",
+        likelihood="gaussian",
+        beta=1.0,
+        n_score_samples=64,
+        solver="adam",
+        learning_rate_init="auto",
+        alpha=0.0,
+        batch_size="auto",
+        max_iter="auto",
+        tol=1e-4,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        precision="auto",
+        device="auto",
+        warm_start=False,
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.encoder = encoder
+        self.decoder = decoder
+        self.init = init
+        self.likelihood = likelihood
+        self.beta = beta
+        self.n_score_samples = n_score_samples
+        self.solver = solver
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.precision = precision
+        self.device = device
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def transform(self, X, return_std=False):
+        """Give rows the means of their codes' posterior.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to encode.
+
+        return_std : bool, default=False
+            Whether to return the standard deviations too.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_components)
+
+        std : ndarray of shape (n_samples, n_components)
+            Only with ``return_std=True``.
+        """
+        X = self._check_fitted_X(X)
+        if not return_std:
+            return self._map(X, self.module_.encode)
+        both = self._map(X, self.module_.encoder)
+        codes, log_variance = np.split(both, 2, axis=1)
+        return codes, np.exp(log_variance / 2)
+
+    def score_samples(self, X):
+        """Log-likelihood of each row.
+
+        The importance-weighted bound with ``n_score_samples`` draws, which are one
+        fixed quasi-random table shared by all rows: the same row has the same score.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            In nats, in the units of the rows.
+        """
+        return self._map(self._check_fitted_X(X), self._score_rows)
+
+    def _score_rows(self, x):
+        n_at_once = max(1, DECODED_NUMBERS // x.numel())
+        draws = torch.from_numpy(self._draw_table()).to(x)
+        return self.module_.log_likelihood(x, draws, n_at_once)
+
+    def _draw_table(self):
+        """Standard normal draws that cover their space evenly."""
+        n_draws = self.n_score_samples
+        sobol = qmc.Sobol(self.n_components_, rng=self._seed)
+        uniform = sobol.random_base2(math.ceil(math.log2(n_draws)))[:n_draws]
+        return norm.ppf(uniform)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Mean log-likelihood of rows; the mean of :meth:`score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        y : None
+            Ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        float
+            In nats per row.
+        """
+        scores = self.score_samples(X).astype(np.float64)
+        weight = check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        return float(np.average(scores, weights=weight))
+
+    def _draw_codes(self, n_samples, random_state):
+        return random_state.standard_normal((n_samples, self.n_components_))
+
+    def _count_passes(self, n_rows):
+        n_validation = max(1, round(self.validation_fraction * n_rows))
+        return min(max(VALIDATION_DRAWS // n_validation, 1), 32)
+
+    @property
+    def _beta(self):
+        return float(self.beta)
