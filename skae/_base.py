@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import math
 import numbers
 import warnings
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    clone,
 )
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
@@ -30,22 +28,14 @@ from ._sklearn import (
     fit_context,
     to_output_container,
 )
-from .auto import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
-from .blueprint import Blueprint
-from .device import (
-    compute_dtype,
-    forked_stream,
-    generator_from,
-    resolve_device,
-    seed_from,
-)
-from .engine import SOLVERS, Settings
+from .device import forked_stream, generator_from, seed_from
+from .engine import SOLVERS
 from .inference import map_blocks
-from .learning import FEWEST_ROWS, Learned, Task, learn, resume
+from .learning import Learned, learn, resume
 from .likelihoods import LIKELIHOODS
-from .networks import ACTIVATIONS, MLP
+from .networks import ACTIVATIONS
+from .planning import make_task, resolve_likelihood
 from .rows import merge_rows
-from .start import fit_linear_maps
 from .storage import StoredModule, to_arrays, to_tensors
 
 # Without weights, sets of more rows than this are taken as they come: merging and
@@ -162,7 +152,14 @@ class BaseAutoencoder(
     def _fit(self, X, y, sample_weight, X_val):
         going_on = self.warm_start and hasattr(self, "_stored")
         rows, weight, rows_val = self._check_rows(X, sample_weight, X_val, going_on)
-        task = self._make_task(rows, weight, rows_val, going_on)
+        task = make_task(
+            self,
+            rows,
+            weight,
+            rows_val,
+            blueprint=self._stored.blueprint if going_on else None,
+            seed=self._seed if going_on else seed_from(self.random_state),
+        )
         context = self._init_callback_context(max_subtasks=_n_subtasks(task))
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         hooks = {"estimator": self, "X": X, "y": y, "metadata": metadata}
@@ -188,7 +185,7 @@ class BaseAutoencoder(
         weight = check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
-        likelihood = _part(self.likelihood, LIKELIHOODS)
+        likelihood = resolve_likelihood(self.likelihood)
         likelihood.check(X)
         if X_val is not None:
             X_val = self._check_X(X_val, reset=False)
@@ -221,109 +218,8 @@ class BaseAutoencoder(
                 f"{limit} with init='pca'; choose fewer, or init='random'."
             )
 
-    def _make_task(self, X, weight, X_val, going_on):
-        """Resolve every parameter."""
-        seed = self._seed if going_on else seed_from(self.random_state)
-        device = resolve_device(self.device)
-        n_rows, n_features = X.shape
-        if going_on:
-            blueprint = self._stored.blueprint
-        else:
-            blueprint = self._make_blueprint(X, weight, seed)
-        settings = self._make_settings(n_rows, device)
-        n_validation = self._count_validation_rows(n_rows, X_val)
-        is_untrainable = self._start_is_final(blueprint) or settings.max_iter == 0
-        is_too_small = n_rows < FEWEST_ROWS and blueprint.from_pca
-        is_judged = self.early_stopping and X_val is None
-        return Task(
-            build=functools.partial(blueprint.build, device),
-            X=X,
-            weight=weight,
-            X_val=X_val,
-            n_components=blueprint.n_components,
-            from_pca=blueprint.from_pca,
-            centred=blueprint.likelihood.centred,
-            start_is_exact=blueprint.likelihood.centred,
-            trains=not (is_untrainable or (is_judged and is_too_small)),
-            n_validation=n_validation,
-            refits=not self.warm_start,
-            settings=settings,
-            seed=seed,
-            device=device,
-        )
-
-    def _make_blueprint(self, X, weight, seed):
-        widths = self.hidden_layer_sizes
-        if isinstance(widths, str):
-            widths = auto_hidden_layer_sizes(*X.shape)
-        perceptron = MLP(widths, self.activation)
-        perceptron.check("")
-        for name in ("encoder", "decoder"):
-            if hasattr(getattr(self, name), "check"):
-                getattr(self, name).check(f"{name}__")
-        encoder = _frozen(self.encoder) or perceptron
-        mirrored = encoder if hasattr(encoder, "build") else perceptron
-        n_components = self.n_components
-        if isinstance(n_components, numbers.Real) and n_components < 1:
-            n_components = fit_linear_maps(X, weight, float(n_components)).n_components
-        return Blueprint(
-            n_features=X.shape[1],
-            n_components=int(n_components),
-            encoder=encoder,
-            decoder=_frozen(self.decoder) or mirrored,
-            likelihood=clone(_part(self.likelihood, LIKELIHOODS)),
-            from_pca=self.init == "pca",
-            beta=self._beta,
-            seed=seed,
-        )
-
-    def _make_settings(self, n_rows, device):
-        batch_size = self.batch_size
-        if isinstance(batch_size, str):
-            batch_size = auto_batch_size(n_rows)
-        max_iter = self.max_iter
-        if isinstance(max_iter, str):
-            max_iter = auto_max_iter(n_rows, batch_size)
-        rate = self.learning_rate_init
-        return Settings(
-            solver=_check_solver(self.solver),
-            learning_rate=None if isinstance(rate, str) else float(rate),
-            alpha=float(self.alpha),
-            batch_size=min(int(batch_size), n_rows),
-            max_iter=int(max_iter),
-            tol=float(self.tol),
-            patience=int(self.n_iter_no_change),
-            dtype=compute_dtype(self.precision, device),
-            validation_passes=self._count_passes(n_rows),
-        )
-
-    def _count_validation_rows(self, n_rows, X_val):
-        if X_val is not None or not self.early_stopping:
-            return 0
-        n_validation = max(1, math.ceil(self.validation_fraction * n_rows))
-        if n_validation >= n_rows:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction!r} of {n_rows} distinct "
-                "rows leaves none to train on; make it smaller, or set "
-                "early_stopping=False."
-            )
-        return n_validation
-
-    def _start_is_final(self, blueprint):
-        """Whether the start is the best that the parameters allow."""
-        is_linear = all(
-            isinstance(spec, MLP) and len(np.atleast_1d(spec.hidden_layer_sizes)) == 0
-            for spec in (blueprint.encoder, blueprint.decoder)
-        )
-        return (
-            is_linear
-            and blueprint.from_pca
-            and blueprint.likelihood.centred
-            and self._beta in (None, 1)
-        )
-
     def _count_passes(self, n_rows):
-        """Walks through the validation rows for one loss."""
+        """Walks through the validation rows for one loss; more for models that draw."""
         return 1
 
     # ------------------------------------------------------- what fit leaves behind
@@ -464,9 +360,7 @@ class BaseAutoencoder(
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        n_samples = check_scalar(
-            n_samples, "n_samples", numbers.Integral, min_val=1
-        )
+        n_samples = check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
         seed = seed_from(random_state)
         codes = self._draw_codes(n_samples, np.random.RandomState(seed))
         model = self.module_
@@ -555,27 +449,3 @@ def _stream_of_factories(task):
     else:
         with forked_stream(task.seed, task.device):
             yield
-
-
-def _part(part, by_name):
-    """A part by its name, or the part itself."""
-    return by_name[part]() if isinstance(part, str) else part
-
-
-def _frozen(spec):
-    """A copy of a spec that later ``set_params`` do not reach."""
-    return clone(spec) if hasattr(spec, "get_params") else spec
-
-
-def _check_solver(solver):
-    """See that a solver is a name or makes a torch optimizer."""
-    if isinstance(solver, str):
-        return solver
-    made = solver.func if isinstance(solver, functools.partial) else solver
-    if not (isinstance(made, type) and issubclass(made, torch.optim.Optimizer)):
-        raise ValueError(
-            f"solver={solver!r} is no torch.optim.Optimizer class; use one of "
-            f"{sorted(SOLVERS)}, a class such as torch.optim.NAdam, or a "
-            "functools.partial of one."
-        )
-    return solver

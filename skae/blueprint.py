@@ -13,7 +13,7 @@ from torch import nn
 from .device import forked_stream, wide_dtype
 from .models import Autoencoder, Path, VariationalAutoencoder
 from .networks import FixedLinear, Gated
-from .penalties import kl_to_standard_normal
+from .penalties import NormalDivergence
 
 __all__ = ["Blueprint"]
 
@@ -62,7 +62,7 @@ class Blueprint:
             model = Autoencoder(encoder, decoder, likelihood)
         else:
             model = VariationalAutoencoder(
-                encoder, decoder, likelihood, kl_to_standard_normal, self.beta
+                encoder, decoder, likelihood, NormalDivergence(), self.beta
             )
         return model.to(device)
 
@@ -78,7 +78,17 @@ class Blueprint:
         else:
             network = _from_factory(spec, role, n_inputs, n_outputs, self.from_pca)
         linear = FixedLinear(n_inputs, n_outputs, dtype) if self.from_pca else None
-        return Path(network, linear, n_inputs, n_outputs, dtype)
+        is_encoder, is_centred = role == "encoder", self.likelihood.centred
+        return Path(
+            network,
+            linear,
+            n_inputs,
+            n_outputs,
+            # Rows come centred or raw, codes are about zero; a posterior has variances.
+            has_center=is_encoder and not is_centred,
+            has_offset=self.beta is not None if is_encoder else not is_centred,
+            dtype=dtype,
+        )
 
 
 def _from_factory(factory, role, n_inputs, n_outputs, from_pca):

@@ -2,7 +2,8 @@
 
 It knows no model. It asks one for ``row_losses(x, generator)``, the loss of each row,
 and for ``loss_unit``, the loss that counts as 1; everything else (batches, optimizer,
-learning rate, stopping, the best weights) is here.
+learning rate, stopping, the best weights) is here. The gradient is autograd's, or, for
+a model that ``is_traceable``, its own ``loss_and_grad``.
 
 All float32 parameters live in two flat tensors, of which the layers are views: one
 that ``alpha`` decays (matrices and kernels) and one that it does not (biases, gains,
@@ -13,6 +14,7 @@ are one call each, however many layers there are.
 import inspect
 import math
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -148,6 +150,7 @@ class FlatParameters:
                 p.grad = torch.zeros_like(p)
                 (self.decayed if p.ndim >= 2 else self.undecayed).append(p)
         self._tensors = [*self.decayed, *self.undecayed]
+        self._lowered = None
 
     @staticmethod
     def _flatten(parameters):
@@ -162,6 +165,41 @@ class FlatParameters:
             p.grad = flat.grad[position:end].view_as(p)
             position = end
         return [flat]
+
+    def working(self, dtype):
+        """Matrices and their gradients in the type of the products.
+
+        Returns
+        -------
+        dict
+            From each matrix to its value and its gradient, which are copies in another
+            type than float32: see :meth:`lower` and :meth:`lift`.
+        """
+        matrices = [p for p in self.views if p.ndim >= 2]
+        if dtype == torch.float32:
+            return {p: (p.data, p.grad) for p in matrices}
+        (flat,) = self.decayed
+        value = flat.detach().to(dtype)
+        gradient = torch.zeros_like(value)
+        self._lowered = flat, value, gradient
+        sizes = [p.numel() for p in matrices]
+        pairs = zip(value.split(sizes), gradient.split(sizes), strict=True)
+        return {
+            p: (v.view_as(p), g.view_as(p))
+            for p, (v, g) in zip(matrices, pairs, strict=True)
+        }
+
+    def lower(self):
+        """Bring the copies up to date with the weights."""
+        if self._lowered is not None:
+            flat, value, _ = self._lowered
+            value.copy_(flat.detach())
+
+    def lift(self):
+        """Bring the gradient up to date with its copy."""
+        if self._lowered is not None:
+            flat, _, gradient = self._lowered
+            flat.grad.copy_(gradient)
 
     def clear_gradient(self):
         """Set the gradient to zero."""
@@ -272,6 +310,9 @@ class _Loop:
             self.shuffle.set_state(state["shuffle"])
             self.draws.set_state(state["draws"])
             self.plateau = _Plateau(**state["plateau"])
+        self.working = None
+        if getattr(model, "is_traceable", False):
+            self.working = self.parameters.working(settings.dtype)
         self.kept = self.parameters.copy()
 
     @property
@@ -319,22 +360,34 @@ class _Loop:
     def epoch(self):
         """Go through the rows once; return their mean loss on the way."""
         total = torch.zeros((), device=self.rows.device)
-        device, dtype = self.rows.device.type, self.settings.dtype
+        loss_and_grad = self.autograd if self.working is None else self.written_out
         for index in self.batches():
             x = self.rows.take(index)
             weight = self.rows.weight[index.to(self.rows.device)]
-
-            def closure(x=x, weight=weight):
-                self.parameters.clear_gradient()
-                with torch.autocast(device, dtype, enabled=dtype != torch.float32):
-                    losses = self.model.row_losses(x, self.draws)
-                loss = (losses * weight).mean() / self.unit
-                loss.backward()
-                return loss
-
-            loss = self.optimizer.step(closure)
+            row_factor = weight / (len(index) * self.unit)
+            loss = self.optimizer.step(partial(loss_and_grad, x, row_factor))
             total += loss.detach() * len(index)
         return total.item() / len(self.rows) * self.unit
+
+    def autograd(self, x, row_factor):
+        """Loss of a batch, with its gradient by autograd."""
+        dtype = self.settings.dtype
+        self.parameters.clear_gradient()
+        with (
+            torch.enable_grad(),
+            torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32),
+        ):
+            loss = self.model.row_losses(x, self.draws) @ row_factor
+        loss.backward()
+        return loss
+
+    def written_out(self, x, row_factor):
+        """Loss of a batch, with the gradient that the model has written out."""
+        with torch.no_grad():
+            self.parameters.lower()
+            loss = self.model.loss_and_grad(x, row_factor, self.draws, self.working)
+            self.parameters.lift()
+        return loss
 
 
 def train(

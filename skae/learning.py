@@ -82,7 +82,6 @@ class Task:
     seed: int
     device: torch.device
 
-
     def maps(self, index):
         """Find the start of some rows."""
         X, weight = take_rows(self.X, index), self.weight[index]
@@ -213,7 +212,12 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     start_loss = task.loss(model, rows if valid is None else valid)
     watched = _Watched(observer, model, maps)
     result = train(
-        model, rows, task.settings, seed=task.seed, valid=valid, observer=watched,
+        model,
+        rows,
+        task.settings,
+        seed=task.seed,
+        valid=valid,
+        observer=watched,
         state=state,
     )
     learned = Learned(model, maps, result, start_loss, result.n_epochs)
@@ -227,7 +231,11 @@ def _refitted(task, everything, learned, observer):
     model = task.begin(maps, rows)
     rates = learned.result.learning_rates[: learned.result.best_epoch]
     again = train(
-        model, rows, task.settings, seed=task.seed, learning_rates=rates,
+        model,
+        rows,
+        task.settings,
+        seed=task.seed,
+        learning_rates=rates,
         observer=_Watched(observer, model, maps),
     )
     if again.n_epochs < len(rates):

@@ -11,6 +11,9 @@ A likelihood is a spec with parameters only; ``build(n_features)`` makes the
     log_prob(x, eta)   log p(x | z) of each row, in nats
     deviance(x, eta)   what an autoencoder minimises: minus log_prob, up to constants
                        and the noise
+    log_prob_slope, deviance_slope (x, eta, row_factor)
+                       the same, and the derivative in eta of their sum, each row
+                       times its factor; sets the gradient of what is learned
     mean(eta)          E[x | z]
     sample(eta, generator)
     start(maps, loadings, code_scale)   where the predictor begins
@@ -115,10 +118,24 @@ class _GaussianModule(nn.Module):
     def deviance(self, x, eta):
         return (x - eta).square().sum(-1)
 
+    def deviance_slope(self, x, eta, row_factor):
+        error = eta - x
+        return error.square().sum(-1), error * (2 * row_factor)[:, None]
+
     def log_prob(self, x, eta):
-        log_noise = self.log_noise.to(x.dtype)
-        error = self.deviance(x, eta) * torch.exp(-log_noise)
-        return -0.5 * (error + x.shape[-1] * (math.log(2 * math.pi) + log_noise))
+        return self._log_prob(self.deviance(x, eta), x.shape[-1])
+
+    def _log_prob(self, deviance, n_features):
+        log_noise = self.log_noise.to(deviance.dtype)
+        error = deviance * torch.exp(-log_noise)
+        return -0.5 * (error + n_features * (math.log(2 * math.pi) + log_noise))
+
+    def log_prob_slope(self, x, eta, row_factor):
+        precision = torch.exp(-self.log_noise).to(x.dtype)
+        deviance, slope = self.deviance_slope(x, eta, row_factor * precision / -2)
+        in_log_noise = (precision * deviance - x.shape[-1]) / 2
+        self.log_noise_shift.grad.copy_(self.RATE * (in_log_noise @ row_factor))
+        return self._log_prob(deviance, x.shape[-1]), slope
 
     def mean(self, eta):
         return eta
@@ -182,8 +199,16 @@ class _BernoulliModule(nn.Module):
     def log_prob(self, x, eta):
         return (x * eta - functional.softplus(eta)).sum(-1)
 
+    def log_prob_slope(self, x, eta, row_factor):
+        slope = (x - torch.sigmoid(eta)) * row_factor[:, None]
+        return self.log_prob(x, eta), slope
+
     def deviance(self, x, eta):
         return -self.log_prob(x, eta)
+
+    def deviance_slope(self, x, eta, row_factor):
+        slope = (torch.sigmoid(eta) - x) * row_factor[:, None]
+        return self.deviance(x, eta), slope
 
     def mean(self, eta):
         return torch.sigmoid(eta)

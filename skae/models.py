@@ -34,16 +34,33 @@ class Path(nn.Module):
 
     n_inputs, n_outputs : int
 
+    has_center, has_offset : bool
+        Whether there are a center and an offset; otherwise they are zero.
+
     dtype : torch.dtype, default=torch.float64
         Of the center and the offset.
     """
 
-    def __init__(self, network, linear, n_inputs, n_outputs, dtype=torch.float64):
+    def __init__(
+        self,
+        network,
+        linear,
+        n_inputs,
+        n_outputs,
+        *,
+        has_center,
+        has_offset,
+        dtype=torch.float64,
+    ):
         super().__init__()
         self.network = network
         self.linear = linear
-        self.center = nn.Buffer(torch.zeros(n_inputs, dtype=dtype))
-        self.offset = nn.Buffer(torch.zeros(n_outputs, dtype=dtype))
+        self.center = (
+            nn.Buffer(torch.zeros(n_inputs, dtype=dtype)) if has_center else None
+        )
+        self.offset = (
+            nn.Buffer(torch.zeros(n_outputs, dtype=dtype)) if has_offset else None
+        )
         self.unit = nn.Buffer(torch.ones(n_inputs, dtype=torch.float32))
         self.gain = nn.Buffer(torch.ones(n_outputs, dtype=torch.float32))
 
@@ -52,19 +69,49 @@ class Path(nn.Module):
         values = {"center": center, "offset": offset, "unit": unit, "gain": gain}
         for name, value in values.items():
             buffer = getattr(self, name)
-            buffer.copy_(torch.as_tensor(value).expand_as(buffer))
+            if buffer is not None:
+                buffer.copy_(torch.as_tensor(value).expand_as(buffer))
         if self.linear is not None:
             self.linear.weight.copy_(torch.as_tensor(weight))
 
     def forward(self, x):
         """Map rows; the result has their type."""
-        x = x - self.center.to(x.dtype)
-        y = self.network(x.to(torch.float32) * self.unit)
-        y = (y.to(torch.float32) * self.gain).to(x.dtype)
+        x = self._centred(x)
+        correction = self.network(x.to(torch.float32) * self.unit).to(torch.float32)
+        return self._corrected(x, correction)
+
+    def _centred(self, x):
+        return x if self.center is None else x - self.center.to(x.dtype)
+
+    def _corrected(self, x, correction):
+        y = (correction * self.gain).to(x.dtype)
         if self.linear is not None:
             with torch.autocast(x.device.type, enabled=False):
                 y = y + self.linear(x)
-        return y + self.offset.to(x.dtype)
+        return y if self.offset is None else y + self.offset.to(x.dtype)
+
+    @property
+    def is_traceable(self):
+        """Whether the network has its derivative written out."""
+        return hasattr(self.network, "traced")
+
+    def traced(self, x, working):
+        """Map rows, and keep what :meth:`backward` needs."""
+        x = self._centred(x)
+        correction, trace = self.network.traced(x * self.unit, working)
+        return self._corrected(x, correction), trace
+
+    def backward(self, trace, slope, working, *, needs_input=False):
+        """Set the network's gradient; return the slope in the rows if it is needed."""
+        inner = self.network.backward(
+            trace, slope * self.gain, working, needs_input=needs_input
+        )
+        if not needs_input:
+            return None
+        inner = inner * self.unit
+        if self.linear is None:
+            return inner
+        return inner + slope @ self.linear.weight.to(slope.dtype)
 
 
 class Autoencoder(nn.Module):
@@ -120,6 +167,27 @@ class Autoencoder(nn.Module):
         """Deviance of each row; the generator is for models that draw."""
         return self.likelihood.deviance(x, self.decoder(self.encoder(x)))
 
+    @property
+    def is_traceable(self):
+        """Whether :meth:`loss_and_grad` is there for these parts."""
+        return (
+            self.encoder.is_traceable
+            and self.decoder.is_traceable
+            and hasattr(self.likelihood, "deviance_slope")
+        )
+
+    def loss_and_grad(self, x, row_factor, generator, working):
+        """Sum of the rows' losses, each times its factor, and its gradient.
+
+        What autograd would do with ``row_losses(x) @ row_factor``, written out.
+        """
+        z, encoder_trace = self.encoder.traced(x, working)
+        eta, decoder_trace = self.decoder.traced(z, working)
+        losses, slope = self.likelihood.deviance_slope(x, eta, row_factor)
+        slope = self.decoder.backward(decoder_trace, slope, working, needs_input=True)
+        self.encoder.backward(encoder_trace, slope, working)
+        return losses @ row_factor
+
     def encode(self, x):
         """Codes of rows."""
         return self.encoder(x)
@@ -172,7 +240,9 @@ class VariationalAutoencoder(nn.Module):
         A shrinkage of 0 is independent columns, with the prior as posterior.
         """
         with torch.no_grad():
-            start = self.likelihood.start(maps, maps.loadings, np.ones(len(maps.weights)))
+            start = self.likelihood.start(
+                maps, maps.loadings, np.ones(len(maps.weights))
+            )
             centre = 0.0 if centred else maps.mean
             unit = _reciprocal(np.sqrt(maps.variance))
             if self.encoder.linear is None:
@@ -200,12 +270,37 @@ class VariationalAutoencoder(nn.Module):
     def row_losses(self, x, generator=None):
         """Minus the evidence lower bound of each row, at one draw of its code."""
         mean, log_variance = self.posterior(x)
-        noise = torch.randn(
-            mean.shape, generator=generator, dtype=mean.dtype, device=mean.device
-        )
-        z = mean + torch.exp(log_variance / 2) * noise
+        z = mean + torch.exp(log_variance / 2) * _noise_like(mean, generator)
         divergence = self.divergence(mean, log_variance)
         return self.beta * divergence - self.likelihood.log_prob(x, self.decoder(z))
+
+    @property
+    def is_traceable(self):
+        """Whether :meth:`loss_and_grad` is there for these parts."""
+        return (
+            self.encoder.is_traceable
+            and self.decoder.is_traceable
+            and hasattr(self.likelihood, "log_prob_slope")
+            and hasattr(self.divergence, "slope")
+        )
+
+    def loss_and_grad(self, x, row_factor, generator, working):
+        """Sum of the rows' losses, each times its factor, and its gradient."""
+        statistics, encoder_trace = self.encoder.traced(x, working)
+        mean, log_variance = statistics.chunk(2, dim=-1)
+        shift = torch.exp(log_variance / 2) * _noise_like(mean, generator)
+        eta, decoder_trace = self.decoder.traced(mean + shift, working)
+        log_prob, slope = self.likelihood.log_prob_slope(x, eta, -row_factor)
+        divergence, in_mean, in_log_variance = self.divergence.slope(
+            mean, log_variance, self.beta * row_factor
+        )
+        slope = self.decoder.backward(decoder_trace, slope, working, needs_input=True)
+        in_mean = in_mean + slope
+        in_log_variance = in_log_variance + slope * shift / 2
+        self.encoder.backward(
+            encoder_trace, torch.cat([in_mean, in_log_variance], dim=1), working
+        )
+        return (self.beta * divergence - log_prob) @ row_factor
 
     def log_likelihood(self, x, draws, n_at_once):
         """Importance-weighted bound on ``log p(x)`` of each row.
@@ -245,6 +340,13 @@ class VariationalAutoencoder(nn.Module):
     def forward(self, x):
         """Reconstruct rows, measured from the origin, from their posterior means."""
         return self.decode(self.encode(x))
+
+
+def _noise_like(tensor, generator):
+    """Standard normal draws in the shape of a tensor."""
+    return torch.randn(
+        tensor.shape, generator=generator, dtype=tensor.dtype, device=tensor.device
+    )
 
 
 def _reciprocal(scale):

@@ -1,28 +1,28 @@
 """Penalties: a number per row from its code or its posterior."""
 
-__all__ = ["kl_to_standard_normal"]
+__all__ = ["NormalDivergence"]
 
 
-def kl_to_standard_normal(mean, log_variance):
+class NormalDivergence:
     """Kullback-Leibler divergence of a diagonal Gaussian from the standard normal.
 
-    KL(N(m, diag(v)) || N(0, I)) = 1/2 sum(m^2 + v - log v - 1)
-
-    Parameters
-    ----------
-    mean, log_variance : torch.Tensor of shape (n_rows, n_components)
-
-    Returns
-    -------
-    torch.Tensor of shape (n_rows,)
-        In nats.
+    KL(N(m, diag(v)) || N(0, I)) = 1/2 sum(m^2 + v - log v - 1), in nats.
 
     Examples
     --------
     >>> import torch
-    >>> from skae.penalties import kl_to_standard_normal
-    >>> kl_to_standard_normal(torch.ones(1, 2), torch.zeros(1, 2))
+    >>> from skae.penalties import NormalDivergence
+    >>> NormalDivergence()(torch.ones(1, 2), torch.zeros(1, 2))
     tensor([1.])
     """
-    terms = mean.square() + log_variance.exp() - log_variance - 1
-    return terms.sum(-1) / 2
+
+    def __call__(self, mean, log_variance):
+        """Divergence of each row's posterior, from its mean and log-variance."""
+        terms = mean.square() + log_variance.exp() - log_variance - 1
+        return terms.sum(-1) / 2
+
+    def slope(self, mean, log_variance, row_factor):
+        """Give the divergence, and the derivatives of its sum, rows times factors."""
+        factor = row_factor[:, None]
+        in_log_variance = (log_variance.exp() - 1) / 2 * factor
+        return self(mean, log_variance), mean * factor, in_log_variance

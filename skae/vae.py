@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from scipy.stats import norm, qmc
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
 from ._sklearn import Interval, check_sample_weight

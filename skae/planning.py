@@ -1,0 +1,168 @@
+"""Planning: every parameter of an estimator resolved, for the rows at hand.
+
+Reads an estimator's parameters and never changes them; what "auto" means is in
+:mod:`skae.auto`.
+"""
+
+import functools
+import math
+import numbers
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+from .auto import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
+from .blueprint import Blueprint
+from .device import compute_dtype, resolve_device
+from .engine import SOLVERS, Settings
+from .learning import FEWEST_ROWS, Task
+from .likelihoods import LIKELIHOODS
+from .networks import MLP
+from .start import fit_linear_maps
+
+__all__ = ["make_task", "resolve_likelihood"]
+
+
+def make_task(estimator, X, weight, X_val, *, blueprint, seed):
+    """Say what an estimator's parameters ask for.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+
+    X, weight : the weighted set of rows to learn from.
+
+    X_val : rows of the user's own that judge, or None.
+
+    blueprint : Blueprint or None
+        Of a model that is to be trained further; None makes a new one.
+
+    seed : int
+
+    Returns
+    -------
+    Task
+    """
+    n_rows = X.shape[0]
+    device = resolve_device(estimator.device)
+    if blueprint is None:
+        blueprint = make_blueprint(estimator, X, weight, seed)
+    settings = make_settings(estimator, n_rows, device)
+    is_judged = estimator.early_stopping and X_val is None
+    is_too_small = is_judged and blueprint.from_pca and n_rows < FEWEST_ROWS
+    is_final = _start_is_final(blueprint) or settings.max_iter == 0
+    return Task(
+        build=functools.partial(blueprint.build, device),
+        X=X,
+        weight=weight,
+        X_val=X_val,
+        n_components=blueprint.n_components,
+        from_pca=blueprint.from_pca,
+        centred=blueprint.likelihood.centred,
+        start_is_exact=blueprint.likelihood.centred,
+        trains=not (is_final or is_too_small),
+        n_validation=_count_validation_rows(estimator, n_rows) if is_judged else 0,
+        refits=not estimator.warm_start,
+        settings=settings,
+        seed=seed,
+        device=device,
+    )
+
+
+def make_blueprint(estimator, X, weight, seed):
+    """Resolve the architecture."""
+    widths = estimator.hidden_layer_sizes
+    if isinstance(widths, str):
+        widths = auto_hidden_layer_sizes(*X.shape)
+    perceptron = MLP(widths, estimator.activation)
+    perceptron.check("")
+    for name in ("encoder", "decoder"):
+        part = getattr(estimator, name)
+        if hasattr(part, "check"):
+            part.check(f"{name}__")
+    encoder = _unshared(estimator.encoder) or perceptron
+    mirrored = encoder if hasattr(encoder, "build") else perceptron
+    n_components = estimator.n_components
+    if not isinstance(n_components, numbers.Integral):
+        n_components = fit_linear_maps(X, weight, float(n_components)).n_components
+    return Blueprint(
+        n_features=X.shape[1],
+        n_components=int(n_components),
+        encoder=encoder,
+        decoder=_unshared(estimator.decoder) or mirrored,
+        likelihood=clone(resolve_likelihood(estimator.likelihood)),
+        from_pca=estimator.init == "pca",
+        beta=estimator._beta,
+        seed=seed,
+    )
+
+
+def make_settings(estimator, n_rows, device):
+    """Resolve how to train."""
+    batch_size, max_iter = estimator.batch_size, estimator.max_iter
+    rate = estimator.learning_rate_init
+    if isinstance(batch_size, str):
+        batch_size = auto_batch_size(n_rows)
+    if isinstance(max_iter, str):
+        max_iter = auto_max_iter(n_rows, batch_size)
+    return Settings(
+        solver=_check_solver(estimator.solver),
+        learning_rate=None if isinstance(rate, str) else float(rate),
+        alpha=float(estimator.alpha),
+        batch_size=min(int(batch_size), n_rows),
+        max_iter=int(max_iter),
+        tol=float(estimator.tol),
+        patience=int(estimator.n_iter_no_change),
+        dtype=compute_dtype(estimator.precision, device),
+        validation_passes=estimator._count_passes(n_rows),
+    )
+
+
+def resolve_likelihood(likelihood):
+    """A likelihood by its name, or as it is."""
+    return LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
+
+
+def _unshared(spec):
+    """A copy of a spec that later ``set_params`` do not reach."""
+    return clone(spec) if hasattr(spec, "get_params") else spec
+
+
+def _start_is_final(blueprint):
+    """Whether the start is the best that the architecture allows."""
+    is_linear = all(
+        isinstance(spec, MLP) and np.size(spec.hidden_layer_sizes) == 0
+        for spec in (blueprint.encoder, blueprint.decoder)
+    )
+    return (
+        is_linear
+        and blueprint.from_pca
+        and blueprint.likelihood.centred
+        and blueprint.beta in (None, 1.0)
+    )
+
+
+def _count_validation_rows(estimator, n_rows):
+    n_validation = max(1, math.ceil(estimator.validation_fraction * n_rows))
+    if n_validation >= n_rows:
+        raise ValueError(
+            f"validation_fraction={estimator.validation_fraction!r} of {n_rows} "
+            "distinct rows leaves none to train on; make it smaller, or set "
+            "early_stopping=False."
+        )
+    return n_validation
+
+
+def _check_solver(solver):
+    """See that a solver is a name or makes a torch optimizer."""
+    if isinstance(solver, str):
+        return solver
+    made = solver.func if isinstance(solver, functools.partial) else solver
+    if not (isinstance(made, type) and issubclass(made, torch.optim.Optimizer)):
+        raise ValueError(
+            f"solver={solver!r} is no torch.optim.Optimizer class; use one of "
+            f"{sorted(SOLVERS)}, a class such as torch.optim.NAdam, or a "
+            "functools.partial of one."
+        )
+    return solver

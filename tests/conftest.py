@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits, load_iris
+
+from skae import AutoencoderTransformer, VAETransformer
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+
+
+@pytest.fixture(params=[AutoencoderTransformer, VAETransformer])
+def Estimator(request):
+    """Each of the two public classes."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """200 images of digits, 64 pixels each, and what they show."""
+    X, y = load_digits(return_X_y=True)
+    return X[:200], y[:200]
+
+
+@pytest.fixture(scope="session")
+def iris():
+    """150 flowers, 4 measures each, and their species, in mixed order."""
+    X, y = load_iris(return_X_y=True)
+    order = np.random.RandomState(0).permutation(len(X))
+    return X[order], y[order]

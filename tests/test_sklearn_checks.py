@@ -1,0 +1,44 @@
+"""scikit-learn's own checks: those it runs by itself, and those it keeps back."""
+
+import pytest
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skae import AutoencoderTransformer, VAETransformer
+
+CLASSES = [AutoencoderTransformer, VAETransformer]
+
+# Checks that check_estimator does not run.
+FURTHER_CHECKS = [
+    name
+    for name in vars(estimator_checks)
+    if name.startswith(
+        (
+            "check_set_output_transform",
+            "check_global_",
+            "check_transformer_get_feature_names_out",
+            "check_dataframe_column_names_consistency",
+            "check_param_validation",
+            "check_inplace_ensure_writeable",
+        )
+    )
+]
+
+
+@parametrize_with_checks([Estimator() for Estimator in CLASSES])
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+# Some of these fit a data frame and transform an array of the same rows, or the other
+# way round; PCA warns as well.
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+@pytest.mark.filterwarnings("ignore:X has feature names, but:UserWarning")
+@pytest.mark.parametrize("check", FURTHER_CHECKS)
+@pytest.mark.parametrize("Estimator", CLASSES)
+def test_further_scikit_learn_check(Estimator, check):
+    getattr(estimator_checks, check)(Estimator.__name__, Estimator())
+
+
+def test_every_kind_of_further_check_was_found():
+    assert len(FURTHER_CHECKS) >= 10
