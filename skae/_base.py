@@ -5,8 +5,10 @@ import functools
 import numbers
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from sklearn.base import (
     BaseEstimator,
@@ -44,6 +46,9 @@ CANONICAL_ROWS = 10_000
 
 # Types of X that are taken as they are; anything else becomes the first of them.
 INPUT_TYPES = [np.float64, np.float32, np.uint8]
+
+# Fitted attributes that are not for the user.
+HIDDEN_STATE = ("_stored", "_start", "_training", "_codes", "_density", "_waiting")
 
 
 class BaseAutoencoder(
@@ -136,7 +141,7 @@ class BaseAutoencoder(
             return {
                 name: value
                 for name, value in vars(self).items()
-                if name.endswith("_") or name in ("_stored", "_training")
+                if name.endswith("_") or name in HIDDEN_STATE
             }
 
         before = fitted()
@@ -158,42 +163,115 @@ class BaseAutoencoder(
             weight,
             rows_val,
             blueprint=self._stored.blueprint if going_on else None,
-            seed=self._seed if going_on else seed_from(self.random_state),
+            seed=seed_from(self.random_state),
+            is_judged=True,
+            continues=self.warm_start,
         )
         context = self._init_callback_context(max_subtasks=_n_subtasks(task))
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         hooks = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         context.call_on_fit_task_begin(**hooks)
-        reporter = _Reporter(self, task, context, hooks)
-        with _stream_of_factories(task):
-            if going_on:
-                model = copy.deepcopy(self._stored).module
-                state = to_tensors(self._training)
-                learned = resume(task, model, self._start, state, observer=reporter)
-            else:
-                learned = learn(task, observer=reporter)
+        learned = self._learn(task, going_on, _Reporter(self, task, context, hooks))
         self._report(task, learned)
-        for name, value in self._attributes(task, learned).items():
-            setattr(self, name, value)
+        self._adopt(self._attributes(task, learned))
         context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
         return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Train for one epoch on some of the rows of a stream.
+
+        The start is that of the first call's rows (of the first few calls', until
+        there are ``n_components`` of them) and stays; each call goes through its rows
+        once, with the optimizer as the last call left it. Nothing is held out, and
+        nothing is judged.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of the stream.
+
+        y : None
+            Ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        self : object
+            The estimator, fitted once enough rows were seen.
+        """
+        with self._unchanged_on_error():
+            return self._partial_fit(X, sample_weight)
+
+    def _partial_fit(self, X, sample_weight):
+        going_on = hasattr(self, "_stored")
+        is_first = not (going_on or hasattr(self, "_waiting"))
+        X = self._check_X(X, reset=is_first)
+        weight = self._check_weight(X, sample_weight)
+        if not going_on:
+            X, weight = self._with_waiting(X, weight)
+            if X.shape[0] < max(2, np.ceil(self.n_components)):
+                self._waiting = X, weight
+                return self
+            self._check_n_components(X)
+        self._check_values(X)
+        task = make_task(
+            self,
+            *merge_rows(X, weight),
+            blueprint=self._stored.blueprint if going_on else None,
+            seed=seed_from(self.random_state),
+            is_judged=False,
+            continues=True,
+        )
+        task = replace(task, settings=task.settings.for_one_epoch())
+        learned = self._learn(task, going_on, None)
+        attributes = self._attributes(task, learned)
+        if going_on:
+            attributes["loss_curve_"] = self.loss_curve_ + attributes["loss_curve_"]
+            attributes["n_iter_"] += self.n_iter_
+            attributes["start_loss_"] = self.start_loss_
+        self._adopt(attributes)
+        return self
+
+    def _with_waiting(self, X, weight):
+        """Rows of earlier calls, too few to start from, with those of this one."""
+        if not hasattr(self, "_waiting"):
+            return X, weight
+        earlier, earlier_weight = self._waiting
+        stack = sp.vstack if sp.issparse(X) else np.vstack
+        return stack([earlier, X]), np.append(earlier_weight, weight)
+
+    def _learn(self, task, going_on, reporter):
+        with _stream_of_factories(task):
+            if not going_on:
+                return learn(task, observer=reporter)
+            # Training changes a model in place; an error must not.
+            model = copy.deepcopy(self._stored).module
+            state = to_tensors(self._training)
+            return resume(task, model, self._start, state, observer=reporter)
 
     def _check_rows(self, X, sample_weight, X_val, going_on):
         """Turn what the user gave into a weighted set of rows, and rows that judge."""
         X = self._check_X(X, reset=not going_on, ensure_min_samples=2)
-        is_weighted = sample_weight is not None
-        weight = check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
-        likelihood = resolve_likelihood(self.likelihood)
-        likelihood.check(X)
+        weight = self._check_weight(X, sample_weight)
+        self._check_values(X)
         if X_val is not None:
             X_val = self._check_X(X_val, reset=False)
-            likelihood.check(X_val)
+            self._check_values(X_val)
         self._check_n_components(X)
-        if is_weighted or X.shape[0] <= CANONICAL_ROWS:
+        if sample_weight is not None or X.shape[0] <= CANONICAL_ROWS:
             X, weight = merge_rows(X, weight)
         return X, weight, X_val
+
+    def _check_values(self, X):
+        resolve_likelihood(self.likelihood).check(X)
+
+    def _check_weight(self, X, sample_weight):
+        return check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
 
     def _check_X(self, X, *, reset, ensure_min_samples=1):
         return validate_data(
@@ -227,23 +305,27 @@ class BaseAutoencoder(
     def _attributes(self, task, learned):
         """Everything that makes a fitted copy, by name."""
         model, maps, result = learned.model, learned.maps, learned.result
-        blueprint = task.build.func.__self__
         attributes = {
-            "n_components_": task.n_components,
+            "n_components_": task.blueprint.n_components,
             "n_iter_": learned.n_epochs,
             "mean_": maps.mean,
             "loss_curve_": list(result.loss_curve),
             "validation_loss_curve_": list(result.validation_curve),
             "start_loss_": learned.start_loss,
             "best_loss_": result.best_loss,
-            "_stored": StoredModule(blueprint, str(self.device), model),
+            "_stored": StoredModule(task.blueprint, str(self.device), model),
             "_start": maps,
-            "_seed": task.seed,
-            "_training": to_arrays(result.state) if self.warm_start else {},
+            "_training": to_arrays(result.state) if task.continues else {},
         }
         if hasattr(model.likelihood, "noise_variance"):
             attributes["noise_variance_"] = model.likelihood.noise_variance
         return attributes
+
+    def _adopt(self, attributes):
+        """Become fitted."""
+        for name, value in attributes.items():
+            setattr(self, name, value)
+        vars(self).pop("_waiting", None)
 
     def _report(self, task, learned):
         """Say what the user should know about a training."""
@@ -436,14 +518,14 @@ def _n_subtasks(task):
     """Largest number of epochs that a task can take."""
     if not task.trains:
         return 0
-    has_refit = task.refits and task.n_validation > 0
+    has_refit = task.n_validation > 0 and not task.continues
     return task.settings.max_iter * (2 if has_refit else 1)
 
 
 @contextmanager
 def _stream_of_factories(task):
     """Fork torch's global stream for modules of the user's, which may draw from it."""
-    blueprint = task.build.func.__self__
+    blueprint = task.blueprint
     if hasattr(blueprint.encoder, "build") and hasattr(blueprint.decoder, "build"):
         yield
     else:

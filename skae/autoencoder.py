@@ -284,7 +284,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         """Mixture of Gaussians fitted to the codes of the training rows."""
         check_is_fitted(self)
         if self._density is None:
-            self._density = CodeMixture(self._codes, self._seed)
+            self._density = CodeMixture(self._codes, self._stored.blueprint.seed)
         return self._density
 
     def _draw_codes(self, n_samples, random_state):
@@ -292,12 +292,12 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     def _attributes(self, task, learned):
         model, result = learned.model, learned.result
-        n_free = task.X.shape[1] - task.n_components
+        n_free = task.X.shape[1] - task.blueprint.n_components
         if hasattr(model.likelihood, "set_noise_variance") and result.best_epoch > 0:
             floor = learned.maps.noise_floor
             noise_variance = max(result.best_loss / max(n_free, 1), floor)
             model.likelihood.set_noise_variance(noise_variance)
         chosen = representatives(task.weight)
-        origin = learned.maps.mean if task.centred else 0 * learned.maps.mean
+        origin = learned.maps.mean if task.is_centred else 0 * learned.maps.mean
         codes = map_blocks(model.encode, take_rows(task.X, chosen), origin, task.device)
         return super()._attributes(task, learned) | {"_codes": codes, "_density": None}

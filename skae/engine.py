@@ -13,6 +13,7 @@ are one call each, however many layers there are.
 
 import inspect
 import math
+import sys
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
@@ -93,6 +94,10 @@ class Settings:
     patience: int
     dtype: torch.dtype
     validation_passes: int = 1
+
+    def for_one_epoch(self):
+        """Train for one epoch, and leave the learning rate alone."""
+        return replace(self, max_iter=1, patience=sys.maxsize)
 
 
 @dataclass

@@ -13,7 +13,6 @@ than anything honest can. What is returned uses all rows:
 Rows of the user's own (``X_val``) never enter a start, so with them all of X trains.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,53 +43,56 @@ class Task:
 
     Attributes
     ----------
-    build : callable
-        Makes a model with fresh networks, the same at each call.
+    blueprint : Blueprint
+        Its ``build(device)`` makes a model with fresh networks, the same at each call;
+        it also says whether to start from PCA, and what rows are measured from.
     X, weight : the weighted set of rows.
     X_val : rows of the user's own that judge, or None.
-    n_components : int
-    from_pca : bool
-        Whether the model starts from PCA; otherwise only moments are needed.
-    centred : bool
-        Whether rows are measured from their mean.
-    start_is_exact : bool
-        Whether the start is a maximum-likelihood solution; otherwise it is shrunk as
-        far as the training rows ask for.
     trains : bool
         Whether there is anything to train.
     n_validation : int
         Number of rows to hold out; 0 trains on all of them, without a judge.
-    refits : bool
-        Whether a network that won is trained again from the start of all rows.
+    continues : bool
+        Whether training will go on another day: then a network that won is not
+        trained again from the start of all rows.
     settings : Settings
-    seed : int
     device : torch.device
     """
 
-    build: Callable
+    blueprint: object
     X: object
     weight: np.ndarray
     X_val: object
-    n_components: int
-    from_pca: bool
-    centred: bool
-    start_is_exact: bool
     trains: bool
     n_validation: int
-    refits: bool
+    continues: bool
     settings: Settings
-    seed: int
     device: torch.device
+
+    @property
+    def seed(self):
+        """Seed of everything that is drawn."""
+        return self.blueprint.seed
+
+    @property
+    def is_centred(self):
+        """Whether rows are measured from their mean, as a Gaussian likelihood asks.
+
+        For that likelihood the start is a maximum-likelihood solution; any other is
+        shrunk as far as the training rows ask for.
+        """
+        return self.blueprint.likelihood.centred
 
     def maps(self, index):
         """Find the start of some rows."""
         X, weight = take_rows(self.X, index), self.weight[index]
-        n_components = self.n_components if self.from_pca else None
+        blueprint = self.blueprint
+        n_components = blueprint.n_components if blueprint.from_pca else None
         return fit_linear_maps(X, weight, n_components)
 
     def rows(self, X, weight, maps):
         """Give rows to the engine, measured from the origin of a start."""
-        origin = maps.mean if self.centred else np.zeros(X.shape[1])
+        origin = maps.mean if self.is_centred else np.zeros(X.shape[1])
         return Rows(X, weight, origin, self.device)
 
     def subset(self, index, maps):
@@ -99,11 +101,11 @@ class Task:
 
     def begin(self, maps, rows):
         """Make a model that stands at a start."""
-        model = self.build()
+        model = self.blueprint.build(self.device)
         shrinkage = 1.0
-        if self.from_pca and not self.start_is_exact:
+        if self.blueprint.from_pca and not self.is_centred:
             shrinkage = _best_shrinkage(self, model, maps, rows)
-        model.set_start(maps, centred=self.centred, shrinkage=shrinkage)
+        model.set_start(maps, centred=self.is_centred, shrinkage=shrinkage)
         return model.eval()
 
     def loss(self, model, rows):
@@ -161,7 +163,7 @@ def learn(task, *, observer=None):
     if result.best_epoch == 0:
         started = _started(task, everything)
         return replace(learned, model=started.model, maps=started.maps)
-    if stopped or not task.refits or len(everything) > REFIT_ROWS:
+    if stopped or task.continues or len(everything) > REFIT_ROWS:
         return learned
     return _refitted(task, everything, learned, observer)
 
@@ -270,7 +272,7 @@ def _best_shrinkage(task, model, maps, rows):
     x, weight = rows.take(index), rows.weight[index.to(rows.device)]
     losses = []
     for shrinkage in SHRINKAGES:
-        model.set_start(maps, centred=task.centred, shrinkage=shrinkage)
+        model.set_start(maps, centred=task.is_centred, shrinkage=shrinkage)
         with torch.no_grad():
             stream = generator_from(task.seed, task.device)
             loss = model.eval().row_losses(x, stream) @ weight

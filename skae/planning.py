@@ -24,7 +24,9 @@ from .start import fit_linear_maps
 __all__ = ["make_task", "resolve_likelihood"]
 
 
-def make_task(estimator, X, weight, X_val, *, blueprint, seed):
+def make_task(
+    estimator, X, weight, X_val=None, *, blueprint, seed, is_judged, continues
+):
     """Say what an estimator's parameters ask for.
 
     Parameters
@@ -40,6 +42,12 @@ def make_task(estimator, X, weight, X_val, *, blueprint, seed):
 
     seed : int
 
+    is_judged : bool
+        Whether rows may be held out.
+
+    continues : bool
+        Whether training will go on another day.
+
     Returns
     -------
     Task
@@ -49,23 +57,18 @@ def make_task(estimator, X, weight, X_val, *, blueprint, seed):
     if blueprint is None:
         blueprint = make_blueprint(estimator, X, weight, seed)
     settings = make_settings(estimator, n_rows, device)
-    is_judged = estimator.early_stopping and X_val is None
+    is_judged = is_judged and estimator.early_stopping and X_val is None
     is_too_small = is_judged and blueprint.from_pca and n_rows < FEWEST_ROWS
     is_final = _start_is_final(blueprint) or settings.max_iter == 0
     return Task(
-        build=functools.partial(blueprint.build, device),
+        blueprint=blueprint,
         X=X,
         weight=weight,
         X_val=X_val,
-        n_components=blueprint.n_components,
-        from_pca=blueprint.from_pca,
-        centred=blueprint.likelihood.centred,
-        start_is_exact=blueprint.likelihood.centred,
         trains=not (is_final or is_too_small),
         n_validation=_count_validation_rows(estimator, n_rows) if is_judged else 0,
-        refits=not estimator.warm_start,
+        continues=continues,
         settings=settings,
-        seed=seed,
         device=device,
     )
 

@@ -312,7 +312,7 @@ class VAETransformer(BaseAutoencoder):
     def _draw_table(self):
         """Standard normal draws that cover their space evenly."""
         n_draws = self.n_score_samples
-        sobol = qmc.Sobol(self.n_components_, rng=self._seed)
+        sobol = qmc.Sobol(self.n_components_, rng=self._stored.blueprint.seed)
         uniform = sobol.random_base2(math.ceil(math.log2(n_draws)))[:n_draws]
         return norm.ppf(uniform)
 
