@@ -1,7 +1,6 @@
 """What both estimators share: validation, the template of ``fit``, rows in and out."""
 
 import copy
-import functools
 import numbers
 import warnings
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -18,34 +16,25 @@ from sklearn.base import (
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from ._sklearn import (
-    HasMethods,
-    Interval,
-    RealNotInt,
-    StrOptions,
-    check_feature_names_in,
-    check_sample_weight,
-    fit_context,
-    to_output_container,
+from ._sklearn import check_feature_names_in, fit_context, to_output_container
+from .checking import (
+    PARAMETER_CONSTRAINTS,
+    check_n_components,
+    check_rows,
+    check_X,
 )
 from .device import forked_stream, generator_from, seed_from
-from .engine import SOLVERS
 from .inference import map_blocks
 from .learning import Learned, learn, resume
-from .likelihoods import LIKELIHOODS
-from .networks import ACTIVATIONS
-from .planning import make_task, resolve_likelihood
+from .planning import make_task
 from .rows import merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
 
 # Without weights, sets of more rows than this are taken as they come: merging and
 # sorting them would cost more than it gives.
 CANONICAL_ROWS = 10_000
-
-# Types of X that are taken as they are; anything else becomes the first of them.
-INPUT_TYPES = [np.float64, np.float32, np.uint8]
 
 # Fitted attributes that are not for the user.
 HIDDEN_STATE = ("_stored", "_start", "_training", "_codes", "_density", "_waiting")
@@ -63,41 +52,7 @@ class BaseAutoencoder(
     and what its scores mean.
     """
 
-    _parameter_constraints: dict = {
-        "n_components": [
-            Interval(numbers.Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="neither"),
-        ],
-        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like", numbers.Integral],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "encoder": [HasMethods("build"), callable, None],
-        "decoder": [HasMethods("build"), callable, None],
-        "init": [StrOptions({"pca", "random"})],
-        "likelihood": [StrOptions(set(LIKELIHOODS)), HasMethods("build")],
-        "solver": [StrOptions(set(SOLVERS)), type, functools.partial],
-        "learning_rate_init": [
-            StrOptions({"auto"}),
-            Interval(numbers.Real, 0, None, closed="neither"),
-        ],
-        "alpha": [Interval(numbers.Real, 0, None, closed="left")],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(numbers.Integral, 1, None, closed="left"),
-        ],
-        "max_iter": [
-            StrOptions({"auto"}),
-            Interval(numbers.Integral, 0, None, closed="left"),
-        ],
-        "tol": [Interval(numbers.Real, 0, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(numbers.Integral, 1, None, closed="left")],
-        "precision": [StrOptions({"auto", "float32"})],
-        "device": [str, torch.device],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: dict = PARAMETER_CONSTRAINTS
 
     # Weight of the divergence; None is an autoencoder without one.
     _beta = None
@@ -156,12 +111,17 @@ class BaseAutoencoder(
 
     def _fit(self, X, y, sample_weight, X_val):
         going_on = self.warm_start and hasattr(self, "_stored")
-        rows, weight, rows_val = self._check_rows(X, sample_weight, X_val, going_on)
+        rows, weight = check_rows(self, X, sample_weight, reset=not going_on)
+        check_n_components(self, rows)
+        if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
+            rows, weight = merge_rows(rows, weight)
+        if X_val is not None:
+            X_val = check_X(self, X_val)
         task = make_task(
             self,
             rows,
             weight,
-            rows_val,
+            X_val,
             blueprint=self._stored.blueprint if going_on else None,
             seed=seed_from(self.random_state),
             is_judged=True,
@@ -208,15 +168,13 @@ class BaseAutoencoder(
     def _partial_fit(self, X, sample_weight):
         going_on = hasattr(self, "_stored")
         is_first = not (going_on or hasattr(self, "_waiting"))
-        X = self._check_X(X, reset=is_first)
-        weight = self._check_weight(X, sample_weight)
+        X, weight = check_rows(self, X, sample_weight, reset=is_first, fewest=1)
         if not going_on:
             X, weight = self._with_waiting(X, weight)
             if X.shape[0] < max(2, np.ceil(self.n_components)):
                 self._waiting = X, weight
                 return self
-            self._check_n_components(X)
-        self._check_values(X)
+            check_n_components(self, X)
         task = make_task(
             self,
             *merge_rows(X, weight),
@@ -252,52 +210,8 @@ class BaseAutoencoder(
             state = to_tensors(self._training)
             return resume(task, model, self._start, state, observer=reporter)
 
-    def _check_rows(self, X, sample_weight, X_val, going_on):
-        """Turn what the user gave into a weighted set of rows, and rows that judge."""
-        X = self._check_X(X, reset=not going_on, ensure_min_samples=2)
-        weight = self._check_weight(X, sample_weight)
-        self._check_values(X)
-        if X_val is not None:
-            X_val = self._check_X(X_val, reset=False)
-            self._check_values(X_val)
-        self._check_n_components(X)
-        if sample_weight is not None or X.shape[0] <= CANONICAL_ROWS:
-            X, weight = merge_rows(X, weight)
-        return X, weight, X_val
-
-    def _check_values(self, X):
-        resolve_likelihood(self.likelihood).check(X)
-
-    def _check_weight(self, X, sample_weight):
-        return check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
-
-    def _check_X(self, X, *, reset, ensure_min_samples=1):
-        return validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=INPUT_TYPES,
-            ensure_min_samples=ensure_min_samples,
-        )
-
-    def _check_n_components(self, X):
-        wanted, limit = self.n_components, min(X.shape)
-        if isinstance(wanted, bool | np.bool_):
-            raise ValueError(
-                f"n_components={wanted!r} must be an integer of 1 or more, or a float "
-                "between 0 and 1."
-            )
-        if self.init == "pca" and wanted > limit:
-            raise ValueError(
-                f"n_components={wanted!r} must be at most min(n_samples, n_features)="
-                f"{limit} with init='pca'; choose fewer, or init='random'."
-            )
-
     def _count_passes(self, n_rows):
-        """Walks through the validation rows for one loss; more for models that draw."""
+        """Say how often to walk through the validation rows for one loss."""
         return 1
 
     # ------------------------------------------------------- what fit leaves behind
@@ -466,9 +380,7 @@ class BaseAutoencoder(
 
     def _check_fitted_X(self, X):
         check_is_fitted(self)
-        X = self._check_X(X, reset=False)
-        self._stored.blueprint.likelihood.check(X)
-        return X
+        return check_X(self, X, likelihood=self._stored.blueprint.likelihood)
 
     def _as_rows(self, rows, original):
         """Follow ``set_output`` with the names of the input's columns."""

@@ -14,7 +14,7 @@ def auto_hidden_layer_sizes(n_rows, n_features):
 
 
 def auto_batch_size(n_rows):
-    """A 32nd of the rows as a power of two, between 32 and 256."""
+    """Take a 32nd of the rows as a power of two, between 32 and 256."""
     return min(max(2 ** round(math.log2(max(n_rows, 1) / 32)), 32), 256)
 
 

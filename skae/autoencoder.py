@@ -82,7 +82,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         updates, and at least 20 and at most 300 epochs.
 
     tol : float, default=1e-4
-        Improvement of the loss, as a share of PCA's, that counts for ``n_iter_no_change``.
+        Improvement of the loss, as a share of PCA's, that counts for
+        ``n_iter_no_change``.
 
     early_stopping : bool, default=True
         Whether rows are held out to judge when to stop. The weights that are best on

@@ -96,8 +96,8 @@ def _from_factory(factory, role, n_inputs, n_outputs, from_pca):
     network = factory(n_inputs, n_outputs)
     if not isinstance(network, nn.Module):
         raise TypeError(
-            f"{role}={factory!r} returned {type(network).__name__}; a factory is called "
-            "as factory(n_inputs, n_outputs) and returns a torch.nn.Module."
+            f"{role}={factory!r} returned {type(network).__name__}; a factory is "
+            "called as factory(n_inputs, n_outputs) and returns a torch.nn.Module."
         )
     network = network.to(torch.float32)
     with torch.no_grad():

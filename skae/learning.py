@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from .device import generator_from
-from .engine import Settings, TrainingResult, mean_loss, train
+from .engine import Settings, TrainingResult, row_losses, train
 from .rows import Rows, take_rows
 from .start import LinearMaps, fit_linear_maps
 
@@ -31,6 +31,10 @@ FEWEST_ROWS = 10
 
 # Up to so many rows, those held out are worth a second training that uses them too.
 REFIT_ROWS = 20_000
+
+# The mean gain over the start, on the rows that judge, has to be so many of its
+# standard errors; what they cannot tell from the start is not better than it.
+CLEAR_MARGIN = 1.5
 
 # Factors tried on a start that is not known to be exact, on at most so many rows.
 SHRINKAGES = (1.0, 0.7, 0.4, 0.2, 0.0)
@@ -108,9 +112,9 @@ class Task:
         model.set_start(maps, centred=self.is_centred, shrinkage=shrinkage)
         return model.eval()
 
-    def loss(self, model, rows):
-        """Mean loss, as it is judged."""
-        return mean_loss(model, rows, self.seed, self.settings.validation_passes)
+    def row_losses(self, model, rows):
+        """Loss of each row, as it is judged."""
+        return row_losses(model, rows, self.seed, self.settings.validation_passes)
 
 
 @dataclass
@@ -128,13 +132,16 @@ class Learned:
         Of the start, on the rows that judge.
     n_epochs : int
         Epochs run in all.
+    is_better : bool
+        Whether the rows that judge can tell the result from the start.
     """
 
     model: nn.Module
     maps: LinearMaps
     result: TrainingResult
     start_loss: float
-    n_epochs: int
+    n_epochs: int = 0
+    is_better: bool = False
 
 
 def learn(task, *, observer=None):
@@ -155,15 +162,13 @@ def learn(task, *, observer=None):
     everything = np.arange(task.X.shape[0])
     if not task.trains:
         return _started(task, everything)
-    if task.X_val is not None or not task.n_validation:
-        return _trained(task, everything, None, observer)[0]
     kept, held_out = _split(task)
     learned, stopped = _trained(task, kept, held_out, observer)
-    result = learned.result
-    if result.best_epoch == 0:
-        started = _started(task, everything)
-        return replace(learned, model=started.model, maps=started.maps)
-    if stopped or task.continues or len(everything) > REFIT_ROWS:
+    is_judged = task.n_validation or task.X_val is not None
+    if is_judged and not learned.is_better:
+        return _back_at_start(task, everything, learned)
+    has_used_all = len(kept) == len(everything)
+    if has_used_all or stopped or task.continues or len(everything) > REFIT_ROWS:
         return learned
     return _refitted(task, everything, learned, observer)
 
@@ -172,17 +177,18 @@ def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
     everything = np.arange(task.X.shape[0])
     if not task.trains:
-        loss = task.loss(model, task.subset(everything, maps))
-        return Learned(model, maps, TrainingResult(best_loss=loss), loss, 0)
-    kept, held_out = everything, None
-    if task.n_validation:
-        kept, held_out = _split(task)
+        rows = task.subset(everything, maps)
+        loss = rows.mean(task.row_losses(model, rows))
+        return Learned(model, maps, TrainingResult(best_loss=loss), loss)
+    kept, held_out = _split(task)
     return _run(task, model, maps, kept, held_out, observer, state)[0]
 
 
 def _split(task):
     """Row numbers that train and row numbers that judge, each in order."""
     n_rows = task.X.shape[0]
+    if not task.n_validation:
+        return np.arange(n_rows), None
     order = np.random.RandomState(task.seed).permutation(n_rows)
     return np.sort(order[task.n_validation :]), np.sort(order[: task.n_validation])
 
@@ -192,8 +198,15 @@ def _started(task, index):
     maps = task.maps(index)
     rows = task.subset(index, maps)
     model = task.begin(maps, rows)
-    loss = task.loss(model, rows)
-    return Learned(model, maps, TrainingResult(best_loss=loss), loss, 0)
+    loss = rows.mean(task.row_losses(model, rows))
+    return Learned(model, maps, TrainingResult(best_loss=loss), loss)
+
+
+def _back_at_start(task, everything, learned):
+    """Return the start of all rows in place of what training gave."""
+    started = _started(task, everything)
+    result = replace(learned.result, best_epoch=0, best_loss=learned.start_loss)
+    return replace(learned, model=started.model, maps=started.maps, result=result)
 
 
 def _trained(task, kept, held_out, observer):
@@ -211,7 +224,8 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         valid = task.rows(task.X_val, np.ones(task.X_val.shape[0]), maps)
     elif held_out is not None:
         valid = task.subset(held_out, maps)
-    start_loss = task.loss(model, rows if valid is None else valid)
+    judges = rows if valid is None else valid
+    before = task.row_losses(model, judges)
     watched = _Watched(observer, model, maps)
     result = train(
         model,
@@ -222,7 +236,15 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         observer=watched,
         state=state,
     )
-    learned = Learned(model, maps, result, start_loss, result.n_epochs)
+    gain = before - task.row_losses(model, judges)
+    learned = Learned(
+        model,
+        maps,
+        result,
+        start_loss=judges.mean(before),
+        n_epochs=result.n_epochs,
+        is_better=_is_clearly_positive(gain, judges),
+    )
     return learned, watched.asked_to_stop or result.interrupted
 
 
@@ -245,6 +267,13 @@ def _refitted(task, everything, learned, observer):
         return learned
     n_epochs = learned.n_epochs + again.n_epochs
     return replace(learned, model=model, maps=maps, n_epochs=n_epochs)
+
+
+def _is_clearly_positive(gain, rows):
+    """Whether the mean of gains of rows is more than its standard error says it is."""
+    mean = rows.mean(gain)
+    deviation = rows.mean((gain - mean) ** 2) ** 0.5
+    return mean > CLEAR_MARGIN * deviation / max(len(rows) - 1, 1) ** 0.5
 
 
 class _Watched:

@@ -172,8 +172,8 @@ class Bernoulli(BaseEstimator):
         if values.size and not (values.min() >= 0 and values.max() <= 1):
             raise ValueError(
                 "likelihood='bernoulli' needs values between 0 and 1, but X has values "
-                f"from {values.min():.6g} to {values.max():.6g}; scale X (MinMaxScaler, "
-                "or divide by the largest value) or use likelihood='gaussian'."
+                f"from {values.min():.6g} to {values.max():.6g}; scale X (divide by "
+                "the largest value, or MinMaxScaler) or use likelihood='gaussian'."
             )
 
     def build(self, n_features):

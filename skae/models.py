@@ -343,7 +343,7 @@ class VariationalAutoencoder(nn.Module):
 
 
 def _noise_like(tensor, generator):
-    """Standard normal draws in the shape of a tensor."""
+    """Draw from the standard normal in the shape of a tensor."""
     return torch.randn(
         tensor.shape, generator=generator, dtype=tensor.dtype, device=tensor.device
     )

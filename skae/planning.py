@@ -15,10 +15,11 @@ from sklearn.base import clone
 from .auto import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
 from .blueprint import Blueprint
 from .device import compute_dtype, resolve_device
-from .engine import SOLVERS, Settings
+from .engine import Settings
 from .learning import FEWEST_ROWS, Task
 from .likelihoods import LIKELIHOODS
 from .networks import MLP
+from .solvers import SOLVERS
 from .start import fit_linear_maps
 
 __all__ = ["make_task", "resolve_likelihood"]
@@ -123,12 +124,12 @@ def make_settings(estimator, n_rows, device):
 
 
 def resolve_likelihood(likelihood):
-    """A likelihood by its name, or as it is."""
+    """Find a likelihood by its name."""
     return LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
 
 
 def _unshared(spec):
-    """A copy of a spec that later ``set_params`` do not reach."""
+    """Copy a spec, so that later ``set_params`` do not reach it."""
     return clone(spec) if hasattr(spec, "get_params") else spec
 
 

@@ -11,6 +11,8 @@ precision, before anything becomes float32: a column with mean 1e8 and unit spre
 keeps its digits.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -57,7 +59,7 @@ def _row_keys(X):
         ends = X.indptr
         keys = [
             X.indices[a:b].astype(np.int64).tobytes() + X.data[a:b].tobytes()
-            for a, b in zip(ends, ends[1:], strict=False)
+            for a, b in pairwise(ends)
         ]
         return np.array(keys, dtype=object)
     X = np.ascontiguousarray(X)
@@ -111,11 +113,15 @@ class Rows:
             return self._resident.index_select(0, index.to(self.device))
         return self._read(index.numpy())
 
+    def mean(self, values):
+        """Weighted mean of one value per row."""
+        return (values @ self.weight.to(values.dtype)).item() / len(self)
+
     def blocks(self):
-        """Walk through all rows: pairs of a batch and its weights."""
+        """Walk through all rows, some at a time."""
         size = max(1, BLOCK_SIZE // self.n_features)
         for index in torch.arange(len(self)).split(size):
-            yield self.take(index), self.weight[index.to(self.device)]
+            yield self.take(index)
 
 
 class RowView:
@@ -138,7 +144,7 @@ def take_rows(X, index):
 
 
 def dense_block(X, index):
-    """Some rows as a dense array of a floating type."""
+    """Read some rows as a dense array of a floating type."""
     block = X[index]
     if sp.issparse(block):
         block = block.toarray()

@@ -240,7 +240,7 @@ def _from_gram(X, weight, mean):
 
 
 def _from_products(X, weight, mean, n_components):
-    """The leading directions of a matrix too large to form, by Lanczos iterations."""
+    """Find the leading directions of a matrix too large to form, by Lanczos."""
     n_features = X.shape[1]
 
     def multiply(v):

@@ -102,7 +102,8 @@ class VAETransformer(BaseAutoencoder):
         updates, and at least 20 and at most 300 epochs.
 
     tol : float, default=1e-4
-        Improvement of the loss, in nats per column, that counts for ``n_iter_no_change``.
+        Improvement of the loss, in nats per column, that counts for
+        ``n_iter_no_change``.
 
     early_stopping : bool, default=True
         Whether rows are held out to judge when to stop. The weights that are best on
@@ -161,7 +162,8 @@ class VAETransformer(BaseAutoencoder):
         Where ``module_`` is now.
 
     loss_curve_ : list of float
-        Minus the evidence lower bound of a row, in nats (with ``beta`` as weight), of each epoch.
+        Minus the evidence lower bound of a row, in nats (with ``beta`` as weight), of
+        each epoch.
 
     validation_loss_curve_ : list of float
         The same on the rows that judge, at the start and after each epoch.
@@ -310,7 +312,7 @@ class VAETransformer(BaseAutoencoder):
         return self.module_.log_likelihood(x, draws, n_at_once)
 
     def _draw_table(self):
-        """Standard normal draws that cover their space evenly."""
+        """Draw from the standard normal so that the draws cover their space evenly."""
         n_draws = self.n_score_samples
         sobol = qmc.Sobol(self.n_components_, rng=self._stored.blueprint.seed)
         uniform = sobol.random_base2(math.ceil(math.log2(n_draws)))[:n_draws]

@@ -1,0 +1,124 @@
+"""Checking: what is accepted, of parameters and of rows.
+
+Whatever is refused is refused before anything is learned, by an error that names the
+argument and says what would be right.
+"""
+
+import functools
+import numbers
+
+import numpy as np
+import torch
+from sklearn.utils.validation import validate_data
+
+from ._sklearn import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+    check_sample_weight,
+)
+from .likelihoods import LIKELIHOODS
+from .networks import ACTIVATIONS
+from .planning import resolve_likelihood
+from .solvers import SOLVERS
+
+__all__ = ["PARAMETER_CONSTRAINTS", "check_X", "check_n_components", "check_rows"]
+
+# Types of X that are taken as they are; anything else becomes the first of them.
+INPUT_TYPES = [np.float64, np.float32, np.uint8]
+
+PARAMETER_CONSTRAINTS: dict = {
+    "n_components": [
+        Interval(numbers.Integral, 1, None, closed="left"),
+        Interval(RealNotInt, 0, 1, closed="neither"),
+    ],
+    "hidden_layer_sizes": [StrOptions({"auto"}), "array-like", numbers.Integral],
+    "activation": [StrOptions(set(ACTIVATIONS))],
+    "encoder": [HasMethods("build"), callable, None],
+    "decoder": [HasMethods("build"), callable, None],
+    "init": [StrOptions({"pca", "random"})],
+    "likelihood": [StrOptions(set(LIKELIHOODS)), HasMethods("build")],
+    "solver": [StrOptions(set(SOLVERS)), type, functools.partial],
+    "learning_rate_init": [
+        StrOptions({"auto"}),
+        Interval(numbers.Real, 0, None, closed="neither"),
+    ],
+    "alpha": [Interval(numbers.Real, 0, None, closed="left")],
+    "batch_size": [
+        StrOptions({"auto"}),
+        Interval(numbers.Integral, 1, None, closed="left"),
+    ],
+    "max_iter": [
+        StrOptions({"auto"}),
+        Interval(numbers.Integral, 0, None, closed="left"),
+    ],
+    "tol": [Interval(numbers.Real, 0, None, closed="left")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(numbers.Integral, 1, None, closed="left")],
+    "precision": [StrOptions({"auto", "float32"})],
+    "device": [str, torch.device],
+    "warm_start": ["boolean"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+def check_rows(estimator, X, sample_weight, *, reset, fewest=2):
+    """Check rows that are to be learned from.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+
+    X : {array-like, sparse matrix}
+
+    sample_weight : array-like or None
+
+    reset : bool
+        Whether the number and names of the columns are those of X from now on.
+
+    fewest : int, default=2
+        Number of rows below which X is refused.
+
+    Returns
+    -------
+    X : ndarray or CSR
+
+    weight : ndarray of shape (n_samples,)
+    """
+    X = check_X(estimator, X, reset=reset, fewest=fewest)
+    weight = check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    return X, weight
+
+
+def check_X(estimator, X, *, reset=False, fewest=1, likelihood=None):
+    """Check rows of any kind, and that the likelihood can have made them."""
+    X = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        dtype=INPUT_TYPES,
+        ensure_min_samples=fewest,
+    )
+    (likelihood or resolve_likelihood(estimator.likelihood)).check(X)
+    return X
+
+
+def check_n_components(estimator, X):
+    """Check the size of the code against the rows."""
+    wanted, limit = estimator.n_components, min(X.shape)
+    if isinstance(wanted, bool | np.bool_):
+        raise ValueError(
+            f"n_components={wanted!r} must be an integer of 1 or more, or a float "
+            "between 0 and 1."
+        )
+    if estimator.init == "pca" and wanted > limit:
+        raise ValueError(
+            f"n_components={wanted!r} must be at most min(n_samples, n_features)="
+            f"{limit} with init='pca'; choose fewer, or init='random'."
+        )

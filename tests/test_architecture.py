@@ -1,0 +1,195 @@
+"""The directions in which the rooms may look; docs/architecture.md says why."""
+
+import ast
+import graphlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skae
+
+HOME = Path(skae.__file__).parent
+
+NOTHING = set()
+PARTS = {"models", "networks", "likelihoods", "penalties", "densities"}
+GROUND = {"device", "rows", "start", "inference", "storage"}
+TRAINING = {"auto", "blueprint", "engine", "learning", "planning", "solvers"}
+CORE = PARTS | GROUND | TRAINING
+ESTIMATORS = {"autoencoder", "vae"}
+
+# From each room to what it may import. `_sklearn` is open to all.
+MAY_IMPORT = {
+    "_sklearn": NOTHING,
+    "auto": NOTHING,
+    "device": NOTHING,
+    # parts
+    "likelihoods": NOTHING,
+    "models": NOTHING,
+    "networks": NOTHING,
+    "penalties": NOTHING,
+    "densities": {"networks"},
+    # rows and what is computed from them
+    "rows": {"device"},
+    "start": {"device", "rows"},
+    "inference": {"device", "rows"},
+    "storage": {"device"},
+    # training
+    "solvers": NOTHING,
+    "blueprint": PARTS | {"device"},
+    "engine": {"device", "solvers"},
+    "learning": {"device", "engine", "rows", "start"},
+    "planning": CORE - {"planning"},
+    # estimators
+    "checking": PARTS | {"planning", "rows", "solvers"},
+    "_base": CORE | {"checking"},
+    "autoencoder": PARTS | GROUND | {"_base"},
+    "vae": PARTS | GROUND | {"_base"},
+    "__init__": ESTIMATORS,
+}
+
+# What skae needs at run time; anything else is imported inside the function that
+# draws, or not at all.
+DEPENDENCIES = {"numpy", "scipy", "sklearn", "torch"}
+
+
+def modules():
+    return sorted(HOME.rglob("*.py"))
+
+
+def room_of(path):
+    return ".".join(path.relative_to(HOME).with_suffix("").parts)
+
+
+def parse(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def targets(node):
+    """Dotted names that an import statement brings in; those of skae with its name."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    base = "skae." * bool(node.level) + (node.module or "")
+    base = base.rstrip(".")
+    if base == "skae":
+        return [f"skae.{alias.name}" for alias in node.names]
+    return [base]
+
+
+def imports(nodes):
+    kinds = (ast.Import, ast.ImportFrom)
+    return [name for node in nodes if isinstance(node, kinds) for name in targets(node)]
+
+
+def rooms_imported(path):
+    names = imports(ast.walk(parse(path)))
+    return {name.split(".")[1] for name in names if name.startswith("skae.")}
+
+
+def test_every_room_says_what_it_may_import():
+    assert {room_of(path) for path in modules()} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", modules(), ids=room_of)
+def test_a_room_imports_only_what_it_may(path):
+    allowed = MAY_IMPORT[room_of(path)] | {"_sklearn"}
+    assert rooms_imported(path) - allowed == NOTHING
+
+
+def test_the_reader_of_imports_finds_every_way_to_write_one():
+    source = """
+import os, skae.a
+from skae import b
+from skae.c import x
+from . import d
+from .e import x as y
+def f():
+    from .g.h import z
+"""
+    found = imports(ast.walk(ast.parse(source)))
+    assert {name for name in found if name.startswith("skae")} == {
+        "skae.a",
+        "skae.b",
+        "skae.c",
+        "skae.d",
+        "skae.e",
+        "skae.g.h",
+    }
+
+
+def test_no_room_imports_itself_in_a_circle():
+    graph = {room_of(path): rooms_imported(path) for path in modules()}
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("path", modules(), ids=room_of)
+def test_outside_skae_only_the_dependencies_are_imported(path):
+    packages = {name.split(".")[0] for name in imports(parse(path).body)}
+    assert packages - sys.stdlib_module_names - DEPENDENCIES - {"skae"} == NOTHING
+
+
+@pytest.mark.parametrize("path", modules(), ids=room_of)
+def test_private_names_of_scikit_learn_are_taken_in_one_room(path):
+    private = [
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("sklearn")
+        for alias in node.names
+        if any(
+            part.startswith("_") for part in f"{node.module}.{alias.name}".split(".")
+        )
+    ]
+    assert bool(private) == (room_of(path) == "_sklearn")
+
+
+def test_there_is_no_room_for_odds_and_ends():
+    names = {part for path in modules() for part in room_of(path).split(".")}
+    assert not names & {"utils", "util", "helpers", "common", "misc"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=room_of)
+def test_a_module_has_at_most_500_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+
+
+def test_skae_works_without_any_optional_package():
+    code = """
+import sys
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, path=None, target=None):
+        if name in {"matplotlib", "pandas", "polars", "rich"}:
+            return None
+        return self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
+import numpy as np
+from skae import AutoencoderTransformer
+
+X = np.random.default_rng(0).normal(size=(20, 3))
+model = AutoencoderTransformer(1, max_iter=1, hidden_layer_sizes=(2,)).fit(X)
+print(model.transform(X).shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "(20, 1)"), done.stderr
+
+
+def test_importing_skae_loads_no_plotting_and_no_data_frames_of_its_own():
+    # scikit-learn loads pandas and rich itself where it finds them.
+    code = """
+import sys, sklearn.callback, torch, scipy
+before = set(sys.modules)
+import skae
+added = {name.split(".")[0] for name in set(sys.modules) - before}
+print(sorted(added & {"matplotlib", "pandas", "polars", "rich"}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

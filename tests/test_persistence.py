@@ -1,0 +1,401 @@
+"""A fitted model travels: copied, pickled, opened elsewhere, on another device."""
+
+import copy
+import io
+import pickle
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import cloudpickle
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae.likelihoods import Gaussian
+from skae.networks import MLP, Conv
+
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
+
+COPIERS = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+    "pickle protocol 2": lambda model: pickle.loads(pickle.dumps(model, protocol=2)),
+    "cloudpickle": lambda model: pickle.loads(cloudpickle.dumps(model)),
+}
+
+
+def opened(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def results(model, X):
+    """Everything that a fitted model says about rows, or draws."""
+    codes = model.transform(X)
+    found = {
+        "transform": codes,
+        "inverse_transform": model.inverse_transform(codes),
+        "reconstruct": model.reconstruct(X),
+        "score_samples": model.score_samples(X),
+        "score": np.array(model.score(X)),
+        "sample": model.sample(5, random_state=1),
+        "means": model.sample(5, noise=False, random_state=1),
+    }
+    if isinstance(model, VAETransformer):
+        found["std"] = model.transform(X, return_std=True)[1]
+    return found
+
+
+def assert_same_results(found, expected):
+    assert set(found) == set(expected)
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+@pytest.fixture
+def fitted(Estimator, iris):
+    return Estimator(**SMALL).fit(iris[0])
+
+
+@pytest.mark.parametrize("copier", COPIERS.values(), ids=COPIERS)
+def test_a_copy_gives_the_same_bits(fitted, copier, iris):
+    X, _ = iris
+    copied = copier(fitted)
+    assert_same_results(results(copied, X), results(fitted, X))
+    for name in ("loss_curve_", "validation_loss_curve_", "start_loss_", "n_iter_"):
+        assert getattr(copied, name) == getattr(fitted, name)
+    np.testing.assert_array_equal(copied.mean_, fitted.mean_)
+    assert copied.device_ == fitted.device_
+
+
+@pytest.mark.parametrize("copier", COPIERS.values(), ids=COPIERS)
+def test_fitting_a_copy_leaves_the_original_alone(Estimator, copier, iris):
+    X, _ = iris
+    model = Estimator(warm_start=True, **SMALL).fit(X)
+    before = results(model, X)
+    copier(model).fit(X)
+    assert_same_results(results(model, X), before)
+
+
+def test_a_clone_is_unfitted_and_fits_the_same(fitted, iris):
+    X, _ = iris
+    cloned = clone(fitted)
+    assert not hasattr(cloned, "module_")
+    with pytest.raises(ValueError, match="not fitted"):
+        check_is_fitted(cloned)
+    assert_same_results(results(cloned.fit(X), X), results(fitted, X))
+
+
+def test_a_copy_of_an_unfitted_estimator_fits(Estimator, iris):
+    X, _ = iris
+    copied = opened(Estimator(**SMALL))
+    assert not hasattr(copied, "module_")
+    assert copied.fit(X).transform(X).shape == (len(X), 2)
+
+
+def test_a_copy_of_a_copy_that_was_never_used_is_whole(fitted, iris):
+    X, _ = iris
+    assert_same_results(results(opened(opened(fitted)), X), results(fitted, X))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"hidden_layer_sizes": ()},
+        {"hidden_layer_sizes": "auto"},
+        {"init": "random"},
+        {"encoder": MLP((5, 4), "tanh")},
+        {"encoder": Conv((8, 8), channels=(4,))},
+        {"likelihood": Gaussian()},
+        {"likelihood": "bernoulli"},
+        {"n_components": 0.5},
+        {"solver": torch.optim.NAdam},
+        {"device": torch.device("cpu")},
+    ],
+    ids=str,
+)
+def test_every_kind_of_model_travels(Estimator, parameters, digits):
+    X = digits[0][:60] / 16
+    model = Estimator(**(SMALL | parameters)).fit(X)
+    assert_same_results(results(opened(model), X), results(model, X))
+
+
+def test_integer_and_boolean_buffers_travel(Estimator, iris):
+    X, _ = iris
+
+    model = Estimator(encoder=normalised_network, **SMALL).fit(X)
+    names = [name for name in model.module_.state_dict() if "num_batches" in name]
+    assert names
+    copied = opened(model)
+    state, expected = copied.module_.state_dict(), model.module_.state_dict()
+    assert state.keys() == expected.keys()
+    for name in expected:
+        assert state[name].dtype == expected[name].dtype
+        assert torch.equal(state[name], expected[name])
+    assert_same_results(results(copied, X), results(model, X))
+
+
+def normalised_network(n_inputs, n_outputs):
+    return nn.Sequential(
+        nn.Linear(n_inputs, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, n_outputs)
+    )
+
+
+# --------------------------------------------------------------- another process
+
+OPEN_ELSEWHERE = """
+import pickle, sys
+from pathlib import Path
+import joblib, numpy as np
+
+sys.path.insert(0, sys.argv[2])
+from test_persistence import results
+
+folder = Path(sys.argv[1])
+X = np.load(folder / "X.npy")
+for path in folder.glob("*.pickle"):
+    np.savez(path.with_suffix(".npz"), **results(pickle.loads(path.read_bytes()), X))
+for path in folder.glob("*.joblib"):
+    np.savez(path.with_suffix(".npz"), **results(joblib.load(path), X))
+    mapped = joblib.load(path, mmap_mode="r")
+    np.savez(path.with_suffix(".mapped.npz"), **results(mapped, X))
+"""
+
+
+def own_network(n_inputs, n_outputs):
+    return nn.Sequential(nn.Linear(n_inputs, 6), nn.Tanh(), nn.Linear(6, n_outputs))
+
+
+def test_another_process_computes_the_same_bits(iris, tmp_path, request):
+    X, _ = iris
+    np.save(tmp_path / "X.npy", X)
+
+    def network(n_inputs, n_outputs):
+        return own_network(n_inputs, n_outputs)
+
+    expected = {}
+    for Estimator in (AutoencoderTransformer, VAETransformer):
+        name = Estimator.__name__
+        model = Estimator(**SMALL).fit(X)
+        (tmp_path / f"{name}-pickle.pickle").write_bytes(pickle.dumps(model))
+        joblib.dump(model, tmp_path / f"{name}-joblib.joblib")
+        for kind in ("pickle", "joblib", "joblib.mapped"):
+            expected[f"{name}-{kind}.npz"] = model
+        local = Estimator(decoder=network, **SMALL).fit(X)
+        (tmp_path / f"{name}-cloud.pickle").write_bytes(cloudpickle.dumps(local))
+        expected[f"{name}-cloud.npz"] = local
+    script = [sys.executable, "-c", OPEN_ELSEWHERE, tmp_path, request.path.parent]
+    subprocess.run(script, check=True)
+    assert {path.name for path in tmp_path.glob("*.npz")} == set(expected)
+    for name, model in expected.items():
+        with np.load(tmp_path / name) as found:
+            assert_same_results(dict(found), results(model, X))
+
+
+def test_arrays_that_are_read_only_are_copied(Estimator, iris, tmp_path):
+    X, _ = iris
+    model = Estimator(warm_start=True, **SMALL).fit(X)
+    joblib.dump(model, tmp_path / "model.joblib")
+    content = (tmp_path / "model.joblib").read_bytes()
+    mapped = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    assert_same_results(results(mapped, X), results(model, X))
+    with torch.no_grad():
+        for parameter in mapped.module_.parameters():
+            parameter.add_(1.0)
+    assert not np.allclose(mapped.transform(X), model.transform(X))
+    fresh = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    assert_same_results(results(fresh.fit(X), X), results(model.fit(X), X))
+    assert (tmp_path / "model.joblib").read_bytes() == content
+
+
+# ----------------------------------------------------------- what a pickle holds
+
+
+class WithoutTorch(pickle.Unpickler):
+    """Opens a pickle and refuses whatever torch would have to make."""
+
+    def find_class(self, module, name):
+        assert module.split(".")[0] != "torch", f"{module}.{name}"
+        return super().find_class(module, name)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"warm_start": True},
+        {"encoder": MLP((4,)), "likelihood": Gaussian()},
+        {"device": "cpu", "init": "random", "solver": "sgd", "warm_start": True},
+    ],
+    ids=str,
+)
+def test_a_pickle_holds_arrays_and_plain_values(Estimator, parameters, iris):
+    X, _ = iris
+    model = Estimator(**(SMALL | parameters)).fit(X)
+    expected = results(model, X)
+    content = pickle.dumps(model)
+    assert b"torch" not in content
+    assert_same_results(results(WithoutTorch(io.BytesIO(content)).load(), X), expected)
+
+
+def test_a_stream_leaves_no_tensor_in_a_pickle(Estimator, iris):
+    X, _ = iris
+    content = pickle.dumps(Estimator(**SMALL).partial_fit(X).partial_fit(X))
+    assert b"torch" not in content
+
+
+def test_a_pickle_is_no_larger_for_having_been_used(fitted, iris):
+    X, _ = iris
+    copied = opened(fitted)
+    before = len(pickle.dumps(copied))
+    copied.transform(X)
+    copied.score(X)
+    assert len(pickle.dumps(copied)) == before
+
+
+# ------------------------------------------------------------ the user's changes
+
+
+def test_changes_to_the_module_survive(fitted, iris):
+    X, _ = iris
+    before = fitted.transform(X)
+    with torch.no_grad():
+        for parameter in fitted.module_.parameters():
+            parameter.mul_(1.5).add_(0.1)
+        fitted.module_.encoder.offset.add_(1.0)
+    changed = results(fitted, X)
+    assert not np.allclose(changed["transform"], before)
+    for copier in (copy.deepcopy, opened):
+        assert_same_results(results(copier(fitted), X), changed)
+    twice = opened(opened(fitted))
+    assert_same_results(results(twice, X), changed)
+
+
+def test_changes_to_the_module_of_an_opened_copy_stay_there(fitted, iris):
+    X, _ = iris
+    before = results(fitted, X)
+    copied = opened(fitted)
+    with torch.no_grad():
+        copied.module_.encoder.offset.add_(1.0)
+    assert_same_results(results(fitted, X), before)
+    np.testing.assert_allclose(copied.transform(X), before["transform"] + 1.0)
+
+
+def test_the_module_is_one_object_in_eval_mode(fitted):
+    for model in (fitted, opened(fitted)):
+        assert isinstance(model.module_, nn.Module)
+        assert model.module_ is model.module_
+        assert not any(part.training for part in model.module_.modules())
+
+
+# ---------------------------------------------------------------- the density
+
+
+def test_the_density_is_the_same_before_and_after_pickling(iris):
+    X, _ = iris
+    model = AutoencoderTransformer(**SMALL).fit(X)
+    never_asked = opened(model)
+    drawn = model.sample(50, random_state=0)
+    asked = opened(model)
+    for copied in (never_asked, asked, opened(never_asked), copy.deepcopy(model)):
+        np.testing.assert_array_equal(copied.sample(50, random_state=0), drawn)
+        for name in ("weights_", "means_", "covariances_"):
+            np.testing.assert_array_equal(
+                getattr(copied.latent_density_.mixture_, name),
+                getattr(model.latent_density_.mixture_, name),
+            )
+
+
+def test_the_density_is_of_the_last_fit(iris):
+    X, _ = iris
+    model = AutoencoderTransformer(**SMALL).fit(X[:50])
+    model.sample(5)
+    model.fit(X)
+    fresh = AutoencoderTransformer(**SMALL).fit(X)
+    np.testing.assert_array_equal(
+        model.sample(20, random_state=0), fresh.sample(20, random_state=0)
+    )
+
+
+# ------------------------------------------------------------- devices, threads
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_model_of_another_device_opens_on_the_cpu(fitted, device, iris):
+    X, _ = iris
+    expected = results(fitted, X)
+    fitted.device = device
+    fitted._stored.device = device
+    copied = opened(fitted)
+    assert copied.device == device
+    assert_same_results(results(copied, X), expected)
+    assert copied.device_ == torch.device("cpu")
+
+
+@pytest.mark.gpu
+def test_a_model_goes_from_a_gpu_to_the_cpu(Estimator, iris):
+    X, _ = iris
+    model = Estimator(device="cuda", **SMALL).fit(X)
+    assert model.device_.type == "cuda"
+    copied = opened(model)
+    copied._stored.device = "cpu"
+    assert copied.device_.type == "cpu"
+    for name, result in results(copied, X).items():
+        if name not in ("sample", "means"):
+            np.testing.assert_allclose(
+                result, results(model, X)[name], rtol=1e-4, atol=1e-4
+            )
+
+
+def test_threads_rebuild_one_module(fitted, iris):
+    X, _ = iris
+    expected = fitted.transform(X)
+    n_threads = 8
+    for _ in range(5):
+        copied = opened(fitted)
+        together = threading.Barrier(n_threads)
+
+        def use(_, copied=copied, together=together):
+            together.wait()
+            return copied.transform(X), copied.module_, pickle.dumps(copied)
+
+        with ThreadPoolExecutor(n_threads) as pool:
+            found = list(pool.map(use, range(n_threads)))
+        for codes, module, content in found:
+            np.testing.assert_array_equal(codes, expected)
+            assert module is copied.module_
+            np.testing.assert_array_equal(pickle.loads(content).transform(X), expected)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"encoder": own_network}], ids=str)
+def test_threads_fit_and_open_at_once(Estimator, parameters, iris):
+    X, _ = iris
+    model = Estimator(warm_start=True, **SMALL, **parameters).fit(X)
+    content = pickle.dumps(model)
+    expected = pickle.loads(content).fit(X).transform(X)
+    found = []
+
+    def work():
+        for _ in range(4):
+            copied = pickle.loads(content)
+            copied.transform(X)
+            found.append(copied.fit(X).transform(X))
+
+    # Daemons: should they lock each other out, the test fails and does not hang.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert len(found) == 16
+    for codes in found:
+        np.testing.assert_array_equal(codes, expected)
