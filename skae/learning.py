@@ -32,6 +32,9 @@ FEWEST_ROWS = 10
 # Up to so many rows, those held out are worth a second training that uses them too.
 REFIT_ROWS = 20_000
 
+# Training rows by which a start is measured where none are held out, at most.
+START_ROWS = 10_000
+
 # The mean gain over the start, on the rows that judge, has to be so many of its
 # standard errors; what they cannot tell from the start is not better than it.
 CLEAR_MARGIN = 1.5
@@ -177,7 +180,7 @@ def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
     everything = np.arange(task.X.shape[0])
     if not task.trains:
-        rows = task.subset(everything, maps)
+        rows = task.subset(_some_of(everything), maps)
         loss = rows.mean(task.row_losses(model, rows))
         return Learned(model, maps, TrainingResult(best_loss=loss), loss)
     kept, held_out = _split(task)
@@ -193,11 +196,18 @@ def _split(task):
     return np.sort(order[task.n_validation :]), np.sort(order[: task.n_validation])
 
 
+def _some_of(index):
+    """At most ``START_ROWS`` row numbers, at equal steps."""
+    if len(index) <= START_ROWS:
+        return index
+    return index[np.linspace(0, len(index) - 1, START_ROWS).astype(int)]
+
+
 def _started(task, index):
     """Find the start of some rows, and train nothing."""
     maps = task.maps(index)
-    rows = task.subset(index, maps)
-    model = task.begin(maps, rows)
+    model = task.begin(maps, task.subset(index, maps))
+    rows = task.subset(_some_of(index), maps)
     loss = rows.mean(task.row_losses(model, rows))
     return Learned(model, maps, TrainingResult(best_loss=loss), loss)
 
@@ -224,7 +234,7 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         valid = task.rows(task.X_val, np.ones(task.X_val.shape[0]), maps)
     elif held_out is not None:
         valid = task.subset(held_out, maps)
-    judges = rows if valid is None else valid
+    judges = task.subset(_some_of(kept), maps) if valid is None else valid
     before = task.row_losses(model, judges)
     watched = _Watched(observer, model, maps)
     result = train(

@@ -205,12 +205,10 @@ def _from_covariance(X, weight, mean):
         X = X.astype(np.float64)
         C = (X.T @ sp.diags_array(weight) @ X).toarray() - np.outer(mean, mean)
     else:
-        C = torch.zeros(n_features, n_features, dtype=torch.float64)
+        C = np.zeros((n_features, n_features))
         for where, block in dense_blocks(X):
-            root = np.sqrt(weight[where, None])
-            A = torch.from_numpy(root * (block - mean))
-            C.addmm_(A.T, A)
-        C = C.numpy()
+            A = np.sqrt(weight[where, None]) * (block - mean)
+            C += A.T @ A  # NumPy sees the symmetry, and does half of the work
     spectrum, axes = torch.linalg.eigh(torch.from_numpy(C))
     return axes.T.flip(0).numpy(), spectrum.flip(0).numpy()
 
