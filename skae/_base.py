@@ -54,8 +54,10 @@ class BaseAutoencoder(
 
     _parameter_constraints: dict = PARAMETER_CONSTRAINTS
 
-    # Weight of the divergence; None is an autoencoder without one.
-    _beta = None
+    @property
+    def _beta(self):
+        """Weight of the divergence; None is an autoencoder without one."""
+        return None
 
     # ------------------------------------------------------------------ fitting
 
@@ -239,7 +241,7 @@ class BaseAutoencoder(
         """Become fitted."""
         for name, value in attributes.items():
             setattr(self, name, value)
-        vars(self).pop("_waiting", None)
+        self.__dict__.pop("_waiting", None)
 
     def _report(self, task, learned):
         """Say what the user should know about a training."""
@@ -398,7 +400,6 @@ class _Reporter:
     def __init__(self, estimator, task, context, hooks):
         self.estimator, self.task = estimator, task
         self.context, self.hooks = context, hooks
-        self.epoch = None
 
     def begin(self):
         self.epoch = self.context.subcontext(task_name="epoch")

@@ -288,6 +288,9 @@ class AutoencoderTransformer(BaseAutoencoder):
             self._density = CodeMixture(self._codes, self._stored.blueprint.seed)
         return self._density
 
+    # Fitted when it is asked for.
+    _density: CodeMixture | None = None
+
     def _draw_codes(self, n_samples, random_state):
         return self.latent_density_.sample(n_samples, random_state)
 

@@ -6,6 +6,7 @@ from it wherever it is opened.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -43,9 +44,9 @@ class Blueprint:
 
     n_features: int
     n_components: int
-    encoder: object
-    decoder: object
-    likelihood: object
+    encoder: Any
+    decoder: Any
+    likelihood: Any
     from_pca: bool
     beta: float | None
     seed: int
@@ -59,12 +60,10 @@ class Blueprint:
             decoder = self._path("decoder", self.n_components, self.n_features, dtype)
         likelihood = self.likelihood.build(self.n_features)
         if self.beta is None:
-            model = Autoencoder(encoder, decoder, likelihood)
-        else:
-            model = VariationalAutoencoder(
-                encoder, decoder, likelihood, NormalDivergence(), self.beta
-            )
-        return model.to(device)
+            return Autoencoder(encoder, decoder, likelihood).to(device)
+        return VariationalAutoencoder(
+            encoder, decoder, likelihood, NormalDivergence(), self.beta
+        ).to(device)
 
     def _path(self, role, n_inputs, n_outputs, dtype):
         spec = getattr(self, role)

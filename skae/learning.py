@@ -14,6 +14,7 @@ Rows of the user's own (``X_val``) never enter a start, so with them all of X tr
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,10 +67,10 @@ class Task:
     device : torch.device
     """
 
-    blueprint: object
-    X: object
+    blueprint: Any
+    X: Any
     weight: np.ndarray
-    X_val: object
+    X_val: Any
     trains: bool
     n_validation: int
     continues: bool

@@ -134,7 +134,8 @@ class _GaussianModule(nn.Module):
         precision = torch.exp(-self.log_noise).to(x.dtype)
         deviance, slope = self.deviance_slope(x, eta, row_factor * precision / -2)
         in_log_noise = (precision * deviance - x.shape[-1]) / 2
-        self.log_noise_shift.grad.copy_(self.RATE * (in_log_noise @ row_factor))
+        gradient = self.RATE * (in_log_noise @ row_factor)
+        torch.add(gradient, 0, out=self.log_noise_shift.grad)
         return self._log_prob(deviance, x.shape[-1]), slope
 
     def mean(self, eta):

@@ -326,8 +326,8 @@ class VariationalAutoencoder(nn.Module):
             # log p(z) - log q(z | x): the terms in log(2 pi) cancel.
             log_ratio = (some.square() - z.square() + log_variance).sum(-1) / 2
             log_weights.append(self.likelihood.log_prob(x[:, None], eta) + log_ratio)
-        log_weights = torch.cat(log_weights, dim=1)
-        return torch.logsumexp(log_weights, dim=1) - math.log(len(draws))
+        all_weights = torch.cat(log_weights, dim=1)
+        return torch.logsumexp(all_weights, dim=1) - math.log(len(draws))
 
     def encode(self, x):
         """Posterior means of the codes of rows."""

@@ -82,7 +82,7 @@ class FixedLinear(nn.Module):
 
     def __init__(self, n_inputs, n_outputs, dtype=torch.float64):
         super().__init__()
-        self.register_buffer("weight", torch.zeros(n_outputs, n_inputs, dtype=dtype))
+        self.weight = nn.Buffer(torch.zeros(n_outputs, n_inputs, dtype=dtype))
 
     def forward(self, x):
         """Map rows."""
@@ -355,7 +355,7 @@ def _set_to_zero(layer):
 
 
 def _is_positive_integer(size):
-    return isinstance(size, Integral) and not isinstance(size, bool) and size >= 1
+    return isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1
 
 
 def _as_tuple(sizes):

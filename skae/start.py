@@ -165,8 +165,8 @@ def _resolve_share(n_components, spectrum, variance):
     if n_components is None or not isinstance(n_components, float):
         return n_components
     share = np.cumsum(spectrum) / max(variance.sum(), np.finfo(float).tiny)
-    enough = np.searchsorted(share, n_components, side="right") + 1
-    return int(min(enough, len(spectrum)))
+    enough = int(np.searchsorted(share, n_components, side="right")) + 1
+    return min(enough, len(spectrum))
 
 
 def _principal_axes(X, weight, mean, n_components):
