@@ -212,8 +212,8 @@ class BaseAutoencoder(
             state = to_tensors(self._training)
             return resume(task, model, self._start, state, observer=reporter)
 
-    def _count_passes(self, n_rows):
-        """Say how often to walk through the validation rows for one loss."""
+    def _count_passes(self, n_judges):
+        """Say how often to walk through the rows that judge for one loss."""
         return 1
 
     # ------------------------------------------------------- what fit leaves behind

@@ -55,7 +55,10 @@ PARAMETER_CONSTRAINTS: dict = {
     ],
     "tol": [Interval(numbers.Real, 0, None, closed="left")],
     "early_stopping": ["boolean"],
-    "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
+    "validation_fraction": [
+        StrOptions({"auto"}),
+        Interval(numbers.Real, 0, 1, closed="neither"),
+    ],
     "n_iter_no_change": [Interval(numbers.Integral, 1, None, closed="left")],
     "precision": [StrOptions({"auto", "float32"})],
     "device": [str, torch.device],

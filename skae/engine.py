@@ -35,13 +35,13 @@ LARGE_PRODUCT = 2**22
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train; every field is resolved, none is "auto" but the learning rate.
+    """How to train; every field is resolved.
 
     Attributes
     ----------
     solver : str, type or functools.partial
     learning_rate : float or None
-        None is the solver's own.
+        None is the own default of an optimizer class.
     alpha : float
         Weight decay of the matrices, as the optimizer understands it.
     batch_size : int

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import t as student_t
 from torch import nn
 
 from .device import generator_from
@@ -36,9 +37,9 @@ REFIT_ROWS = 20_000
 # Training rows by which a start is measured where none are held out, at most.
 START_ROWS = 10_000
 
-# The mean gain over the start, on the rows that judge, has to be so many of its
-# standard errors; what they cannot tell from the start is not better than it.
-CLEAR_MARGIN = 1.5
+# The gain over the start, on the rows that judge, has to be above 0 with this
+# confidence; what they cannot tell from the start is not better than it.
+CONFIDENCE = 0.99
 
 # Factors tried on a start that is not known to be exact, on at most so many rows.
 SHRINKAGES = (1.0, 0.7, 0.4, 0.2, 0.0)
@@ -281,10 +282,13 @@ def _refitted(task, everything, learned, observer):
 
 
 def _is_clearly_positive(gain, rows):
-    """Whether the mean of gains of rows is more than its standard error says it is."""
+    """Whether the mean gain of a row is above 0, by Student's test."""
+    n_free = len(rows) - 1
+    if n_free == 0:
+        return False
     mean = rows.mean(gain)
-    deviation = rows.mean((gain - mean) ** 2) ** 0.5
-    return mean > CLEAR_MARGIN * deviation / max(len(rows) - 1, 1) ** 0.5
+    standard_error = (rows.mean((gain - mean) ** 2) / n_free) ** 0.5
+    return mean > student_t.ppf(CONFIDENCE, n_free) * standard_error
 
 
 class _Watched:

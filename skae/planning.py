@@ -12,7 +12,13 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from .auto import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
+from .auto import (
+    auto_batch_size,
+    auto_hidden_layer_sizes,
+    auto_learning_rate,
+    auto_max_iter,
+    auto_validation_rows,
+)
 from .blueprint import Blueprint
 from .device import compute_dtype, resolve_device
 from .engine import Settings
@@ -57,9 +63,11 @@ def make_task(
     device = resolve_device(estimator.device)
     if blueprint is None:
         blueprint = make_blueprint(estimator, X, weight, seed)
-    settings = make_settings(estimator, n_rows, device)
-    is_judged = is_judged and estimator.early_stopping and X_val is None
-    is_too_small = is_judged and blueprint.from_pca and n_rows < FEWEST_ROWS
+    n_judges, n_validation = (n_rows if X_val is None else X_val.shape[0]), 0
+    if is_judged and estimator.early_stopping and X_val is None:
+        n_judges = n_validation = _count_validation_rows(estimator, n_rows)
+    settings = make_settings(estimator, X.shape, n_judges, device)
+    is_too_small = n_validation > 0 and blueprint.from_pca and n_rows < FEWEST_ROWS
     is_final = _start_is_final(blueprint) or settings.max_iter == 0
     return Task(
         blueprint=blueprint,
@@ -67,7 +75,7 @@ def make_task(
         weight=weight,
         X_val=X_val,
         trains=not (is_final or is_too_small),
-        n_validation=_count_validation_rows(estimator, n_rows) if is_judged else 0,
+        n_validation=n_validation,
         continues=continues,
         settings=settings,
         device=device,
@@ -102,24 +110,30 @@ def make_blueprint(estimator, X, weight, seed):
     )
 
 
-def make_settings(estimator, n_rows, device):
+def make_settings(estimator, shape, n_judges, device):
     """Resolve how to train."""
+    n_rows, n_features = shape
     batch_size, max_iter = estimator.batch_size, estimator.max_iter
     rate = estimator.learning_rate_init
     if isinstance(batch_size, str):
         batch_size = auto_batch_size(n_rows)
     if isinstance(max_iter, str):
         max_iter = auto_max_iter(n_rows, batch_size)
+    solver = _check_solver(estimator.solver)
+    if isinstance(rate, str):
+        rate = None
+        if isinstance(solver, str):
+            rate = auto_learning_rate(SOLVERS[solver].learning_rate, n_features)
     return Settings(
-        solver=_check_solver(estimator.solver),
-        learning_rate=None if isinstance(rate, str) else float(rate),
+        solver=solver,
+        learning_rate=rate,
         alpha=float(estimator.alpha),
         batch_size=min(int(batch_size), n_rows),
         max_iter=int(max_iter),
         tol=float(estimator.tol),
         patience=int(estimator.n_iter_no_change),
         dtype=compute_dtype(estimator.precision, device),
-        validation_passes=estimator._count_passes(n_rows),
+        validation_passes=estimator._count_passes(n_judges),
     )
 
 
@@ -148,6 +162,8 @@ def _start_is_final(blueprint):
 
 
 def _count_validation_rows(estimator, n_rows):
+    if isinstance(estimator.validation_fraction, str):
+        return auto_validation_rows(n_rows)
     n_validation = max(1, math.ceil(estimator.validation_fraction * n_rows))
     if n_validation >= n_rows:
         raise ValueError(

@@ -142,13 +142,12 @@ def make_optimizer(settings, parameters):
         arguments = dict(solver.arguments)
         if solver.has_fused_step and parameters.device.type in ("cpu", "cuda"):
             arguments["fused"] = True
-        rate = settings.learning_rate or solver.learning_rate
         groups = [
             {"params": parameters.decayed, "weight_decay": settings.alpha},
             {"params": parameters.undecayed, "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
-        return solver.optimizer(groups, lr=rate, **arguments)
+        return solver.optimizer(groups, lr=settings.learning_rate, **arguments)
     arguments = {}
     accepted = inspect.signature(settings.solver).parameters
     if settings.learning_rate is not None:

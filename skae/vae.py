@@ -86,34 +86,37 @@ class VAETransformer(BaseAutoencoder):
 
     learning_rate_init : "auto" or float, default="auto"
         Learning rate, lowered once to a fifth when the loss stands still. ``"auto"``
-        is 0.002 for adam and adamw, 0.01 for sgd and adagrad, 0.001 for rmsprop, and
-        its own default for a class.
+        is 0.002 for adam and adamw, 0.01 for sgd and adagrad, 0.001 for rmsprop, twice
+        that for up to 100 columns; and its own default for a class.
 
     alpha : float, default=0.0
         Weight decay of the networks' matrices, as the solver understands it (an L2
         penalty, or decoupled with adamw). PCA's maps, biases and the noise are free.
 
     batch_size : "auto" or int, default="auto"
-        ``"auto"`` is a 32nd of the rows as a power of two, between 32 and 256. A batch
+        ``"auto"`` is a 16th of the rows as a power of two, between 32 and 256. A batch
         is at most all rows.
 
     max_iter : "auto" or int, default="auto"
         Largest number of epochs; 0 is the start itself. ``"auto"`` allows 6,000
         updates, and at least 20 and at most 300 epochs.
 
-    tol : float, default=1e-4
+    tol : float, default=1e-3
         Improvement of the loss, in nats per column, that counts for
         ``n_iter_no_change``.
 
     early_stopping : bool, default=True
         Whether rows are held out to judge when to stop. The weights that are best on
-        them are kept, the start among the candidates. The start that is judged has not
-        seen them; what is returned uses all rows: the start of all rows where it won,
-        else, up to 20,000 rows, a network trained again from there for as many epochs.
+        them are kept, the start among the candidates: the network has to be better by
+        Student's test at 99 %. The start that is judged has not seen them; what is
+        returned uses all rows: the start of all rows where it won, else, up to 20,000
+        rows, a network trained again from there for as many epochs.
         With fewer than 10 distinct rows the start is returned.
 
-    validation_fraction : float, default=0.1
-        Share of the distinct rows that is held out.
+    validation_fraction : "auto" or float, default="auto"
+        Share of the distinct rows that is held out. ``"auto"`` is a tenth, at most
+        5,000 rows; a fifth where that is under 50 rows, since fewer could not tell a
+        network from its start.
 
     n_iter_no_change : int, default=10
         Epochs without improvement by ``tol`` until the learning rate is lowered, and
@@ -229,9 +232,9 @@ class VAETransformer(BaseAutoencoder):
         alpha=0.0,
         batch_size="auto",
         max_iter="auto",
-        tol=1e-4,
+        tol=1e-3,
         early_stopping=True,
-        validation_fraction=0.1,
+        validation_fraction="auto",
         n_iter_no_change=10,
         precision="auto",
         device="auto",
@@ -346,9 +349,8 @@ class VAETransformer(BaseAutoencoder):
     def _draw_codes(self, n_samples, random_state):
         return random_state.standard_normal((n_samples, self.n_components_))
 
-    def _count_passes(self, n_rows):
-        n_validation = max(1, round(self.validation_fraction * n_rows))
-        return min(max(VALIDATION_DRAWS // n_validation, 1), 32)
+    def _count_passes(self, n_judges):
+        return min(max(VALIDATION_DRAWS // n_judges, 1), 32)
 
     @property
     def _beta(self):

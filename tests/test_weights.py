@@ -1,0 +1,284 @@
+"""Rows are a weighted set: a weight is a number of copies, and order says nothing."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.decomposition import PCA
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae.rows import merge_rows
+
+SMALL = {"hidden_layer_sizes": (6,), "max_iter": 4, "random_state": 0}
+START = SMALL | {"max_iter": 0}
+
+in_any_format = pytest.mark.parametrize(
+    "as_format", [np.asarray, sp.csr_array, sp.csc_matrix], ids=lambda f: f.__name__
+)
+trained_or_not = pytest.mark.parametrize("max_iter", [0, 4])
+
+
+def rows(n_rows=40, n_features=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n_rows, n_features)) @ rng.normal(size=(n_features,) * 2)
+
+
+def weights(n_rows=40, seed=1):
+    """Integers from 0 to 3, each of them there."""
+    weight = np.random.default_rng(seed).integers(0, 4, n_rows)
+    weight[:4] = 0, 1, 2, 3
+    return weight
+
+
+def shuffled(X, seed=2):
+    return X[np.random.default_rng(seed).permutation(len(X))]
+
+
+def assert_same_model(model, other, X):
+    """Everything that a fit leaves behind is equal."""
+    for method in ("transform", "reconstruct", "score_samples"):
+        found, wanted = getattr(model, method)(X), getattr(other, method)(X)
+        np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-9)
+    for name in (
+        "mean_",
+        "start_loss_",
+        "best_loss_",
+        "loss_curve_",
+        "validation_loss_curve_",
+        "noise_variance_",
+    ):
+        wanted = getattr(other, name)
+        np.testing.assert_allclose(getattr(model, name), wanted, rtol=1e-7)
+    assert model.n_iter_ == other.n_iter_
+
+
+@trained_or_not
+@in_any_format
+def test_integer_weights_are_repeated_rows(Estimator, max_iter, as_format):
+    X, weight = rows(), weights()
+    parameters = SMALL | {"max_iter": max_iter}
+    repeated = shuffled(np.repeat(X, weight, axis=0))
+    model = Estimator(2, **parameters).fit(as_format(X), sample_weight=weight)
+    other = Estimator(2, **parameters).fit(as_format(repeated))
+    assert_same_model(model, other, X)
+
+
+def test_integer_weights_are_repeated_rows_without_early_stopping(Estimator):
+    X, weight = rows(), weights()
+    model = Estimator(2, early_stopping=False, **SMALL)
+    weighted = model.fit(X, sample_weight=weight)
+    repeated = Estimator(2, early_stopping=False, **SMALL)
+    repeated.fit(np.repeat(X, weight, axis=0))
+    assert_same_model(weighted, repeated, X)
+
+
+@trained_or_not
+def test_rows_of_weight_0_are_absent(Estimator, max_iter):
+    X = rows()
+    strange = np.vstack([X[:20], 1e6 * rows(10), X[20:]])
+    weight = np.repeat([1, 0, 1], [20, 10, 20])
+    parameters = SMALL | {"max_iter": max_iter}
+    model = Estimator(2, **parameters).fit(strange, sample_weight=weight)
+    assert_same_model(model, Estimator(2, **parameters).fit(X), X)
+
+
+@trained_or_not
+@in_any_format
+def test_the_order_of_rows_says_nothing(Estimator, max_iter, as_format):
+    X = rows()
+    parameters = SMALL | {"max_iter": max_iter}
+    model = Estimator(2, **parameters).fit(as_format(X))
+    other = Estimator(2, **parameters).fit(as_format(shuffled(X)))
+    assert_same_model(model, other, X)
+
+
+def test_the_order_of_weighted_rows_says_nothing(Estimator):
+    X, weight = rows(), weights()
+    both = shuffled(np.column_stack([X, weight]))
+    model = Estimator(2, **SMALL).fit(X, sample_weight=weight)
+    other = Estimator(2, **SMALL).fit(both[:, :-1], sample_weight=both[:, -1])
+    assert_same_model(model, other, X)
+
+
+def test_the_two_zeros_are_one_value(Estimator):
+    X = np.random.default_rng(0).integers(-1, 2, (40, 4)) * 1.0
+    negative = X.copy()
+    negative[X == 0] *= np.random.default_rng(1).choice([-1, 1], (X == 0).sum())
+    assert np.signbit(negative[X == 0]).any()
+    model = Estimator(2, **SMALL).fit(X)
+    assert_same_model(model, Estimator(2, **SMALL).fit(negative), X)
+
+
+@pytest.mark.parametrize("factor", [0.5, 3, 1e-6, 1e6])
+def test_only_the_ratios_of_weights_matter(Estimator, factor):
+    X, weight = rows(), weights()
+    model = Estimator(2, **SMALL).fit(X, sample_weight=weight)
+    other = Estimator(2, **SMALL).fit(X, sample_weight=factor * weight)
+    # The last bits of the moments, after some updates in float32.
+    for method in ("transform", "reconstruct"):
+        found, wanted = getattr(other, method)(X), getattr(model, method)(X)
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_fractional_weights_give_the_weighted_moments(Estimator):
+    X, weight = rows(), np.random.default_rng(0).uniform(0, 2, 40)
+    model = Estimator(2, **START).fit(X, sample_weight=weight)
+    C = np.cov(X.T, aweights=weight, ddof=0)
+    np.testing.assert_allclose(model.mean_, np.average(X, axis=0, weights=weight))
+    noise = np.linalg.eigvalsh(C)[:2].sum() / 2
+    assert model.noise_variance_ == pytest.approx(noise)
+
+
+def test_weights_turn_the_start_into_pca_of_the_repeated_rows():
+    X, weight = rows(), weights()
+    repeated = np.repeat(X, weight, axis=0)
+    model = AutoencoderTransformer(2, **START).fit(X, sample_weight=weight)
+    codes = PCA(2, svd_solver="full").fit(repeated).transform(X)
+    np.testing.assert_allclose(model.transform(X), codes, atol=1e-9)
+
+
+def test_weights_count_in_the_loss():
+    X, weight = rows(), weights()
+    parameters = SMALL | {"batch_size": 100, "max_iter": 1, "early_stopping": False}
+    model = AutoencoderTransformer(2, **parameters).fit(X, sample_weight=weight)
+    pca = PCA(2, svd_solver="full").fit(np.repeat(X, weight, axis=0))
+    error = ((X - pca.inverse_transform(pca.transform(X))) ** 2).sum(axis=1)
+    wanted = np.average(error, weights=weight)
+    assert model.start_loss_ == pytest.approx(wanted, rel=1e-5)
+    # One batch of all rows: its loss is taken before the first step.
+    assert model.loss_curve_ == pytest.approx([wanted], rel=1e-5)
+    assert np.average(error) != pytest.approx(wanted, rel=1e-2)
+
+
+def test_weights_of_many_rows_are_repetitions_too(Estimator):
+    # Beyond 10,000 rows without weights the rows are taken as they come.
+    X = rows(10_100, 2)
+    weight = weights(len(X))
+    model = Estimator(1, **START).fit(X, sample_weight=weight)
+    other = Estimator(1, **START).fit(np.repeat(X, weight, axis=0))
+    np.testing.assert_allclose(model.mean_, other.mean_, atol=1e-12)
+    np.testing.assert_allclose(model.transform(X), other.transform(X), atol=1e-9)
+    assert model.noise_variance_ == pytest.approx(other.noise_variance_)
+
+
+@in_any_format
+def test_score_counts_rows_by_their_weights(Estimator, as_format):
+    X, weight = rows(), weights()
+    model = Estimator(2, **START).fit(X[:20])
+    repeated = np.repeat(X, weight, axis=0)
+    found = model.score(as_format(X), sample_weight=weight)
+    assert found == pytest.approx(model.score(as_format(repeated)))
+    assert found != pytest.approx(model.score(X), rel=1e-3)
+
+
+def test_score_of_a_vae_is_the_weighted_mean_of_row_scores():
+    X, weight = rows(), np.random.default_rng(0).uniform(0, 2, 40)
+    model = VAETransformer(2, **START).fit(X)
+    wanted = np.average(model.score_samples(X), weights=weight)
+    assert model.score(X, sample_weight=weight) == pytest.approx(wanted)
+
+
+def test_samples_resemble_the_weighted_rows(Estimator):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3)) + np.repeat([[0.0], [10.0]], 30, axis=0)
+    weight = np.repeat([9, 1], 30)
+    model = Estimator(1, **START).fit(X, sample_weight=weight)
+    mean = model.sample(4000, random_state=0).mean(axis=0)
+    np.testing.assert_allclose(mean, np.average(X, axis=0, weights=weight), atol=0.2)
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [
+        pytest.param(np.full(40, -1.0), id="negative"),
+        pytest.param(np.r_[-1.0, np.ones(39)], id="one negative"),
+        pytest.param(np.zeros(40), id="all zero"),
+        pytest.param(np.r_[np.nan, np.ones(39)], id="NaN"),
+        pytest.param(np.r_[np.inf, np.ones(39)], id="infinite"),
+        pytest.param(np.ones(39), id="too few"),
+        pytest.param(np.ones((40, 2)), id="two columns"),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "score"])
+def test_wrong_weights_are_refused(Estimator, method, weight):
+    X = rows()
+    model = Estimator(2, **START).fit(X)
+    with pytest.raises(ValueError, match=r"(?i)sample.weight"):
+        getattr(model, method)(X, sample_weight=weight)
+
+
+# ------------------------------------------------------------------ the set itself
+
+
+def as_set(X, weight):
+    """A weighted set as a dict from each row to its weight."""
+    X = X.toarray() if sp.issparse(X) else X
+    found = {}
+    for row, w in zip(X + 0.0, weight, strict=True):
+        if w:
+            found[tuple(row)] = found.get(tuple(row), 0) + w
+    return found
+
+
+@st.composite
+def weighted_rows(draw):
+    """A few rows of few values, so that some are equal, with weights not all 0."""
+    shape = draw(st.tuples(st.integers(1, 8), st.integers(1, 3)))
+    dtype = draw(st.sampled_from([np.float64, np.float32, np.uint8]))
+    values = st.sampled_from([0, 1, 2] if dtype is np.uint8 else [-0.0, 0.0, 1.5, -2])
+    X = draw(hnp.arrays(dtype, shape, elements=values))
+    weight = draw(hnp.arrays(np.float64, shape[0], elements=st.integers(0, 3)))
+    weight[draw(st.integers(0, shape[0] - 1))] = 1
+    return X, weight
+
+
+@settings(max_examples=40, deadline=None)
+@given(weighted_rows(), st.booleans(), st.randoms(use_true_random=False))
+def test_merging_keeps_the_set_and_forgets_all_else(both, is_sparse, random):
+    X, weight = both
+    as_format = sp.csr_array if is_sparse else np.asarray
+    merged, merged_weight = merge_rows(as_format(X), weight)
+    assert merged.shape[0] == len(merged_weight) == len(as_set(X, weight))
+    assert as_set(merged, merged_weight) == as_set(X, weight)
+
+    repeated = np.repeat(np.arange(len(X)), weight.astype(int))
+    random.shuffle(order := list(repeated))
+    again, again_weight = merge_rows(as_format(X[order]), np.ones(len(order)))
+    np.testing.assert_array_equal(again_weight, merged_weight)
+    dense = [M.toarray() if is_sparse else M for M in (again, merged)]
+    np.testing.assert_array_equal(*dense)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=9, max_size=9))
+def test_any_integer_weights_are_repetitions(some_weights):
+    X, weight = rows(12, 3), [1, 1, 1, *some_weights]
+    parameters = SMALL | {"max_iter": 2, "early_stopping": False}
+    model = AutoencoderTransformer(1, **parameters).fit(X, sample_weight=weight)
+    other = AutoencoderTransformer(1, **parameters)
+    other.fit(shuffled(np.repeat(X, weight, axis=0)))
+    assert_same_model(model, other, X)
+
+
+def test_equal_sparse_rows_are_merged_however_they_are_stored():
+    # Row 0 in order, row 1 with its entries the other way round, row 2 with an entry
+    # in two parts, row 3 with a stored zero.
+    indptr = [0, 2, 4, 7, 10]
+    indices = [0, 2, 2, 0, 0, 2, 2, 0, 1, 2]
+    data = [1.0, 2.0, 2.0, 1.0, 1.0, 0.5, 1.5, 1.0, 0.0, 2.0]
+    X = sp.csr_array((data, indices, indptr), shape=(4, 3))
+    merged, weight = merge_rows(X, np.array([1.0, 2.0, 3.0, 4.0]))
+    np.testing.assert_array_equal(merged.toarray(), [[1.0, 0.0, 2.0]])
+    np.testing.assert_array_equal(weight, [10.0])
+    # What the caller holds is as it was.
+    np.testing.assert_array_equal(X.indices, indices)
+
+
+def test_a_duplicate_never_stands_on_both_sides_of_the_split(Estimator):
+    # Were copies split as rows, each of the few rows would be among those that judge,
+    # and among those that train.
+    X = rows(20)
+    model = Estimator(2, **SMALL).fit(np.repeat(X, 50, axis=0))
+    assert_same_model(model, Estimator(2, **SMALL).fit(X), X)
