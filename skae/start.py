@@ -36,6 +36,9 @@ DIRECT_SVD_SIZE = 10**8
 # directions are found by Lanczos iterations on products with the rows.
 LARGEST_MATRIX = 8000
 
+# Share of nonzero values up to which a sparse matrix is multiplied as such.
+SPARSE_SHARE = 0.3
+
 # The noise variance is at least this share of the mean column variance.
 NOISE_FLOOR = 1e-7
 
@@ -173,7 +176,7 @@ def _principal_axes(X, weight, mean, n_components):
     """Eigenvectors of the covariance, in rows, and eigenvalues, largest first."""
     n_samples, n_features = X.shape
     smaller = min(n_samples, n_features)
-    if not sp.issparse(X) and n_samples * n_features * smaller <= DIRECT_SVD_SIZE:
+    if n_samples * n_features * smaller <= DIRECT_SVD_SIZE:
         axes, spectrum = _from_rows(X, weight, mean)
     elif smaller > LARGEST_MATRIX and not isinstance(n_components, float):
         axes, spectrum = _from_products(X, weight, mean, n_components)
@@ -193,6 +196,15 @@ def _from_rows(X, weight, mean):
     return axes.numpy(), singular.numpy() ** 2
 
 
+def _is_mostly_zero(X):
+    """Whether products with the zeros left out pay, and are exact enough.
+
+    They are not centred, and cancel where the means are far larger than the spreads;
+    then few of the values are zero.
+    """
+    return sp.issparse(X) and X.nnz < SPARSE_SHARE * X.shape[0] * X.shape[1]
+
+
 def _centred_rows(X, mean, root):
     """All rows about their mean, scaled by the roots of their weights."""
     blocks = [root[where, None] * (block - mean) for where, block in dense_blocks(X)]
@@ -201,7 +213,7 @@ def _centred_rows(X, mean, root):
 
 def _from_covariance(X, weight, mean):
     n_features = X.shape[1]
-    if sp.issparse(X):
+    if _is_mostly_zero(X):
         X = X.astype(np.float64)
         C = (X.T @ sp.diags_array(weight) @ X).toarray() - np.outer(mean, mean)
     else:
@@ -216,7 +228,8 @@ def _from_covariance(X, weight, mean):
 def _from_gram(X, weight, mean):
     """From the n x n products of the rows, where there are fewer rows than columns."""
     root = np.sqrt(weight)
-    if sp.issparse(X):
+    is_mostly_zero = _is_mostly_zero(X)
+    if is_mostly_zero:
         X = X.astype(np.float64)
         cross = X @ mean
         G = (X @ X.T).toarray() - cross[:, None] - cross + mean @ mean
@@ -226,14 +239,14 @@ def _from_gram(X, weight, mean):
         G = (A @ A.T).numpy()
     spectrum, left = torch.linalg.eigh(torch.from_numpy(G))
     left = left.flip(1).numpy()
-    if sp.issparse(X):
+    if is_mostly_zero:
         left = left * root[:, None]
         axes = (X.T @ left) - np.outer(mean, left.sum(0))
     else:
         axes = (A.T @ torch.from_numpy(left.copy())).numpy()
     # Orthonormal whatever the rank: a direction of no variance is completed.
     axes, triangle = torch.linalg.qr(torch.from_numpy(axes))
-    axes = axes * torch.sign(triangle.diagonal())
+    axes = axes * torch.where(triangle.diagonal() < 0, -1.0, 1.0)
     return axes.T.numpy(), spectrum.flip(0).numpy()
 
 
@@ -243,7 +256,7 @@ def _from_products(X, weight, mean, n_components):
 
     def multiply(v):
         v = v.ravel()
-        if sp.issparse(X):
+        if _is_mostly_zero(X):
             y = weight * (X @ v - mean @ v)
             return X.T @ y - mean * y.sum()
         total = np.zeros(n_features)

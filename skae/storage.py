@@ -15,7 +15,8 @@ from .device import resolve_device
 
 __all__ = ["StoredModule", "to_arrays", "to_tensors"]
 
-# One lock for all: rebuilding is rare and short, and a lock cannot be pickled.
+# One lock for all, since a lock cannot be pickled. Nothing is built while it is held:
+# building takes the lock of the random stream.
 _REBUILD = threading.Lock()
 
 
@@ -43,25 +44,27 @@ class StoredModule:
 
     @property
     def module(self):
-        """The module, built if need be."""
+        """The module, built if need be; threads that build it at once share one."""
         if self._module is None:
+            built = self._build(self._arrays)
             with _REBUILD:
                 if self._module is None:
-                    self._module = self._build()
+                    self._module = built
+                self._arrays = None
         return self._module
 
-    def _build(self):
-        device = resolve_device(self.device, fall_back=True)
-        module = self.blueprint.build(device)
-        module.load_state_dict(to_tensors(self._arrays))
-        self._arrays = None
+    def _build(self, arrays):
+        if arrays is None:  # another thread has been faster
+            return None
+        module = self.blueprint.build(resolve_device(self.device, fall_back=True))
+        module.load_state_dict(to_tensors(arrays))
         return module.eval()
 
     def __getstate__(self):
-        with _REBUILD:
-            arrays = self._arrays
-            if self._module is not None:
-                arrays = to_arrays(self._module.state_dict())
+        # In this order: the arrays go only when the module is there.
+        arrays, module = self._arrays, self._module
+        if module is not None:
+            arrays = to_arrays(module.state_dict())
         return {
             "blueprint": self.blueprint,
             "device": self.device,
