@@ -175,7 +175,7 @@ def learn(task, *, observer=None):
     has_used_all = len(kept) == len(everything)
     if has_used_all or stopped or task.continues or len(everything) > REFIT_ROWS:
         return learned
-    return _refitted(task, everything, learned, observer)
+    return _refitted(task, everything, held_out, learned, observer)
 
 
 def resume(task, model, maps, state, *, observer=None):
@@ -260,8 +260,12 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     return learned, watched.asked_to_stop or result.interrupted
 
 
-def _refitted(task, everything, learned, observer):
-    """Train again from the start of all rows, for the epochs that were best."""
+def _refitted(task, everything, held_out, learned, observer):
+    """Train again from the start of all rows, for the epochs that were best.
+
+    On the rows that judged, which it has now seen, the result must not be worse than
+    the network that had not; otherwise that network stays.
+    """
     maps = task.maps(everything)
     rows = task.subset(everything, maps)
     model = task.begin(maps, rows)
@@ -274,11 +278,16 @@ def _refitted(task, everything, learned, observer):
         learning_rates=rates,
         observer=_Watched(observer, model, maps),
     )
-    if again.n_epochs < len(rates):
-        learned.result.interrupted |= again.interrupted
+    learned.result.interrupted |= again.interrupted
+    learned.n_epochs += again.n_epochs
+    seen = task.subset(held_out, maps)
+    is_whole = again.n_epochs == len(rates)
+    if (
+        not is_whole
+        or seen.mean(task.row_losses(model, seen)) > learned.result.best_loss
+    ):
         return learned
-    n_epochs = learned.n_epochs + again.n_epochs
-    return replace(learned, model=model, maps=maps, n_epochs=n_epochs)
+    return replace(learned, model=model, maps=maps)
 
 
 def _is_clearly_positive(gain, rows):

@@ -20,6 +20,10 @@ from torch import nn
 
 __all__ = ["Autoencoder", "Path", "VariationalAutoencoder"]
 
+# Bounds of the logarithm of a posterior variance, whatever a row far from all others
+# makes of it.
+LOG_VARIANCES = (-40.0, 4.0)
+
 
 class Path(nn.Module):
     """A fixed linear map corrected by a network.
@@ -265,7 +269,8 @@ class VariationalAutoencoder(nn.Module):
 
     def posterior(self, x):
         """Mean and log-variance of the codes given rows."""
-        return self.encoder(x).chunk(2, dim=-1)
+        mean, log_variance = self.encoder(x).chunk(2, dim=-1)
+        return mean, log_variance.clamp(*LOG_VARIANCES)
 
     def row_losses(self, x, generator=None):
         """Minus the evidence lower bound of each row, at one draw of its code."""
@@ -287,7 +292,8 @@ class VariationalAutoencoder(nn.Module):
     def loss_and_grad(self, x, row_factor, generator, working):
         """Sum of the rows' losses, each times its factor, and its gradient."""
         statistics, encoder_trace = self.encoder.traced(x, working)
-        mean, log_variance = statistics.chunk(2, dim=-1)
+        mean, unbounded = statistics.chunk(2, dim=-1)
+        log_variance = unbounded.clamp(*LOG_VARIANCES)
         shift = torch.exp(log_variance / 2) * _noise_like(mean, generator)
         eta, decoder_trace = self.decoder.traced(mean + shift, working)
         log_prob, slope = self.likelihood.log_prob_slope(x, eta, -row_factor)
@@ -297,6 +303,7 @@ class VariationalAutoencoder(nn.Module):
         slope = self.decoder.backward(decoder_trace, slope, working, needs_input=True)
         in_mean = in_mean + slope
         in_log_variance = in_log_variance + slope * shift / 2
+        in_log_variance = in_log_variance * (log_variance == unbounded)
         self.encoder.backward(
             encoder_trace, torch.cat([in_mean, in_log_variance], dim=1), working
         )

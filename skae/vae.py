@@ -287,7 +287,7 @@ class VAETransformer(BaseAutoencoder):
         X = self._check_fitted_X(X)
         if not return_std:
             return self._map(X, self.module_.encode)
-        both = self._map(X, self.module_.encoder)
+        both = self._map(X, lambda x: torch.cat(self.module_.posterior(x), dim=1))
         codes, log_variance = np.split(both, 2, axis=1)
         return codes, np.exp(log_variance / 2)
 

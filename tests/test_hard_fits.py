@@ -23,7 +23,9 @@ LARGEST_LOSS = 0.005
 
 def mixed(rng, sources, n_features):
     """Linear mixtures of sources; the mixing is the same at every call."""
-    return sources @ np.random.default_rng(5).normal(size=(sources.shape[1], n_features))
+    return sources @ np.random.default_rng(5).normal(
+        size=(sources.shape[1], n_features)
+    )
 
 
 def wide(rng, n_rows):

@@ -81,7 +81,9 @@ def test_results_have_the_type_of_the_rows(Estimator, dtype, max_iter):
 
 
 @pytest.mark.parametrize("as_sparse", SPARSE, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8, np.bool_])
+@pytest.mark.parametrize(
+    "dtype", [np.float64, np.float32, np.int64, np.uint8, np.bool_]
+)
 def test_results_of_sparse_rows_have_their_type(Estimator, dtype, as_sparse):
     X = as_sparse(pixels().astype(dtype))
     model = Estimator(2, **SMALL).fit(X)
@@ -128,9 +130,7 @@ def test_sparse_and_dense_rows_give_the_same_model(Estimator, as_sparse):
 
 
 @pytest.mark.parametrize("as_sparse", SPARSE, ids=lambda f: f.__name__)
-def test_a_model_trained_on_sparse_rows_is_that_of_the_dense_ones(
-    Estimator, as_sparse
-):
+def test_a_model_trained_on_sparse_rows_is_that_of_the_dense_ones(Estimator, as_sparse):
     X = pixels()
     parameters = SMALL | {"early_stopping": False, "batch_size": 100}
     model = Estimator(2, **parameters).fit(as_sparse(X))

@@ -119,7 +119,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from skae import AutoencoderTransformer, VAETransformer
 
-X = load_digits().data[:300]
+X = load_digits().data[:150]
 found = {}
 for Estimator in (AutoencoderTransformer, VAETransformer):
     for dtype in (np.float32, np.float64):
@@ -252,7 +252,7 @@ def torch_settings():
     }
 
 
-@pytest.fixture(params=[1, 2, 3], ids="{} threads".format)
+@pytest.fixture(params=[1, 2], ids="{} threads".format)
 def n_threads(request):
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
@@ -274,7 +274,7 @@ def test_settings_of_torch_are_put_back(Estimator, n_threads, default_dtype, iri
     assert before["threads"] == n_threads
     assert before["dtype"] == default_dtype
     model = Estimator(random_state=0, **SMALL).fit(X)
-    results(model, X)
+    model.transform(X)
     model.sample(3)
     model.partial_fit(X)
     assert torch_settings() == before
@@ -342,7 +342,7 @@ def companies(n_rows):
         "odd": np.arange(1, n_rows, 7),
         "repeated": np.repeat([3, 0, n_rows - 1], 5),
         "three": np.array([n_rows - 1, 2, 7]),
-        **{f"row {i}": np.array([i]) for i in (0, 1, 62, n_rows - 1)},
+        **{f"row {i}": np.array([i]) for i in (0, 1, n_rows // 2, n_rows - 1)},
     }
 
 
@@ -373,6 +373,8 @@ def test_a_row_does_not_depend_on_its_company(
 ):
     X = wide_rows[:, :n_columns].astype(dtype)
     model = Estimator(max_iter=2, random_state=0, **parameters).fit(X)
+    if Estimator is VAETransformer:
+        model.set_params(n_score_samples=4)
     expected = results(model, X)
     assert all(found.dtype == dtype for found in expected.values())
     for company, index in companies(len(X)).items():

@@ -308,7 +308,9 @@ def test_axes_are_orthonormal_whatever_the_rank(route, monkeypatch):
     for name, value in ROUTES[route].items():
         monkeypatch.setattr(start, name, value)
     maps = fit_linear_maps(X, np.ones(len(X)), 6)
-    np.testing.assert_allclose(maps.components @ maps.components.T, np.eye(6), atol=1e-9)
+    np.testing.assert_allclose(
+        maps.components @ maps.components.T, np.eye(6), atol=1e-9
+    )
     np.testing.assert_allclose(maps.explained_variance[2:], 0, atol=1e-12)
 
 

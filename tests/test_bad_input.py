@@ -1,0 +1,445 @@
+"""What is wrong is refused by name, before training, and changes nothing."""
+
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.exceptions import NotFittedError
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae.likelihoods import Gaussian
+from skae.networks import MLP, Conv
+
+both = pytest.mark.parametrize("Estimator", [AutoencoderTransformer, VAETransformer])
+
+SMALL = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
+
+NAMES = list("abcde")
+
+
+def rows(n_rows=20, n_features=5):
+    return np.random.default_rng(0).normal(size=(n_rows, n_features))
+
+
+@pytest.fixture
+def no_step():
+    """Fail a test that takes a step of any optimizer after this is called."""
+    handles = []
+
+    def refuse(optimizer, args, kwargs):
+        raise AssertionError("training has begun")
+
+    yield lambda: handles.append(register_optimizer_step_pre_hook(refuse))
+    for handle in handles:
+        handle.remove()
+
+
+def fitted(Estimator, X=None, **parameters):
+    return Estimator(2, **SMALL | parameters).fit(rows() if X is None else X)
+
+
+def attributes(model):
+    return {name: value for name, value in vars(model).items() if name.endswith("_")}
+
+
+def assert_refused(model, match, action, X, error=(ValueError, TypeError)):
+    """An action fails, and leaves a fitted model as it was."""
+    before, codes, drawn = (
+        attributes(model),
+        model.transform(X),
+        model.sample(2, random_state=0),
+    )
+    with pytest.raises(error, match=match):
+        action()
+    np.testing.assert_equal(attributes(model), before)
+    np.testing.assert_array_equal(model.transform(X), codes)
+    np.testing.assert_array_equal(model.sample(2, random_state=0), drawn)
+
+
+# ---------------------------------------------------------------------- parameters
+
+
+def no_module(n_inputs, n_outputs):
+    return n_inputs
+
+
+def too_wide(n_inputs, n_outputs):
+    return nn.Linear(n_inputs, n_outputs + 1)
+
+
+def too_flat(n_inputs, n_outputs):
+    return nn.Sequential(nn.Linear(n_inputs, 1), nn.Flatten(0))
+
+
+def for_other_rows(n_inputs, n_outputs):
+    return nn.Linear(n_inputs + 2, n_outputs)
+
+
+# From a parameter to values that are wrong. The message names the parameter.
+WRONG = {
+    "n_components": [0, -1, 2.5, 1.0, 0.0, True, 6, "two", None, [2]],
+    "hidden_layer_sizes": [
+        (-3,),
+        (0,),
+        (8, -1),
+        (2.5,),
+        ("a",),
+        (True,),
+        -1,
+        "big",
+        None,
+    ],
+    "activation": ["softplus", None, nn.SiLU],
+    "encoder": [3, "conv", no_module, too_wide, too_flat, for_other_rows, MLP],
+    "decoder": [3, "conv", no_module, too_wide, too_flat, for_other_rows, Conv],
+    "init": ["svd", None],
+    "likelihood": ["poisson", None, 3, Gaussian],
+    "solver": ["lbfgs", None, int, nn.Linear, functools.partial(print), torch.optim],
+    "learning_rate_init": [0, -1.0, "fast", None, np.nan],
+    "alpha": [-1.0, "auto", None, np.nan],
+    "batch_size": [0, -1, 2.5, "big", None],
+    "max_iter": [-1, 1.5, "many", None],
+    "tol": [-1.0, None],
+    "early_stopping": ["yes", None, 2],
+    "validation_fraction": [0, 0.0, 1.0, -0.1, 1.5, 0.99, None, "some"],
+    "n_iter_no_change": [0, 1.5, None],
+    "precision": ["double", None],
+    "device": ["gpu", "meta", "cuda:99", 3, None],
+    "warm_start": ["yes", None],
+    "random_state": ["seed", -1, 0.5],
+    "verbose": ["loud", -1],
+}
+
+OF_A_VAE = {
+    "beta": [-1.0, "auto", None, np.nan],
+    "n_score_samples": [0, -1, 2.5, None],
+}
+
+
+def cases(table):
+    return [
+        pytest.param(name, value, id=f"{name}={getattr(value, '__name__', value)}")
+        for name, values in table.items()
+        for value in values
+    ]
+
+
+def assert_parameter_is_refused(Estimator, parameters, match, no_step, X=None):
+    X = rows() if X is None else X
+    model, unfitted = fitted(Estimator, X), Estimator(2, **SMALL)
+    no_step()
+    model.set_params(**parameters)
+    unfitted.set_params(**parameters)
+    assert_refused(model, match, lambda: model.fit(X), X)
+    with pytest.raises((ValueError, TypeError), match=match):
+        unfitted.fit(X)
+    assert attributes(unfitted) == {}
+    with pytest.raises(NotFittedError):
+        unfitted.transform(X)
+
+
+@both
+@pytest.mark.parametrize(("name", "value"), cases(WRONG))
+def test_a_wrong_parameter_is_refused_by_name(Estimator, name, value, no_step):
+    assert_parameter_is_refused(Estimator, {name: value}, name, no_step)
+
+
+@pytest.mark.parametrize(("name", "value"), cases(OF_A_VAE))
+def test_a_wrong_parameter_of_a_vae_is_refused_by_name(name, value, no_step):
+    assert_parameter_is_refused(VAETransformer, {name: value}, name, no_step)
+
+
+# Values that are wrong together: parameters, and what the message says.
+WRONG_TOGETHER = {
+    "weight decay where there is none": (
+        {"alpha": 0.1, "solver": torch.optim.LBFGS},
+        "alpha",
+    ),
+    "weight decay for a partial without": (
+        {"alpha": 0.1, "solver": functools.partial(torch.optim.LBFGS, max_iter=2)},
+        "alpha",
+    ),
+    "widths in a spec": ({"encoder": MLP((-1,))}, "encoder__hidden_layer_sizes"),
+    "activation in a spec": (
+        {"decoder": MLP((3,), activation="soft")},
+        "decoder__activation",
+    ),
+    "images of another size": ({"encoder": Conv((8, 8))}, "image_shape"),
+    "images of no shape": ({"encoder": Conv((5,))}, "image_shape"),
+    "images of negative height": ({"encoder": Conv((-1, -5))}, "image_shape"),
+    "channels": ({"encoder": Conv((1, 5), channels=(0,))}, "channels"),
+    "images of another size, decoded": ({"decoder": Conv((8, 8))}, "image_shape"),
+    "as many components as a random start allows": (
+        {"init": "random", "n_components": 0},
+        "n_components",
+    ),
+    "a share of the components of a random start": (
+        {"init": "random", "n_components": 2.5},
+        "n_components",
+    ),
+}
+
+
+@both
+@pytest.mark.parametrize("name", WRONG_TOGETHER)
+def test_parameters_that_do_not_fit_together_are_refused(Estimator, name, no_step):
+    parameters, match = WRONG_TOGETHER[name]
+    assert_parameter_is_refused(Estimator, parameters, match, no_step)
+
+
+@both
+@pytest.mark.parametrize("as_device", [str, torch.device])
+def test_a_device_that_is_not_there_is_refused(Estimator, as_device, no_step):
+    absent = as_device("mps" if torch.cuda.is_available() else "cuda")
+    assert_parameter_is_refused(Estimator, {"device": absent}, "device", no_step)
+
+
+@both
+def test_more_components_than_rows_or_columns_name_the_limit(Estimator):
+    for X, limit in ((rows(4, 9), 4), (rows(9, 4), 4)):
+        with pytest.raises(ValueError, match=rf"n_components=5 .*{limit}.*random"):
+            Estimator(5, **SMALL).fit(X)
+
+
+@both
+def test_a_fraction_that_leaves_no_row_to_train_on_names_the_remedy(Estimator):
+    model = Estimator(2, **SMALL, validation_fraction=0.999)
+    with pytest.raises(ValueError, match=r"validation_fraction=0.999.*early_stopping"):
+        model.fit(rows())
+    # Nothing is held out where nothing judges, or others do.
+    model.set_params(early_stopping=False).fit(rows())
+    model.set_params(early_stopping=True).fit(rows(), X_val=rows())
+
+
+@both
+def test_a_batch_larger_than_the_table_is_all_rows(Estimator):
+    X = rows()
+    model = fitted(Estimator, batch_size=10_000)
+    np.testing.assert_array_equal(
+        model.transform(X), fitted(Estimator, batch_size=20).transform(X)
+    )
+
+
+# ---------------------------------------------------------------------------- rows
+
+
+def spoilt(value, n_features=5):
+    X = rows(n_features=n_features)
+    X[3, 2] = value
+    return X
+
+
+# Rows that are wrong in whatever method they come, and what the message says.
+WRONG_ROWS = {
+    "NaN": (spoilt(np.nan), "NaN"),
+    "infinity": (spoilt(np.inf), "infinity"),
+    "minus infinity": (spoilt(-np.inf), "infinity"),
+    "NaN in float32": (spoilt(np.nan).astype(np.float32), "NaN"),
+    "NaN in sparse rows": (sp.csr_array(spoilt(np.nan)), "NaN"),
+    "infinity in sparse rows": (sp.csc_matrix(spoilt(np.inf)), "infinity"),
+    "complex": (rows() + 1j, "[Cc]omplex"),
+    "strings": (np.full((20, 5), "a"), "convert"),
+    "text among numbers": ([[1, 2, 3, 4, "five"]] * 20, "convert|numeric"),
+    "one dimension": (rows()[0], "2D"),
+    "three dimensions": (rows()[None], "dim"),
+    "a number": (3.0, "2D"),
+    "nothing": (None, "2D|NoneType|NaN"),
+    "no rows": (rows()[:0], "0 sample"),
+    "no columns": (rows()[:, :0], "0 feature"),
+    "ragged": ([[1.0, 2.0], [3.0]], "inhomogeneous|sequence"),
+}
+
+READERS = ["transform", "reconstruct", "score_samples", "score"]
+
+
+@both
+@pytest.mark.parametrize("method", ["fit", "partial_fit", *READERS])
+@pytest.mark.parametrize("name", WRONG_ROWS)
+def test_wrong_rows_are_refused(Estimator, name, method, no_step):
+    wrong, match = WRONG_ROWS[name]
+    model = fitted(Estimator, warm_start=False)
+    no_step()
+    assert_refused(model, match, lambda: getattr(model, method)(wrong), rows())
+
+
+@both
+@pytest.mark.parametrize("name", WRONG_ROWS)
+def test_wrong_rows_leave_an_unfitted_estimator_unfitted(Estimator, name):
+    wrong, match = WRONG_ROWS[name]
+    for method in ("fit", "partial_fit"):
+        model = Estimator(2, **SMALL)
+        with pytest.raises((ValueError, TypeError), match=match):
+            getattr(model, method)(wrong)
+        assert attributes(model) == {}
+
+
+@both
+def test_a_single_row_is_no_table(Estimator, no_step):
+    model = fitted(Estimator)
+    no_step()
+    assert_refused(model, "minimum of 2", lambda: model.fit(rows(1)), rows())
+
+
+@both
+@pytest.mark.parametrize("n_features", [1, 4, 6])
+@pytest.mark.parametrize("method", ["partial_fit", *READERS])
+def test_another_number_of_columns_is_refused(Estimator, method, n_features):
+    model, other = fitted(Estimator), rows(n_features=n_features)
+    match = f"{n_features} features, but {Estimator.__name__} is expecting 5"
+    assert_refused(model, match, lambda: getattr(model, method)(other), rows())
+
+
+@both
+def test_fitting_again_to_wrong_rows_of_another_width_changes_nothing(Estimator):
+    table = pd.DataFrame(rows(), columns=NAMES)
+    model = fitted(Estimator, table)
+    wrong = pd.DataFrame(spoilt(np.nan, 3), columns=list("xyz"))
+    assert_refused(model, "NaN", lambda: model.fit(wrong), table)
+    assert model.n_features_in_ == 5
+    assert list(model.feature_names_in_) == NAMES
+    too_narrow = pd.DataFrame(rows(n_features=1), columns=["x"])
+    assert_refused(model, "n_components", lambda: model.fit(too_narrow), table)
+
+
+# Rows that judge are named as what they are.
+WRONG_JUDGES = {
+    "NaN": spoilt(np.nan),
+    "infinity": spoilt(np.inf),
+    "complex": rows() + 1j,
+    "strings": np.full((20, 5), "a"),
+    "one dimension": rows()[0],
+    "no rows": rows()[:0],
+    "fewer columns": rows(n_features=4),
+    "more columns": rows(n_features=6),
+}
+
+
+@both
+@pytest.mark.parametrize("name", WRONG_JUDGES)
+def test_wrong_rows_that_judge_are_refused_by_name(Estimator, name, no_step):
+    model, X = fitted(Estimator), rows()
+    no_step()
+    wrong = WRONG_JUDGES[name]
+    assert_refused(model, "X_val", lambda: model.fit(X, X_val=wrong), X)
+
+
+@both
+def test_wrong_weights_change_nothing(Estimator, no_step):
+    model, X = fitted(Estimator), rows()
+    no_step()
+    for weight in (np.zeros(20), -np.ones(20), np.ones(3), np.full(20, np.nan)):
+        action = functools.partial(model.fit, X, sample_weight=weight)
+        assert_refused(model, r"(?i)sample.weight", action, X)
+
+
+# ------------------------------------------------------------------------ Bernoulli
+
+
+@both
+@pytest.mark.parametrize("value", [-0.001, 1.001, 255])
+@pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
+def test_values_that_are_no_probabilities_are_refused(
+    Estimator, value, as_format, no_step
+):
+    X = np.clip(np.abs(rows()), 0, 1)
+    wrong = X.copy()
+    wrong[3, 2] = value
+    wrong = as_format(wrong)
+    model = fitted(Estimator, X, likelihood="bernoulli")
+    no_step()
+    match = r"likelihood='bernoulli'.*between 0 and 1"
+    for method in ("fit", "partial_fit", *READERS):
+        action = functools.partial(getattr(model, method), wrong)
+        assert_refused(model, match, action, X)
+    action = functools.partial(model.fit, X, X_val=wrong)
+    assert_refused(model, match, action, X)
+
+
+@both
+def test_integer_pixels_are_no_probabilities(Estimator):
+    X = np.full((20, 5), 255, dtype=np.uint8)
+    with pytest.raises(ValueError, match="MinMaxScaler"):
+        Estimator(2, likelihood="bernoulli", **SMALL).fit(X)
+
+
+# ------------------------------------------------------------- what comes after fit
+
+
+@both
+@pytest.mark.parametrize(
+    "method",
+    ["transform", "inverse_transform", "reconstruct", "score_samples", "score"],
+)
+def test_an_unfitted_estimator_says_so(Estimator, method):
+    with pytest.raises(NotFittedError, match=Estimator.__name__):
+        getattr(Estimator(), method)(rows())
+
+
+@both
+def test_an_unfitted_estimator_has_nothing_to_show(Estimator):
+    with pytest.raises(NotFittedError):
+        Estimator().sample()
+    with pytest.raises(NotFittedError):
+        Estimator().get_feature_names_out()
+    names = ["module_", "device_", "n_iter_", "mean_", "loss_curve_", "n_components_"]
+    for name in [*names, "latent_density_"]:
+        assert not hasattr(Estimator(), name)
+
+
+@both
+@pytest.mark.parametrize("n_samples", [0, -1, 2.5, "3", None, [2]])
+def test_a_wrong_number_of_samples_is_refused_by_name(Estimator, n_samples):
+    model = fitted(Estimator)
+    action = functools.partial(model.sample, n_samples)
+    assert_refused(model, "n_samples", action, rows())
+
+
+@both
+@pytest.mark.parametrize("random_state", ["x", -1, 0.5, [1, 2]])
+def test_a_wrong_seed_of_samples_is_refused_by_name(Estimator, random_state):
+    model = fitted(Estimator)
+    action = functools.partial(model.sample, 2, random_state=random_state)
+    assert_refused(model, "(?i)random_state|seed", action, rows())
+
+
+WRONG_CODES = {
+    "too few": (rows(3, 1), "2 codes"),
+    "too many": (rows(3, 5), "2 codes"),
+    "one dimension": (rows()[0, :2], "2D"),
+    "NaN": (np.full((3, 2), np.nan), "NaN"),
+    "infinity": (np.full((3, 2), np.inf), "infinity"),
+    "complex": (rows(3, 2) + 1j, "[Cc]omplex"),
+    "strings": (np.full((3, 2), "a"), "convert"),
+    "no rows": (rows(3, 2)[:0], "0 sample"),
+    "sparse": (sp.csr_array(rows(3, 2)), "[Ss]parse"),
+}
+
+
+@both
+@pytest.mark.parametrize("name", WRONG_CODES)
+def test_wrong_codes_are_refused(Estimator, name):
+    wrong, match = WRONG_CODES[name]
+    model = fitted(Estimator)
+    assert_refused(model, match, lambda: model.inverse_transform(wrong), rows())
+
+
+@both
+def test_an_error_in_a_module_of_the_users_changes_nothing(Estimator):
+    class Fails(nn.Module):
+        def __init__(self, n_inputs, n_outputs):
+            super().__init__()
+            self.layer = nn.Linear(n_inputs, n_outputs)
+
+        def forward(self, x):
+            if self.training:
+                raise RuntimeError("my own mistake")
+            return self.layer(x)
+
+    model, X = fitted(Estimator), rows()
+    model.set_params(encoder=Fails)
+    assert_refused(model, "my own mistake", lambda: model.fit(X), X, RuntimeError)

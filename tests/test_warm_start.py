@@ -1,0 +1,344 @@
+"""Training that goes on where it stopped, or is stopped by Ctrl-C."""
+
+import copy
+import functools
+import pickle
+import signal
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+SMALL = {
+    "hidden_layer_sizes": (8,),
+    "batch_size": 32,
+    "n_iter_no_change": 50,
+    "random_state": 0,
+}
+UNJUDGED = SMALL | {"early_stopping": False}
+BENT = {"n_components": 1, "learning_rate_init": 0.02}
+
+
+@pytest.fixture(scope="module")
+def curve():
+    """Rows along a bent curve, where a network does better than PCA."""
+    rng = np.random.RandomState(0)
+    t = rng.uniform(-1, 1, (120, 1))
+    return np.hstack([t, t**2, t**3]) + 0.01 * rng.standard_normal((120, 3))
+
+
+def assert_same_model(found, expected, X):
+    np.testing.assert_array_equal(found.transform(X), expected.transform(X))
+    np.testing.assert_array_equal(found.reconstruct(X), expected.reconstruct(X))
+    np.testing.assert_array_equal(found.score_samples(X), expected.score_samples(X))
+    state, wanted = found.module_.state_dict(), expected.module_.state_dict()
+    assert state.keys() == wanted.keys()
+    for name in wanted:
+        assert torch.equal(state[name], wanted[name]), name
+
+
+def opened(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def own_network(n_inputs, n_outputs):
+    return nn.Sequential(nn.Linear(n_inputs, 6), nn.Tanh(), nn.Linear(6, n_outputs))
+
+
+# -------------------------------------------------------------------- going on
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"init": "random"},
+        {"likelihood": "bernoulli"},
+        {"encoder": own_network},
+        {"solver": "sgd", "learning_rate_init": 1e-3},
+        {"solver": "rmsprop", "alpha": 0.01},
+        {"solver": "adagrad"},
+        {"solver": torch.optim.NAdam},
+        {"solver": functools.partial(torch.optim.Adam, amsgrad=True)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("between", [lambda model: model, opened, copy.deepcopy])
+def test_five_epochs_and_five_more_are_ten(Estimator, parameters, between, iris):
+    X = iris[0] / 10
+    parameters = UNJUDGED | parameters
+    model = Estimator(max_iter=5, warm_start=True, **parameters).fit(X)
+    halfway = model.transform(X)
+    model = between(model).fit(X)
+    whole = Estimator(max_iter=10, **parameters).fit(X)
+    assert_same_model(model, whole, X)
+    assert model.loss_curve_[-5:] == whole.loss_curve_[-5:]
+    assert not np.array_equal(halfway, whole.transform(X))
+
+
+def test_many_short_fits_are_one_long_fit(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=1, warm_start=True, **UNJUDGED)
+    for _ in range(4):
+        model = opened(model.fit(X))
+    assert_same_model(model, Estimator(max_iter=4, **UNJUDGED).fit(X), X)
+
+
+def test_no_schedule_starts_over(Estimator, iris):
+    X, _ = iris
+    # The loss never improves by so much: after 2 more epochs the learning rate is
+    # lowered, and after another 2 training ends.
+    impatient = UNJUDGED | {"n_iter_no_change": 2, "tol": 100.0}
+    whole = Estimator(max_iter=20, **impatient).fit(X)
+    assert whole.n_iter_ == 5
+    model = Estimator(max_iter=4, warm_start=True, **impatient).fit(X)
+    model.fit(X)
+    assert_same_model(model, whole, X)
+    steady = Estimator(max_iter=5, **UNJUDGED).fit(X)
+    assert not np.array_equal(steady.transform(X), whole.transform(X))
+
+
+def test_without_warm_start_a_fit_starts_over(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=3, **UNJUDGED).fit(X)
+    before = opened(model)
+    assert_same_model(model.fit(X), before, X)
+    short = Estimator(max_iter=3, warm_start=True, **UNJUDGED).fit(X)
+    assert_same_model(short, before, X)
+
+
+def test_warm_start_can_be_switched_on_later(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=3, **UNJUDGED).fit(X)
+    loss = model.loss_curve_[-1]
+    model.set_params(warm_start=True).fit(X)
+    assert model.loss_curve_[-1] < loss
+
+
+def test_judged_training_goes_on_from_the_best(Estimator, curve):
+    model = Estimator(max_iter=15, warm_start=True, **BENT, **SMALL).fit(curve)
+    assert model.best_loss_ < model.start_loss_
+    best, score = model.best_loss_, model.score(curve)
+    model.fit(curve)
+    assert model.start_loss_ == pytest.approx(best, rel=1e-3)
+    assert model.best_loss_ <= model.start_loss_
+    assert model.score(curve) > score
+
+
+def test_rows_of_the_users_own_judge_every_time(Estimator, curve):
+    X, X_val = curve[:80], curve[80:]
+    model = Estimator(max_iter=15, warm_start=True, **BENT, **SMALL)
+    model.fit(X, X_val=X_val)
+    best = model.best_loss_
+    model.fit(X, X_val=X_val)
+    assert model.start_loss_ == pytest.approx(best, rel=1e-3)
+    assert model.best_loss_ <= model.start_loss_
+
+
+def test_it_goes_on_with_other_rows(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=3, warm_start=True, **UNJUDGED).fit(X[:90])
+    before = model.transform(X)
+    model.fit(X[60:])
+    assert not np.array_equal(model.transform(X), before)
+    # PCA of the first rows stays beside the network.
+    np.testing.assert_allclose(model.mean_, X[:90].mean(axis=0))
+
+
+def test_what_the_user_changed_is_where_it_goes_on(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=0, warm_start=True, **UNJUDGED).fit(X)
+    for tensor in model.module_.state_dict().values():
+        tensor.mul_(1.1)
+    changed = model.transform(X)
+    np.testing.assert_array_equal(model.fit(X).transform(X), changed)
+
+
+def test_the_original_of_a_copy_does_not_go_on_with_it(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=3, warm_start=True, **UNJUDGED).fit(X)
+    module, before = model.module_, model.transform(X)
+    copied = copy.copy(model).fit(X)
+    np.testing.assert_array_equal(model.transform(X), before)
+    assert model.module_ is module
+    assert copied.module_ is not module
+    whole = Estimator(max_iter=6, **UNJUDGED).fit(X)
+    assert_same_model(model.fit(X), whole, X)
+    assert_same_model(copied, whole, X)
+
+
+# --------------------------------------------------------------------- refusals
+
+
+def test_other_columns_are_refused_and_nothing_changes(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=3, warm_start=True, **UNJUDGED).fit(X)
+    before, attributes = opened(model), set(vars(model))
+    for wrong in (X[:, :3], np.hstack([X, X])):
+        with pytest.raises(ValueError, match="features"):
+            model.fit(wrong)
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(np.where(X > 5, np.nan, X))
+    with pytest.raises(ValueError, match="features"):
+        model.fit(X, X_val=X[:, :2])
+    with pytest.raises(ValueError, match="sample_weight"):
+        model.fit(X, sample_weight=-np.ones(len(X)))
+    assert set(vars(model)) == attributes
+    assert model.n_features_in_ == 4
+    assert_same_model(model, before, X)
+    whole = Estimator(max_iter=6, **UNJUDGED).fit(X)
+    assert_same_model(model.fit(X), whole, X)
+
+
+def test_an_error_in_training_changes_nothing(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=3, warm_start=True, **UNJUDGED).fit(X)
+    before = opened(model)
+    model.set_callbacks(Raiser(ZeroDivisionError, epoch=1))
+    with pytest.raises(ZeroDivisionError):
+        model.fit(X)
+    assert_same_model(model, before, X)
+    assert model.n_iter_ == before.n_iter_
+    model.set_callbacks().fit(X)
+    assert_same_model(model, Estimator(max_iter=6, **UNJUDGED).fit(X), X)
+
+
+class Raiser:
+    """A callback that raises an error as an epoch begins, or ends."""
+
+    def __init__(self, error, *, epoch, hook="begin"):
+        self.error, self.epoch, self.hook = error, epoch, hook
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        self._raise("begin", context)
+
+    def on_fit_task_end(self, estimator, context):
+        self._raise("end", context)
+
+    def _raise(self, hook, context):
+        if context.parent and (hook, context.task_id) == (self.hook, self.epoch):
+            if self.error is KeyboardInterrupt:
+                signal.raise_signal(signal.SIGINT)
+            raise self.error("from the callback")
+
+
+# ----------------------------------------------------------------------- Ctrl-C
+
+
+class Interrupted(torch.optim.Adam):
+    """An optimizer at whose n-th step the user presses Ctrl-C."""
+
+    def __init__(self, parameters, lr=2e-3, *, at_step):
+        super().__init__(parameters, lr=lr)
+        self.steps_left = at_step
+
+    def step(self, closure=None):
+        self.steps_left -= 1
+        loss = super().step(closure)
+        if self.steps_left == 0:
+            signal.raise_signal(signal.SIGINT)
+        return loss
+
+
+def interrupted_at(step):
+    return functools.partial(Interrupted, at_step=step)
+
+
+@pytest.mark.parametrize(("hook", "epoch"), [("begin", 3), ("end", 2)])
+def test_ctrl_c_between_epochs_keeps_those_that_were_run(Estimator, hook, epoch, iris):
+    X, _ = iris
+    model = Estimator(max_iter=6, warm_start=True, **UNJUDGED)
+    model.set_callbacks(Raiser(KeyboardInterrupt, epoch=epoch, hook=hook))
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(X)
+    assert model.n_iter_ == 3
+    assert_same_model(model, Estimator(max_iter=3, **UNJUDGED).fit(X), X)
+    model.set_callbacks().set_params(max_iter=3).fit(X)
+    assert_same_model(model, Estimator(max_iter=6, **UNJUDGED).fit(X), X)
+
+
+def test_ctrl_c_in_an_epoch_keeps_the_last_whole_one(Estimator, iris):
+    X, _ = iris
+    # 150 rows (149 of them distinct) in batches of 32 are 5 steps.
+    model = Estimator(max_iter=6, **(UNJUDGED | {"solver": interrupted_at(12)}))
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(X)
+    assert model.n_iter_ == 2
+    whole = UNJUDGED | {"solver": interrupted_at(-1), "max_iter": 2}
+    assert_same_model(model, Estimator(**whole).fit(X), X)
+    assert np.isfinite(model.sample(3, random_state=0)).all()
+    assert_same_model(opened(model), model, X)
+
+
+def test_ctrl_c_in_the_first_epoch_keeps_the_start(Estimator, iris):
+    X, _ = iris
+    start = Estimator(max_iter=0, **UNJUDGED).fit(X)
+    model = Estimator(max_iter=6, **(UNJUDGED | {"solver": interrupted_at(2)}))
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(X)
+    assert model.n_iter_ == 0
+    assert model.loss_curve_ == []
+    assert np.isfinite(model.start_loss_)
+    np.testing.assert_array_equal(model.transform(X), start.transform(X))
+    np.testing.assert_array_equal(model.reconstruct(X), start.reconstruct(X))
+    assert model.sample(3, random_state=0).shape == (3, 4)
+
+
+def test_ctrl_c_keeps_the_best_so_far(Estimator, curve):
+    # 96 rows train, 24 judge: 3 steps are an epoch.
+    parameters = BENT | SMALL | {"validation_fraction": 0.2}
+    parameters |= {"solver": interrupted_at(31)}
+    model = Estimator(max_iter=40, **parameters)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(curve)
+    assert model.n_iter_ == 10
+    assert len(model.validation_loss_curve_) == 11
+    assert model.best_loss_ == min(model.validation_loss_curve_) < model.start_loss_
+    start = Estimator(max_iter=0, **parameters).fit(curve)
+    assert model.score(curve) > start.score(curve)
+
+
+def test_ctrl_c_in_the_second_training_keeps_the_first(Estimator, curve):
+    parameters = BENT | SMALL | {"max_iter": 15}
+    first_epochs = len(Estimator(**parameters).fit(curve).loss_curve_)
+    model = Estimator(**parameters)
+    model.set_callbacks(Raiser(KeyboardInterrupt, epoch=first_epochs + 1))
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(curve)
+    assert len(model.loss_curve_) == first_epochs
+    assert model.best_loss_ == min(model.validation_loss_curve_) < model.start_loss_
+    start = Estimator(**(parameters | {"max_iter": 0})).fit(curve)
+    assert model.score(curve) > start.score(curve)
+
+
+def test_after_ctrl_c_a_fit_starts_afresh(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=4, **UNJUDGED)
+    model.set_callbacks(Raiser(KeyboardInterrupt, epoch=2))
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(X)
+    model.set_callbacks().fit(X)
+    assert_same_model(model, Estimator(max_iter=4, **UNJUDGED).fit(X), X)
+
+
+def test_ctrl_c_before_training_leaves_the_estimator_as_it_was(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=3, **UNJUDGED).fit(X)
+    before = opened(model)
+
+    class AtOnce(Raiser):
+        def on_fit_task_begin(self, estimator, context):
+            signal.raise_signal(signal.SIGINT)
+
+    model.set_callbacks(AtOnce(KeyboardInterrupt, epoch=0))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X[:50, :3])
+    assert_same_model(model, before, X)
+    assert model.n_features_in_ == 4
