@@ -27,7 +27,7 @@ from .checking import (
 )
 from .device import forked_stream, generator_from, seed_from
 from .inference import map_blocks
-from .learning import Learned, learn, resume
+from .learning import learn, resume
 from .planning import make_task
 from .rows import merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
@@ -200,8 +200,11 @@ class BaseAutoencoder(
         if not hasattr(self, "_waiting"):
             return X, weight
         earlier, earlier_weight = self._waiting
-        stack = sp.vstack if sp.issparse(X) else np.vstack
-        return stack([earlier, X]), np.append(earlier_weight, weight)
+        if sp.issparse(earlier) or sp.issparse(X):
+            rows = sp.vstack([sp.csr_array(earlier), sp.csr_array(X)], format="csr")
+        else:
+            rows = np.vstack([earlier, X])
+        return rows, np.append(earlier_weight, weight)
 
     def _learn(self, task, going_on, reporter):
         with _stream_of_factories(task):
@@ -391,6 +394,7 @@ class BaseAutoencoder(
 
     def _map(self, X, function):
         """Apply a function to rows, measured from the origin."""
+        self.module_.eval()
         return map_blocks(function, X, self._origin, self.device_)
 
 
@@ -405,22 +409,25 @@ class _Reporter:
         self.epoch = self.context.subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(**self.hooks)
 
-    def end(self, model, maps, result):
+    def end(self, learned):
         if self.estimator.verbose:
-            self._print(result)
+            self._print(learned.result)
 
         def attributes():
-            learned = Learned(
-                model, maps, result, result.validation_curve[0], result.n_epochs
+            # A copy: the model is in the middle of its training.
+            stored = StoredModule(
+                self.task.blueprint, str(self.task.device), learned.model
             )
-            fitted = self.estimator._attributes(self.task, learned)
-            return copy.deepcopy(fitted)
+            copied = replace(learned, model=copy.deepcopy(stored).module)
+            return self.estimator._attributes(self.task, copied)
 
         return self.epoch.call_on_fit_task_end(
             **self.hooks, reconstruction_attributes=attributes
         )
 
     def _print(self, result):
+        if result.diverged:
+            return
         line = f"Epoch {result.n_epochs}, loss = {result.loss_curve[-1]:.6g}"
         if result.validation_curve:
             line += f", validation loss = {result.validation_curve[-1]:.6g}"

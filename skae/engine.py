@@ -24,7 +24,9 @@ __all__ = ["Settings", "TrainingResult", "mean_loss", "row_losses", "train"]
 DECAY = 0.2
 MAX_DECAYS = 1
 
-# A step that diverges is tried again from the best weights, this much smaller.
+# A loss so many units above the start's has diverged; training then goes on from the
+# weights that were kept, by smaller steps.
+DIVERGED = 100.0
 RETRY_FACTOR = 0.1
 MAX_RETRIES = 3
 
@@ -119,6 +121,12 @@ def _has_large_products(model, batch_size):
 
 def row_losses(model, rows, seed=0, passes=1):
     """Loss of each row, in float64, by the same draws whenever asked."""
+    n_threads = torch.get_num_threads() if _has_large_products(model, len(rows)) else 1
+    with limited_threads(n_threads):
+        return _row_losses(model, rows, seed, passes)
+
+
+def _row_losses(model, rows, seed, passes):
     was_training = model.training
     model.eval()
     generator = generator_from(seed, rows.device)
@@ -251,6 +259,7 @@ def train(
     settings,
     *,
     seed,
+    start_loss,
     valid=None,
     learning_rates=None,
     observer=None,
@@ -270,6 +279,9 @@ def train(
 
     seed : int
         Of the order of the rows and of the model's draws.
+
+    start_loss : float
+        About where the loss begins. What goes far beyond it has diverged.
 
     valid : Rows, optional
         If given, the weights that are best on them are kept, those at the start
@@ -303,7 +315,7 @@ def train(
                 result.best_loss = _validate(loop, valid, seed)
                 result.validation_curve.append(result.best_loss)
                 loop.plateau.observe(result.best_loss, 0.0)
-            _run(loop, result, valid, learning_rates, observer, seed)
+            _run(loop, result, valid, learning_rates, observer, seed, start_loss)
         except KeyboardInterrupt:
             result.interrupted = True
         finally:
@@ -318,11 +330,12 @@ def _validate(loop, valid, seed):
     return mean_loss(loop.model, valid, seed, loop.settings.validation_passes)
 
 
-def _run(loop, result, valid, learning_rates, observer, seed):
+def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
     """Run the epochs of :func:`train`, recording each in the result."""
     settings = loop.settings
     replayed = iter(learning_rates or ())
     n_epochs = settings.max_iter if learning_rates is None else len(learning_rates)
+    limit = start_loss + DIVERGED * loop.unit
     n_retries = 0
     while result.n_epochs < n_epochs:
         if learning_rates is not None and n_retries == 0:
@@ -332,9 +345,12 @@ def _run(loop, result, valid, learning_rates, observer, seed):
         rate = loop.rate
         loss = loop.epoch()
         judged = loss if valid is None else _validate(loop, valid, seed)
-        if not (math.isfinite(loss) and math.isfinite(judged)):
+        if not max(loss, judged) < limit:  # NaN is not
             if n_retries == MAX_RETRIES:
                 result.diverged = True
+                loop.go_back()
+                if observer is not None:
+                    observer.end(result)
                 return
             n_retries += 1
             loop.retry_smaller()

@@ -16,7 +16,7 @@ __all__ = ["map_blocks"]
 
 # Blocks have a multiple of so many rows, and at most LARGEST_BLOCK.
 ROW_MULTIPLE = 64
-LARGEST_BLOCK = 1024
+LARGEST_BLOCK = 256
 
 
 def block_rows(n_columns):
@@ -54,7 +54,7 @@ def map_blocks(function, X, origin, device):
         block = dense_block(X, slice(begin, begin + n_rows))
         padded = np.zeros((n_rows, X.shape[1]), dtype)
         np.subtract(block, origin, out=padded[: len(block)])
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             result = function(torch.from_numpy(padded).to(device, computed))
         results.append(result[: len(block)].cpu().numpy().astype(dtype, copy=False))
     return np.concatenate(results)

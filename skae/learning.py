@@ -62,8 +62,8 @@ class Task:
     n_validation : int
         Number of rows to hold out; 0 trains on all of them, without a judge.
     continues : bool
-        Whether training will go on another day: then a network that won is not
-        trained again from the start of all rows.
+        Whether training will go on another day: then the rows that judge stay
+        unseen, and nothing is found or trained again from all rows.
     settings : Settings
     device : torch.device
     """
@@ -157,8 +157,8 @@ def learn(task, *, observer=None):
     task : Task
 
     observer : object, optional
-        Its ``begin()`` is called before each epoch and ``end(model, maps, result)``
-        after it; a true answer ends the training.
+        Its ``begin()`` is called before each epoch and ``end(learned)`` after it; a
+        true answer ends the training.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def learn(task, *, observer=None):
     kept, held_out = _split(task)
     learned, stopped = _trained(task, kept, held_out, observer)
     is_judged = task.n_validation or task.X_val is not None
-    if is_judged and not learned.is_better:
+    if is_judged and not learned.is_better and not task.continues:
         return _back_at_start(task, everything, learned)
     has_used_all = len(kept) == len(everything)
     if has_used_all or stopped or task.continues or len(everything) > REFIT_ROWS:
@@ -238,12 +238,14 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         valid = task.subset(held_out, maps)
     judges = task.subset(_some_of(kept), maps) if valid is None else valid
     before = task.row_losses(model, judges)
-    watched = _Watched(observer, model, maps)
+    start_loss = judges.mean(before)
+    watched = _Watched(observer, model, maps, start_loss)
     result = train(
         model,
         rows,
         task.settings,
         seed=task.seed,
+        start_loss=start_loss,
         valid=valid,
         observer=watched,
         state=state,
@@ -253,7 +255,7 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         model,
         maps,
         result,
-        start_loss=judges.mean(before),
+        start_loss=start_loss,
         n_epochs=result.n_epochs,
         is_better=_is_clearly_positive(gain, judges),
     )
@@ -275,8 +277,9 @@ def _refitted(task, everything, held_out, learned, observer):
         rows,
         task.settings,
         seed=task.seed,
+        start_loss=learned.start_loss,
         learning_rates=rates,
-        observer=_Watched(observer, model, maps),
+        observer=_Watched(observer, model, maps, learned.start_loss),
     )
     learned.result.interrupted |= again.interrupted
     learned.n_epochs += again.n_epochs
@@ -301,10 +304,11 @@ def _is_clearly_positive(gain, rows):
 
 
 class _Watched:
-    """Shows an observer the model at each epoch, and remembers its wish to stop."""
+    """Shows an observer what has been learned, and remembers its wish to stop."""
 
-    def __init__(self, observer, model, maps):
+    def __init__(self, observer, model, maps, start_loss):
         self.observer, self.model, self.maps = observer, model, maps
+        self.start_loss = start_loss
         self.asked_to_stop = False
 
     def begin(self):
@@ -313,8 +317,10 @@ class _Watched:
 
     def end(self, result):
         if self.observer is not None:
-            answer = self.observer.end(self.model, self.maps, result)
-            self.asked_to_stop = bool(answer)
+            learned = Learned(
+                self.model, self.maps, result, self.start_loss, result.n_epochs
+            )
+            self.asked_to_stop = bool(self.observer.end(learned))
         return self.asked_to_stop
 
 

@@ -29,7 +29,7 @@ SOLVERS = {
     "adam": Solver(torch.optim.Adam, 2e-3, has_fused_step=True),
     "adamw": Solver(torch.optim.AdamW, 2e-3, has_fused_step=True),
     "sgd": Solver(
-        torch.optim.SGD, 1e-2, {"momentum": 0.9, "nesterov": True}, has_fused_step=True
+        torch.optim.SGD, 3e-3, {"momentum": 0.9, "nesterov": True}, has_fused_step=True
     ),
     "rmsprop": Solver(torch.optim.RMSprop, 1e-3),
     "adagrad": Solver(torch.optim.Adagrad, 1e-2, has_fused_step=True),

@@ -86,8 +86,8 @@ class VAETransformer(BaseAutoencoder):
 
     learning_rate_init : "auto" or float, default="auto"
         Learning rate, lowered once to a fifth when the loss stands still. ``"auto"``
-        is 0.002 for adam and adamw, 0.01 for sgd and adagrad, 0.001 for rmsprop, twice
-        that for up to 100 columns; and its own default for a class.
+        is 0.002 for adam and adamw, 0.003 for sgd, 0.001 for rmsprop and 0.01 for
+        adagrad, twice that for up to 100 columns; and its own default for a class.
 
     alpha : float, default=0.0
         Weight decay of the networks' matrices, as the solver understands it (an L2

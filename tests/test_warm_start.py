@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from torch import nn
 
 SMALL = {
@@ -342,3 +343,32 @@ def test_ctrl_c_before_training_leaves_the_estimator_as_it_was(Estimator, iris):
         model.fit(X[:50, :3])
     assert_same_model(model, before, X)
     assert model.n_features_in_ == 4
+
+
+# -------------------------------------------------------------------- a stream
+
+
+def test_calls_of_partial_fit_on_the_same_rows_are_epochs(Estimator, iris):
+    X, _ = iris
+    model = Estimator(**UNJUDGED)
+    for _ in range(4):
+        model = opened(model.partial_fit(X))
+    whole = Estimator(max_iter=4, **UNJUDGED).fit(X)
+    assert_same_model(model, whole, X)
+    assert model.loss_curve_ == whole.loss_curve_
+    assert model.n_iter_ == 4
+
+
+@pytest.mark.parametrize("first", [np.asarray, sparse.csr_array], ids=["dense", "CSR"])
+@pytest.mark.parametrize("then", [np.asarray, sparse.csr_array], ids=["dense", "CSR"])
+def test_rows_wait_until_there_are_enough_to_start(Estimator, first, then, iris):
+    X, _ = iris
+    model = Estimator(3, **UNJUDGED)
+    for row in (0, 1):
+        model = opened(model.partial_fit(first(X[[row]])))
+        assert not hasattr(model, "module_")
+    model.partial_fit(then(X[2:]))
+    expected = Estimator(3, **UNJUDGED).partial_fit(X)
+    np.testing.assert_allclose(
+        model.transform(X), expected.transform(X), rtol=1e-6, atol=1e-6
+    )
