@@ -24,6 +24,7 @@ from .checking import (
     check_n_components,
     check_rows,
     check_X,
+    check_X_val,
 )
 from .device import forked_stream, generator_from, seed_from
 from .inference import map_blocks
@@ -118,7 +119,7 @@ class BaseAutoencoder(
         if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
             rows, weight = merge_rows(rows, weight)
         if X_val is not None:
-            X_val = check_X(self, X_val)
+            X_val = check_X_val(self, X_val)
         task = make_task(
             self,
             rows,

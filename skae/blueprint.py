@@ -101,7 +101,13 @@ def _from_factory(factory, role, n_inputs, n_outputs, from_pca):
     network = network.to(torch.float32)
     with torch.no_grad():
         rows = torch.zeros(2, n_inputs, dtype=torch.float32)
-        shape = tuple(network.eval()(rows).shape)
+        try:
+            shape = tuple(network.eval()(rows).shape)
+        except Exception as error:
+            raise ValueError(
+                f"{role}={factory!r} made a module that fails on rows of {n_inputs} "
+                f"values: {error}"
+            ) from error
     if shape != (2, n_outputs):
         raise ValueError(
             f"{role}={factory!r} made a module that turns 2 rows of {n_inputs} values "

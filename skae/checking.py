@@ -23,7 +23,13 @@ from .networks import ACTIVATIONS
 from .planning import resolve_likelihood
 from .solvers import SOLVERS
 
-__all__ = ["PARAMETER_CONSTRAINTS", "check_X", "check_n_components", "check_rows"]
+__all__ = [
+    "PARAMETER_CONSTRAINTS",
+    "check_X",
+    "check_X_val",
+    "check_n_components",
+    "check_rows",
+]
 
 # Types of X that are taken as they are; anything else becomes the first of them.
 INPUT_TYPES = [np.float64, np.float32, np.uint8]
@@ -110,6 +116,14 @@ def check_X(estimator, X, *, reset=False, fewest=1, likelihood=None):
     )
     (likelihood or resolve_likelihood(estimator.likelihood)).check(X)
     return X
+
+
+def check_X_val(estimator, X_val):
+    """Check rows that judge; errors about them say so."""
+    try:
+        return check_X(estimator, X_val)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"X_val, the rows that judge: {error}") from error
 
 
 def check_n_components(estimator, X):

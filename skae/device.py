@@ -5,6 +5,7 @@ puts back what it found. skae never seeds or reads a global random stream, and l
 no torch setting behind.
 """
 
+import numbers
 import threading
 from contextlib import contextmanager
 
@@ -103,7 +104,12 @@ def seed_from(random_state):
         return int(np.random.default_rng().integers(2**31))
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31 - 1))
-    return int(random_state)
+    if isinstance(random_state, numbers.Integral) and int(random_state) >= 0:
+        return int(random_state)
+    raise ValueError(
+        f"random_state={random_state!r} must be None, an integer of 0 or more, or a "
+        "numpy.random.RandomState."
+    )
 
 
 def generator_from(seed, device="cpu"):

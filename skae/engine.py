@@ -27,6 +27,7 @@ MAX_DECAYS = 1
 # A loss so many units above the start's has diverged; training then goes on from the
 # weights that were kept, by smaller steps.
 DIVERGED = 100.0
+PROBED_ROWS = 64
 RETRY_FACTOR = 0.1
 MAX_RETRIES = 3
 
@@ -212,6 +213,16 @@ class _Loop:
         self.optimizer = make_optimizer(self.settings, self.parameters)
         self.rate = rate
 
+    def probe(self):
+        """Mean loss of a few rows, by the same draws whenever asked."""
+        index = torch.arange(min(len(self.rows), PROBED_ROWS))
+        draws = generator_from(0, self.rows.device)
+        self.model.eval()
+        with torch.no_grad():
+            losses = self.model.row_losses(self.rows.take(index), draws)
+        self.model.train()
+        return losses.mean().item()
+
     def batches(self):
         """Shuffled batches of row numbers; none of a single row if there are more."""
         order = torch.randperm(len(self.rows), generator=self.shuffle)
@@ -336,6 +347,10 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
     replayed = iter(learning_rates or ())
     n_epochs = settings.max_iter if learning_rates is None else len(learning_rates)
     limit = start_loss + DIVERGED * loop.unit
+    # The loss of an epoch is taken on the way; where nothing judges what the last step
+    # made of the weights, a few rows do.
+    probe = loop.probe()
+    probe_limit = probe + DIVERGED * max(loop.unit, abs(probe))
     n_retries = 0
     while result.n_epochs < n_epochs:
         if learning_rates is not None and n_retries == 0:
@@ -345,7 +360,8 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
         rate = loop.rate
         loss = loop.epoch()
         judged = loss if valid is None else _validate(loop, valid, seed)
-        if not max(loss, judged) < limit:  # NaN is not
+        is_sound = loss < limit and judged < limit  # NaN is not
+        if not (is_sound and loop.probe() < probe_limit):
             if n_retries == MAX_RETRIES:
                 result.diverged = True
                 loop.go_back()

@@ -6,10 +6,12 @@ Together with products that treat all rows of a block alike (:mod:`skae.networks
 row's result does not depend on its company, bit for bit.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 
-from .device import wide_dtype
+from .device import limited_threads, wide_dtype
 from .rows import BLOCK_SIZE, dense_block, floating_type
 
 __all__ = ["map_blocks"]
@@ -17,6 +19,9 @@ __all__ = ["map_blocks"]
 # Blocks have a multiple of so many rows, and at most LARGEST_BLOCK.
 ROW_MULTIPLE = 64
 LARGEST_BLOCK = 256
+
+# Blocks of fewer numbers gain nothing by several threads.
+SMALL_BLOCK = 2**14
 
 
 def block_rows(n_columns):
@@ -49,12 +54,15 @@ def map_blocks(function, X, origin, device):
     computed = torch.float32 if dtype == np.float32 else wide_dtype(device)
     origin = np.asarray(origin, dtype=dtype)
     n_rows = block_rows(X.shape[1])
+    is_small = n_rows * X.shape[1] < SMALL_BLOCK
     results = []
-    for begin in range(0, X.shape[0], n_rows):
-        block = dense_block(X, slice(begin, begin + n_rows))
-        padded = np.zeros((n_rows, X.shape[1]), dtype)
-        np.subtract(block, origin, out=padded[: len(block)])
-        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-            result = function(torch.from_numpy(padded).to(device, computed))
-        results.append(result[: len(block)].cpu().numpy().astype(dtype, copy=False))
+    with limited_threads(1) if is_small else nullcontext():
+        for begin in range(0, X.shape[0], n_rows):
+            block = dense_block(X, slice(begin, begin + n_rows))
+            padded = np.zeros((n_rows, X.shape[1]), dtype)
+            np.subtract(block, origin, out=padded[: len(block)])
+            with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+                result = function(torch.from_numpy(padded).to(device, computed))
+            result = result[: len(block)].cpu().numpy()
+            results.append(result.astype(dtype, copy=False))
     return np.concatenate(results)

@@ -66,6 +66,8 @@ def make_task(
     n_judges, n_validation = (n_rows if X_val is None else X_val.shape[0]), 0
     if is_judged and estimator.early_stopping and X_val is None:
         n_judges = n_validation = _count_validation_rows(estimator, n_rows)
+    if n_rows < FEWEST_ROWS and not blueprint.from_pca:
+        n_judges, n_validation = n_rows, 0  # there is no start to fall back on
     settings = make_settings(estimator, X.shape, n_judges, device)
     is_too_small = n_validation > 0 and blueprint.from_pca and n_rows < FEWEST_ROWS
     is_final = _start_is_final(blueprint) or settings.max_iter == 0
@@ -91,6 +93,7 @@ def make_blueprint(estimator, X, weight, seed):
     perceptron.check("")
     for name in ("encoder", "decoder"):
         part = getattr(estimator, name)
+        refuse_class(name, part)
         if hasattr(part, "check"):
             part.check(f"{name}__")
     encoder = _unshared(estimator.encoder) or perceptron
@@ -137,8 +140,18 @@ def make_settings(estimator, shape, n_judges, device):
     )
 
 
+def refuse_class(name, part):
+    """Refuse a spec that is a class; its settings are those of an instance."""
+    if isinstance(part, type) and hasattr(part, "build"):
+        raise TypeError(
+            f"{name}={part.__name__} is a class; give an instance, as in "
+            f"{name}={part.__name__}(...)."
+        )
+
+
 def resolve_likelihood(likelihood):
     """Find a likelihood by its name."""
+    refuse_class("likelihood", likelihood)
     return LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
 
 

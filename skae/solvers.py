@@ -158,5 +158,15 @@ def make_optimizer(settings, parameters):
                 f"alpha={settings.alpha!r}: the solver {settings.solver!r} takes no "
                 "weight_decay; set alpha=0."
             )
-        arguments["weight_decay"] = settings.alpha
+        groups = [
+            {
+                "params": [p for p in parameters.views if p.ndim >= 2],
+                "weight_decay": settings.alpha,
+            },
+            {
+                "params": [p for p in parameters.views if p.ndim < 2],
+                "weight_decay": 0.0,
+            },
+        ]
+        return settings.solver(groups, **arguments)
     return settings.solver(parameters.views, **arguments)

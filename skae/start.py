@@ -24,6 +24,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from ._sklearn import is_constant_feature
+from .device import limited_threads
 from .rows import dense_blocks, weighted_moments
 
 __all__ = ["LinearMaps", "fit_linear_maps"]
@@ -31,6 +32,9 @@ __all__ = ["LinearMaps", "fit_linear_maps"]
 # Up to so many multiplications the singular values of the rows themselves are taken,
 # which keeps directions that the covariance, having squared them, has lost.
 DIRECT_SVD_SIZE = 10**8
+
+# Fewer multiplications than this gain nothing by several threads.
+SMALL_START = 10**7
 
 # Largest side of a covariance (or Gram) matrix that is formed; beyond it the leading
 # directions are found by Lanczos iterations on products with the rows.
@@ -92,7 +96,7 @@ class LinearMaps:
     @property
     def noise_floor(self):
         """Smallest noise variance that a model of these rows may have."""
-        return max(NOISE_FLOOR * self.variance.mean(), SMALLEST_NOISE)
+        return NOISE_FLOOR * self.variance.mean() or SMALLEST_NOISE
 
     @property
     def residual_variance(self):
@@ -147,6 +151,13 @@ def fit_linear_maps(X, weight, n_components):
     -------
     LinearMaps
     """
+    if X.shape[0] * X.shape[1] * min(X.shape) < SMALL_START:
+        with limited_threads(1):
+            return _fit_linear_maps(X, weight, n_components)
+    return _fit_linear_maps(X, weight, n_components)
+
+
+def _fit_linear_maps(X, weight, n_components):
     weight = weight.astype(np.float64) / weight.sum()
     mean, variance = weighted_moments(X, weight)
     variance[is_constant_feature(variance, mean, X.shape[0])] = 0.0
