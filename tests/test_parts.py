@@ -570,7 +570,7 @@ def test_curves_and_losses_belong_together(Estimator, n_rows, has_judges):
 @both
 def test_where_training_does_not_pay_the_start_of_all_rows_is_returned(Estimator):
     X = np.random.default_rng(1).normal(size=(80, 6))
-    parameters = SMALL | {"learning_rate_init": 1e3}
+    parameters = SMALL | {"learning_rate_init": 0.5}
     model = Estimator(2, **parameters).fit(X)
     start = Estimator(2, **parameters | {"max_iter": 0}).fit(X)
     assert model.best_loss_ == model.start_loss_
