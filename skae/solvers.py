@@ -148,25 +148,29 @@ def make_optimizer(settings, parameters):
         ]
         groups = [group for group in groups if group["params"]]
         return solver.optimizer(groups, lr=settings.learning_rate, **arguments)
+    try:
+        return _make_own(settings, parameters.views)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"solver={settings.solver!r} does not take this network's parameters: "
+            f"{error}; use another class, or one of {sorted(SOLVERS)}."
+        ) from error
+
+
+def _make_own(settings, parameters):
+    """Instantiate an optimizer class of the user's."""
     arguments = {}
     accepted = inspect.signature(settings.solver).parameters
     if settings.learning_rate is not None:
         arguments["lr"] = settings.learning_rate
-    if settings.alpha:
-        if "weight_decay" not in accepted:
-            raise ValueError(
-                f"alpha={settings.alpha!r}: the solver {settings.solver!r} takes no "
-                "weight_decay; set alpha=0."
-            )
-        groups = [
-            {
-                "params": [p for p in parameters.views if p.ndim >= 2],
-                "weight_decay": settings.alpha,
-            },
-            {
-                "params": [p for p in parameters.views if p.ndim < 2],
-                "weight_decay": 0.0,
-            },
-        ]
-        return settings.solver(groups, **arguments)
-    return settings.solver(parameters.views, **arguments)
+    if not settings.alpha:
+        return settings.solver(parameters, **arguments)
+    if "weight_decay" not in accepted:
+        raise ValueError(f"alpha={settings.alpha!r} needs a weight_decay; set alpha=0")
+    decayed = [p for p in parameters if p.ndim >= 2]
+    undecayed = [p for p in parameters if p.ndim < 2]
+    groups = [
+        {"params": decayed, "weight_decay": settings.alpha},
+        {"params": undecayed, "weight_decay": 0.0},
+    ]
+    return settings.solver(groups, **arguments)
