@@ -251,15 +251,10 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         observer=watched,
         state=state,
     )
-    gain = before - task.row_losses(model, judges)
-    learned = Learned(
-        model,
-        maps,
-        result,
-        start_loss=start_loss,
-        n_epochs=result.n_epochs,
-        is_better=_is_clearly_positive(gain, judges),
-    )
+    learned = Learned(model, maps, result, start_loss, result.n_epochs)
+    if valid is not None:
+        gain = before - task.row_losses(model, valid)
+        learned.is_better = _is_clearly_positive(gain, valid)
     return learned, watched.asked_to_stop or result.interrupted
 
 

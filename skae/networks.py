@@ -49,6 +49,37 @@ DERIVATIVES = {
 # Widths that matrix kernels treat alike wherever a row stands in its block.
 _LANES = 16
 
+# Float32 products of so many multiplications are oneDNN's where torch has it: the
+# default library leaves half of the arithmetic of some processors unused. Below, what
+# it takes to call oneDNN is more than it saves.
+_LARGE_PRODUCT = 2**22
+_onednn_linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+
+
+def _suits_onednn(a, b):
+    """Whether ``a b'`` is a large float32 product that nobody differentiates."""
+    return (
+        a.numel() * len(b) >= _LARGE_PRODUCT
+        and a.dtype == torch.float32
+        and a.device.type == "cpu"
+        and _onednn_linear is not None
+        and not torch.is_grad_enabled()
+    )
+
+
+def _linear(x, weight, bias=None):
+    """Compute ``x W' + b``."""
+    if _suits_onednn(x, weight):
+        return _onednn_linear(x, weight, bias, "none", [], "")
+    return functional.linear(x, weight, bias)
+
+
+def _product_into(out, a, b):
+    """Compute ``a b`` into a tensor."""
+    if _suits_onednn(a, b.t()):
+        return out.copy_(_onednn_linear(a, b.t(), None, "none", [], ""))
+    return torch.mm(a, b, out=out)
+
 
 def _rowwise_linear(x, weight, bias):
     """Compute ``x W' + b`` so that a row's result does not depend on its position.
@@ -63,7 +94,7 @@ def _rowwise_linear(x, weight, bias):
         weight = functional.pad(weight, (0, pad_in, 0, pad_out))
     if pad_in:
         x = functional.pad(x, (0, pad_in))
-    y = functional.linear(x, weight)[..., :n_outputs]
+    y = _linear(x, weight)[..., :n_outputs]
     return y if bias is None else y + bias
 
 
@@ -137,7 +168,7 @@ class Perceptron(nn.Sequential):
             if isinstance(layer, Linear):
                 weight, _ = working[layer.weight]
                 x = x.to(weight.dtype)
-                y = torch.addmm(layer.bias.to(weight.dtype), x, weight.t())
+                y = _linear(x, weight, layer.bias.to(weight.dtype))
             else:
                 y = layer(x)
             trace.append((x, y))
@@ -158,11 +189,11 @@ class Perceptron(nn.Sequential):
                 continue
             weight, gradient = working[layer.weight]
             slope = slope.to(weight.dtype)
-            torch.mm(slope.t(), x, out=gradient)
+            _product_into(gradient, slope.t(), x)
             torch.sum(slope, 0, dtype=torch.float32, out=layer.bias.grad)
             if layer is self[0] and not needs_input:
                 return None
-            slope = torch.mm(slope, weight)
+            slope = _linear(slope, weight.t())
         return slope.to(torch.float32)
 
 
