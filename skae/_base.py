@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
+import torch
+from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -15,12 +17,13 @@ from sklearn.base import (
 )
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_scalar
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from ._sklearn import check_feature_names_in, fit_context, to_output_container
 from .checking import (
     PARAMETER_CONSTRAINTS,
+    check_codes,
     check_n_components,
     check_rows,
     check_X,
@@ -30,7 +33,7 @@ from .device import forked_stream, generator_from, seed_from
 from .inference import map_blocks
 from .learning import learn, resume
 from .planning import make_task
-from .rows import merge_rows
+from .rows import as_array, floating_type, merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
 
 # Without weights, sets of more rows than this are taken as they come: merging and
@@ -69,7 +72,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
             Training rows.
 
         y : None
@@ -151,7 +154,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
             Rows of the stream.
 
         y : None
@@ -201,6 +204,7 @@ class BaseAutoencoder(
         if not hasattr(self, "_waiting"):
             return X, weight
         earlier, earlier_weight = self._waiting
+        earlier, X = as_array(earlier), as_array(X)
         if sp.issparse(earlier) or sp.issparse(X):
             rows = sp.vstack([sp.csr_array(earlier), sp.csr_array(X)], format="csr")
         else:
@@ -296,7 +300,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
 
         Returns
         -------
@@ -319,28 +323,28 @@ class BaseAutoencoder(
             In the units of the rows that were fitted.
         """
         check_is_fitted(self)
-        codes = check_array(X, dtype=[np.float64, np.float32])
+        codes = _as_asked(check_codes(X))
         if codes.shape[1] != self.n_components_:
             raise ValueError(
                 f"X has {codes.shape[1]} columns, but {type(self).__name__} gives rows "
                 f"{self.n_components_} codes: pass what transform returned."
             )
         rows = map_blocks(self.module_.decode, codes, 0, self.device_)
-        return self._as_rows(rows + self._origin.astype(rows.dtype), X)
+        return self._as_rows(self._restored(rows), X)
 
     def reconstruct(self, X):
         """Encode and decode rows in one pass.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
         """
         rows = self._map(self._check_fitted_X(X), self.module_)
-        return self._as_rows(rows + self._origin.astype(rows.dtype), X)
+        return self._as_rows(self._restored(rows), X)
 
     def sample(self, n_samples=1, *, noise=True, random_state=None):
         """Draw new rows.
@@ -375,7 +379,7 @@ class BaseAutoencoder(
             return model.likelihood.mean(eta)
 
         rows = map_blocks(decode, codes, 0, self.device_)
-        return self._as_rows(rows + self._origin, codes)
+        return self._as_rows(self._restored(rows), codes)
 
     @property
     def _origin(self):
@@ -386,7 +390,15 @@ class BaseAutoencoder(
 
     def _check_fitted_X(self, X):
         check_is_fitted(self)
-        return check_X(self, X, likelihood=self._stored.blueprint.likelihood)
+        X = check_X(self, X, likelihood=self._stored.blueprint.likelihood)
+        return _as_asked(X)
+
+    def _restored(self, rows):
+        """Measure rows from zero again."""
+        origin = self._origin.astype(floating_type(rows))
+        if isinstance(rows, torch.Tensor):
+            origin = torch.from_numpy(origin).to(rows.device)
+        return rows + origin
 
     def _as_rows(self, rows, original):
         """Follow ``set_output`` with the names of the input's columns."""
@@ -397,6 +409,11 @@ class BaseAutoencoder(
         """Apply a function to rows, measured from the origin."""
         self.module_.eval()
         return map_blocks(function, X, self._origin, self.device_)
+
+
+def _as_asked(X):
+    """Leave tensors as they are only where ``array_api_dispatch`` is on."""
+    return X if get_config()["array_api_dispatch"] else as_array(X)
 
 
 class _Reporter:

@@ -4,10 +4,10 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
-from ._sklearn import check_sample_weight
+from .checking import check_weight
 from .densities import CodeMixture, representatives
 from .inference import map_blocks
-from .rows import take_rows, weighted_moments
+from .rows import as_array, take_rows, weighted_moments
 
 __all__ = ["AutoencoderTransformer"]
 
@@ -238,7 +238,7 @@ class AutoencoderTransformer(BaseAutoencoder):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
             Rows to score.
 
         Returns
@@ -259,7 +259,7 @@ class AutoencoderTransformer(BaseAutoencoder):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
             Rows to score.
 
         y : None
@@ -273,10 +273,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         float
             At most 1.
         """
-        X = self._check_fitted_X(X)
-        weight = check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
+        X = as_array(self._check_fitted_X(X))
+        weight = check_weight(sample_weight, X)
         error = -(weight @ self._map(X, self._score_rows).astype(np.float64))
         variation = weighted_moments(X, weight)[1].sum() * weight.sum()
         if variation == 0:
@@ -306,5 +304,6 @@ class AutoencoderTransformer(BaseAutoencoder):
             model.likelihood.set_noise_variance(noise_variance)
         chosen = representatives(task.weight)
         origin = learned.maps.mean if task.is_centred else 0 * learned.maps.mean
-        codes = map_blocks(model.encode, take_rows(task.X, chosen), origin, task.device)
+        rows = take_rows(task.X, chosen)
+        codes = as_array(map_blocks(model.encode, rows, origin, task.device))
         return super()._attributes(task, learned) | {"_codes": codes, "_density": None}

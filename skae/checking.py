@@ -9,7 +9,7 @@ import numbers
 
 import numpy as np
 import torch
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import assert_all_finite, check_array, validate_data
 
 from ._sklearn import (
     HasMethods,
@@ -21,14 +21,17 @@ from ._sklearn import (
 from .likelihoods import LIKELIHOODS
 from .networks import ACTIVATIONS
 from .planning import resolve_likelihood
+from .rows import as_array
 from .solvers import SOLVERS
 
 __all__ = [
     "PARAMETER_CONSTRAINTS",
     "check_X",
     "check_X_val",
+    "check_codes",
     "check_n_components",
     "check_rows",
+    "check_weight",
 ]
 
 # Types of X that are taken as they are; anything else becomes the first of them.
@@ -93,29 +96,65 @@ def check_rows(estimator, X, sample_weight, *, reset, fewest=2):
 
     Returns
     -------
-    X : ndarray or CSR
+    X : ndarray, CSR or tensor
 
     weight : ndarray of shape (n_samples,)
     """
     X = check_X(estimator, X, reset=reset, fewest=fewest)
-    weight = check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    weight = check_weight(sample_weight, X)
     return X, weight
+
+
+def check_weight(sample_weight, X):
+    """Check one weight per row; None is 1 for each."""
+    return check_sample_weight(
+        sample_weight, np.empty(X.shape[0]), dtype=np.float64, ensure_non_negative=True
+    )
 
 
 def check_X(estimator, X, *, reset=False, fewest=1, likelihood=None):
     """Check rows of any kind, and that the likelihood can have made them."""
-    X = validate_data(
+    validate = functools.partial(
+        validate_data,
         estimator,
-        X,
         reset=reset,
         accept_sparse="csr",
         dtype=INPUT_TYPES,
         ensure_min_samples=fewest,
     )
-    (likelihood or resolve_likelihood(estimator.likelihood)).check(X)
+    X = _check_tensor(X, validate) if isinstance(X, torch.Tensor) else validate(X)
+    (likelihood or resolve_likelihood(estimator.likelihood)).check(as_array(X))
     return X
+
+
+def check_codes(codes):
+    """Check codes that are to be decoded."""
+    validate = functools.partial(check_array, dtype=[np.float64, np.float32])
+    if isinstance(codes, torch.Tensor):
+        return _check_tensor(codes, validate)
+    return validate(codes)
+
+
+def _check_tensor(X, validate):
+    """Check a tensor where it lies.
+
+    scikit-learn sees one row in its place, spread over the shape of all without
+    taking memory, and the finiteness of all is found by torch.
+    """
+    if X.layout != torch.strided:
+        raise TypeError(
+            f"X is a torch tensor of layout {X.layout}; give a dense one, or a "
+            "scipy.sparse matrix."
+        )
+    X = X.detach()
+    if X.dtype in (torch.float16, torch.bfloat16):
+        X = X.to(torch.float32)
+    row = X[:1].cpu().numpy()
+    checked = validate(np.broadcast_to(row, X.shape) if row.size else X.cpu().numpy())
+    if X.is_floating_point() and not torch.isfinite(X.sum()):
+        finite = torch.isfinite(X).all(dim=1)
+        assert_all_finite(X[~finite][:1].cpu().numpy(), input_name="X")
+    return X.to(torch.from_numpy(np.zeros(1, checked.dtype)).dtype)
 
 
 def check_X_val(estimator, X_val):

@@ -215,32 +215,21 @@ class _Loop:
 
     def probe(self):
         """Mean loss of a few rows, by the same draws whenever asked."""
-        index = torch.arange(min(len(self.rows), PROBED_ROWS))
         draws = generator_from(0, self.rows.device)
         self.model.eval()
         with torch.no_grad():
-            losses = self.model.row_losses(self.rows.take(index), draws)
+            losses = self.model.row_losses(self.rows.take(slice(PROBED_ROWS)), draws)
         self.model.train()
         return losses.mean().item()
-
-    def batches(self):
-        """Shuffled batches of row numbers; none of a single row if there are more."""
-        order = torch.randperm(len(self.rows), generator=self.shuffle)
-        batches = list(order.split(self.settings.batch_size))
-        if len(batches) > 1 and len(batches[-1]) == 1:
-            batches[-2:] = [torch.cat(batches[-2:])]
-        return batches
 
     def epoch(self):
         """Go through the rows once; return their mean loss on the way."""
         total = torch.zeros((), device=self.rows.device)
         loss_and_grad = self.autograd if self.working is None else self.written_out
-        for index in self.batches():
-            x = self.rows.take(index)
-            weight = self.rows.weight[index.to(self.rows.device)]
-            row_factor = weight / (len(index) * self.unit)
+        for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
+            row_factor = weight / (len(x) * self.unit)
             loss = self.optimizer.step(partial(loss_and_grad, x, row_factor))
-            total += loss.detach() * len(index)
+            total += loss.detach() * len(x)
         return total.item() / len(self.rows) * self.unit
 
     def autograd(self, x, row_factor):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .device import limited_threads, wide_dtype
-from .rows import BLOCK_SIZE, dense_block, floating_type
+from .rows import BLOCK_SIZE, floating_type, measured
 
 __all__ = ["map_blocks"]
 
@@ -38,7 +38,7 @@ def map_blocks(function, X, origin, device):
     function : callable
         From a tensor of shape (n_rows, n_columns) to one of n_rows rows.
 
-    X : {ndarray, CSR} of shape (n_samples, n_columns)
+    X : ndarray, CSR or tensor of shape (n_samples, n_columns)
 
     origin : ndarray of shape (n_columns,) or 0
         Subtracted in the precision of X.
@@ -47,22 +47,21 @@ def map_blocks(function, X, origin, device):
 
     Returns
     -------
-    ndarray with n_samples rows
+    ndarray with n_samples rows, or a tensor where X lies if it is one
         float32 for float32 and uint8, else float64.
     """
-    dtype = floating_type(X.dtype)
-    computed = torch.float32 if dtype == np.float32 else wide_dtype(device)
-    origin = np.asarray(origin, dtype=dtype)
+    origin = np.asarray(origin, dtype=floating_type(X))
+    computed = torch.float32 if origin.dtype == np.float32 else wide_dtype(device)
     n_rows = block_rows(X.shape[1])
     is_small = n_rows * X.shape[1] < SMALL_BLOCK
     results = []
     with limited_threads(1) if is_small else nullcontext():
         for begin in range(0, X.shape[0], n_rows):
-            block = dense_block(X, slice(begin, begin + n_rows))
-            padded = np.zeros((n_rows, X.shape[1]), dtype)
-            np.subtract(block, origin, out=padded[: len(block)])
+            block = measured(X[begin : begin + n_rows], origin)
+            padded = torch.zeros(n_rows, X.shape[1], dtype=computed, device=device)
+            padded[: len(block)] = block
             with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-                result = function(torch.from_numpy(padded).to(device, computed))
-            result = result[: len(block)].cpu().numpy()
-            results.append(result.astype(dtype, copy=False))
-    return np.concatenate(results)
+                result = function(padded)[: len(block)]
+            results.append(result.to(block.device, block.dtype))
+    mapped = torch.cat(results)
+    return mapped if isinstance(X, torch.Tensor) else mapped.numpy()

@@ -13,6 +13,7 @@ map alone is what the model computes before it is trained.
 import math
 from itertools import pairwise
 from numbers import Integral
+from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
@@ -53,7 +54,7 @@ _LANES = 16
 # default library leaves half of the arithmetic of some processors unused. Below, what
 # it takes to call oneDNN is more than it saves.
 _LARGE_PRODUCT = 2**22
-_onednn_linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+_onednn_linear: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
 def _suits_onednn(a, b):

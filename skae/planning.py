@@ -25,6 +25,7 @@ from .engine import Settings
 from .learning import FEWEST_ROWS, Task
 from .likelihoods import LIKELIHOODS
 from .networks import MLP
+from .rows import placed
 from .solvers import SOLVERS
 from .start import fit_linear_maps
 
@@ -73,7 +74,7 @@ def make_task(
     is_final = _start_is_final(blueprint) or settings.max_iter == 0
     return Task(
         blueprint=blueprint,
-        X=X,
+        X=placed(X, device),
         weight=weight,
         X_val=X_val,
         trains=not (is_final or is_too_small),

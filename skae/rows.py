@@ -9,19 +9,42 @@ stands on both sides of a validation split.
 The origin (the column means for a Gaussian) is subtracted in the input's own
 precision, before anything becomes float32: a column with mean 1e8 and unit spread
 keeps its digits.
+
+Rows are read where they lie: an array, a memory map, a sparse matrix or a tensor on
+any device is never copied whole, unless it is small, or goes to a GPU that has room
+for it. What is too large to keep is read one batch ahead of the training.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-__all__ = ["Rows", "dense_blocks", "merge_rows", "take_rows", "weighted_moments"]
+__all__ = [
+    "Rows",
+    "as_array",
+    "dense_blocks",
+    "measured",
+    "merge_rows",
+    "placed",
+    "take_rows",
+    "weighted_moments",
+]
 
 # Rows that take at most so many bytes as float32 are copied once, measured from the
 # origin; larger ones stay where and as they are and are converted batch by batch.
 RESIDENT_BYTES = 2**27
+
+# Dense rows that would take more bytes than this as float32 are shuffled in runs of
+# neighbours, so that a disk is read in pieces: runs of about RUN_BYTES in random order,
+# then the rows of many runs, RESIDENT_BYTES together, among themselves.
+SHUFFLED_BYTES = 2**30
+RUN_BYTES = 2**18
+
+# Share of a GPU's memory that rows may take, in their own type.
+DEVICE_SHARE = 0.5
 
 # About how many numbers one block holds when rows are walked through.
 BLOCK_SIZE = 2**20
@@ -32,7 +55,7 @@ def merge_rows(X, weight):
 
     Parameters
     ----------
-    X : ndarray or CSR of shape (n_samples, n_features)
+    X : ndarray, CSR or tensor of shape (n_samples, n_features)
 
     weight : ndarray of shape (n_samples,)
 
@@ -40,6 +63,7 @@ def merge_rows(X, weight):
     -------
     X, weight : the distinct rows, and the sum of the weights of each.
     """
+    X = as_array(X)
     present = np.flatnonzero(weight)
     keys = _row_keys(X)[present]
     order = np.argsort(keys, kind="stable")
@@ -73,7 +97,7 @@ class Rows:
 
     Parameters
     ----------
-    X : ndarray or CSR of shape (n_samples, n_features)
+    X : ndarray, CSR or tensor of shape (n_samples, n_features)
 
     weight : ndarray of shape (n_samples,)
 
@@ -90,28 +114,33 @@ class Rows:
         self.weight = torch.from_numpy(np.asarray(weight / weight.mean(), np.float32))
         self.weight = self.weight.to(device)
         self._X = X
-        self._origin = origin.astype(floating_type(X.dtype))
+        self._origin = origin.astype(floating_type(X))
         self._resident = None
-        if X.shape[0] * X.shape[1] * 4 <= RESIDENT_BYTES:
+        if _float32_bytes(X) <= RESIDENT_BYTES:
             self._resident = self._read(slice(None))
 
     def __len__(self):
         return self._X.shape[0]
 
     def _read(self, index):
-        block = dense_block(self._X, index) - self._origin
-        return torch.from_numpy(block.astype(np.float32, copy=False)).to(self.device)
+        """Measure some rows from the origin; bring them to the device."""
+        block = measured(self._X[index], self._origin).to(torch.float32)
+        if self.device.type == "cuda" and block.device.type == "cpu":
+            block = block.pin_memory()
+        return block.to(self.device, non_blocking=True)
 
     def take(self, index):
         """Rows by number, as a float32 tensor on the device.
 
         Parameters
         ----------
-        index : torch.Tensor of int64, on the CPU
+        index : slice, or torch.Tensor of int64 on the CPU
         """
-        if self._resident is not None:
-            return self._resident.index_select(0, index.to(self.device))
-        return self._read(index.numpy())
+        if self._resident is None:
+            return self._read(index if isinstance(index, slice) else index.numpy())
+        if isinstance(index, slice):
+            return self._resident[index]
+        return self._resident.index_select(0, index.to(self.device))
 
     def mean(self, values):
         """Weighted mean of one value per row."""
@@ -120,8 +149,44 @@ class Rows:
     def blocks(self):
         """Walk through all rows, some at a time."""
         size = max(1, BLOCK_SIZE // self.n_features)
-        for index in torch.arange(len(self)).split(size):
-            yield self.take(index)
+        for start in range(0, len(self), size):
+            yield self.take(slice(start, start + size))
+
+    def order(self, generator):
+        """Shuffled row numbers; those of very many rows stay near their neighbours."""
+        if sp.issparse(self._X) or _float32_bytes(self._X) <= SHUFFLED_BYTES:
+            return torch.randperm(len(self), generator=generator)
+        run = max(1, RUN_BYTES // (4 * self.n_features))
+        window = max(run, RESIDENT_BYTES // (4 * self.n_features))
+        runs = torch.randperm(-(-len(self) // run), generator=generator)
+        order = (runs[:, None] * run + torch.arange(run)).flatten()
+        windows = order[order < len(self)].split(window)
+        return torch.cat(
+            [some[torch.randperm(len(some), generator=generator)] for some in windows]
+        )
+
+    def batches(self, size, generator):
+        """Walk through all rows in random order: pairs of rows and their weights.
+
+        No batch has a single row if there are more.
+        """
+        indices = list(self.order(generator).split(size))
+        if len(indices) > 1 and len(indices[-1]) == 1:
+            indices[-2:] = [torch.cat(indices[-2:])]
+        for index, x in zip(indices, self._taken(indices), strict=True):
+            yield x, self.weight[index.to(self.device)]
+
+    def _taken(self, indices):
+        """Take rows by many lists of numbers, reading ahead what is not at hand."""
+        if self._resident is not None:
+            yield from map(self.take, indices)
+            return
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self.take, indices[0])
+            for index in indices[1:]:
+                here, ahead = ahead, reader.submit(self.take, index)
+                yield here.result()
+            yield ahead.result()
 
 
 class RowView:
@@ -143,29 +208,65 @@ def take_rows(X, index):
     return X if len(index) == X.shape[0] else RowView(X, index)
 
 
-def dense_block(X, index):
-    """Read some rows as a dense array of a floating type."""
-    block = X[index]
+def placed(X, device):
+    """Bring large dense rows to a GPU, in their own type, if it has room for them."""
+    if device.type != "cuda" or not isinstance(X, np.ndarray):
+        return X
+    room = DEVICE_SHARE * torch.cuda.get_device_properties(device).total_memory
+    if not RESIDENT_BYTES < X.nbytes <= room:
+        return X
+    there = torch.empty(X.shape, dtype=torch.from_numpy(X[:0].copy()).dtype)
+    there = there.to(device)
+    for where in _block_slices(X):
+        there[where] = torch.from_numpy(X[where].copy())
+    return there
+
+
+def as_array(X):
+    """Rows as NumPy or SciPy has them; a tensor on the CPU shares its memory."""
+    return X.cpu().numpy() if isinstance(X, torch.Tensor) else X
+
+
+def _dense(block):
+    """Make some rows a dense array of a floating type."""
+    block = as_array(block)
     if sp.issparse(block):
         block = block.toarray()
-    return np.asarray(block, dtype=floating_type(X.dtype))
+    return np.asarray(block, dtype=floating_type(block))
 
 
-def floating_type(dtype):
+def measured(block, origin):
+    """Measure rows from an origin, in its precision, as a tensor where they lie."""
+    if isinstance(block, torch.Tensor):
+        origin = torch.from_numpy(origin).to(block.device)
+        return block.to(origin.dtype) - origin
+    return torch.from_numpy(_dense(block) - origin)
+
+
+def floating_type(X):
     """Type in which rows are centred, and in which results come back.
 
     uint8 gives float32, since images are kept small; any other integer gives float64,
     as in scikit-learn's PCA.
     """
-    return np.float32 if dtype in (np.float32, np.uint8) else np.float64
+    narrow = (np.float32, np.uint8, torch.float32, torch.uint8)
+    return np.float32 if X.dtype in narrow else np.float64
+
+
+def _float32_bytes(X):
+    return 4 * X.shape[0] * X.shape[1]
+
+
+def _block_slices(X):
+    size = max(1, BLOCK_SIZE // X.shape[1])
+    for start in range(0, X.shape[0], size):
+        yield slice(start, start + size)
 
 
 def dense_blocks(X):
     """Walk through a matrix of any kind: pairs of a slice and a dense float64 block."""
-    size = max(1, BLOCK_SIZE // X.shape[1])
-    for start in range(0, X.shape[0], size):
-        where = slice(start, start + size)
-        yield where, dense_block(X, where).astype(np.float64, copy=False)
+    for where in _block_slices(X):
+        yield where, _dense(X[where]).astype(np.float64, copy=False)
 
 
 def weighted_moments(X, weight):

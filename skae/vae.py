@@ -9,7 +9,9 @@ from scipy.stats import norm, qmc
 from sklearn.utils.metadata_routing import UNUSED
 
 from ._base import BaseAutoencoder
-from ._sklearn import Interval, check_sample_weight
+from ._sklearn import Interval
+from .checking import check_weight
+from .rows import as_array
 
 __all__ = ["VAETransformer"]
 
@@ -271,7 +273,7 @@ class VAETransformer(BaseAutoencoder):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
             Rows to encode.
 
         return_std : bool, default=False
@@ -287,9 +289,12 @@ class VAETransformer(BaseAutoencoder):
         X = self._check_fitted_X(X)
         if not return_std:
             return self._map(X, self.module_.encode)
-        both = self._map(X, lambda x: torch.cat(self.module_.posterior(x), dim=1))
-        codes, log_variance = np.split(both, 2, axis=1)
-        return codes, np.exp(log_variance / 2)
+        both = self._map(X, self._mean_and_std)
+        return both[:, : self.n_components_], both[:, self.n_components_ :]
+
+    def _mean_and_std(self, x):
+        mean, log_variance = self.module_.posterior(x)
+        return torch.cat([mean, torch.exp(log_variance / 2)], dim=1)
 
     def score_samples(self, X):
         """Log-likelihood of each row.
@@ -299,7 +304,7 @@ class VAETransformer(BaseAutoencoder):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
             Rows to score.
 
         Returns
@@ -326,7 +331,7 @@ class VAETransformer(BaseAutoencoder):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
             Rows to score.
 
         y : None
@@ -340,10 +345,8 @@ class VAETransformer(BaseAutoencoder):
         float
             In nats per row.
         """
-        scores = self.score_samples(X).astype(np.float64)
-        weight = check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
+        scores = as_array(self.score_samples(X)).astype(np.float64)
+        weight = check_weight(sample_weight, scores)
         return float(np.average(scores, weights=weight))
 
     def _draw_codes(self, n_samples, random_state):

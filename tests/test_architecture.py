@@ -44,8 +44,8 @@ MAY_IMPORT = {
     # estimators
     "checking": PARTS | {"planning", "rows", "solvers"},
     "_base": CORE | {"checking"},
-    "autoencoder": PARTS | GROUND | {"_base"},
-    "vae": PARTS | GROUND | {"_base"},
+    "autoencoder": PARTS | GROUND | {"_base", "checking"},
+    "vae": PARTS | GROUND | {"_base", "checking"},
     "__init__": ESTIMATORS,
 }
 

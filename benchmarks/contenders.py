@@ -1,0 +1,235 @@
+"""The same autoencoder, trained by everyone: skae, bare torch loops, and peers.
+
+Each contender is a function of rows and a :class:`Case` that trains for its epochs,
+without early stopping, by Adam at 1e-3. A peer that is not installed says so.
+"""
+
+import os
+import warnings
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from sklearn.neural_network import MLPRegressor
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from skae import AutoencoderTransformer, VAETransformer
+
+LEARNING_RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class Case:
+    """An architecture, and how long to train it.
+
+    Attributes
+    ----------
+    name : str
+    hidden : tuple of int
+    n_components, batch_size, n_epochs : int
+    is_vae : bool
+    """
+
+    name: str
+    hidden: tuple
+    n_components: int
+    batch_size: int
+    n_epochs: int
+    is_vae: bool = False
+
+    def widths(self, n_features):
+        """Layer widths of the encoder."""
+        return (n_features, *self.hidden, self.n_components)
+
+
+def perceptron(widths):
+    layers = []
+    for n_inputs, n_outputs in pairwise(widths):
+        layers += [nn.Linear(n_inputs, n_outputs), nn.SiLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+class PlainAutoencoder(nn.Module):
+    """As a tutorial writes it."""
+
+    def __init__(self, widths):
+        super().__init__()
+        self.encoder = perceptron(widths)
+        self.decoder = perceptron(widths[::-1])
+
+    def loss(self, x):
+        return (self.decoder(self.encoder(x)) - x).square().mean()
+
+    def forward(self, x):
+        return self.decoder(self.encoder(x))
+
+
+class PlainVAE(PlainAutoencoder):
+    """As a tutorial writes it, with unit noise."""
+
+    def __init__(self, widths):
+        super().__init__(widths)
+        self.encoder = perceptron((*widths[:-1], 2 * widths[-1]))
+
+    def loss(self, x):
+        mean, log_variance = self.encoder(x).chunk(2, dim=1)
+        z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
+        kl = (mean.square() + log_variance.exp() - log_variance - 1).sum(1) / 2
+        return ((self.decoder(z) - x).square().sum(1) / 2 + kl).mean()
+
+
+def plain_module(X, case):
+    return (PlainVAE if case.is_vae else PlainAutoencoder)(case.widths(X.shape[1]))
+
+
+def skae(X, case, **parameters):
+    estimator = VAETransformer if case.is_vae else AutoencoderTransformer
+    return estimator(
+        case.n_components,
+        hidden_layer_sizes=case.hidden,
+        batch_size=case.batch_size,
+        max_iter=case.n_epochs,
+        learning_rate_init=LEARNING_RATE,
+        early_stopping=False,
+        tol=0,
+        n_iter_no_change=10**6,
+        random_state=0,
+        **parameters,
+    ).fit(X)
+
+
+def skae_float32(X, case):
+    return skae(X, case, precision="float32")
+
+
+def plain_loop(X, case):
+    """Train with a DataLoader, Adam and autograd."""
+    module = plain_module(X, case)
+    optimizer = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE)
+    loader = DataLoader(
+        TensorDataset(torch.from_numpy(X)), batch_size=case.batch_size, shuffle=True
+    )
+    for _ in range(case.n_epochs):
+        for (x,) in loader:
+            optimizer.zero_grad()
+            module.loss(x).backward()
+            optimizer.step()
+    return module
+
+
+def index_loop(X, case):
+    """Train with batches by index, fused Adam and autograd."""
+    module, rows = plain_module(X, case), torch.from_numpy(X)
+    optimizer = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE, fused=True)
+    for _ in range(case.n_epochs):
+        for index in torch.randperm(len(rows)).split(case.batch_size):
+            optimizer.zero_grad()
+            module.loss(rows[index]).backward()
+            optimizer.step()
+    return module
+
+
+def products(X, case):
+    """Run the matrix products of the training alone, by torch, in float32."""
+    widths = case.widths(X.shape[1])
+    encoder = list(pairwise((*widths[:-1], widths[-1] * (1 + case.is_vae))))
+    layers = [
+        (torch.randn(case.batch_size, a), torch.randn(b, a))
+        for a, b in encoder + list(pairwise(widths[::-1]))
+    ]
+    slopes = [torch.randn(len(x), len(w)) for x, w in layers]
+    for _ in range(case.n_epochs * -(-len(X) // case.batch_size)):
+        for i, ((x, weight), slope) in enumerate(zip(layers, slopes, strict=True)):
+            torch.mm(x, weight.t())
+            torch.mm(slope.t(), x)
+            if i:
+                torch.mm(slope, weight)
+
+
+def mlp_regressor(X, case):
+    """Train scikit-learn's perceptron from X to X; it has no SiLU, and takes ReLU."""
+    network = MLPRegressor(
+        (*case.hidden, case.n_components, *case.hidden[::-1]),
+        batch_size=case.batch_size,
+        max_iter=case.n_epochs,
+        learning_rate_init=LEARNING_RATE,
+        tol=0,
+        n_iter_no_change=10**6,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has not converged, as asked
+        return network.fit(X, X)
+
+
+def skorch_net(X, case):
+    from skorch import NeuralNetRegressor
+
+    net = NeuralNetRegressor(
+        plain_module(X, case),
+        criterion=nn.MSELoss,
+        optimizer=torch.optim.Adam,
+        lr=LEARNING_RATE,
+        batch_size=case.batch_size,
+        max_epochs=case.n_epochs,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    )
+    return net.fit(X, X)
+
+
+def keras_model(X, case):
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+
+    widths = case.widths(X.shape[1])
+    inner = (*widths[1:], *widths[-2:0:-1])
+    layers = [
+        keras.layers.Dense(
+            width, activation=None if width == case.n_components else "silu"
+        )
+        for width in inner
+    ]
+    model = keras.Sequential([*layers, keras.layers.Dense(widths[0])])
+    model.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss="mse")
+    model.fit(
+        X, X, batch_size=case.batch_size, epochs=case.n_epochs, verbose=0, shuffle=True
+    )
+    return model
+
+
+AUTOENCODERS = {
+    "skae": skae,
+    "skae, float32": skae_float32,
+    "plain loop": plain_loop,
+    "index batches, fused Adam": index_loop,
+    "products alone": products,
+    "MLPRegressor": mlp_regressor,
+    "skorch": skorch_net,
+    "Keras on torch": keras_model,
+}
+VAES = {
+    name: AUTOENCODERS[name]
+    for name in (
+        "skae",
+        "skae, float32",
+        "plain loop",
+        "index batches, fused Adam",
+        "products alone",
+    )
+}
+
+
+def contenders(case):
+    """Those that can train a case, by name."""
+    return VAES if case.is_vae else AUTOENCODERS
+
+
+def rows_like(n_rows, n_features, seed=0):
+    """Rows with the share of dark pixels that MNIST has, where no data are at hand."""
+    rng = np.random.default_rng(seed)
+    codes = rng.standard_normal((n_rows, 12), dtype=np.float32)
+    X = np.tanh(codes @ rng.standard_normal((12, n_features), dtype=np.float32) / 3)
+    return np.clip(X, 0, 1)

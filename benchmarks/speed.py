@@ -1,0 +1,126 @@
+"""Seconds to train the same autoencoder, next to plain torch loops and peers.
+
+    python -m benchmarks.speed --cases small medium --rounds 3
+
+Every round runs every contender once, one after the other, so that whatever else the
+machine does falls on all; of the rounds the fastest counts. The table also has the
+seconds of ``transform``, of ``inverse_transform``, of ``sample`` and of a pickle, next
+to the matrix products that they cannot do without.
+"""
+
+import argparse
+import csv
+import math
+import pathlib
+import pickle
+import platform
+import sys
+import time
+from itertools import pairwise
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+from benchmarks import datasets
+from benchmarks.contenders import Case, contenders, rows_like, skae
+
+CASES = {
+    "small": Case("small", (128, 64), 8, 128, 60),
+    "medium": Case("medium", (512, 256), 16, 256, 6),
+    "wide": Case("wide", (1000, 500, 250), 30, 256, 2),
+    "vae": Case("vae", (512, 256), 16, 256, 6, is_vae=True),
+}
+
+
+def rows_of(case, n_rows):
+    if case.name == "small":
+        return load_digits().data.astype(np.float32) / 16
+    if datasets.names():
+        X = datasets.load("fashion_mnist").X
+        return np.ascontiguousarray(X[:n_rows], dtype=np.float32)
+    return rows_like(n_rows, 784)
+
+
+def seconds(function, *arguments):
+    begin = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - begin
+
+
+def time_fits(case, X, n_rounds, wanted):
+    """Fastest fit of each contender; NaN where it is not installed."""
+    best = {}
+    for _ in range(n_rounds):
+        for name, fit in contenders(case).items():
+            if wanted and name not in wanted:
+                continue
+            try:
+                best[name] = min(best.get(name, math.inf), seconds(fit, X, case))
+            except ImportError:
+                best[name] = math.nan
+    return best
+
+
+def time_inference(case, X, n_rounds):
+    """Seconds of everything after fit, and of the products behind them."""
+    model = skae(X, Case(case.name, case.hidden, case.n_components, 256, 1))
+    Z = model.transform(X)
+    widths = case.widths(X.shape[1])
+    weights = [torch.randn(b, a) for a, b in pairwise(widths)]
+    rows = torch.from_numpy(X)
+
+    def encode_alone():
+        for block in rows.split(4096):
+            for weight in weights:
+                block = block @ weight.t()
+
+    tasks = {
+        "transform": lambda: model.transform(X),
+        "products of transform": encode_alone,
+        "inverse_transform": lambda: model.inverse_transform(Z),
+        "sample as many rows": lambda: model.sample(len(X), random_state=0),
+        "pickle and back": lambda: pickle.loads(pickle.dumps(model)),
+    }
+    found = {
+        name: min(seconds(t) for _ in range(n_rounds)) for name, t in tasks.items()
+    }
+    return found, len(pickle.dumps(model))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--contenders", nargs="+", default=None)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=60_000)
+    parser.add_argument("--epochs", type=int, default=None)
+    parser.add_argument("--out", type=pathlib.Path, default=None)
+    args = parser.parse_args()
+    lines = []
+    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, ")
+    print(f"{torch.get_num_threads()} threads, Python {sys.version.split()[0]}")
+    for name in args.cases:
+        case = CASES[name]
+        if args.epochs:
+            case = Case(**{**vars(case), "n_epochs": args.epochs})
+        X = rows_of(case, args.rows)
+        print(f"\n{name}: {X.shape}, {case.n_epochs} epochs, batch {case.batch_size}")
+        fits = time_fits(case, X, args.rounds, args.contenders)
+        for who, taken in fits.items():
+            ratio = fits["skae"] / taken if "skae" in fits else math.nan
+            print(f"  fit, {who:<26} {taken:8.2f} s   skae / it {ratio:6.2f}")
+            lines.append((name, f"fit, {who}", taken))
+        if not case.is_vae:
+            inference, size = time_inference(case, X, args.rounds)
+            for task, taken in inference.items():
+                print(f"  {task:<31} {taken:8.3f} s")
+                lines.append((name, task, taken))
+            print(f"  pickle of {size / 1e6:.2f} MB")
+    if args.out is not None:
+        with args.out.open("w", newline="") as file:
+            csv.writer(file).writerows([("case", "task", "seconds"), *lines])
+
+
+if __name__ == "__main__":
+    main()

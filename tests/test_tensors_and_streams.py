@@ -1,0 +1,247 @@
+"""Rows as torch tensors, and rows too many to keep: the same model, where they lie."""
+
+import threading
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn import config_context
+from sklearn.datasets import load_iris, make_low_rank_matrix
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skae import AutoencoderTransformer, VAETransformer, rows
+from skae.checking import check_X
+from skae.device import generator_from
+from skae.rows import Rows
+
+SMALL = {"max_iter": 4, "hidden_layer_sizes": (8,), "random_state": 0}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=[AutoencoderTransformer, VAETransformer])
+def Estimator(request):
+    return request.param
+
+
+@pytest.fixture
+def dispatched(monkeypatch):
+    """Tensors in, tensors out."""
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    with config_context(array_api_dispatch=True):
+        yield
+
+
+def iris():
+    return load_iris().data
+
+
+# ---------------------------------------------------------------------- tensors
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.uint8])
+def test_a_tensor_gives_the_model_of_its_array(Estimator, dtype):
+    X = torch.from_numpy(iris() * 10).to(dtype)
+    model = Estimator(2, **SMALL).fit(X)
+    wanted = Estimator(2, **SMALL).fit(X.numpy())
+    np.testing.assert_array_equal(model.transform(X), wanted.transform(X.numpy()))
+    np.testing.assert_array_equal(model.reconstruct(X), wanted.reconstruct(X.numpy()))
+    assert model.score(X) == wanted.score(X.numpy())
+
+
+def test_without_dispatch_arrays_come_back(Estimator):
+    X = torch.from_numpy(iris())
+    model = Estimator(2, **SMALL).fit(X)
+    assert isinstance(model.transform(X), np.ndarray)
+    assert isinstance(model.inverse_transform(torch.zeros(3, 2)), np.ndarray)
+    assert isinstance(model.score_samples(X), np.ndarray)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_with_dispatch_tensors_come_back(Estimator, dtype, dispatched):
+    X = torch.from_numpy(iris()).to(dtype)
+    model = Estimator(2, **SMALL).fit(X)
+    with config_context(array_api_dispatch=False):
+        wanted = Estimator(2, **SMALL).fit(X.numpy())
+        codes = wanted.transform(X.numpy())
+        decoded = wanted.inverse_transform(codes)
+        scores = wanted.score_samples(X.numpy())
+    results = [
+        (model.transform(X), codes),
+        (model.inverse_transform(torch.from_numpy(codes)), decoded),
+        (model.reconstruct(X), decoded),
+        (model.score_samples(X), scores),
+    ]
+    for result, array in results:
+        assert isinstance(result, torch.Tensor)
+        assert result.dtype == dtype
+        assert result.device == X.device
+        assert not result.is_inference()
+        np.testing.assert_allclose(result, array, rtol=1e-4, atol=1e-4)
+    assert isinstance(model.score(X), float)
+
+
+def test_standard_deviations_are_tensors_too(dispatched):
+    X = torch.from_numpy(iris())
+    codes, std = VAETransformer(2, **SMALL).fit(X).transform(X, return_std=True)
+    assert codes.shape == std.shape == (150, 2)
+    assert isinstance(std, torch.Tensor)
+    assert (std > 0).all()
+
+
+def test_a_pipeline_of_tensors_stays_one(Estimator, dispatched):
+    X = torch.from_numpy(iris())
+    steps = make_pipeline(StandardScaler(), Estimator(2, **SMALL))
+    codes = steps.fit(X).transform(X)
+    assert isinstance(codes, torch.Tensor)
+    assert codes.shape == (150, 2)
+
+
+def test_arrays_stay_arrays_with_dispatch(Estimator, dispatched):
+    X = iris()
+    assert isinstance(Estimator(2, **SMALL).fit(X).transform(X), np.ndarray)
+
+
+def test_a_tensor_that_wants_a_gradient_is_read_only_from(Estimator):
+    X = torch.from_numpy(iris()).requires_grad_()
+    model = Estimator(2, **SMALL).fit(X)
+    assert X.grad is None
+    assert model.transform(X).shape == (150, 2)
+
+
+def test_half_precision_is_widened(Estimator):
+    X = torch.from_numpy(iris()).to(torch.bfloat16)
+    assert Estimator(2, **SMALL).fit(X).transform(X).dtype == np.float32
+
+
+def test_weighted_tensors(Estimator):
+    X = torch.from_numpy(iris())
+    weight = np.arange(150) % 3
+    model = Estimator(2, **SMALL).fit(X, sample_weight=weight)
+    wanted = Estimator(2, **SMALL).fit(X.numpy(), sample_weight=weight)
+    np.testing.assert_array_equal(model.transform(X), wanted.transform(X.numpy()))
+
+
+def test_partial_fit_takes_tensors(Estimator):
+    X = torch.from_numpy(iris())
+    model = Estimator(2, **SMALL).partial_fit(X[:1]).partial_fit(X)
+    assert model.transform(X).shape == (150, 2)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (torch.full((20, 3), torch.nan), "NaN"),
+        (torch.full((20, 3), torch.inf), "infinity"),
+        (torch.zeros(20), "1D array|2D"),
+        (torch.zeros(20, 3, 2), "dim 3|<= 2"),
+        (torch.zeros(0, 3), "0 sample"),
+        (torch.zeros(20, 3, dtype=torch.complex64), "[Cc]omplex"),
+    ],
+)
+def test_bad_tensors_are_refused_as_bad_arrays_are(Estimator, X, message):
+    with pytest.raises(ValueError, match=message):
+        Estimator(2, **SMALL).fit(X)
+
+
+def test_one_bad_value_among_many_is_found(Estimator):
+    X = torch.from_numpy(iris())
+    X[77, 1] = torch.nan
+    with pytest.raises(ValueError, match="NaN"):
+        Estimator(2, **SMALL).fit(X)
+
+
+def test_a_sum_beyond_the_type_is_no_bad_value(Estimator):
+    X = torch.full((20, 3), 3e38)
+    assert not torch.isfinite(X.sum())
+    assert torch.equal(check_X(Estimator(), X, reset=True), X)
+
+
+def test_a_sparse_tensor_is_refused_by_name(Estimator):
+    with pytest.raises(TypeError, match=r"scipy\.sparse"):
+        Estimator(2, **SMALL).fit(torch.eye(20).to_sparse())
+
+
+def test_wrong_number_of_columns(Estimator):
+    model = Estimator(2, **SMALL).fit(torch.from_numpy(iris()))
+    with pytest.raises(ValueError, match="3 features"):
+        model.transform(torch.zeros(5, 3))
+
+
+# ---------------------------------------------------------------------- streams
+
+
+@pytest.fixture
+def afar(monkeypatch):
+    """Rows that are not kept, shuffled in runs of neighbours."""
+    monkeypatch.setattr(rows, "RESIDENT_BYTES", 640)
+    monkeypatch.setattr(rows, "SHUFFLED_BYTES", 0)
+    monkeypatch.setattr(rows, "RUN_BYTES", 64)
+
+
+def kinds_of(X, folder):
+    np.save(folder / "rows.npy", X)
+    return {
+        "array": X,
+        "map": np.load(folder / "rows.npy", mmap_mode="r"),
+        "tensor": torch.from_numpy(X),
+        "csr": sp.csr_array(X),
+    }
+
+
+@pytest.mark.parametrize("kind", ["array", "map", "tensor", "csr"])
+def test_every_row_comes_once_an_epoch_with_its_weight(afar, kind, tmp_path):
+    X = np.arange(404.0).reshape(101, 4) + 1
+    source = kinds_of(X, tmp_path)[kind]
+    served = Rows(source, np.arange(101.0), np.full(4, 0.5), CPU)
+    batches = list(served.batches(25, generator_from(0)))
+    assert [len(x) for x, _ in batches] == [25, 25, 25, 26]
+    x = torch.cat([x for x, _ in batches]).numpy() + 0.5
+    weight = torch.cat([weight for _, weight in batches]).numpy()
+    order = np.argsort(x[:, 0])
+    assert not np.array_equal(order, np.arange(101))
+    np.testing.assert_array_equal(x[order], X)
+    np.testing.assert_allclose(weight[order], np.arange(101) / 50, rtol=1e-6)
+
+
+def test_runs_of_neighbours_are_shuffled_well(afar):
+    n_rows = 4000
+    served = Rows(np.zeros((n_rows, 4)), np.ones(n_rows), np.zeros(4), CPU)
+    order = served.order(generator_from(0)).numpy()
+    assert sorted(order) == list(range(n_rows))
+    # A window holds rows from all over: their spread is that of all rows.
+    windows = order[: n_rows - n_rows % 40].reshape(-1, 40)
+    assert windows.std(axis=1).mean() > 0.8 * np.arange(n_rows).std()
+    assert not np.array_equal(order, served.order(generator_from(1)).numpy())
+    np.testing.assert_array_equal(order, served.order(generator_from(0)).numpy())
+
+
+def test_what_is_read_from_afar_trains_the_same_model(Estimator, afar, tmp_path):
+    X = make_low_rank_matrix(300, 6, effective_rank=3, random_state=0)
+    kinds = kinds_of(X, tmp_path)
+    wanted = Estimator(2, **SMALL).fit(kinds["array"])
+    for kind in ("map", "tensor"):
+        model = Estimator(2, **SMALL).fit(kinds[kind])
+        np.testing.assert_array_equal(model.transform(X), wanted.transform(X))
+
+
+def test_reading_ahead_leaves_no_thread(afar):
+    before = threading.active_count()
+    served = Rows(np.zeros((100, 4)), np.ones(100), np.zeros(4), CPU)
+    batches = served.batches(10, generator_from(0))
+    next(batches)
+    assert threading.active_count() == before + 1
+    batches.close()  # as an interrupted epoch does
+    assert threading.active_count() == before
+
+
+def test_a_failing_read_is_raised_where_it_is_used(afar):
+    class Torn(np.ndarray):
+        def __getitem__(self, index):
+            raise OSError("the disk is gone")
+
+    X = np.zeros((100, 4)).view(Torn)
+    served = Rows(X, np.ones(100), np.zeros(4), CPU)
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(served.batches(10, generator_from(0)))
