@@ -151,7 +151,7 @@ def products(X, case):
 def mlp_regressor(X, case):
     """Train scikit-learn's perceptron from X to X; it has no SiLU, and takes ReLU."""
     network = MLPRegressor(
-        (*case.hidden, case.n_components, *case.hidden[::-1]),
+        hidden_layer_sizes=(*case.hidden, case.n_components, *case.hidden[::-1]),
         batch_size=case.batch_size,
         max_iter=case.n_epochs,
         learning_rate_init=LEARNING_RATE,

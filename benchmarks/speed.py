@@ -9,6 +9,7 @@ to the matrix products that they cannot do without.
 """
 
 import argparse
+import contextlib
 import csv
 import math
 import pathlib
@@ -48,12 +49,21 @@ def seconds(function, *arguments):
     return time.perf_counter() - begin
 
 
+def warm_up(fit, X, case):
+    """Let a contender load what it loads on first use."""
+    with contextlib.suppress(ImportError):
+        fit(X[: 2 * case.batch_size], Case(**{**vars(case), "n_epochs": 1}))
+
+
 def time_fits(case, X, n_rounds, wanted):
     """Fastest fit of each contender; NaN where it is not installed."""
     best = {}
-    for _ in range(n_rounds):
+    for number in range(n_rounds + 1):
         for name, fit in contenders(case).items():
             if wanted and name not in wanted:
+                continue
+            if number == 0:
+                warm_up(fit, X, case)
                 continue
             try:
                 best[name] = min(best.get(name, math.inf), seconds(fit, X, case))
