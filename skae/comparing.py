@@ -165,7 +165,8 @@ def compare(
     ]
     judge = _judge(y, downstream, scoring, seed)
     y = None if y is None else _column(y)
-    splitter = check_cv(cv, y, classifier=is_classifier(judge.predictor))
+    has_classes = y is not None and is_classifier(judge.predictor)
+    splitter = check_cv(cv, y, classifier=has_classes)
     splits = list(splitter.split(X, y))
     runner = Comparer(cases, judge, n_jobs)
     runner.set_callbacks(*_followers(callbacks, cases))

@@ -343,20 +343,20 @@ def _digits(values):
 
 
 def _aligned(header, rows):
-    """Lines of a table: names to the left, numbers to the right."""
+    """Lines of a table: names to the left, numbers to the right, widths apart."""
     depth = max(map(len, header))
     heads = [[""] * (depth - len(words)) + words for words in header]
     table = [*zip(*heads, strict=True), *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    sizes = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
-    for cells in table:
-        name, *numbers = [
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        lines.append("  ".join([name, *numbers]).rstrip())
-    rule = "-" * max(map(len, lines))
-    return [*lines[:depth], rule, *lines[depth:]]
+    for name, *numbers in table:
+        cells = [name.ljust(sizes[0]), *map(str.rjust, numbers, sizes[1:])]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(depth, "-" * max(map(len, lines)))
+    for index in range(len(rows) - 1, 0, -1):
+        if rows[index][1] != rows[index - 1][1]:
+            lines.insert(depth + 1 + index, "")
+    return lines
 
 
 def _html_row(tag, cells):
