@@ -327,8 +327,9 @@ def _cells(summary, measure):
     """Means with their spread; a dash where there is none, and room for a star."""
     means, spreads = (summary[f"{measure}_{which}"] for which in ("mean", "std"))
     if measure in COSTS:
-        return ["-" if math.isnan(mean) else f"{mean:.3f}" for mean in means]
-    digits = _digits(means)
+        digits = _digits(means, figures=3, most=4)
+        return ["-" if math.isnan(mean) else f"{mean:.{digits}f}" for mean in means]
+    digits = _digits(means, figures=4, most=3)
     stars = np.where(summary[f"{measure}_p_value"] < LEVEL, "*", " ")
     return [
         "- " if math.isnan(mean) else f"{mean:.{digits}f} ± {std:.{digits}f}{star}"
@@ -336,10 +337,10 @@ def _cells(summary, measure):
     ]
 
 
-def _digits(values):
-    """Decimals that show numbers of this size to about four digits, at most three."""
-    largest = np.nanmax(np.abs(values))
-    return 3 if largest < 10 else max(0, 3 - math.floor(math.log10(largest)))
+def _digits(values, *, figures, most):
+    """Decimals that show so many figures of the largest number."""
+    largest = max(np.nanmax(np.abs(values)), 10.0**-most)
+    return min(max(figures - 1 - math.floor(math.log10(largest)), 0), most)
 
 
 def _aligned(header, rows):

@@ -580,7 +580,7 @@ def test_the_table_shows_means_spread_and_stars():
     lines = text.splitlines()
     assert lines[3].split()[:6] == ["PCA", "2", "0.500", "±", "0.082", "-178.0"]
     assert lines[4].split()[:6] == ["other", "2", "0.803", "±", "0.082*", "-"]
-    assert lines[4].split()[-2:] == ["12.000", "1.000"]
+    assert lines[4].split()[-2:] == ["12.0", "1.00"]
     assert "standard deviation over 3 folds" in text
     assert "* differs from PCA at the same width" in text
     starts = [line.index(" 2 ") for line in lines[3:5]]
