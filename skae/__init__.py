@@ -1,8 +1,18 @@
 """Autoencoders for scikit-learn that start as PCA."""
 
 from .autoencoder import AutoencoderTransformer
+from .comparing import compare
+from .comparison import Comparison
+from .measuring import explained_variance_scorer
 from .vae import VAETransformer
 
 __version__ = "0.1.0"
 
-__all__ = ["AutoencoderTransformer", "VAETransformer", "__version__"]
+__all__ = [
+    "AutoencoderTransformer",
+    "Comparison",
+    "VAETransformer",
+    "__version__",
+    "compare",
+    "explained_variance_scorer",
+]

@@ -5,6 +5,7 @@ When scikit-learn moves one of them, this is the only file that changes.
 
 from sklearn.base import _fit_context
 from sklearn.preprocessing._data import _is_constant_feature
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -12,17 +13,24 @@ from sklearn.utils._param_validation import (
     StrOptions,
 )
 from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
-from sklearn.utils.validation import _check_feature_names_in, _check_sample_weight
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    _check_sample_weight,
+    _num_samples,
+)
 
 __all__ = [
     "HasMethods",
     "Interval",
     "RealNotInt",
     "StrOptions",
+    "callbacks_of",
     "check_feature_names_in",
     "check_sample_weight",
     "fit_context",
     "is_constant_feature",
+    "n_samples",
+    "safe_indexing",
     "to_output_container",
 ]
 
@@ -30,6 +38,13 @@ fit_context = _fit_context
 is_constant_feature = _is_constant_feature
 check_feature_names_in = _check_feature_names_in
 check_sample_weight = _check_sample_weight
+n_samples = _num_samples
+safe_indexing = _safe_indexing
+
+
+def callbacks_of(estimator):
+    """Callbacks that were set on an estimator."""
+    return list(getattr(estimator, "_skl_callbacks", []))
 
 
 def to_output_container(data, original, estimator, columns):

@@ -46,7 +46,11 @@ MAY_IMPORT = {
     "_base": CORE | {"checking"},
     "autoencoder": PARTS | GROUND | {"_base", "checking"},
     "vae": PARTS | GROUND | {"_base", "checking"},
-    "__init__": ESTIMATORS,
+    # comparison; the pictures are drawn from it, and it asks for them by name
+    "comparison": {"plotting"},
+    "measuring": {"comparison"},
+    "comparing": ESTIMATORS | {"comparison", "device", "measuring"},
+    "__init__": ESTIMATORS | {"comparing", "comparison", "measuring"},
 }
 
 # What skae needs at run time; anything else is imported inside the function that
