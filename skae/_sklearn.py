@@ -5,6 +5,7 @@ When scikit-learn moves one of them, this is the only file that changes.
 
 from sklearn.base import _fit_context
 from sklearn.preprocessing._data import _is_constant_feature
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -23,6 +24,7 @@ __all__ = [
     "check_sample_weight",
     "fit_context",
     "is_constant_feature",
+    "take_any_rows",
     "to_output_container",
 ]
 
@@ -30,6 +32,7 @@ fit_context = _fit_context
 is_constant_feature = _is_constant_feature
 check_feature_names_in = _check_feature_names_in
 check_sample_weight = _check_sample_weight
+take_any_rows = _safe_indexing
 
 
 def to_output_container(data, original, estimator, columns):
