@@ -20,10 +20,11 @@ __all__ = [
     "draw_profiles",
     "label_below",
     "label_features",
-    "legend_above",
+    "legend_outside",
     "main_features",
     "new_axes",
     "panels",
+    "title_above",
 ]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -39,6 +40,7 @@ LONGEST_NAME = 28
 # Inches.
 WIDTH = 7.0
 LINE = 0.22
+PAD = 0.08
 
 
 def check_matplotlib():
@@ -90,6 +92,7 @@ def panels(ax, n_rows, n_columns, size, *, sharex=False, sharey=False):
     if ax is None:
         plt = check_matplotlib()
         figure = plt.figure(figsize=size, layout="constrained")
+        figure.get_layout_engine().set(w_pad=PAD, h_pad=PAD)
         return figure.subplots(n_rows, n_columns, **shared)
     if _check_axes(ax).get_subplotspec() is None:
         raise ValueError(
@@ -105,24 +108,50 @@ def panels(ax, n_rows, n_columns, size, *, sharex=False, sharey=False):
 
 def label_below(axes, bounds, label):
     """Write one label below all panels, which were made within ``bounds`` or None."""
-    if axes.size == 1:
-        axes.flat[0].set_xlabel(label)
-    elif bounds is None:
+    if bounds is None:
         axes.flat[0].figure.supxlabel(label, fontsize="medium")
+    elif axes.size == 1:
+        bounds.set_xlabel(label)
     else:
         bounds.set_xlabel(label, labelpad=24)
 
 
-def legend_above(axes, bounds):
-    """Put the first panel's legend above all panels, where it hides nothing."""
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    options = {"frameon": False, "ncols": len(labels)}
+def title_above(axes, bounds, title):
+    """Write one title above all panels, which were made within ``bounds`` or None."""
+    if axes.size == 1:
+        axes.flat[0].set_title(title)
+    elif bounds is None:
+        axes.flat[0].figure.suptitle(title, fontsize="large")
+    else:
+        bounds.set_title(title, pad=24)
+
+
+def legend_outside(axes, bounds, side="upper left", **options):
+    """Put the first panel's legend where it hides nothing.
+
+    Parameters
+    ----------
+    axes : ndarray of Axes
+
+    bounds : Axes or None
+        What the axes were made within; None is a figure of their own.
+
+    side : {"upper left", "right upper"}, default="upper left"
+        Of the figure, if it is their own.
+
+    **options : dict
+        For the legend.
+    """
+    first = axes.flat[0]
+    handles, labels = first.get_legend_handles_labels()
+    options = {"frameon": False, "handles": handles, "labels": labels, **options}
     if bounds is None:
-        figure = axes.flat[0].figure
-        return figure.legend(handles, labels, loc="outside upper left", **options)
-    return bounds.legend(
-        handles, labels, loc="lower left", bbox_to_anchor=(0, 1.05), **options
-    )
+        first.figure.legend(loc=f"outside {side}", **options)
+    elif axes.size == 1:
+        first.legend(**options)
+    else:
+        place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 2}
+        bounds.legend(**place, **options)
 
 
 def draw_images(ax, images, limits, cmap="gray"):
@@ -200,6 +229,7 @@ def colour_bar(image, axes, label, **kwargs):
     figure = np.ravel(axes)[0].figure
     bar = figure.colorbar(image, ax=axes, label=label, **kwargs)
     bar.outline.set_visible(False)
+    bar.solids.set_alpha(1)
     return bar
 
 
@@ -214,16 +244,25 @@ def label_features(ax, names):
     ax.tick_params(axis="y", length=0)
 
 
-def main_features(importance):
-    """Choose the features that one picture holds, the most important first.
+def main_features(importance, meaning):
+    """Choose the features that one picture holds.
 
     Parameters
     ----------
     importance : ndarray of shape (n_features,)
 
+    meaning : str
+        What the important ones are: "with the largest errors".
+
     Returns
     -------
     chosen : ndarray of int
-        At most ``MOST_FEATURES``.
+        At most ``MOST_FEATURES``, the most important first.
+
+    note : str
+        To be written below, where some are left out.
     """
-    return np.argsort(-importance, kind="stable")[:MOST_FEATURES]
+    chosen = np.argsort(-importance, kind="stable")[:MOST_FEATURES]
+    if len(chosen) == len(importance):
+        return chosen, ""
+    return chosen, f"\n(the {len(chosen)} of {len(importance)} columns {meaning})"

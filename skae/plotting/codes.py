@@ -23,7 +23,7 @@ MOST_CLASSES = 18
 MARKERS = "o^s"
 
 # Direct labels of two classes are at least so far apart, as a share of the axes.
-LABEL_DISTANCE = 0.07
+LABEL_DISTANCE = 0.05
 
 
 class CodeDisplay:
@@ -146,7 +146,7 @@ class CodeDisplay:
         for panel, (name, xy) in zip(axes.flat, points.items(), strict=True):
             self._name_axes(panel, name)
             if self.y is None:
-                _scatter(panel, xy, color=PALETTE[0])
+                _scatter(panel, xy, len(xy), color=PALETTE[0])
         if self.y is not None:
             draw = self._draw_scale if self._is_scale() else self._draw_classes
             draw(axes.ravel(), list(points.values()))
@@ -182,7 +182,7 @@ class CodeDisplay:
 
     def _draw_scale(self, axes, points):
         for panel, xy in zip(axes, points, strict=True):
-            dots = _scatter(panel, xy, c=self.y, cmap="viridis")
+            dots = _scatter(panel, xy, len(xy), c=self.y, cmap="viridis")
         colour_bar(dots, axes, self.y_name)
 
     def _draw_classes(self, axes, points):
@@ -193,7 +193,7 @@ class CodeDisplay:
                 style = {"color": PALETTE[colour], "marker": MARKERS[marker]}
                 if label == OTHERS:
                     style["color"] = NEUTRAL
-                _scatter(panel, xy[chosen], label=label, **style)
+                _scatter(panel, xy[chosen], len(xy), label=label, **style)
             _label_classes(panel, xy, labels, members)
         legend = axes[-1].legend(
             title=self.y_name, loc="upper left", bbox_to_anchor=(1, 1), frameon=False
@@ -224,10 +224,9 @@ def _check_components(components):
     return components
 
 
-def _scatter(panel, xy, **style):
-    """Draw dots that get smaller and fainter the more there are."""
-    n_dots = max(len(panel.collections), 1) * len(xy)
-    size = np.clip(6000 / max(n_dots, 1), 4, 24)
+def _scatter(panel, xy, n_dots, **style):
+    """Draw dots that are the smaller the more there are in all."""
+    size = np.clip(12_000 / n_dots, 4, 24)
     return panel.scatter(
         *xy.T, s=size, alpha=0.75, linewidths=0, rasterized=True, **style
     )
@@ -239,7 +238,7 @@ def _label_classes(panel, xy, labels, members):
 
     low, high = xy.min(axis=0), xy.max(axis=0)
     extent = np.where(high > low, high - low, 1.0)
-    taken = []
+    taken: list[np.ndarray] = []
     for label, chosen in zip(labels, members, strict=True):
         middle = np.median(xy[chosen], axis=0)
         place = (middle - low) / extent

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .canvas import PALETTE, REFERENCE, check_matplotlib, new_axes
+from .canvas import PALETTE, REFERENCE, check_matplotlib, legend_outside, new_axes
 
 __all__ = ["ComparisonDisplay"]
 
@@ -118,7 +118,7 @@ class ComparisonDisplay:
         -------
         ComparisonDisplay
         """
-        ax = new_axes(ax)
+        bounds, ax = ax, new_axes(ax, (8.0, 4.2))
         colours = _colours(self.curves)
         widths = np.unique(
             np.concatenate([curve["n_components"] for curve in self.curves.values()])
@@ -128,7 +128,11 @@ class ComparisonDisplay:
         for i, (name, curve) in enumerate(self.curves.items()):
             x = curve["n_components"]
             # Bars at the same width stand beside each other.
-            x = x * 1.03 ** shifts[i] if is_wide else x + 0.01 * np.ptp(widths) * shifts[i]
+            x = (
+                x * 1.03 ** shifts[i]
+                if is_wide
+                else x + 0.01 * np.ptp(widths) * shifts[i]
+            )
             ax.errorbar(
                 x,
                 curve["mean"],
@@ -145,8 +149,14 @@ class ComparisonDisplay:
         if self.measure.endswith("_seconds"):
             ax.set_yscale("log")
         ax.set(xlabel="number of components", ylabel=_name(self.measure))
-        title = f"mean of {self.n_folds} folds ± standard deviation"
-        ax.legend(frameon=False, title=title if self.n_folds > 1 else None)
+        title = f"mean of {self.n_folds} folds\n± standard deviation"
+        legend_outside(
+            np.array([ax]),
+            bounds,
+            "right upper",
+            title=title if self.n_folds > 1 else None,
+            alignment="left",
+        )
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

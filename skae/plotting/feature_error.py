@@ -3,20 +3,22 @@
 import numpy as np
 from sklearn.utils import gen_batches
 
-from .._sklearn import take_any_rows
+from skae._sklearn import take_any_rows
+
 from .canvas import (
     ESTIMATOR,
     LINE,
-    MOST_FEATURES,
     REFERENCE,
     check_matplotlib,
     colour_bar,
     draw_images,
     draw_profiles,
     label_features,
+    legend_outside,
     main_features,
     new_axes,
 )
+from .rows import RowsDisplay
 from .transformers import (
     as_rows,
     dense,
@@ -31,7 +33,7 @@ __all__ = ["FeatureErrorDisplay"]
 BLOCK_SIZE = 2**22
 
 
-class FeatureErrorDisplay:
+class FeatureErrorDisplay(RowsDisplay):
     """Error of each column: as an image, a line, or bars with names.
 
     Parameters
@@ -47,7 +49,8 @@ class FeatureErrorDisplay:
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
+    axes_ : ndarray of matplotlib Axes
+        Of one.
 
     figure_ : matplotlib Figure
 
@@ -59,7 +62,7 @@ class FeatureErrorDisplay:
     -----
     Images and profiles show the root of the mean squared error, in the units of X.
     The columns of a table may have units of their own, so bars show the share of each
-    column's variance that is not explained: 0 is perfect, and 1 no better than its mean.
+    column's variance that is not explained: 0 is perfect, 1 no better than its mean.
 
     Examples
     --------
@@ -139,27 +142,6 @@ class FeatureErrorDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
-        """Draw the errors.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        FeatureErrorDisplay
-        """
-        draw = {
-            "images": self._draw_images,
-            "profiles": self._draw_profiles,
-            "table": self._draw_table,
-        }[self.columns.kind]
-        self.ax_ = draw(ax)
-        self.figure_ = self.ax_.figure
-        return self
-
     def _draw_images(self, ax):
         """Draw one image per reconstruction, dark where it is right."""
         errors = {
@@ -174,12 +156,12 @@ class FeatureErrorDisplay:
         ax.xaxis.tick_top()
         ax.tick_params(length=0)
         ax.set_xticks(x_middles, errors)
-        colour_bar(image, ax, "error of a pixel (root mean square, in units of X)")
-        return ax
+        colour_bar(image, ax, "root mean squared error of a pixel")
+        return np.array([ax])
 
     def _draw_profiles(self, ax):
         """Draw one line per reconstruction."""
-        ax = new_axes(ax)
+        bounds, ax = ax, new_axes(ax)
         for (name, squares), colour in zip(
             self.squared_errors.items(), (ESTIMATOR, REFERENCE), strict=False
         ):
@@ -188,8 +170,8 @@ class FeatureErrorDisplay:
             draw_profiles(ax, self.columns.positions, [profile], label, color=colour)
         ax.set(xlabel="position of the column", ylabel="root mean squared error")
         ax.set_ylim(bottom=0)
-        ax.legend(frameon=False)
-        return ax
+        legend_outside(np.array([ax]), bounds)
+        return np.array([ax])
 
     def _draw_table(self, ax):
         """Draw a bar per column, the worst on top, and a diamond for the reference."""
@@ -200,24 +182,22 @@ class FeatureErrorDisplay:
             for name, squares in self.squared_errors.items()
         }
         first = next(iter(unexplained.values()))
-        chosen = main_features(first)
-        ax = new_axes(ax, (6.4, 1.4 + LINE * 1.15 * len(chosen)))
+        chosen, note = main_features(first, "with the largest errors")
+        bounds, ax = ax, new_axes(ax, (6.4, 1.6 + LINE * 1.15 * len(chosen)))
         heights = np.arange(len(chosen))
-        for i, (name, shares) in enumerate(unexplained.items()):
-            label = f"{name}: {shares.mean():.2g} on average"
-            if i == 0:
-                ax.barh(heights, shares[chosen], 0.7, color=ESTIMATOR, label=label)
-            else:
-                style = {"color": REFERENCE, "ms": 7, "mec": ax.get_facecolor()}
-                ax.plot(shares[chosen], heights, "D", label=label, **style)
+        handles = [ax.barh(heights, first[chosen], 0.7, color=ESTIMATOR)]
+        style = {"color": REFERENCE, "ms": 7, "mec": ax.get_facecolor()}
+        for shares in list(unexplained.values())[1:]:
+            handles += ax.plot(shares[chosen], heights, "D", **style)
+        labels = [
+            f"{name}: {shares.mean():.2g} on average"
+            for name, shares in unexplained.items()
+        ]
         label_features(ax, [self.columns.names[j] for j in chosen])
-        label = "share of the variance that is not explained"
-        if len(chosen) < len(first):
-            label += f"\n(the {MOST_FEATURES} worst of {len(first)} columns)"
-        ax.set_xlabel(label)
+        ax.set_xlabel("share of the variance that is not explained" + note)
         ax.set_xlim(left=0)
-        ax.legend(frameon=False, loc="lower right")
-        return ax
+        legend_outside(np.array([ax]), bounds, handles=handles, labels=labels)
+        return np.array([ax])
 
 
 def _overall(squares):

@@ -3,7 +3,14 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .canvas import ESTIMATOR, NEUTRAL, REFERENCE, check_matplotlib, new_axes
+from .canvas import (
+    ESTIMATOR,
+    NEUTRAL,
+    REFERENCE,
+    check_matplotlib,
+    legend_outside,
+    new_axes,
+)
 from .transformers import last_step, name_of
 
 __all__ = ["LossCurveDisplay"]
@@ -140,7 +147,7 @@ class LossCurveDisplay:
         -------
         LossCurveDisplay
         """
-        ax = new_axes(ax)
+        bounds, ax = ax, new_axes(ax, (7.6, 4.0))
         epochs = np.arange(1, len(self.loss_curve) + 1)
         ax.plot(epochs, self.loss_curve, color=NEUTRAL, label="training rows")
         if len(self.validation_loss_curve):
@@ -153,25 +160,25 @@ class LossCurveDisplay:
         if self.best_loss is not None:
             self._mark_best(ax)
         self._scale(ax)
-        ax.set(xlabel="epoch", ylabel="loss of a row", title=self.estimator_name)
-        ax.legend(frameon=False)
+        ax.set(xlabel="epoch", ylabel="mean loss of a row", title=self.estimator_name)
+        legend_outside(np.array([ax]), bounds, "right upper")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
     def _mark_best(self, ax):
-        label = f"kept, epoch {self.best_epoch}: {self.best_loss:.4g}"
-        if self.best_epoch == 0:
-            label = "kept: the start"
-        elif self.start_loss is not None and min(self.start_loss, self.best_loss) > 0:
-            change = self.best_loss / self.start_loss - 1
-            label += f" ({change:+.0%})".replace("-", "\N{MINUS SIGN}")
-        ax.plot(
-            self.best_epoch, self.best_loss, "o", ms=8, color=ESTIMATOR, label=label
-        )
+        where = f"epoch {self.best_epoch}" if self.best_epoch else "the start"
+        label = f"kept, {where}: {self.best_loss:.4g}"
+        style = {"marker": "o", "ms": 8, "ls": "none", "color": ESTIMATOR}
+        ax.plot([self.best_epoch], [self.best_loss], label=label, **style)
 
     def _scale(self, ax):
         """Give losses of many sizes a logarithmic axis."""
+        from matplotlib.ticker import LogLocator, NullLocator
+
         losses = np.array([*self.loss_curve, *self.validation_loss_curve])
         if losses.size and 0 < losses.min() * WIDE_RANGE < losses.max():
             ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+            ax.yaxis.set_minor_locator(NullLocator())
+            ax.yaxis.set_major_formatter("{x:g}")
         ax.xaxis.get_major_locator().set_params(integer=True)

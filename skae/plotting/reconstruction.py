@@ -16,11 +16,12 @@ from .canvas import (
     draw_profiles,
     label_below,
     label_features,
-    legend_above,
+    legend_outside,
     main_features,
     new_axes,
     panels,
 )
+from .rows import RowsDisplay
 from .transformers import (
     as_rows,
     dense,
@@ -32,7 +33,21 @@ from .transformers import (
 
 __all__ = ["ReconstructionDisplay"]
 
-class ReconstructionDisplay:
+
+# How the original, the estimator's reconstruction and the reference's are drawn.
+LINES: tuple[dict, ...] = (
+    {"color": NEUTRAL, "lw": 4, "alpha": 0.6},
+    {"color": ESTIMATOR},
+    {"color": REFERENCE, "ls": "--"},
+)
+DOTS: tuple[dict, ...] = (
+    {"marker": "o", "ms": 9, "mfc": "none", "mew": 1.5, "color": NEUTRAL},
+    {"marker": "o", "ms": 5, "color": ESTIMATOR},
+    {"marker": "D", "ms": 4, "color": REFERENCE},
+)
+
+
+class ReconstructionDisplay(RowsDisplay):
     """Rows beside their reconstructions: images, profiles or rows of a table.
 
     Parameters
@@ -143,34 +158,15 @@ class ReconstructionDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
-        """Draw the rows and their reconstructions.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw, divided as needed; by default a new figure.
-
-        Returns
-        -------
-        ReconstructionDisplay
-        """
-        draw = {
-            "images": self._draw_images,
-            "profiles": self._draw_profiles,
-            "table": self._draw_table,
-        }[self.columns.kind]
-        self.axes_ = draw(ax)
-        self.figure_ = self.axes_[0].figure
-        return self
-
     def _draw_images(self, ax):
         """Draw a column per image: the original on top."""
         lines = np.stack([self.rows, *self.reconstructions.values()])
         images = self.columns.as_images(lines)
         n_lines, n_images, height, width, _ = images.shape
         side = WIDTH / max(n_images, 4)
-        ax = new_axes(ax, (side * n_images + 1.2, side * n_lines * height / width + 0.4))
+        ax = new_axes(
+            ax, (side * n_images + 1.2, side * n_lines * height / width + 0.4)
+        )
         _, x_middles, y_middles = draw_images(ax, images, self.columns.limits)
         ax.set_yticks(y_middles, ["original", *self.reconstructions])
         ax.set_xticks(x_middles, [f"row {i}" for i in self.row_numbers])
@@ -182,46 +178,43 @@ class ReconstructionDisplay:
         n_lines = -(-len(self.rows) // n_columns)
         size = (2.1 * n_columns, 1.6 * n_lines + 0.6)
         axes = panels(ax, n_lines, n_columns, size, sharex=True, sharey=True)
-        styles = (
-            {"color": NEUTRAL, "lw": 4, "alpha": 0.6},
-            {"color": ESTIMATOR},
-            {"color": REFERENCE, "ls": "--"},
-        )
-        for (label, rows), style in zip(self._series, styles, strict=False):
+        for (label, rows), style in zip(self._series, LINES, strict=False):
             for panel, row in zip(axes.flat, rows, strict=False):
                 draw_profiles(panel, self.columns.positions, [row], label, **style)
         for panel in axes.flat[len(self.rows) :]:
             panel.set_axis_off()
         self._name_panels(axes, ax)
         label_below(axes, ax, "position of the column")
-        return axes.ravel()
+        return axes
 
     def _draw_table(self, ax):
         """Draw a panel per row: a ring where a value is, a dot where it was put."""
-        series = [(label, self.columns.standardise(rows)) for label, rows in self._series]
+        series = [
+            (label, self.columns.standardise(rows)) for label, rows in self._series
+        ]
         original, decoded = series[0][1], series[1][1]
-        chosen = np.sort(main_features(np.square(original - decoded).mean(axis=0)))
+        errors = np.square(original - decoded).mean(axis=0)
+        chosen, note = main_features(errors, "with the largest errors")
+        chosen = np.sort(chosen)
         size = (2.0 + 0.95 * len(original), 1.3 + LINE * len(chosen))
         axes = panels(ax, 1, len(original), size, sharex=True, sharey=True)
-        styles = (
-            {"marker": "o", "ms": 9, "mfc": "none", "mew": 1.5, "color": NEUTRAL},
-            {"marker": "o", "ms": 5, "color": ESTIMATOR},
-            {"marker": "D", "ms": 4, "color": REFERENCE},
-        )
         heights = np.arange(len(chosen))
+        limit = 1.15 * max(np.abs(rows[:, chosen]).max() for _, rows in series)
+        tick = max(1, int(limit * 0.7))
         for i, panel in enumerate(axes.flat):
             panel.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
+            panel.grid(axis="y", color=NEUTRAL, alpha=0.25)
+            panel.tick_params(axis="y", length=0)
             ends = original[i, chosen], decoded[i, chosen]
             panel.hlines(heights, *ends, color=ESTIMATOR, lw=1.5, alpha=0.5)
-            for (label, rows), style in zip(series, styles, strict=False):
+            for (label, rows), style in zip(series, DOTS, strict=False):
                 panel.plot(rows[i, chosen], heights, ls="none", label=label, **style)
+        axes[0, 0].set(xlim=(-limit, limit), xticks=[-tick, 0, tick])
         label_features(axes[0, 0], [self.columns.names[j] for j in chosen])
         self._name_panels(axes, ax)
         label = "value, in standard deviations from the mean of its column"
-        if len(chosen) < len(self.columns.names):
-            label += f" ({len(chosen)} of {len(self.columns.names)} columns: the worst)"
-        label_below(axes, ax, label)
-        return axes.ravel()
+        label_below(axes, ax, label + note)
+        return axes
 
     @property
     def _series(self):
@@ -231,4 +224,4 @@ class ReconstructionDisplay:
     def _name_panels(self, axes, bounds):
         for panel, number in zip(axes.flat, self.row_numbers, strict=False):
             panel.set_title(f"row {number}", fontsize="medium")
-        legend_above(axes, bounds)
+        legend_outside(axes, bounds, ncols=3)

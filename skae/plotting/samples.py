@@ -15,10 +15,11 @@ from .canvas import (
     draw_profiles,
     label_below,
     label_features,
-    legend_above,
+    legend_outside,
     main_features,
     panels,
 )
+from .rows import RowsDisplay
 from .transformers import (
     as_rows,
     dense,
@@ -34,7 +35,7 @@ __all__ = ["SampleDisplay"]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-class SampleDisplay:
+class SampleDisplay(RowsDisplay):
     """Rows drawn by a model: images, profiles or the columns of a table.
 
     Parameters
@@ -84,6 +85,7 @@ class SampleDisplay:
         image_shape=None,
         *,
         kind="auto",
+        noise=True,
         random_state=None,
         name=None,
         ax=None,
@@ -110,6 +112,11 @@ class SampleDisplay:
         kind : {"auto", "images", "profiles", "table"}, default="auto"
             As in :meth:`ReconstructionDisplay.from_estimator`.
 
+        noise : bool, default=True
+            Whether samples have the noise of the likelihood, as real rows have theirs;
+            False shows what their codes decode to, which is clearer in images. Only
+            skae's estimators can leave it out.
+
         random_state : int, RandomState instance or None, default=None
             Seed of the draws.
 
@@ -125,7 +132,7 @@ class SampleDisplay:
         """
         check_matplotlib()
         check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
-        samples = sample(estimator, n_samples, random_state)
+        samples = sample(estimator, n_samples, noise, random_state)
         known = samples if X is None else as_rows(X)
         if known.shape[1] != samples.shape[1]:
             raise ValueError(
@@ -141,27 +148,6 @@ class SampleDisplay:
             estimator_name=name or name_of(estimator),
         )
         return display.plot(ax=ax)
-
-    def plot(self, ax=None):
-        """Draw the samples.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw, divided as needed; by default a new figure.
-
-        Returns
-        -------
-        SampleDisplay
-        """
-        draw = {
-            "images": self._draw_images,
-            "profiles": self._draw_profiles,
-            "table": self._draw_table,
-        }[self.columns.kind]
-        self.axes_ = draw(ax)
-        self.figure_ = self.axes_[0].figure
-        return self
 
     @property
     def _series(self):
@@ -180,7 +166,7 @@ class SampleDisplay:
             images = self.columns.as_images(square.reshape(n_lines, n_columns, -1))
             draw_images(panel, images, self.columns.limits)
             panel.set_title(title)
-        return axes.ravel()
+        return axes
 
     def _draw_profiles(self, ax):
         """Draw a panel of profiles, and a panel of real ones."""
@@ -194,7 +180,7 @@ class SampleDisplay:
             draw_profiles(panel, positions, rows, title, color=colour, alpha=alpha)
             panel.set_title(f"{len(rows)} {title}")
         label_below(axes, ax, "position of the column")
-        return axes.ravel()
+        return axes
 
     def _draw_table(self, ax):
         """Draw where the values of each column lie, and where those of real rows do."""
@@ -202,11 +188,16 @@ class SampleDisplay:
             (label, np.quantile(self.columns.standardise(rows), QUANTILES, axis=0))
             for label, rows in self._series
         ]
+        # Without real rows nothing differs, and the first columns are taken.
         difference = np.ptp([q for _, q in quantiles], axis=0).sum(axis=0)
-        chosen = np.sort(main_features(difference))
+        meaning = "that come first" if self.rows is None else "that differ most"
+        chosen, note = main_features(difference, meaning)
+        chosen = np.sort(chosen)
         axes = panels(ax, 1, 1, (6.4, 1.4 + 1.3 * LINE * len(chosen)))
         panel = axes[0, 0]
-        offsets = np.linspace(-0.16, 0.16, len(quantiles)) if len(quantiles) > 1 else [0]
+        offsets = (
+            np.linspace(-0.16, 0.16, len(quantiles)) if len(quantiles) > 1 else [0]
+        )
         for (label, q), colour, offset in zip(
             quantiles, (ESTIMATOR, NEUTRAL), offsets, strict=False
         ):
@@ -217,9 +208,10 @@ class SampleDisplay:
             panel.plot(middle, heights, "|", ms=9, mew=2, color=panel.get_facecolor())
         panel.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
         label_features(panel, [self.columns.names[j] for j in chosen])
-        label = "median, middle half and middle nine tenths, in standard deviations"
-        if len(chosen) < len(self.columns.names):
-            label += f"\n{len(chosen)} of {len(self.columns.names)} columns"
-        label_below(axes, ax, label)
-        legend_above(axes, ax)
-        return axes.ravel()
+        label = (
+            "value, in standard deviations from the mean\n"
+            "(line: 5 to 95 %, bar: the middle half, gap: the median)"
+        )
+        label_below(axes, ax, label + note)
+        legend_outside(axes, ax, ncols=2)
+        return axes

@@ -6,6 +6,7 @@ a Pipeline of them, a search that was fitted over them.
 
 import math
 import numbers
+from inspect import signature
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,7 +14,8 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._sklearn import take_any_rows
+from skae._sklearn import take_any_rows
+
 from .columns import Columns
 
 __all__ = [
@@ -118,7 +120,7 @@ def reconstruct(estimator, X):
     return dense(estimator.inverse_transform(estimator.transform(X)))
 
 
-def sample(estimator, n_samples, random_state):
+def sample(estimator, n_samples, noise, random_state):
     """Draw rows; those of a Pipeline's last step are decoded by the steps before."""
     estimator = _found(estimator)
     last = last_step(estimator)
@@ -128,8 +130,16 @@ def sample(estimator, n_samples, random_state):
             "AutoencoderTransformer, KernelDensity or the like."
         )
     check_is_fitted(last)
-    seed = {} if random_state is None else {"random_state": random_state}
-    rows = last.sample(n_samples, **seed)
+    options = {} if noise else {"noise": False}
+    if random_state is not None:
+        options["random_state"] = random_state
+    unknown = options.keys() - signature(last.sample).parameters
+    if unknown:
+        raise TypeError(
+            f"{unknown.pop()} is not for estimator={_brief(last)}, whose sample does "
+            "not take it; leave it at its default."
+        )
+    rows = last.sample(n_samples, **options)
     # A GaussianMixture says of each row which component it came from.
     rows = rows[0] if isinstance(rows, tuple) else rows
     if isinstance(estimator, Pipeline) and len(estimator) > 1:

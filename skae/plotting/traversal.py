@@ -16,7 +16,9 @@ from .canvas import (
     main_features,
     new_axes,
     panels,
+    title_above,
 )
+from .rows import RowsDisplay
 from .transformers import (
     as_rows,
     check_component,
@@ -30,7 +32,7 @@ from .transformers import (
 __all__ = ["TraversalDisplay"]
 
 
-class TraversalDisplay:
+class TraversalDisplay(RowsDisplay):
     """Rows decoded along lines through the codes.
 
     One component at a time goes from a low to a high quantile of the codes, in equal
@@ -153,7 +155,8 @@ class TraversalDisplay:
             raise ValueError("component=[]: give at least one.")
         for number in components:
             check_component(number, codes.shape[1], "component")
-        values = np.linspace(*np.quantile(codes[:, components], ends, axis=0), n_steps).T
+        low, high = np.quantile(codes[:, components], ends, axis=0)
+        values = np.linspace(low, high, n_steps, axis=1)
         lines = np.tile(np.median(codes, axis=0), (len(components), n_steps, 1))
         for line, number, value in zip(lines, components, values, strict=True):
             line[:, number] = value
@@ -168,31 +171,14 @@ class TraversalDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
-        """Draw the rows along each line.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw, divided as needed; by default a new figure.
-
-        Returns
-        -------
-        TraversalDisplay
-        """
-        draw = {
-            "images": self._draw_images,
-            "profiles": self._draw_profiles,
-            "table": self._draw_table,
-        }[self.columns.kind]
-        self.axes_ = draw(ax)
-        self.figure_ = self.axes_[0].figure
-        return self
-
     @property
     def _ends(self):
         """How the ends of a line are called."""
         return [f"{100 * q:g} % quantile" for q in self.quantiles]
+
+    @property
+    def _title(self):
+        return f"Decoded by {self.estimator_name}, as one component of the code grows"
 
     def _draw_images(self, ax):
         """Draw a line of images per component."""
@@ -205,12 +191,15 @@ class TraversalDisplay:
         ax.set_yticks(y_middles, [f"component {i}" for i in self.components])
         ax.set_xticks(x_middles[[0, -1]], self._ends)
         ax.set_xlabel("code of the component, all others at their medians")
-        ax.set_title(f"Decoded by {self.estimator_name}")
+        title_above(np.array([ax]), ax, self._title)
         return np.array([ax])
 
     def _draw_profiles(self, ax):
         """Draw a panel per component, its lines coloured from low to high."""
         plt = check_matplotlib()
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import ListedColormap
+
         n_lines, n_steps, _ = self.decoded.shape
         size = (3.4 * min(n_lines, 3) + 1.2, 3.0 * -(-n_lines // 3))
         axes = panels(
@@ -224,13 +213,23 @@ class TraversalDisplay:
             for row, shade in zip(rows, shades, strict=True):
                 panel.plot(self.columns.positions, row, color=shade)
             panel.margins(x=0.01)
-            panel.set_title(f"component {number}")
-        return axes.ravel()
+            panel.set_title(f"component {number}", fontsize="medium")
+        for panel in axes.flat[n_lines:]:
+            panel.set_axis_off()
+        label = "code of the component,\nall others at their medians"
+        steps = ScalarMappable(cmap=ListedColormap(shades))
+        bar = colour_bar(steps, axes, label, ticks=[0, 1])
+        bar.set_ticklabels(self._ends)
+        label_below(axes, ax, "position of the column")
+        title_above(axes, ax, self._title)
+        return axes
 
     def _draw_table(self, ax):
         """Draw a table per component: a row per feature, a column per step."""
         values = self.columns.standardise(self.decoded)
-        chosen = np.sort(main_features(np.ptp(values, axis=1).max(axis=0)))
+        change = np.ptp(values, axis=1).max(axis=0)
+        chosen, note = main_features(change, "that change most")
+        chosen = np.sort(chosen)
         limit = np.abs(values[..., chosen]).max()
         n_lines, n_steps, _ = values.shape
         size = (2.4 + 2.2 * n_lines, 1.4 + LINE * len(chosen))
@@ -240,11 +239,14 @@ class TraversalDisplay:
             axes.flat, self.components, values, self.code_values, strict=True
         ):
             image = draw_heat(panel, table[:, chosen].T, names, limit)
-            panel.set_xticks([0, n_steps - 1], [f"{c:.3g}" for c in code[[0, -1]]])
-            panel.set_title(f"component {number}")
+            numbers = [f"{c:.3g}".replace("-", "\N{MINUS SIGN}") for c in code]
+            panel.set_xticks([0, n_steps - 1], [numbers[0], numbers[-1]])
+            panel.set_title(f"component {number}", fontsize="medium")
         colour_bar(image, axes, "decoded value, in standard deviations")
-        label_below(axes, ax, f"code, from the {' to the '.join(self._ends)}")
-        return axes.ravel()
+        ends = " to the ".join(self._ends)
+        label_below(axes, ax, f"code of the component, from the {ends}{note}")
+        title_above(axes, ax, self._title)
+        return axes
 
 
 def _check_quantiles(quantiles):
