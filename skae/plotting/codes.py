@@ -1,7 +1,7 @@
 """Codes in two dimensions, beside PCA's."""
 
 import numpy as np
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
 from .canvas import (
@@ -119,6 +119,7 @@ class CodeDisplay:
         y_name = str(getattr(y, "name", None) or "y")
         if y is not None:
             y = column_or_1d(y)
+            assert_all_finite(y, input_name="y")
             check_consistent_length(X, y)
         display = cls(
             {name: encode(transformer, X) for name, transformer in named.items()},

@@ -41,8 +41,8 @@ class Columns:
         Where the points of a profile lie: the names, where these are numbers that
         grow or fall, otherwise 0, 1, 2, ..
 
-    image_shape : tuple of (int, int, int) or None
-        Height, width and channels.
+    image_shape : tuple of int
+        Height, width and channels of images; empty for other rows.
 
     mean, scale : ndarray of shape (n_features,)
         Mean and standard deviation of each column; 1 for a column of no spread.
@@ -54,7 +54,7 @@ class Columns:
     kind: str
     names: list
     positions: np.ndarray
-    image_shape: tuple | None
+    image_shape: tuple[int, ...]
     mean: np.ndarray
     scale: np.ndarray
     limits: tuple
@@ -117,7 +117,7 @@ def _check_kind(kind, image_shape, n_features):
             "channels)."
         )
     if image_shape is None:
-        return kind, None
+        return kind, ()
     shape = _check_image_shape(image_shape, n_features)
     return ("images" if kind == "auto" else kind), shape
 
@@ -167,7 +167,7 @@ def _is_smooth(rows):
 def _limits(rows, image_shape):
     """Black and white: of colours the usual 0 to 1 or 0 to 255, if they fit."""
     low, high = float(rows.min()), float(rows.max())
-    if image_shape is not None and image_shape[2] > 1:
+    if image_shape and image_shape[2] > 1:
         for brightest in (1.0, 255.0):
             if 0 <= low and high <= brightest:
                 return 0.0, brightest

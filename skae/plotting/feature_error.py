@@ -129,8 +129,8 @@ class FeatureErrorDisplay(RowsDisplay):
         """
         check_matplotlib()
         X = as_rows(X)
-        named = named_transformers(estimator, X, reference, name)
         columns = describe_columns(estimator, X, kind=kind, image_shape=image_shape)
+        named = named_transformers(estimator, X, reference, name)
         mean = _mean_over_rows(X, dense)
         display = cls(
             {

@@ -11,7 +11,7 @@ from .canvas import (
     legend_outside,
     new_axes,
 )
-from .transformers import last_step, name_of
+from .transformers import check_instance, last_step, name_of
 
 __all__ = ["LossCurveDisplay"]
 
@@ -105,8 +105,7 @@ class LossCurveDisplay:
         """
         check_matplotlib()
         trained = last_step(estimator)
-        if isinstance(trained, type) or not hasattr(type(trained), "fit"):
-            raise TypeError(f"estimator={trained!r} is not a fitted estimator.")
+        check_instance(trained)
         check_is_fitted(trained)
         if not hasattr(trained, "loss_curve_"):
             raise TypeError(
@@ -168,6 +167,8 @@ class LossCurveDisplay:
     def _mark_best(self, ax):
         where = f"epoch {self.best_epoch}" if self.best_epoch else "the start"
         label = f"kept, {where}: {self.best_loss:.4g}"
+        if min(self.validation_loss_curve, default=np.inf) < self.best_loss:
+            label += "\n(too few rows agree on a gain)"
         style = {"marker": "o", "ms": 8, "ls": "none", "color": ESTIMATOR}
         ax.plot([self.best_epoch], [self.best_loss], label=label, **style)
 

@@ -144,8 +144,8 @@ class ReconstructionDisplay(RowsDisplay):
         check_matplotlib()
         check_scalar(n_rows, "n_rows", numbers.Integral, min_val=1)
         X = as_rows(X)
-        named = named_transformers(estimator, X, reference, name)
         columns = describe_columns(estimator, X, kind=kind, image_shape=image_shape)
+        named = named_transformers(estimator, X, reference, name)
         row_numbers, shown = some_rows(X, n_rows)
         display = cls(
             rows=dense(shown),

@@ -21,6 +21,7 @@ from .columns import Columns
 __all__ = [
     "as_rows",
     "check_component",
+    "check_instance",
     "check_transformer",
     "dense",
     "describe_columns",
@@ -33,8 +34,10 @@ __all__ = [
     "some_rows",
 ]
 
-# Rows from which the mean, spread and order of the columns are found.
+# Rows, and numbers in them, from which the mean, spread and order of the columns are
+# found.
 DESCRIBED_ROWS = 2_000
+DESCRIBED_NUMBERS = 2**24
 
 
 def _found(estimator):
@@ -45,7 +48,7 @@ def _found(estimator):
 def last_step(estimator):
     """Look into a Pipeline, or a search, for the estimator at its end."""
     estimator = _found(estimator)
-    return _found(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
+    return last_step(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
 
 
 def name_of(estimator):
@@ -53,10 +56,19 @@ def name_of(estimator):
     return type(last_step(estimator)).__name__.removesuffix("Transformer")
 
 
+def check_instance(estimator, argument="estimator"):
+    """Refuse a class, which has every method and can do nothing."""
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"{argument}={estimator.__name__} is a class; give a fitted instance of it."
+        )
+
+
 def check_transformer(estimator, argument="estimator"):
     """Refuse what cannot encode and decode rows, or was not fitted."""
+    check_instance(estimator, argument)
     for method in ("transform", "inverse_transform"):
-        if isinstance(estimator, type) or not hasattr(estimator, method):
+        if not hasattr(estimator, method):
             raise TypeError(
                 f"{argument}={_brief(estimator)} has no {method}; give a fitted "
                 "transformer that has one, or the part of a Pipeline that ends in one "
@@ -79,6 +91,8 @@ def as_rows(X):
             f"X has {len(X.shape)} dimensions; give rows, of shape (n_samples, "
             "n_features)."
         )
+    if X.shape[0] == 0:
+        raise ValueError("X has no rows; give at least one.")
     return X
 
 
@@ -123,28 +137,28 @@ def reconstruct(estimator, X):
 def sample(estimator, n_samples, noise, random_state):
     """Draw rows; those of a Pipeline's last step are decoded by the steps before."""
     estimator = _found(estimator)
-    last = last_step(estimator)
-    if isinstance(last, type) or not hasattr(last, "sample"):
+    if isinstance(estimator, Pipeline):
+        rows = sample(estimator[-1], n_samples, noise, random_state)
+        return dense(estimator[:-1].inverse_transform(rows)) if estimator[:-1] else rows
+    check_instance(estimator)
+    if not hasattr(estimator, "sample"):
         raise TypeError(
-            f"estimator={_brief(last)} has no sample; give a fitted VAETransformer, "
-            "AutoencoderTransformer, KernelDensity or the like."
+            f"estimator={_brief(estimator)} has no sample; give a fitted "
+            "VAETransformer, AutoencoderTransformer, KernelDensity or the like."
         )
-    check_is_fitted(last)
+    check_is_fitted(estimator)
     options = {} if noise else {"noise": False}
     if random_state is not None:
         options["random_state"] = random_state
-    unknown = options.keys() - signature(last.sample).parameters
+    unknown = options.keys() - signature(estimator.sample).parameters
     if unknown:
         raise TypeError(
-            f"{unknown.pop()} is not for estimator={_brief(last)}, whose sample does "
-            "not take it; leave it at its default."
+            f"{unknown.pop()} is not for estimator={_brief(estimator)}, whose sample "
+            "does not take it; leave it at its default."
         )
-    rows = last.sample(n_samples, **options)
+    rows = estimator.sample(n_samples, **options)
     # A GaussianMixture says of each row which component it came from.
-    rows = rows[0] if isinstance(rows, tuple) else rows
-    if isinstance(estimator, Pipeline) and len(estimator) > 1:
-        rows = estimator[:-1].inverse_transform(rows)
-    return dense(rows)
+    return dense(rows[0] if isinstance(rows, tuple) else rows)
 
 
 def check_component(component, n_components, argument):
@@ -193,7 +207,8 @@ def describe_columns(estimator, X, *, kind="auto", image_shape=None):
     """
     if image_shape is None and kind in ("auto", "images"):
         image_shape = _image_shape_of(estimator, X.shape[1])
-    rows = dense(some_rows(X, DESCRIBED_ROWS)[1])
+    n_rows = max(2, min(DESCRIBED_ROWS, DESCRIBED_NUMBERS // X.shape[1]))
+    rows = dense(some_rows(X, n_rows)[1])
     names = _column_names(X, estimator)
     return Columns.describe(rows, names, kind=kind, image_shape=image_shape)
 
@@ -253,9 +268,10 @@ def _pca_in_place_of(estimator, X):
     """PCA with as many components, behind the same steps of a Pipeline."""
     estimator = _found(estimator)
     before = []
+    n_components = encode(estimator, some_rows(X, 1)[1]).shape[1]
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         before = estimator.steps[:-1]
         X = Pipeline(before).transform(X)
-    n_components = min(encode(last_step(estimator), X[:1]).shape[1], *X.shape)
+    n_components = min(n_components, *X.shape)
     pca = PCA(n_components, random_state=0).fit(X)
     return Pipeline([*before, ("pca", pca)]) if before else pca
