@@ -59,7 +59,7 @@ MAY_IMPORT = {
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,
-    "plotting.rows": {"plotting.columns"},
+    "plotting.rows": {"plotting.canvas", "plotting.columns"},
     "plotting.transformers": {"plotting.columns"},
     **{f"plotting.{display}": DRAWING for display in DISPLAYS},
     "plotting.__init__": {f"plotting.{display}" for display in DISPLAYS},

@@ -147,8 +147,9 @@ def test_a_display_is_drawn_where_it_is_told(Display, cases):
         figure, axes = plt.subplots(1, 2, figsize=(14, 5), layout="constrained")
         display = Display.from_estimator(model, X, ax=axes[1], **shape)
         assert display.figure_ is figure
-        left = axes[0].get_position().x1
-        assert all(ax.get_position().x0 >= left for ax in display.axes_)
+        figure.canvas.draw()
+        left = axes[0].get_window_extent().x1
+        assert all(ax.get_window_extent().x0 >= left for ax in display.axes_)
         assert not axes[0].has_data()
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "main_features",
     "new_axes",
     "panels",
+    "root_figure",
     "title_above",
 ]
 
@@ -40,7 +41,7 @@ LONGEST_NAME = 28
 # Inches.
 WIDTH = 7.0
 LINE = 0.22
-PAD = 0.08
+PAD = 0.1
 
 
 def check_matplotlib():
@@ -94,50 +95,55 @@ def panels(ax, n_rows, n_columns, size, *, sharex=False, sharey=False):
         figure = plt.figure(figsize=size, layout="constrained")
         figure.get_layout_engine().set(w_pad=PAD, h_pad=PAD)
         return figure.subplots(n_rows, n_columns, **shared)
-    if _check_axes(ax).get_subplotspec() is None:
+    if n_rows * n_columns == 1:
+        return np.array([[_check_axes(ax)]])
+    place = _check_axes(ax).get_subplotspec()
+    if place is None:
         raise ValueError(
             "ax has no place in a grid, so it cannot be divided; make it by "
             "plt.subplots or figure.add_subplot."
         )
-    if n_rows * n_columns == 1:
-        return np.array([[ax]])
-    ax.set(xticks=[], yticks=[], frame_on=False)
-    grid = ax.get_subplotspec().subgridspec(n_rows, n_columns)
-    return grid.subplots(**shared)
+    ax.set_axis_off()
+    figure = ax.figure.add_subfigure(place, facecolor="none")
+    return figure.subplots(n_rows, n_columns, **shared)
 
 
-def label_below(axes, bounds, label):
-    """Write one label below all panels, which were made within ``bounds`` or None."""
-    if bounds is None:
+def root_figure(ax):
+    """Give the figure that axes are in, however deep."""
+    figure = ax.figure
+    while figure.figure is not figure:
+        figure = figure.figure
+    return figure
+
+
+def label_below(axes, ax, label):
+    """Write one label below all panels, which were asked for on ``ax`` or None."""
+    if axes.flat[0] is ax:
+        ax.set_xlabel(label)
+    else:
         axes.flat[0].figure.supxlabel(label, fontsize="medium")
-    elif axes.size == 1:
-        bounds.set_xlabel(label)
+
+
+def title_above(axes, ax, title):
+    """Write one title above all panels, which were asked for on ``ax`` or None."""
+    if axes.flat[0] is ax:
+        ax.set_title(title)
     else:
-        bounds.set_xlabel(label, labelpad=24)
-
-
-def title_above(axes, bounds, title):
-    """Write one title above all panels, which were made within ``bounds`` or None."""
-    if axes.size == 1:
-        axes.flat[0].set_title(title)
-    elif bounds is None:
         axes.flat[0].figure.suptitle(title, fontsize="large")
-    else:
-        bounds.set_title(title, pad=24)
 
 
-def legend_outside(axes, bounds, side="upper left", **options):
+def legend_outside(axes, ax, side="upper left", **options):
     """Put the first panel's legend where it hides nothing.
 
     Parameters
     ----------
     axes : ndarray of Axes
 
-    bounds : Axes or None
-        What the axes were made within; None is a figure of their own.
+    ax : Axes or None
+        What the panels were asked for on. One that was given holds its legend.
 
     side : {"upper left", "right upper"}, default="upper left"
-        Of the figure, if it is their own.
+        Of the figure.
 
     **options : dict
         For the legend.
@@ -145,13 +151,10 @@ def legend_outside(axes, bounds, side="upper left", **options):
     first = axes.flat[0]
     handles, labels = first.get_legend_handles_labels()
     options = {"frameon": False, "handles": handles, "labels": labels, **options}
-    if bounds is None:
-        first.figure.legend(loc=f"outside {side}", **options)
-    elif axes.size == 1:
-        first.legend(**options)
+    if first is ax:
+        first.legend(**{**options, "ncols": 1})
     else:
-        place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 2}
-        bounds.legend(**place, **options)
+        first.figure.legend(loc=f"outside {side}", **options)
 
 
 def draw_images(ax, images, limits, cmap="gray"):

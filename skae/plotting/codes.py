@@ -10,6 +10,7 @@ from .canvas import (
     check_matplotlib,
     colour_bar,
     panels,
+    root_figure,
 )
 from .transformers import as_rows, check_component, encode, named_transformers
 
@@ -152,7 +153,7 @@ class CodeDisplay:
             draw = self._draw_scale if self._is_scale() else self._draw_classes
             draw(axes.ravel(), list(points.values()))
         self.axes_ = axes.ravel()
-        self.figure_ = self.axes_[0].figure
+        self.figure_ = root_figure(self.axes_[0])
         return self
 
     def _points(self, codes):

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from .canvas import PALETTE, REFERENCE, check_matplotlib, legend_outside, new_axes
+from .canvas import (
+    PALETTE,
+    REFERENCE,
+    check_matplotlib,
+    legend_outside,
+    new_axes,
+    root_figure,
+)
 
 __all__ = ["ComparisonDisplay"]
 
@@ -157,7 +164,7 @@ class ComparisonDisplay:
             title=title if self.n_folds > 1 else None,
             alignment="left",
         )
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, root_figure(ax)
         return self
 
 

@@ -10,6 +10,7 @@ from .canvas import (
     check_matplotlib,
     legend_outside,
     new_axes,
+    root_figure,
 )
 from .transformers import check_instance, last_step, name_of
 
@@ -113,12 +114,14 @@ class LossCurveDisplay:
                 "AutoencoderTransformer or VAETransformer, or a Pipeline that ends in "
                 "one."
             )
+        # MLPRegressor's best_loss_ is not that of the weights it keeps.
+        keeps_best = hasattr(trained, "start_loss_")
         starts_at_pca = getattr(trained, "init", None) == "pca"
         display = cls(
             trained.loss_curve_,
             validation_loss_curve=getattr(trained, "validation_loss_curve_", ()),
             start_loss=getattr(trained, "start_loss_", None),
-            best_loss=getattr(trained, "best_loss_", None),
+            best_loss=trained.best_loss_ if keeps_best else None,
             start_name="PCA, the start" if starts_at_pca else "random start",
             estimator_name=name or name_of(trained),
         )
@@ -161,7 +164,7 @@ class LossCurveDisplay:
         self._scale(ax)
         ax.set(xlabel="epoch", ylabel="mean loss of a row", title=self.estimator_name)
         legend_outside(np.array([ax]), bounds, "right upper")
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, root_figure(ax)
         return self
 
     def _mark_best(self, ax):

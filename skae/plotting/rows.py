@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+from .canvas import root_figure
 from .columns import Columns
 
 __all__ = ["RowsDisplay"]
@@ -35,7 +36,7 @@ class RowsDisplay(ABC):
             "table": self._draw_table,
         }[self.columns.kind]
         self.axes_ = draw(ax).ravel()
-        self.figure_ = self.axes_[0].figure
+        self.figure_ = root_figure(self.axes_[0])
         return self
 
     @abstractmethod

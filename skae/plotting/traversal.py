@@ -201,7 +201,7 @@ class TraversalDisplay(RowsDisplay):
         from matplotlib.colors import ListedColormap
 
         n_lines, n_steps, _ = self.decoded.shape
-        size = (3.4 * min(n_lines, 3) + 1.2, 3.0 * -(-n_lines // 3))
+        size = (max(6.4, 3.4 * min(n_lines, 3) + 1.2), 3.0 * -(-n_lines // 3))
         axes = panels(
             ax, -(-n_lines // 3), min(n_lines, 3), size, sharex=True, sharey=True
         )
@@ -232,7 +232,7 @@ class TraversalDisplay(RowsDisplay):
         chosen = np.sort(chosen)
         limit = np.abs(values[..., chosen]).max()
         n_lines, n_steps, _ = values.shape
-        size = (2.4 + 2.2 * n_lines, 1.4 + LINE * len(chosen))
+        size = (max(6.4, 2.4 + 2.2 * n_lines), 1.4 + LINE * len(chosen))
         axes = panels(ax, 1, n_lines, size, sharey=True)
         names = [self.columns.names[j] for j in chosen]
         for panel, number, table, code in zip(
