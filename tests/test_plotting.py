@@ -121,7 +121,7 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, cases):
 # ------------------------------------------------------------------ all of them alike
 
 
-@pytest.mark.parametrize("style", ["default", "dark_background", "classic"])
+@pytest.mark.parametrize("style", ["dark_background", "classic"])
 def test_every_kind_of_row_is_drawn_in_every_style(case, style):
     model, X, image_shape, kind = case
     with plt.style.context(style):
@@ -214,6 +214,9 @@ def test_what_cannot_be_shown_is_refused_by_name(Display, iris):
     model = PCA(2).fit(X)
     with pytest.raises(ValueError, match="X has 1 dimensions"):
         Display.from_estimator(model, X[0])
+    with pytest.raises(ValueError, match=r"string|Only numbers can be drawn"):
+        frame = pd.DataFrame(X, columns=list("abcd"))
+        Display.from_estimator(PCA(2).fit(frame), frame.assign(d="word"))
     with pytest.raises(ValueError, match="X has no rows"):
         Display.from_estimator(model, X[:0])
     with pytest.raises(TypeError, match="ax must be one matplotlib Axes"):

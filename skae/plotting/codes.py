@@ -19,6 +19,7 @@ __all__ = ["CodeDisplay"]
 # Classes that can be told apart; numbers of more values are drawn as a scale, and of
 # names the rarest are drawn together.
 MOST_CLASSES = 18
+OTHERS = "all others"
 
 # Each takes all colours in turn.
 MARKERS = "o^s"
@@ -192,9 +193,10 @@ class CodeDisplay:
         for panel, xy in zip(axes, points, strict=True):
             for i, (label, chosen) in enumerate(zip(labels, members, strict=True)):
                 marker, colour = divmod(i, len(PALETTE))
-                style = {"color": PALETTE[colour], "marker": MARKERS[marker]}
-                if label == OTHERS:
-                    style["color"] = NEUTRAL
+                style = {
+                    "color": NEUTRAL if label == OTHERS else PALETTE[colour],
+                    "marker": MARKERS[marker],
+                }
                 _scatter(panel, xy[chosen], len(xy), label=label, **style)
             _label_classes(panel, xy, labels, members)
         legend = axes[-1].legend(
@@ -202,9 +204,6 @@ class CodeDisplay:
         )
         for handle in legend.legend_handles:
             handle.set(alpha=1, sizes=[36])
-
-
-OTHERS = "all others"
 
 
 def _classes(y):

@@ -49,6 +49,16 @@ class Columns:
 
     limits : tuple of (float, float)
         Least and largest value that an image shows as black and as white.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae.plotting.columns import Columns
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> Columns.describe(X, None).kind
+    'table'
+    >>> Columns.describe(X, None, image_shape=(8, 8)).kind
+    'images'
     """
 
     kind: str

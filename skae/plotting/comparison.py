@@ -125,21 +125,39 @@ class ComparisonDisplay:
         -------
         ComparisonDisplay
         """
-        bounds, ax = ax, new_axes(ax, (8.0, 4.2))
-        colours = _colours(self.curves)
+        given, ax = ax, new_axes(ax, (8.0, 4.2))
         widths = np.unique(
             np.concatenate([curve["n_components"] for curve in self.curves.values()])
         )
-        is_wide = widths[-1] >= WIDE_RANGE * widths[0]
-        shifts = _shifts(len(self.curves))
+        if widths[-1] >= WIDE_RANGE * widths[0]:
+            ax.set_xscale("log")
+        if self.measure.endswith("_seconds"):
+            ax.set_yscale("log")
+        self._draw_curves(ax, widths)
+        ax.set_xticks(widths, [str(width) for width in widths])
+        ax.xaxis.minorticks_off()
+        ax.set(xlabel="number of components", ylabel=_name(self.measure))
+        title = f"mean of {self.n_folds} folds\n± standard deviation"
+        legend_outside(
+            np.array([ax]),
+            given,
+            "right upper",
+            title=title if self.n_folds > 1 else None,
+            alignment="left",
+        )
+        self.ax_, self.figure_ = ax, root_figure(ax)
+        return self
+
+    def _draw_curves(self, ax, widths):
+        """Draw each curve, its bars beside those of the others at the same width."""
+        colours = _colours(self.curves)
+        middle = (len(self.curves) - 1) / 2
         for i, (name, curve) in enumerate(self.curves.items()):
             x = curve["n_components"]
-            # Bars at the same width stand beside each other.
-            x = (
-                x * 1.03 ** shifts[i]
-                if is_wide
-                else x + 0.01 * np.ptp(widths) * shifts[i]
-            )
+            if ax.get_xscale() == "log":
+                x = x * 1.03 ** (i - middle)
+            else:
+                x = x + 0.01 * np.ptp(widths) * (i - middle)
             ax.errorbar(
                 x,
                 curve["mean"],
@@ -149,23 +167,6 @@ class ComparisonDisplay:
                 capsize=3,
                 label=_label(name, curve["n_failed"]),
             )
-        if is_wide:
-            ax.set_xscale("log")
-        ax.set_xticks(widths, [str(w) for w in widths])
-        ax.minorticks_off()
-        if self.measure.endswith("_seconds"):
-            ax.set_yscale("log")
-        ax.set(xlabel="number of components", ylabel=_name(self.measure))
-        title = f"mean of {self.n_folds} folds\n± standard deviation"
-        legend_outside(
-            np.array([ax]),
-            bounds,
-            "right upper",
-            title=title if self.n_folds > 1 else None,
-            alignment="left",
-        )
-        self.ax_, self.figure_ = ax, root_figure(ax)
-        return self
 
 
 def _measured(folds, measure):
@@ -204,10 +205,6 @@ def _name(measure):
 
 def _label(name, n_failed):
     return f"{name} ({n_failed} fits failed)" if n_failed else name
-
-
-def _shifts(n_curves):
-    return np.arange(n_curves) - (n_curves - 1) / 2
 
 
 def _colours(names):

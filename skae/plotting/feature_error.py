@@ -161,7 +161,7 @@ class FeatureErrorDisplay(RowsDisplay):
 
     def _draw_profiles(self, ax):
         """Draw one line per reconstruction."""
-        bounds, ax = ax, new_axes(ax)
+        given, ax = ax, new_axes(ax)
         for (name, squares), colour in zip(
             self.squared_errors.items(), (ESTIMATOR, REFERENCE), strict=False
         ):
@@ -170,7 +170,7 @@ class FeatureErrorDisplay(RowsDisplay):
             draw_profiles(ax, self.columns.positions, [profile], label, color=colour)
         ax.set(xlabel="position of the column", ylabel="root mean squared error")
         ax.set_ylim(bottom=0)
-        legend_outside(np.array([ax]), bounds)
+        legend_outside(np.array([ax]), given)
         return np.array([ax])
 
     def _draw_table(self, ax):
@@ -183,7 +183,7 @@ class FeatureErrorDisplay(RowsDisplay):
         }
         first = next(iter(unexplained.values()))
         chosen, note = main_features(first, "with the largest errors")
-        bounds, ax = ax, new_axes(ax, (6.4, 1.6 + LINE * 1.15 * len(chosen)))
+        given, ax = ax, new_axes(ax, (6.4, 1.6 + LINE * 1.15 * len(chosen)))
         heights = np.arange(len(chosen))
         handles = [ax.barh(heights, first[chosen], 0.7, color=ESTIMATOR)]
         style = {"color": REFERENCE, "ms": 7, "mec": ax.get_facecolor()}
@@ -196,7 +196,7 @@ class FeatureErrorDisplay(RowsDisplay):
         label_features(ax, [self.columns.names[j] for j in chosen])
         ax.set_xlabel("share of the variance that is not explained" + note)
         ax.set_xlim(left=0)
-        legend_outside(np.array([ax]), bounds, handles=handles, labels=labels)
+        legend_outside(np.array([ax]), given, handles=handles, labels=labels)
         return np.array([ax])
 
 

@@ -149,7 +149,7 @@ class LossCurveDisplay:
         -------
         LossCurveDisplay
         """
-        bounds, ax = ax, new_axes(ax, (7.6, 4.0))
+        given, ax = ax, new_axes(ax, (7.6, 4.0))
         epochs = np.arange(1, len(self.loss_curve) + 1)
         ax.plot(epochs, self.loss_curve, color=NEUTRAL, label="training rows")
         if len(self.validation_loss_curve):
@@ -163,7 +163,7 @@ class LossCurveDisplay:
             self._mark_best(ax)
         self._scale(ax)
         ax.set(xlabel="epoch", ylabel="mean loss of a row", title=self.estimator_name)
-        legend_outside(np.array([ax]), bounds, "right upper")
+        legend_outside(np.array([ax]), given, "right upper")
         self.ax_, self.figure_ = ax, root_figure(ax)
         return self
 

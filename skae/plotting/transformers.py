@@ -120,7 +120,12 @@ def some_rows(X, n_wanted):
 def dense(rows):
     """Read whatever an estimator gave (array, frame, sparse) as a dense array."""
     rows = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
-    return rows.astype(np.float64, copy=False)
+    try:
+        return rows.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Only numbers can be drawn, but among the rows is something else: {error}."
+        ) from error
 
 
 def encode(estimator, X):
