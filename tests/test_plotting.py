@@ -214,8 +214,8 @@ def test_what_cannot_be_shown_is_refused_by_name(Display, iris):
     model = PCA(2).fit(X)
     with pytest.raises(ValueError, match="X has 1 dimensions"):
         Display.from_estimator(model, X[0])
+    frame = pd.DataFrame(X, columns=list("abcd"))
     with pytest.raises(ValueError, match=r"string|Only numbers can be drawn"):
-        frame = pd.DataFrame(X, columns=list("abcd"))
         Display.from_estimator(PCA(2).fit(frame), frame.assign(d="word"))
     with pytest.raises(ValueError, match="X has no rows"):
         Display.from_estimator(model, X[:0])

@@ -204,11 +204,12 @@ def _name(measure):
 
 
 def _label(name, n_failed):
-    return f"{name} ({n_failed} fits failed)" if n_failed else name
+    fits = "fit" if n_failed == 1 else "fits"
+    return f"{name} ({n_failed} {fits} failed)" if n_failed else name
 
 
 def _colours(names):
     """Give PCA the colour it has everywhere, and the others those that are left."""
     others = [colour for colour in PALETTE if colour != REFERENCE]
     left = (others[i % len(others)] for i in range(len(names)))
-    return {name: REFERENCE if name == "PCA" else next(left) for name in names}
+    return {name: REFERENCE if name.lower() == "pca" else next(left) for name in names}
