@@ -688,8 +688,15 @@ def test_fits_that_failed_are_left_out_and_counted():
     display = ComparisonDisplay.from_comparison(make_comparison(fails=fails))
     assert display.curves["NMF"]["n_components"].tolist() == [2, 8]
     assert len(display.curves["Autoencoder"]["mean"]) == 0
-    assert says(display.figure_, "NMF (3 fits failed)")
-    assert says(display.figure_, "Autoencoder (9 fits failed)")
+    assert says(display.figure_, "NMF (3 failed)")
+    assert says(display.figure_, "Autoencoder (9 failed)")
+
+
+def test_a_failure_elsewhere_is_none_of_this_measure():
+    comparison = make_comparison(fails={("NMF", 32)})
+    display = ComparisonDisplay.from_comparison(comparison, "fit_seconds")
+    assert display.curves["NMF"]["n_failed"] == 0
+    assert display.curves["NMF"]["n_components"].tolist() == [2, 8, 32]
 
 
 def test_one_fold_has_no_spread():

@@ -35,8 +35,8 @@ WIDE_RANGE = 8
 class ComparisonDisplay:
     """A measure over the number of components, one curve per estimator.
 
-    A curve is the mean over the folds, and its bars the standard deviation. A fit that
-    failed is left out of both and counted in the legend.
+    A curve is the mean over the folds, and its bars the standard deviation. A fold on
+    which it failed is left out of both and counted in the legend.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def _curve(folds, values, chosen):
         "n_components": present,
         "mean": np.array([group.mean() for group in groups]),
         "std": np.array([group.std(ddof=min(1, len(group) - 1)) for group in groups]),
-        "n_failed": int(failed.sum()),
+        "n_failed": int((failed & ~is_there).sum()),
     }
 
 
@@ -204,8 +204,7 @@ def _name(measure):
 
 
 def _label(name, n_failed):
-    fits = "fit" if n_failed == 1 else "fits"
-    return f"{name} ({n_failed} {fits} failed)" if n_failed else name
+    return f"{name} ({n_failed} failed)" if n_failed else name
 
 
 def _colours(names):
