@@ -18,6 +18,16 @@ GROUND = {"device", "rows", "start", "inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning", "solvers"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
+DRAWING = {f"plotting.{room}" for room in ("canvas", "rows", "transformers")}
+DISPLAYS = {
+    "codes",
+    "comparison",
+    "feature_error",
+    "loss_curve",
+    "reconstruction",
+    "samples",
+    "traversal",
+}
 
 # From each room to what it may import. `_sklearn` is open to all.
 MAY_IMPORT = {
@@ -51,6 +61,13 @@ MAY_IMPORT = {
     "measuring": {"comparison"},
     "comparing": ESTIMATORS | {"comparison", "device", "measuring"},
     "__init__": ESTIMATORS | {"comparing", "comparison", "measuring"},
+    # pictures: of any estimator, so they know none
+    "plotting.canvas": NOTHING,
+    "plotting.columns": NOTHING,
+    "plotting.rows": {"plotting.canvas", "plotting.columns"},
+    "plotting.transformers": {"plotting.columns"},
+    **{f"plotting.{display}": DRAWING for display in DISPLAYS},
+    "plotting.__init__": {f"plotting.{display}" for display in DISPLAYS},
 }
 
 # What skae needs at run time; anything else is imported inside the function that
@@ -70,25 +87,33 @@ def parse(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def targets(node):
+def targets(node, package):
     """Dotted names that an import statement brings in; those of skae with its name."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
-    base = "skae." * bool(node.level) + (node.module or "")
+    home = package.split(".")[: len(package.split(".")) + 1 - node.level]
+    base = ".".join([*home * bool(node.level), *(node.module or "").split(".")])
     base = base.rstrip(".")
-    if base == "skae":
-        return [f"skae.{alias.name}" for alias in node.names]
+    if base == "skae" or (node.level and not node.module):
+        return [f"{base}.{alias.name}" for alias in node.names]
     return [base]
 
 
-def imports(nodes):
+def imports(nodes, package="skae"):
     kinds = (ast.Import, ast.ImportFrom)
-    return [name for node in nodes if isinstance(node, kinds) for name in targets(node)]
+    return [
+        name
+        for node in nodes
+        if isinstance(node, kinds)
+        for name in targets(node, package)
+    ]
 
 
 def rooms_imported(path):
-    names = imports(ast.walk(parse(path)))
-    return {name.split(".")[1] for name in names if name.startswith("skae.")}
+    package = ".".join(("skae", *path.relative_to(HOME).parent.parts))
+    names = imports(ast.walk(parse(path)), package)
+    rooms = {name.removeprefix("skae.") for name in names if name.startswith("skae.")}
+    return {f"{room}.__init__" if (HOME / room).is_dir() else room for room in rooms}
 
 
 def test_every_room_says_what_it_may_import():
@@ -120,6 +145,17 @@ def f():
         "skae.e",
         "skae.g.h",
     }
+
+
+def test_the_reader_of_imports_knows_where_a_package_is():
+    source = """
+from . import a
+from .b import x
+from .. import c
+from ..d import y
+"""
+    found = imports(ast.walk(ast.parse(source)), "skae.p")
+    assert found == ["skae.p.a", "skae.p.b", "skae.c", "skae.d"]
 
 
 def test_no_room_imports_itself_in_a_circle():
@@ -191,7 +227,7 @@ def test_importing_skae_loads_no_plotting_and_no_data_frames_of_its_own():
     code = """
 import sys, sklearn.callback, torch, scipy
 before = set(sys.modules)
-import skae
+import skae.plotting
 added = {name.split(".")[0] for name in set(sys.modules) - before}
 print(sorted(added & {"matplotlib", "pandas", "polars", "rich"}))
 """

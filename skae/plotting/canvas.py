@@ -1,0 +1,271 @@
+"""The canvas: axes, colours, and the few kinds of drawing that Displays share.
+
+Colours are those of Okabe and Ito, told apart by colour-blind people too, on light and
+on dark paper. An estimator is blue and what it is compared with is vermilion,
+everywhere. matplotlib is imported when something is drawn.
+"""
+
+import numpy as np
+
+__all__ = [
+    "ESTIMATOR",
+    "MOST_FEATURES",
+    "NEUTRAL",
+    "PALETTE",
+    "REFERENCE",
+    "check_matplotlib",
+    "colour_bar",
+    "draw_heat",
+    "draw_images",
+    "draw_profiles",
+    "label_below",
+    "label_features",
+    "legend_outside",
+    "main_features",
+    "new_axes",
+    "panels",
+    "root_figure",
+    "title_above",
+]
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+ESTIMATOR, REFERENCE = PALETTE[:2]
+NEUTRAL = "0.5"  # as far from white as from black
+
+# Features of a table that fit into one picture with their names.
+MOST_FEATURES = 30
+
+# Letters of a name that are written.
+LONGEST_NAME = 28
+
+# Inches.
+WIDTH = 7.0
+LINE = 0.22
+PAD = 0.1
+
+
+def check_matplotlib():
+    """Import matplotlib's pyplot, or say how to get it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "The Displays of skae.plotting draw with matplotlib, which is not "
+            'installed: pip install "skae[plot]"'
+        ) from error
+    return plt
+
+
+def new_axes(ax, size=(6.4, 4.2)):
+    """Give the axes to draw on: those given, or a figure's own."""
+    if ax is not None:
+        return _check_axes(ax)
+    return check_matplotlib().subplots(figsize=size, layout="constrained")[1]
+
+
+def _check_axes(ax):
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be one matplotlib Axes or None, not {type(ax)!r}.")
+    return ax
+
+
+def panels(ax, n_rows, n_columns, size, *, sharex=False, sharey=False):
+    """Give a grid of axes: in a figure of its own, or within the bounds of ``ax``.
+
+    Parameters
+    ----------
+    ax : Axes or None
+
+    n_rows, n_columns : int
+
+    size : tuple of float
+        Width and height in inches of a figure of its own.
+
+    sharex, sharey : bool or {"row", "col"}, default=False
+
+    Returns
+    -------
+    ndarray of Axes, of shape (n_rows, n_columns)
+    """
+    shared = {"sharex": sharex, "sharey": sharey, "squeeze": False}
+    if ax is None:
+        plt = check_matplotlib()
+        figure = plt.figure(figsize=size, layout="constrained")
+        figure.get_layout_engine().set(w_pad=PAD, h_pad=PAD)
+        return figure.subplots(n_rows, n_columns, **shared)
+    if n_rows * n_columns == 1:
+        return np.array([[_check_axes(ax)]])
+    place = _check_axes(ax).get_subplotspec()
+    if place is None:
+        raise ValueError(
+            "ax has no place in a grid, so it cannot be divided; make it by "
+            "plt.subplots or figure.add_subplot."
+        )
+    ax.set_axis_off()
+    figure = ax.figure.add_subfigure(place, facecolor="none")
+    return figure.subplots(n_rows, n_columns, **shared)
+
+
+def root_figure(ax):
+    """Give the figure that axes are in, however deep."""
+    figure = ax.figure
+    while figure.figure is not figure:
+        figure = figure.figure
+    return figure
+
+
+def label_below(axes, ax, label):
+    """Write one label below all panels, which were asked for on ``ax`` or None."""
+    if axes.flat[0] is ax:
+        ax.set_xlabel(label)
+    else:
+        axes.flat[0].figure.supxlabel(label, fontsize="medium")
+
+
+def title_above(axes, ax, title):
+    """Write one title above all panels, which were asked for on ``ax`` or None."""
+    if axes.flat[0] is ax:
+        ax.set_title(title)
+    else:
+        axes.flat[0].figure.suptitle(title, fontsize="large")
+
+
+def legend_outside(axes, ax, side="upper left", **options):
+    """Put the first panel's legend where it hides nothing.
+
+    Parameters
+    ----------
+    axes : ndarray of Axes
+
+    ax : Axes or None
+        What the panels were asked for on. One that was given holds its legend.
+
+    side : {"upper left", "right upper"}, default="upper left"
+        Of the figure.
+
+    **options : dict
+        For the legend.
+    """
+    first = axes.flat[0]
+    handles, labels = first.get_legend_handles_labels()
+    options = {"frameon": False, "handles": handles, "labels": labels, **options}
+    if first is ax:
+        first.legend(**{**options, "ncols": 1})
+    else:
+        first.figure.legend(loc=f"outside {side}", **options)
+
+
+def draw_images(ax, images, limits, cmap="gray"):
+    """Draw a grid of images as one picture.
+
+    Parameters
+    ----------
+    ax : Axes
+
+    images : ndarray of shape (n_rows, n_columns, height, width, channels)
+        NaN is left empty.
+
+    limits : tuple of (float, float)
+        What is black and what is white.
+
+    cmap : str, default="gray"
+        Of images with one channel.
+
+    Returns
+    -------
+    image : AxesImage
+
+    x_middles, y_middles : ndarray
+        Where the middles of the columns and rows of the grid lie.
+    """
+    n_rows, n_columns, height, width, n_channels = images.shape
+    gap = max(1, round(0.05 * max(height, width)))
+    padding = [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)]
+    padded = np.pad(images, padding, constant_values=np.nan)
+    picture = padded.transpose(0, 2, 1, 3, 4).reshape(
+        n_rows * (height + gap), n_columns * (width + gap), n_channels
+    )[:-gap, :-gap]
+    if n_channels == 1:
+        low, high = limits
+        image = ax.imshow(picture[..., 0], cmap, vmin=low, vmax=high)
+    else:
+        image = ax.imshow(_as_colours(picture, limits))
+    ax.set(xticks=[], yticks=[])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    x_middles = (width - 1) / 2 + np.arange(n_columns) * (width + gap)
+    y_middles = (height - 1) / 2 + np.arange(n_rows) * (height + gap)
+    return image, x_middles, y_middles
+
+
+def _as_colours(picture, limits):
+    """Scale channels to 0 .. 1, and make what is NaN transparent."""
+    low, high = limits
+    colours = np.clip((picture - low) / (high - low), 0, 1)
+    is_there = np.isfinite(picture).all(axis=-1, keepdims=True)
+    if colours.shape[-1] == 3:
+        colours = np.concatenate([colours, is_there], axis=-1)
+    return np.where(is_there, colours, 0.0)
+
+
+def draw_profiles(ax, positions, profiles, label, **style):
+    """Draw one line per row, one of which stands in the legend."""
+    lines = ax.plot(positions, np.transpose(profiles), **style)
+    lines[0].set_label(label)
+    ax.margins(x=0.01)
+
+
+def draw_heat(ax, values, names, limit):
+    """Draw a table of standardised values: a row per feature, blue low and red high."""
+    image = ax.imshow(
+        values, "RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="none"
+    )
+    label_features(ax, names)
+    ax.spines[:].set_visible(False)
+    return image
+
+
+def colour_bar(image, axes, label, **kwargs):
+    """Add a colour bar beside axes."""
+    figure = np.ravel(axes)[0].figure
+    bar = figure.colorbar(image, ax=axes, label=label, **kwargs)
+    bar.outline.set_visible(False)
+    bar.solids.set_alpha(1)
+    return bar
+
+
+def label_features(ax, names):
+    """Write names down the vertical axis, the first on top."""
+    short = [
+        name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+        for name in names
+    ]
+    ax.set_yticks(range(len(short)), short)
+    ax.set_ylim(len(short) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+
+
+def main_features(importance, meaning):
+    """Choose the features that one picture holds.
+
+    Parameters
+    ----------
+    importance : ndarray of shape (n_features,)
+
+    meaning : str
+        What the important ones are: "with the largest errors".
+
+    Returns
+    -------
+    chosen : ndarray of int
+        At most ``MOST_FEATURES``, the most important first.
+
+    note : str
+        To be written below, where some are left out.
+    """
+    chosen = np.argsort(-importance, kind="stable")[:MOST_FEATURES]
+    if len(chosen) == len(importance):
+        return chosen, ""
+    return chosen, f"\n(the {len(chosen)} of {len(importance)} columns {meaning})"

@@ -1,0 +1,253 @@
+"""Codes in two dimensions, beside PCA's."""
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import type_of_target
+
+from .canvas import (
+    NEUTRAL,
+    PALETTE,
+    check_matplotlib,
+    colour_bar,
+    panels,
+    root_figure,
+)
+from .transformers import as_rows, check_component, encode, named_transformers
+
+__all__ = ["CodeDisplay"]
+
+# Classes that can be told apart; numbers of more values are drawn as a scale, and of
+# names the rarest are drawn together.
+MOST_CLASSES = 18
+OTHERS = "all others"
+
+# Each takes all colours in turn.
+MARKERS = "o^s"
+
+# Direct labels of two classes are at least so far apart, as a share of the axes.
+LABEL_DISTANCE = 0.05
+
+
+class CodeDisplay:
+    """Two components of the codes, coloured by y, beside those of PCA.
+
+    Parameters
+    ----------
+    codes : dict of str to ndarray of shape (n_samples, n_components)
+        By the name of who made them.
+
+    y : ndarray of shape (n_samples,), default=None
+        Classes, which get a colour each, or numbers, which get a scale.
+
+    components : tuple of (int, int), default=(0, 1)
+        What is drawn to the right, and up.
+
+    y_name : str, default="y"
+        What y is called in the picture.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    TraversalDisplay : What a component stands for.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.plotting import CodeDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = AutoencoderTransformer(2, max_iter=2, random_state=0).fit(X)
+    >>> display = CodeDisplay.from_estimator(model, X, y)
+    >>> list(display.codes)
+    ['Autoencoder', 'PCA of these rows']
+    """
+
+    def __init__(self, codes, y=None, *, components=(0, 1), y_name="y"):
+        self.codes = codes
+        self.y = y
+        self.components = components
+        self.y_name = y_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y=None,
+        reference="pca",
+        *,
+        components=(0, 1),
+        name=None,
+        ax=None,
+    ):
+        """Encode rows and plot their codes.
+
+        Parameters
+        ----------
+        estimator : fitted transformer with ``inverse_transform``
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to encode.
+
+        y : array-like of shape (n_samples,), default=None
+            Colours: classes, or numbers on a scale.
+
+        reference : "pca", fitted transformer or None, default="pca"
+            Whose codes are shown beside: ``"pca"`` is fitted to X, with as many
+            components as the estimator, in its place in a Pipeline.
+
+        components : tuple of (int, int), default=(0, 1)
+            Which two components to draw. Where the code has one only, it is drawn
+            to the right, and rows are spread upwards evenly.
+
+        name : str, default=None
+            Of the estimator, in the picture; by default from the class.
+
+        ax : matplotlib Axes, default=None
+            Where to draw, divided as needed; by default a new figure.
+
+        Returns
+        -------
+        CodeDisplay
+        """
+        check_matplotlib()
+        X = as_rows(X)
+        named = named_transformers(estimator, X, reference, name)
+        y_name = str(getattr(y, "name", None) or "y")
+        if y is not None:
+            y = column_or_1d(y)
+            assert_all_finite(y, input_name="y")
+            check_consistent_length(X, y)
+        display = cls(
+            {name: encode(transformer, X) for name, transformer in named.items()},
+            y,
+            components=_check_components(components),
+            y_name=y_name,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw the codes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw, divided as needed; by default a new figure.
+
+        Returns
+        -------
+        CodeDisplay
+        """
+        points = {name: self._points(codes) for name, codes in self.codes.items()}
+        n_panels = len(points)
+        axes = panels(ax, 1, n_panels, (4.2 * n_panels + 1.0, 4.2))
+        for panel, (name, xy) in zip(axes.flat, points.items(), strict=True):
+            self._name_axes(panel, name)
+            if self.y is None:
+                _scatter(panel, xy, len(xy), color=PALETTE[0])
+        if self.y is not None:
+            draw = self._draw_scale if self._is_scale() else self._draw_classes
+            draw(axes.ravel(), list(points.values()))
+        self.axes_ = axes.ravel()
+        self.figure_ = root_figure(self.axes_[0])
+        return self
+
+    def _points(self, codes):
+        """Where the rows are drawn."""
+        n_components = codes.shape[1]
+        if n_components == 1:
+            # The golden ratio spreads numbers evenly, however many there are.
+            heights = np.arange(len(codes)) * (np.sqrt(5) - 1) / 2 % 1
+            return np.column_stack([codes[:, 0], heights])
+        for component in self.components:
+            check_component(component, n_components, "components")
+        return codes[:, list(self.components)]
+
+    def _name_axes(self, panel, name):
+        n_components = self.codes[name].shape[1]
+        across, up = self.components
+        if n_components == 1:
+            panel.set(title=name, xlabel="the only component", yticks=[])
+            return
+        title = name if n_components == 2 else f"{name}, 2 of {n_components} components"
+        panel.set(title=title, xlabel=f"component {across}", ylabel=f"component {up}")
+
+    def _is_scale(self):
+        kind = type_of_target(self.y, input_name="y")
+        is_number = np.asarray(self.y).dtype.kind in "iuf"
+        many = is_number and len(np.unique(self.y)) > MOST_CLASSES
+        return kind == "continuous" or many
+
+    def _draw_scale(self, axes, points):
+        for panel, xy in zip(axes, points, strict=True):
+            dots = _scatter(panel, xy, len(xy), c=self.y, cmap="viridis")
+        colour_bar(dots, axes, self.y_name)
+
+    def _draw_classes(self, axes, points):
+        labels, members = _classes(self.y)
+        for panel, xy in zip(axes, points, strict=True):
+            for i, (label, chosen) in enumerate(zip(labels, members, strict=True)):
+                marker, colour = divmod(i, len(PALETTE))
+                style = {
+                    "color": NEUTRAL if label == OTHERS else PALETTE[colour],
+                    "marker": MARKERS[marker],
+                }
+                _scatter(panel, xy[chosen], len(xy), label=label, **style)
+            _label_classes(panel, xy, labels, members)
+        legend = axes[-1].legend(
+            title=self.y_name, loc="upper left", bbox_to_anchor=(1, 1), frameon=False
+        )
+        for handle in legend.legend_handles:
+            handle.set(alpha=1, sizes=[36])
+
+
+def _classes(y):
+    """Names of the classes, and which rows are of each; the rarest together."""
+    values, counts = np.unique(y, return_counts=True)
+    if len(values) > MOST_CLASSES:
+        values = np.sort(values[np.argsort(-counts)[: MOST_CLASSES - 1]])
+    labels, members = [str(v) for v in values], [y == v for v in values]
+    rest = ~np.any(members, axis=0)
+    if rest.any():
+        return [*labels, OTHERS], [*members, rest]
+    return labels, members
+
+
+def _check_components(components):
+    components = tuple(np.atleast_1d(components).tolist())
+    if len(components) != 2:
+        raise ValueError(f"components={components!r} must be two integers.")
+    return components
+
+
+def _scatter(panel, xy, n_dots, **style):
+    """Draw dots that are the smaller the more there are in all."""
+    size = np.clip(12_000 / n_dots, 4, 24)
+    return panel.scatter(
+        *xy.T, s=size, alpha=0.75, linewidths=0, rasterized=True, **style
+    )
+
+
+def _label_classes(panel, xy, labels, members):
+    """Write the name of a class where its middle is, unless another is too near."""
+    from matplotlib.patheffects import withStroke
+
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    extent = np.where(high > low, high - low, 1.0)
+    taken: list[np.ndarray] = []
+    for label, chosen in zip(labels, members, strict=True):
+        middle = np.median(xy[chosen], axis=0)
+        place = (middle - low) / extent
+        is_free = all(np.abs(place - p).max() > LABEL_DISTANCE for p in taken)
+        if label == OTHERS or not is_free:
+            continue
+        taken.append(place)
+        halo = withStroke(linewidth=3, foreground=panel.get_facecolor())
+        panel.annotate(
+            label, middle, ha="center", va="center", weight="bold", path_effects=[halo]
+        )

@@ -1,0 +1,215 @@
+"""Which columns are reconstructed badly, beside PCA's errors."""
+
+import numpy as np
+from sklearn.utils import gen_batches
+
+from skae._sklearn import safe_indexing
+
+from .canvas import (
+    ESTIMATOR,
+    LINE,
+    REFERENCE,
+    check_matplotlib,
+    colour_bar,
+    draw_images,
+    draw_profiles,
+    label_features,
+    legend_outside,
+    main_features,
+    new_axes,
+)
+from .rows import RowsDisplay
+from .transformers import (
+    as_rows,
+    dense,
+    describe_columns,
+    named_transformers,
+    reconstruct,
+)
+
+__all__ = ["FeatureErrorDisplay"]
+
+# Numbers that are reconstructed at a time.
+BLOCK_SIZE = 2**22
+
+
+class FeatureErrorDisplay(RowsDisplay):
+    """Error of each column: as an image, a line, or bars with names.
+
+    Parameters
+    ----------
+    squared_errors : dict of str to ndarray of shape (n_features,)
+        Mean squared error of each column, by the name of who made it.
+
+    variances : ndarray of shape (n_features,)
+        Variance of each column over the same rows.
+
+    columns : Columns
+        What the columns are; see :class:`skae.plotting.columns.Columns`.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        Of one.
+
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    ReconstructionDisplay : Single rows and their reconstructions.
+
+    Notes
+    -----
+    Images and profiles show the root of the mean squared error, in the units of X.
+    The columns of a table may have units of their own, so bars show the share of each
+    column's variance that is not explained: 0 is perfect, 1 no better than its mean.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skae.plotting import FeatureErrorDisplay
+    >>> X, _ = load_wine(return_X_y=True, as_frame=True)
+    >>> model = make_pipeline(StandardScaler(), PCA(3)).fit(X)
+    >>> display = FeatureErrorDisplay.from_estimator(model, X, reference=None)
+    >>> display.squared_errors["PCA"].shape
+    (13,)
+    """
+
+    def __init__(self, squared_errors, *, variances, columns):
+        self.squared_errors = squared_errors
+        self.variances = variances
+        self.columns = columns
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        reference="pca",
+        image_shape=None,
+        *,
+        kind="auto",
+        name=None,
+        ax=None,
+    ):
+        """Reconstruct rows and plot the error of each column.
+
+        Parameters
+        ----------
+        estimator : fitted transformer with ``inverse_transform``
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to reconstruct.
+
+        reference : "pca", fitted transformer or None, default="pca"
+            Whose errors are shown beside: ``"pca"`` is fitted to X, with as many
+            components as the estimator, in its place in a Pipeline. On rows that the
+            estimator has not seen that favours PCA; give a PCA that has not seen
+            them either.
+
+        image_shape : tuple of int, default=None
+            (height, width) or (height, width, channels), where rows are images. A
+            convolutional estimator knows it itself.
+
+        kind : {"auto", "images", "profiles", "table"}, default="auto"
+            As in :meth:`ReconstructionDisplay.from_estimator`.
+
+        name : str, default=None
+            Of the estimator, in the picture; by default from the class.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        FeatureErrorDisplay
+        """
+        check_matplotlib()
+        X = as_rows(X)
+        columns = describe_columns(estimator, X, kind=kind, image_shape=image_shape)
+        named = named_transformers(estimator, X, reference, name)
+        mean = _mean_over_rows(X, dense)
+        display = cls(
+            {
+                name: _mean_over_rows(X, _squared_error_of(transformer))
+                for name, transformer in named.items()
+            },
+            variances=_mean_over_rows(X, lambda rows: np.square(dense(rows) - mean)),
+            columns=columns,
+        )
+        return display.plot(ax=ax)
+
+    def _draw_images(self, ax):
+        """Draw one image per reconstruction, dark where it is right."""
+        errors = {
+            f"{name}\n{_overall(squares):.3g} overall": np.sqrt(
+                self.columns.as_images(squares).mean(axis=-1, keepdims=True)
+            )
+            for name, squares in self.squared_errors.items()
+        }
+        ax = new_axes(ax, (3.0 * len(errors) + 1.2, 3.4))
+        images = np.stack(list(errors.values()))[None]
+        image, x_middles, _ = draw_images(ax, images, (0, images.max()), "viridis")
+        ax.xaxis.tick_top()
+        ax.tick_params(length=0)
+        ax.set_xticks(x_middles, errors)
+        colour_bar(image, ax, "root mean squared error of a pixel")
+        return np.array([ax])
+
+    def _draw_profiles(self, ax):
+        """Draw one line per reconstruction."""
+        given, ax = ax, new_axes(ax)
+        for (name, squares), colour in zip(
+            self.squared_errors.items(), (ESTIMATOR, REFERENCE), strict=False
+        ):
+            label = f"{name}: {_overall(squares):.3g} overall"
+            profile = np.sqrt(squares)
+            draw_profiles(ax, self.columns.positions, [profile], label, color=colour)
+        ax.set(xlabel="position of the column", ylabel="root mean squared error")
+        ax.set_ylim(bottom=0)
+        legend_outside(np.array([ax]), given)
+        return np.array([ax])
+
+    def _draw_table(self, ax):
+        """Draw a bar per column, the worst on top, and a diamond for the reference."""
+        unexplained = {
+            name: np.divide(
+                squares, self.variances, where=self.variances > 0, out=0 * squares
+            )
+            for name, squares in self.squared_errors.items()
+        }
+        first = next(iter(unexplained.values()))
+        chosen, note = main_features(first, "with the largest errors")
+        given, ax = ax, new_axes(ax, (6.4, 1.6 + LINE * 1.15 * len(chosen)))
+        heights = np.arange(len(chosen))
+        handles = [ax.barh(heights, first[chosen], 0.7, color=ESTIMATOR)]
+        style = {"color": REFERENCE, "ms": 7, "mec": ax.get_facecolor()}
+        for shares in list(unexplained.values())[1:]:
+            handles += ax.plot(shares[chosen], heights, "D", **style)
+        labels = [
+            f"{name}: {shares.mean():.2g} on average"
+            for name, shares in unexplained.items()
+        ]
+        label_features(ax, [self.columns.names[j] for j in chosen])
+        ax.set_xlabel("share of the variance that is not explained" + note)
+        ax.set_xlim(left=0)
+        legend_outside(np.array([ax]), given, handles=handles, labels=labels)
+        return np.array([ax])
+
+
+def _overall(squares):
+    return np.sqrt(squares.mean())
+
+
+def _squared_error_of(transformer):
+    return lambda rows: np.square(dense(rows) - reconstruct(transformer, rows))
+
+
+def _mean_over_rows(X, function):
+    """Mean of a function of rows, some rows at a time."""
+    blocks = gen_batches(X.shape[0], max(1, BLOCK_SIZE // X.shape[1]))
+    total = sum(function(safe_indexing(X, where)).sum(axis=0) for where in blocks)
+    return total / X.shape[0]

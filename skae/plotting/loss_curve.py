@@ -1,0 +1,188 @@
+"""The loss over the epochs, beside that of the start."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .canvas import (
+    ESTIMATOR,
+    NEUTRAL,
+    REFERENCE,
+    check_matplotlib,
+    legend_outside,
+    new_axes,
+    root_figure,
+)
+from .transformers import check_instance, last_step, name_of
+
+__all__ = ["LossCurveDisplay"]
+
+# Ratio of the largest to the least loss from which the axis is logarithmic.
+WIDE_RANGE = 5
+
+
+class LossCurveDisplay:
+    """Training and validation loss per epoch, and what the start scores.
+
+    Parameters
+    ----------
+    loss_curve : array-like of shape (n_epochs,)
+        Training loss of each epoch.
+
+    validation_loss_curve : array-like of shape (n_epochs + 1,), default=()
+        Loss on the rows that judge, at the start and after each epoch.
+
+    start_loss : float, default=None
+        Loss of the start.
+
+    best_loss : float, default=None
+        Loss of the weights that were kept.
+
+    start_name : str, default="start"
+        What the start is.
+
+    estimator_name : str, default=None
+        Written as title.
+
+    Attributes
+    ----------
+    best_epoch : int or None
+        Epoch after which the weights that were kept stood; 0 is the start.
+
+    ax_ : matplotlib Axes
+
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    ComparisonDisplay : What came of it, against PCA, on rows not seen.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import AutoencoderTransformer
+    >>> from skae.plotting import LossCurveDisplay
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> model = AutoencoderTransformer(8, max_iter=5, random_state=0).fit(X[:300])
+    >>> display = LossCurveDisplay.from_estimator(model)
+    >>> display.ax_.get_xlabel()
+    'epoch'
+    """
+
+    def __init__(
+        self,
+        loss_curve,
+        *,
+        validation_loss_curve=(),
+        start_loss=None,
+        best_loss=None,
+        start_name="start",
+        estimator_name=None,
+    ):
+        self.loss_curve = loss_curve
+        self.validation_loss_curve = validation_loss_curve
+        self.start_loss = start_loss
+        self.best_loss = best_loss
+        self.start_name = start_name
+        self.estimator_name = estimator_name
+
+    @classmethod
+    def from_estimator(cls, estimator, *, name=None, ax=None):
+        """Plot the losses that a fitted estimator recorded.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            One with ``loss_curve_``, or a Pipeline that ends in one.
+
+        name : str, default=None
+            Written as title; by default from the class.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        LossCurveDisplay
+        """
+        check_matplotlib()
+        trained = last_step(estimator)
+        check_instance(trained)
+        check_is_fitted(trained)
+        if not hasattr(trained, "loss_curve_"):
+            raise TypeError(
+                f"estimator={type(trained).__name__} has no loss_curve_; give a fitted "
+                "AutoencoderTransformer or VAETransformer, or a Pipeline that ends in "
+                "one."
+            )
+        # MLPRegressor's best_loss_ is not that of the weights it keeps.
+        keeps_best = hasattr(trained, "start_loss_")
+        starts_at_pca = getattr(trained, "init", None) == "pca"
+        display = cls(
+            trained.loss_curve_,
+            validation_loss_curve=getattr(trained, "validation_loss_curve_", ()),
+            start_loss=getattr(trained, "start_loss_", None),
+            best_loss=trained.best_loss_ if keeps_best else None,
+            start_name="PCA, the start" if starts_at_pca else "random start",
+            estimator_name=name or name_of(trained),
+        )
+        return display.plot(ax=ax)
+
+    @property
+    def best_epoch(self):
+        """Epoch after which the weights that were kept stood."""
+        if self.best_loss is None:
+            return None
+        if not len(self.validation_loss_curve):
+            return len(self.loss_curve)
+        distance = np.abs(np.asarray(self.validation_loss_curve) - self.best_loss)
+        return int(distance.argmin())
+
+    def plot(self, ax=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        LossCurveDisplay
+        """
+        given, ax = ax, new_axes(ax, (7.6, 4.0))
+        epochs = np.arange(1, len(self.loss_curve) + 1)
+        ax.plot(epochs, self.loss_curve, color=NEUTRAL, label="training rows")
+        if len(self.validation_loss_curve):
+            epochs = np.arange(len(self.validation_loss_curve))
+            validation = self.validation_loss_curve
+            ax.plot(epochs, validation, color=ESTIMATOR, label="validation rows")
+        if self.start_loss is not None:
+            label = f"{self.start_name}: {self.start_loss:.4g}"
+            ax.axhline(self.start_loss, color=REFERENCE, ls="--", label=label)
+        if self.best_loss is not None:
+            self._mark_best(ax)
+        self._scale(ax)
+        ax.set(xlabel="epoch", ylabel="mean loss of a row", title=self.estimator_name)
+        legend_outside(np.array([ax]), given, "right upper")
+        self.ax_, self.figure_ = ax, root_figure(ax)
+        return self
+
+    def _mark_best(self, ax):
+        where = f"epoch {self.best_epoch}" if self.best_epoch else "the start"
+        label = f"kept, {where}: {self.best_loss:.4g}"
+        if min(self.validation_loss_curve, default=np.inf) < self.best_loss:
+            label += "\n(too few rows agree on a gain)"
+        style = {"marker": "o", "ms": 8, "ls": "none", "color": ESTIMATOR}
+        ax.plot([self.best_epoch], [self.best_loss], label=label, **style)
+
+    def _scale(self, ax):
+        """Give losses of many sizes a logarithmic axis."""
+        from matplotlib.ticker import LogLocator, NullLocator
+
+        losses = np.array([*self.loss_curve, *self.validation_loss_curve])
+        if losses.size and 0 < losses.min() * WIDE_RANGE < losses.max():
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+            ax.yaxis.set_minor_locator(NullLocator())
+            ax.yaxis.set_major_formatter("{x:g}")
+        ax.xaxis.get_major_locator().set_params(integer=True)

@@ -1,0 +1,227 @@
+"""Rows beside what their codes decode to."""
+
+import numbers
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+from .canvas import (
+    ESTIMATOR,
+    LINE,
+    NEUTRAL,
+    REFERENCE,
+    WIDTH,
+    check_matplotlib,
+    draw_images,
+    draw_profiles,
+    label_below,
+    label_features,
+    legend_outside,
+    main_features,
+    new_axes,
+    panels,
+)
+from .rows import RowsDisplay
+from .transformers import (
+    as_rows,
+    dense,
+    describe_columns,
+    named_transformers,
+    reconstruct,
+    some_rows,
+)
+
+__all__ = ["ReconstructionDisplay"]
+
+
+# How the original, the estimator's reconstruction and the reference's are drawn.
+LINES: tuple[dict, ...] = (
+    {"color": NEUTRAL, "lw": 4, "alpha": 0.6},
+    {"color": ESTIMATOR},
+    {"color": REFERENCE, "ls": "--"},
+)
+DOTS: tuple[dict, ...] = (
+    {"marker": "o", "ms": 9, "mfc": "none", "mew": 1.5, "color": NEUTRAL},
+    {"marker": "o", "ms": 5, "color": ESTIMATOR},
+    {"marker": "D", "ms": 4, "color": REFERENCE},
+)
+
+
+class ReconstructionDisplay(RowsDisplay):
+    """Rows beside their reconstructions: images, profiles or rows of a table.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+        The originals.
+
+    reconstructions : dict of str to ndarray of shape (n_rows, n_features)
+        By the name of who made them.
+
+    columns : Columns
+        What the columns are; see :class:`skae.plotting.columns.Columns`.
+
+    row_numbers : ndarray of shape (n_rows,)
+        Which rows of X are shown.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    FeatureErrorDisplay : Which columns are reconstructed badly, over all rows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.plotting import ReconstructionDisplay
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> pca = PCA(8).fit(X)
+    >>> display = ReconstructionDisplay.from_estimator(pca, X, image_shape=(8, 8))
+    >>> list(display.reconstructions)
+    ['PCA']
+    """
+
+    def __init__(self, *, rows, reconstructions, columns, row_numbers):
+        self.rows = rows
+        self.reconstructions = reconstructions
+        self.columns = columns
+        self.row_numbers = row_numbers
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        n_rows=8,
+        image_shape=None,
+        *,
+        kind="auto",
+        reference=None,
+        name=None,
+        ax=None,
+    ):
+        """Reconstruct some rows and plot both.
+
+        Parameters
+        ----------
+        estimator : fitted transformer with ``inverse_transform``
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows; those shown are spread evenly over them.
+
+        n_rows : int, default=8
+            Number of rows to show, at most all.
+
+        image_shape : tuple of int, default=None
+            (height, width) or (height, width, channels), where rows are images. A
+            convolutional estimator knows it itself.
+
+        kind : {"auto", "images", "profiles", "table"}, default="auto"
+            How rows are drawn. ``"auto"`` takes images where there is an
+            ``image_shape``, profiles (spectra, time series) where neighbouring
+            columns go together and have no names other than numbers, and otherwise
+            the rows of a table.
+
+        reference : "pca", fitted transformer or None, default=None
+            Whose reconstructions are shown too: ``"pca"`` is fitted to all rows of X,
+            with as many components as the estimator, in its place in a Pipeline.
+
+        name : str, default=None
+            Of the estimator, in the picture; by default from the class.
+
+        ax : matplotlib Axes, default=None
+            Where to draw, divided as needed; by default a new figure.
+
+        Returns
+        -------
+        ReconstructionDisplay
+        """
+        check_matplotlib()
+        check_scalar(n_rows, "n_rows", numbers.Integral, min_val=1)
+        X = as_rows(X)
+        columns = describe_columns(estimator, X, kind=kind, image_shape=image_shape)
+        named = named_transformers(estimator, X, reference, name)
+        row_numbers, shown = some_rows(X, n_rows)
+        display = cls(
+            rows=dense(shown),
+            reconstructions={
+                name: reconstruct(transformer, shown)
+                for name, transformer in named.items()
+            },
+            columns=columns,
+            row_numbers=row_numbers,
+        )
+        return display.plot(ax=ax)
+
+    def _draw_images(self, ax):
+        """Draw a column per image: the original on top."""
+        lines = np.stack([self.rows, *self.reconstructions.values()])
+        images = self.columns.as_images(lines)
+        n_lines, n_images, height, width, _ = images.shape
+        side = WIDTH / max(n_images, 4)
+        ax = new_axes(
+            ax, (side * n_images + 1.2, side * n_lines * height / width + 0.4)
+        )
+        _, x_middles, y_middles = draw_images(ax, images, self.columns.limits)
+        ax.set_yticks(y_middles, ["original", *self.reconstructions])
+        ax.set_xticks(x_middles, [f"row {i}" for i in self.row_numbers])
+        return np.array([ax])
+
+    def _draw_profiles(self, ax):
+        """Draw a panel per profile: the original wide and grey, the others over it."""
+        n_columns = min(len(self.rows), 4)
+        n_lines = -(-len(self.rows) // n_columns)
+        size = (2.1 * n_columns, 1.6 * n_lines + 0.6)
+        axes = panels(ax, n_lines, n_columns, size, sharex=True, sharey=True)
+        for (label, rows), style in zip(self._series, LINES, strict=False):
+            for panel, row in zip(axes.flat, rows, strict=False):
+                draw_profiles(panel, self.columns.positions, [row], label, **style)
+        for panel in axes.flat[len(self.rows) :]:
+            panel.set_axis_off()
+        self._name_panels(axes, ax)
+        label_below(axes, ax, "position of the column")
+        return axes
+
+    def _draw_table(self, ax):
+        """Draw a panel per row: a ring where a value is, a dot where it was put."""
+        series = [
+            (label, self.columns.standardise(rows)) for label, rows in self._series
+        ]
+        original, decoded = series[0][1], series[1][1]
+        errors = np.square(original - decoded).mean(axis=0)
+        chosen, note = main_features(errors, "with the largest errors")
+        chosen = np.sort(chosen)
+        size = (2.0 + 0.95 * len(original), 1.3 + LINE * len(chosen))
+        axes = panels(ax, 1, len(original), size, sharex=True, sharey=True)
+        heights = np.arange(len(chosen))
+        limit = 1.15 * max(np.abs(rows[:, chosen]).max() for _, rows in series)
+        tick = max(1, int(limit * 0.7))
+        for i, panel in enumerate(axes.flat):
+            panel.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
+            panel.grid(axis="y", color=NEUTRAL, alpha=0.25)
+            panel.tick_params(axis="y", length=0)
+            ends = original[i, chosen], decoded[i, chosen]
+            panel.hlines(heights, *ends, color=ESTIMATOR, lw=1.5, alpha=0.5)
+            for (label, rows), style in zip(series, DOTS, strict=False):
+                panel.plot(rows[i, chosen], heights, ls="none", label=label, **style)
+        axes[0, 0].set(xlim=(-limit, limit), xticks=[-tick, 0, tick])
+        label_features(axes[0, 0], [self.columns.names[j] for j in chosen])
+        self._name_panels(axes, ax)
+        label = "value, in standard deviations from the mean of its column"
+        label_below(axes, ax, label + note)
+        return axes
+
+    @property
+    def _series(self):
+        """What is drawn of each row, in order."""
+        return [("original", self.rows), *self.reconstructions.items()]
+
+    def _name_panels(self, axes, bounds):
+        for panel, number in zip(axes.flat, self.row_numbers, strict=False):
+            panel.set_title(f"row {number}", fontsize="medium")
+        legend_outside(axes, bounds, ncols=3)

@@ -1,0 +1,217 @@
+"""Rows that a model draws, beside rows that it learned from."""
+
+import math
+import numbers
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+from .canvas import (
+    ESTIMATOR,
+    LINE,
+    NEUTRAL,
+    check_matplotlib,
+    draw_images,
+    draw_profiles,
+    label_below,
+    label_features,
+    legend_outside,
+    main_features,
+    panels,
+)
+from .rows import RowsDisplay
+from .transformers import (
+    as_rows,
+    dense,
+    describe_columns,
+    name_of,
+    sample,
+    some_rows,
+)
+
+__all__ = ["SampleDisplay"]
+
+# What an interval covers, from thin to thick.
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+class SampleDisplay(RowsDisplay):
+    """Rows drawn by a model: images, profiles or the columns of a table.
+
+    Parameters
+    ----------
+    samples : ndarray of shape (n_samples, n_features)
+        What was drawn.
+
+    columns : Columns
+        What the columns are; see :class:`skae.plotting.columns.Columns`.
+
+    rows : ndarray of shape (n_rows, n_features), default=None
+        Real rows, to be shown beside.
+
+    estimator_name : str, default="the model"
+        Who drew the samples.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import VAETransformer
+    >>> from skae.plotting import SampleDisplay
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> vae = VAETransformer(2, max_iter=2, random_state=0).fit(X)
+    >>> display = SampleDisplay.from_estimator(vae, 50, X, random_state=0)
+    >>> display.samples.shape
+    (50, 4)
+    """
+
+    def __init__(self, samples, columns, *, rows=None, estimator_name="the model"):
+        self.samples = samples
+        self.columns = columns
+        self.rows = rows
+        self.estimator_name = estimator_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        n_samples=64,
+        X=None,
+        image_shape=None,
+        *,
+        kind="auto",
+        noise=True,
+        random_state=None,
+        name=None,
+        ax=None,
+    ):
+        """Draw samples and plot them.
+
+        Parameters
+        ----------
+        estimator : fitted estimator with ``sample``
+            A VAETransformer, an AutoencoderTransformer, a KernelDensity, .. or a
+            Pipeline that ends in one.
+
+        n_samples : int, default=64
+            Number of rows to draw.
+
+        X : {array-like, sparse matrix} of shape (n_rows, n_features), default=None
+            Real rows to be shown beside: of images and profiles as many as there are
+            samples, spread evenly over X.
+
+        image_shape : tuple of int, default=None
+            (height, width) or (height, width, channels), where rows are images. A
+            convolutional estimator knows it itself.
+
+        kind : {"auto", "images", "profiles", "table"}, default="auto"
+            As in :meth:`ReconstructionDisplay.from_estimator`.
+
+        noise : bool, default=True
+            Whether samples have the noise of the likelihood, as real rows have theirs;
+            False shows what their codes decode to, which is clearer in images. Only
+            skae's estimators can leave it out.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+
+        name : str, default=None
+            Of the estimator, in the picture; by default from the class.
+
+        ax : matplotlib Axes, default=None
+            Where to draw, divided as needed; by default a new figure.
+
+        Returns
+        -------
+        SampleDisplay
+        """
+        check_matplotlib()
+        check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
+        samples = sample(estimator, n_samples, noise, random_state)
+        known = samples if X is None else as_rows(X)
+        if known.shape[1] != samples.shape[1]:
+            raise ValueError(
+                f"X has {known.shape[1]} columns, but the samples have "
+                f"{samples.shape[1]}."
+            )
+        columns = describe_columns(estimator, known, kind=kind, image_shape=image_shape)
+        n_rows = len(samples) if columns.kind != "table" else known.shape[0]
+        display = cls(
+            samples,
+            columns,
+            rows=None if X is None else dense(some_rows(known, n_rows)[1]),
+            estimator_name=name or name_of(estimator),
+        )
+        return display.plot(ax=ax)
+
+    @property
+    def _series(self):
+        """What is drawn, by name."""
+        series = [(f"drawn by {self.estimator_name}", self.samples)]
+        return series if self.rows is None else [*series, ("real rows", self.rows)]
+
+    def _draw_images(self, ax):
+        """Draw a square of images, and a square of real ones."""
+        axes = panels(ax, 1, len(self._series), (4.2 * len(self._series), 4.4))
+        for panel, (title, rows) in zip(axes.flat, self._series, strict=True):
+            n_columns = math.ceil(math.sqrt(len(rows)))
+            n_lines = math.ceil(len(rows) / n_columns)
+            square = np.full((n_lines * n_columns, rows.shape[1]), np.nan)
+            square[: len(rows)] = rows
+            images = self.columns.as_images(square.reshape(n_lines, n_columns, -1))
+            draw_images(panel, images, self.columns.limits)
+            panel.set_title(title)
+        return axes
+
+    def _draw_profiles(self, ax):
+        """Draw a panel of profiles, and a panel of real ones."""
+        size = (4.2 * len(self._series), 3.4)
+        axes = panels(ax, 1, len(self._series), size, sharex=True, sharey=True)
+        alpha = max(0.15, min(1.0, 10 / len(self.samples)))
+        for panel, (title, rows), colour in zip(
+            axes.flat, self._series, (ESTIMATOR, NEUTRAL), strict=False
+        ):
+            positions = self.columns.positions
+            draw_profiles(panel, positions, rows, title, color=colour, alpha=alpha)
+            panel.set_title(f"{len(rows)} {title}")
+        label_below(axes, ax, "position of the column")
+        return axes
+
+    def _draw_table(self, ax):
+        """Draw where the values of each column lie, and where those of real rows do."""
+        quantiles = [
+            (label, np.quantile(self.columns.standardise(rows), QUANTILES, axis=0))
+            for label, rows in self._series
+        ]
+        # Without real rows nothing differs, and the first columns are taken.
+        difference = np.ptp([q for _, q in quantiles], axis=0).sum(axis=0)
+        meaning = "that come first" if self.rows is None else "that differ most"
+        chosen, note = main_features(difference, meaning)
+        chosen = np.sort(chosen)
+        axes = panels(ax, 1, 1, (6.4, 1.4 + 1.3 * LINE * len(chosen)))
+        panel = axes[0, 0]
+        offsets = (
+            np.linspace(-0.16, 0.16, len(quantiles)) if len(quantiles) > 1 else [0]
+        )
+        for (label, q), colour, offset in zip(
+            quantiles, (ESTIMATOR, NEUTRAL), offsets, strict=False
+        ):
+            heights = np.arange(len(chosen)) + offset
+            low, lower, middle, upper, high = q[:, chosen]
+            panel.hlines(heights, low, high, color=colour, lw=1.5)
+            panel.hlines(heights, lower, upper, color=colour, lw=5, label=label)
+            panel.plot(middle, heights, "|", ms=9, mew=2, color=panel.get_facecolor())
+        panel.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
+        label_features(panel, [self.columns.names[j] for j in chosen])
+        label = (
+            "value, in standard deviations from the mean\n"
+            "(line: 5 to 95 %, bar: the middle half, gap: the median)"
+        )
+        label_below(axes, ax, label + note)
+        legend_outside(axes, ax, ncols=2)
+        return axes

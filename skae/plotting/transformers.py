@@ -1,0 +1,282 @@
+"""Transformers: what a Display asks of an estimator, and of PCA in its place.
+
+Any fitted transformer with ``inverse_transform`` will do: skae's own, scikit-learn's,
+a Pipeline of them, a search that was fitted over them.
+"""
+
+import math
+import numbers
+from inspect import signature
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skae._sklearn import safe_indexing
+
+from .columns import Columns
+
+__all__ = [
+    "as_rows",
+    "check_component",
+    "check_instance",
+    "check_transformer",
+    "dense",
+    "describe_columns",
+    "encode",
+    "last_step",
+    "name_of",
+    "named_transformers",
+    "reconstruct",
+    "sample",
+    "some_rows",
+]
+
+# Rows, and numbers in them, from which the mean, spread and order of the columns are
+# found.
+DESCRIBED_ROWS = 2_000
+DESCRIBED_NUMBERS = 2**24
+
+
+def _found(estimator):
+    """Look into a search for what it found."""
+    return getattr(estimator, "best_estimator_", estimator)
+
+
+def last_step(estimator):
+    """Look into a Pipeline, or a search, for the estimator at its end."""
+    estimator = _found(estimator)
+    return last_step(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
+
+
+def name_of(estimator):
+    """Name an estimator as people do: Autoencoder, VAE, PCA."""
+    return type(last_step(estimator)).__name__.removesuffix("Transformer")
+
+
+def check_instance(estimator, argument="estimator"):
+    """Refuse a class, which has every method and can do nothing."""
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"{argument}={estimator.__name__} is a class; give a fitted instance of it."
+        )
+
+
+def check_transformer(estimator, argument="estimator"):
+    """Refuse what cannot encode and decode rows, or was not fitted."""
+    check_instance(estimator, argument)
+    for method in ("transform", "inverse_transform"):
+        if not hasattr(estimator, method):
+            raise TypeError(
+                f"{argument}={_brief(estimator)} has no {method}; give a fitted "
+                "transformer that has one, or the part of a Pipeline that ends in one "
+                "(pipeline[:-1])."
+            )
+    check_is_fitted(estimator)
+
+
+def _brief(value):
+    return repr(value) if isinstance(value, str) else type(value).__name__
+
+
+def as_rows(X):
+    """Take X as it is where rows can be picked from it, otherwise as an array."""
+    if sp.issparse(X):
+        return X.tocsr()
+    X = X if hasattr(X, "shape") else np.asarray(X)
+    if len(X.shape) != 2:
+        raise ValueError(
+            f"X has {len(X.shape)} dimensions; give rows, of shape (n_samples, "
+            "n_features)."
+        )
+    if X.shape[0] == 0:
+        raise ValueError("X has no rows; give at least one.")
+    return X
+
+
+def some_rows(X, n_wanted):
+    """Pick rows from the first to the last in equal steps.
+
+    Parameters
+    ----------
+    X : {ndarray, data frame, CSR} of shape (n_samples, n_features)
+
+    n_wanted : int
+
+    Returns
+    -------
+    numbers : ndarray of int
+        At most ``n_wanted``.
+
+    rows : like X
+    """
+    steps = np.linspace(0, X.shape[0] - 1, min(n_wanted, X.shape[0]))
+    numbers = np.unique(steps.round().astype(int))
+    return numbers, safe_indexing(X, numbers)
+
+
+def dense(rows):
+    """Read whatever an estimator gave (array, frame, sparse) as a dense array."""
+    rows = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
+    try:
+        return rows.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Only numbers can be drawn, but among the rows is something else: {error}."
+        ) from error
+
+
+def encode(estimator, X):
+    """Give rows their codes, as a dense array."""
+    codes = dense(estimator.transform(X))
+    return codes[:, None] if codes.ndim == 1 else codes
+
+
+def reconstruct(estimator, X):
+    """Encode rows and decode them again, as a dense array."""
+    return dense(estimator.inverse_transform(estimator.transform(X)))
+
+
+def sample(estimator, n_samples, noise, random_state):
+    """Draw rows; those of a Pipeline's last step are decoded by the steps before."""
+    estimator = _found(estimator)
+    if isinstance(estimator, Pipeline):
+        rows = sample(estimator[-1], n_samples, noise, random_state)
+        return dense(estimator[:-1].inverse_transform(rows)) if estimator[:-1] else rows
+    check_instance(estimator)
+    if not hasattr(estimator, "sample"):
+        raise TypeError(
+            f"estimator={_brief(estimator)} has no sample; give a fitted "
+            "VAETransformer, AutoencoderTransformer, KernelDensity or the like."
+        )
+    check_is_fitted(estimator)
+    options = {} if noise else {"noise": False}
+    if random_state is not None:
+        options["random_state"] = random_state
+    unknown = options.keys() - signature(estimator.sample).parameters
+    if unknown:
+        raise TypeError(
+            f"{unknown.pop()} is not for estimator={_brief(estimator)}, whose sample "
+            "does not take it; leave it at its default."
+        )
+    rows = estimator.sample(n_samples, **options)
+    # A GaussianMixture says of each row which component it came from.
+    return dense(rows[0] if isinstance(rows, tuple) else rows)
+
+
+def check_component(component, n_components, argument):
+    """Refuse the number of a component that is not there."""
+    is_number = isinstance(component, numbers.Integral)
+    if isinstance(component, bool) or not is_number:
+        raise ValueError(f"{argument}={component!r} must be an integer.")
+    if not 0 <= component < n_components:
+        raise ValueError(
+            f"{argument}={component!r}: the codes have {n_components} components, "
+            f"0 to {n_components - 1}."
+        )
+
+
+def column_names(X, estimator):
+    """Names of the columns: those of a frame, or that the estimator was fitted with."""
+    names = getattr(X, "columns", None)
+    if names is None:
+        names = getattr(_found(estimator), "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+def image_shape_of(estimator):
+    """Shape of the images that a convolutional estimator is built for, if it is one."""
+    last = last_step(estimator)
+    specs = (getattr(last, part, None) for part in ("encoder", "decoder"))
+    shapes = (getattr(spec, "image_shape", None) for spec in specs)
+    return next((shape for shape in shapes if shape is not None), None)
+
+
+def describe_columns(estimator, X, *, kind="auto", image_shape=None):
+    """Find out what the columns of X are, from some of its rows.
+
+    Parameters
+    ----------
+    estimator : transformer
+        It may know their names, and the shape of images.
+
+    X : {ndarray, data frame, CSR} of shape (n_samples, n_features)
+
+    kind, image_shape : as in :meth:`Columns.describe`
+
+    Returns
+    -------
+    Columns
+    """
+    if image_shape is None and kind in ("auto", "images"):
+        image_shape = _image_shape_of(estimator, X.shape[1])
+    n_rows = max(2, min(DESCRIBED_ROWS, DESCRIBED_NUMBERS // X.shape[1]))
+    rows = dense(some_rows(X, n_rows)[1])
+    names = _column_names(X, estimator)
+    return Columns.describe(rows, names, kind=kind, image_shape=image_shape)
+
+
+def _column_names(X, estimator):
+    """Names of the columns: a frame's, or those that the estimator was fitted with."""
+    names = getattr(X, "columns", None)
+    if names is None:
+        names = getattr(_found(estimator), "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+def _image_shape_of(estimator, n_features):
+    """Shape of the images that a convolutional estimator is built for, if it is one."""
+    last = last_step(estimator)
+    specs = (getattr(last, part, None) for part in ("encoder", "decoder"))
+    shapes = (getattr(spec, "image_shape", None) for spec in specs)
+    fitting = (shape for shape in shapes if shape and math.prod(shape) == n_features)
+    return next(fitting, None)
+
+
+def named_transformers(estimator, X, reference, name):
+    """Name an estimator, and what it is compared with.
+
+    Parameters
+    ----------
+    estimator : fitted transformer
+
+    X : rows that "pca" is fitted to
+
+    reference : "pca", fitted transformer or None
+
+    name : str or None
+        Of the estimator.
+
+    Returns
+    -------
+    dict of str to transformer
+        The estimator first.
+    """
+    check_transformer(estimator)
+    name = name or name_of(estimator)
+    if reference is None:
+        return {name: estimator}
+    if isinstance(reference, str):
+        if reference != "pca":
+            raise ValueError(
+                f'reference={reference!r} must be "pca", a fitted transformer or None.'
+            )
+        return {name: estimator, "PCA of these rows": _pca_in_place_of(estimator, X)}
+    check_transformer(reference, "reference")
+    other = name_of(reference)
+    return {name: estimator, other + " (reference)" * (other == name): reference}
+
+
+def _pca_in_place_of(estimator, X):
+    """PCA with as many components, behind the same steps of a Pipeline."""
+    estimator = _found(estimator)
+    before = []
+    n_components = encode(estimator, some_rows(X, 1)[1]).shape[1]
+    if isinstance(estimator, Pipeline) and len(estimator) > 1:
+        before = estimator.steps[:-1]
+        X = Pipeline(before).transform(X)
+    n_components = min(n_components, *X.shape)
+    pca = PCA(n_components, random_state=0).fit(X)
+    return Pipeline([*before, ("pca", pca)]) if before else pca

@@ -1,0 +1,263 @@
+"""What a component of the code stands for: rows decoded along it."""
+
+import numbers
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+from .canvas import (
+    LINE,
+    WIDTH,
+    check_matplotlib,
+    colour_bar,
+    draw_heat,
+    draw_images,
+    label_below,
+    main_features,
+    new_axes,
+    panels,
+    title_above,
+)
+from .rows import RowsDisplay
+from .transformers import (
+    as_rows,
+    check_component,
+    check_transformer,
+    dense,
+    describe_columns,
+    encode,
+    name_of,
+)
+
+__all__ = ["TraversalDisplay"]
+
+
+class TraversalDisplay(RowsDisplay):
+    """Rows decoded along lines through the codes.
+
+    One component at a time goes from a low to a high quantile of the codes, in equal
+    steps; all others stay at their medians.
+
+    Parameters
+    ----------
+    decoded : ndarray of shape (n_lines, n_steps, n_features)
+        Rows along the line of each component.
+
+    components : list of int
+        The component of each line.
+
+    code_values : ndarray of shape (n_lines, n_steps)
+        What that component is at each step.
+
+    quantiles : tuple of (float, float)
+        From where to where each line goes.
+
+    columns : Columns
+        What the columns are; see :class:`skae.plotting.columns.Columns`.
+
+    estimator_name : str, default=None
+        Written in the title.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.plotting import TraversalDisplay
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> display = TraversalDisplay.from_estimator(
+    ...     PCA(4).fit(X), X, component=[0, 1], image_shape=(8, 8)
+    ... )
+    >>> display.decoded.shape
+    (2, 9, 64)
+    """
+
+    def __init__(
+        self,
+        decoded,
+        *,
+        components,
+        code_values,
+        quantiles,
+        columns,
+        estimator_name=None,
+    ):
+        self.decoded = decoded
+        self.components = components
+        self.code_values = code_values
+        self.quantiles = quantiles
+        self.columns = columns
+        self.estimator_name = estimator_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        component=0,
+        image_shape=None,
+        *,
+        n_steps=9,
+        quantiles=(0.05, 0.95),
+        kind="auto",
+        name=None,
+        ax=None,
+    ):
+        """Decode rows along one component of the codes, or several, and plot them.
+
+        Parameters
+        ----------
+        estimator : fitted transformer with ``inverse_transform``
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows whose codes say where the lines begin, end and cross.
+
+        component : int or list of int, default=0
+            Component to follow; of several, one line each.
+
+        image_shape : tuple of int, default=None
+            (height, width) or (height, width, channels), where rows are images. A
+            convolutional estimator knows it itself.
+
+        n_steps : int, default=9
+            Rows decoded along each line.
+
+        quantiles : tuple of (float, float), default=(0.05, 0.95)
+            Of the codes of X: from where to where each line goes.
+
+        kind : {"auto", "images", "profiles", "table"}, default="auto"
+            As in :meth:`ReconstructionDisplay.from_estimator`.
+
+        name : str, default=None
+            Of the estimator, in the picture; by default from the class.
+
+        ax : matplotlib Axes, default=None
+            Where to draw, divided as needed; by default a new figure.
+
+        Returns
+        -------
+        TraversalDisplay
+        """
+        check_matplotlib()
+        check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
+        ends = _check_quantiles(quantiles)
+        check_transformer(estimator)
+        X = as_rows(X)
+        columns = describe_columns(estimator, X, kind=kind, image_shape=image_shape)
+        codes = encode(estimator, X)
+        components = list(np.atleast_1d(component).tolist())
+        if not components:
+            raise ValueError("component=[]: give at least one.")
+        for number in components:
+            check_component(number, codes.shape[1], "component")
+        low, high = np.quantile(codes[:, components], ends, axis=0)
+        values = np.linspace(low, high, n_steps, axis=1)
+        lines = np.tile(np.median(codes, axis=0), (len(components), n_steps, 1))
+        for line, number, value in zip(lines, components, values, strict=True):
+            line[:, number] = value
+        decoded = dense(estimator.inverse_transform(lines.reshape(-1, codes.shape[1])))
+        display = cls(
+            decoded.reshape(len(components), n_steps, -1),
+            components=components,
+            code_values=values,
+            quantiles=ends,
+            columns=columns,
+            estimator_name=name or name_of(estimator),
+        )
+        return display.plot(ax=ax)
+
+    @property
+    def _ends(self):
+        """How the ends of a line are called."""
+        return [f"{100 * q:g} % quantile" for q in self.quantiles]
+
+    @property
+    def _title(self):
+        return f"Decoded by {self.estimator_name}, as one component of the code grows"
+
+    def _draw_images(self, ax):
+        """Draw a line of images per component."""
+        images = self.columns.as_images(self.decoded)
+        n_lines, n_steps, height, width, _ = images.shape
+        side = WIDTH / n_steps
+        size = (WIDTH + 1.2, max(1.6, side * n_lines * height / width + 0.8))
+        ax = new_axes(ax, size)
+        _, x_middles, y_middles = draw_images(ax, images, self.columns.limits)
+        ax.set_yticks(y_middles, [f"component {i}" for i in self.components])
+        ax.set_xticks(x_middles[[0, -1]], self._ends)
+        ax.set_xlabel("code of the component, all others at their medians")
+        title_above(np.array([ax]), ax, self._title)
+        return np.array([ax])
+
+    def _draw_profiles(self, ax):
+        """Draw a panel per component, its lines coloured from low to high."""
+        plt = check_matplotlib()
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import ListedColormap
+
+        n_lines, n_steps, _ = self.decoded.shape
+        size = (max(6.4, 3.4 * min(n_lines, 3) + 1.2), 3.0 * -(-n_lines // 3))
+        axes = panels(
+            ax, -(-n_lines // 3), min(n_lines, 3), size, sharex=True, sharey=True
+        )
+        # The ends of viridis are too near to black and to white paper.
+        shades = plt.get_cmap("viridis")(np.linspace(0.12, 0.9, n_steps))
+        for panel, number, rows in zip(
+            axes.flat, self.components, self.decoded, strict=False
+        ):
+            for row, shade in zip(rows, shades, strict=True):
+                panel.plot(self.columns.positions, row, color=shade)
+            panel.margins(x=0.01)
+            panel.set_title(f"component {number}", fontsize="medium")
+        for panel in axes.flat[n_lines:]:
+            panel.set_axis_off()
+        label = "code of the component,\nall others at their medians"
+        steps = ScalarMappable(cmap=ListedColormap(shades))
+        bar = colour_bar(steps, axes, label, ticks=[0, 1])
+        bar.set_ticklabels(self._ends)
+        label_below(axes, ax, "position of the column")
+        title_above(axes, ax, self._title)
+        return axes
+
+    def _draw_table(self, ax):
+        """Draw a table per component: a row per feature, a column per step."""
+        values = self.columns.standardise(self.decoded)
+        change = np.ptp(values, axis=1).max(axis=0)
+        chosen, note = main_features(change, "that change most")
+        chosen = np.sort(chosen)
+        limit = np.abs(values[..., chosen]).max()
+        n_lines, n_steps, _ = values.shape
+        size = (max(6.4, 2.4 + 2.2 * n_lines), 1.4 + LINE * len(chosen))
+        axes = panels(ax, 1, n_lines, size, sharey=True)
+        names = [self.columns.names[j] for j in chosen]
+        for panel, number, table, code in zip(
+            axes.flat, self.components, values, self.code_values, strict=True
+        ):
+            image = draw_heat(panel, table[:, chosen].T, names, limit)
+            numbers = [f"{c:.3g}".replace("-", "\N{MINUS SIGN}") for c in code]
+            panel.set_xticks([0, n_steps - 1], [numbers[0], numbers[-1]])
+            panel.set_title(f"component {number}", fontsize="medium")
+        colour_bar(image, axes, "decoded value, in standard deviations")
+        ends = " to the ".join(self._ends)
+        label_below(axes, ax, f"code of the component, from the {ends}{note}")
+        title_above(axes, ax, self._title)
+        return axes
+
+
+def _check_quantiles(quantiles):
+    try:
+        low, high = map(float, quantiles)
+        is_right = 0 <= low < high <= 1
+    except (TypeError, ValueError):
+        is_right = False
+    if not is_right:
+        raise ValueError(
+            f"quantiles={quantiles!r} must be two numbers between 0 and 1, the lower "
+            "first."
+        )
+    return low, high
