@@ -46,11 +46,13 @@ MAY_IMPORT = {
     "_base": CORE | {"checking"},
     "autoencoder": PARTS | GROUND | {"_base"},
     "vae": PARTS | GROUND | {"_base"},
+    # what is made of estimators
+    "onnx": PARTS | ESTIMATORS,
     "__init__": ESTIMATORS,
 }
 
 # What skae needs at run time; anything else is imported inside the function that
-# draws, or not at all.
+# needs it, or (`onnx`, which does its work on import) in a `try` that names the extra.
 DEPENDENCIES = {"numpy", "scipy", "sklearn", "torch"}
 
 
@@ -166,7 +168,8 @@ class Without:
         return getattr(self.finder, name)
 
     def find_spec(self, name, path=None, target=None):
-        if name in {"matplotlib", "pandas", "polars", "rich"}:
+        absent = {"matplotlib", "onnx", "pandas", "polars", "rich", "skl2onnx", "skops"}
+        if name in absent:
             return None
         return self.finder.find_spec(name, path, target)
 
@@ -177,9 +180,14 @@ from skae import AutoencoderTransformer
 X = np.random.default_rng(0).normal(size=(20, 3))
 model = AutoencoderTransformer(1, max_iter=1, hidden_layer_sizes=(2,)).fit(X)
 print(model.transform(X).shape)
+try:
+    import skae.onnx
+except ImportError as error:
+    print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "(20, 1)"), done.stderr
+    lines = ["(20, 1)", 'skae.onnx needs skl2onnx: pip install "skae[onnx]".']
+    assert (done.returncode, done.stdout.splitlines()) == (0, lines), done.stderr
 
 
 def test_importing_skae_loads_no_plotting_and_no_data_frames_of_its_own():
@@ -189,7 +197,8 @@ import sys, sklearn.callback, torch, scipy
 before = set(sys.modules)
 import skae
 added = {name.split(".")[0] for name in set(sys.modules) - before}
-print(sorted(added & {"matplotlib", "pandas", "polars", "rich"}))
+optional = {"matplotlib", "onnx", "pandas", "polars", "rich", "skl2onnx", "skops"}
+print(sorted(added & optional))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
