@@ -1,8 +1,9 @@
 """Autoencoders for scikit-learn that start as PCA."""
 
 from .autoencoder import AutoencoderTransformer
+from .trust import TRUSTED_TYPES
 from .vae import VAETransformer
 
 __version__ = "0.1.0"
 
-__all__ = ["AutoencoderTransformer", "VAETransformer", "__version__"]
+__all__ = ["TRUSTED_TYPES", "AutoencoderTransformer", "VAETransformer", "__version__"]

@@ -29,6 +29,7 @@ from .checking import (
 from .device import forked_stream, generator_from, seed_from
 from .inference import map_blocks
 from .learning import learn, resume
+from .opening import check_opened
 from .planning import make_task
 from .rows import merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
@@ -288,6 +289,14 @@ class BaseAutoencoder(
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+    def __getstate__(self):
+        # A device is where a machine has it; its name travels.
+        return super().__getstate__() | {"device": str(self.device)}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        check_opened(self)
 
     # ------------------------------------------------------------ rows in, rows out
 

@@ -43,12 +43,14 @@ MAY_IMPORT = {
     "planning": CORE - {"planning"},
     # estimators
     "checking": PARTS | {"planning", "rows", "solvers"},
-    "_base": CORE | {"checking"},
+    "opening": {"blueprint", "densities", "start", "storage"},
+    "_base": CORE | {"checking", "opening"},
     "autoencoder": PARTS | GROUND | {"_base"},
     "vae": PARTS | GROUND | {"_base"},
     # what is made of estimators
     "onnx": PARTS | ESTIMATORS,
-    "__init__": ESTIMATORS,
+    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
+    "__init__": ESTIMATORS | {"trust"},
 }
 
 # What skae needs at run time; anything else is imported inside the function that
