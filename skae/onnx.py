@@ -95,6 +95,11 @@ def decoder_to_onnx(estimator, *, dtype=np.float32, target_opset=None):
     >>> bool(abs(rows - autoencoder.inverse_transform(codes)).max() < 1e-5)
     True
     """
+    if not isinstance(estimator, AutoencoderTransformer | VAETransformer):
+        raise TypeError(
+            f"estimator={estimator!r} is no AutoencoderTransformer or VAETransformer; "
+            "give the step of a Pipeline, as in pipeline[1]."
+        )
     check_is_fitted(estimator)
     if np.dtype(dtype) not in TENSOR_TYPES:
         raise ValueError(f"dtype={dtype!r} must be numpy.float32 or numpy.float64.")
@@ -180,7 +185,7 @@ def _onnx_type(dtype):
     return numpy_helper.from_array(np.zeros(0, dtype)).data_type
 
 
-# ------------------------------------------------------------------------- networks
+# -------------------------------------------------------------------------- networks
 
 
 def _sequence(graph, modules, x, where):

@@ -325,6 +325,12 @@ def test_an_estimator_has_to_be_fitted(Estimator, iris):
         skl2onnx.to_onnx(Estimator(), iris[0][:1])
 
 
+def test_only_the_two_estimators_have_a_decoder(iris):
+    pipeline = whole_pipeline(AutoencoderTransformer).fit(*iris)
+    with pytest.raises(TypeError, match=r"give the step .* pipeline\[1\]"):
+        decoder_to_onnx(pipeline)
+
+
 def test_a_wrong_dtype_is_refused(iris):
     with pytest.raises(ValueError, match=r"dtype='int8' must be numpy\.float32 or"):
         decoder_to_onnx(fitted(AutoencoderTransformer, iris[0]), dtype="int8")

@@ -361,16 +361,22 @@ import skops.io
 import skae
 
 folder = Path(sys.argv[1])
-pipeline = skops.io.load(folder / "model.skops", trusted=skae.TRUSTED_TYPES)
-np.save(folder / "found.npy", pipeline.predict_proba(np.load(folder / "X.npy")))
+X = np.load(folder / "X.npy")
+for path in folder.glob("*.skops"):
+    pipeline = skops.io.load(path, trusted=skae.TRUSTED_TYPES)
+    np.save(path.with_suffix(".npy"), pipeline.predict_proba(X))
 """
 
 
-def test_another_process_predicts_the_same(Estimator, iris, tmp_path):
+def test_another_process_predicts_the_same(iris, tmp_path):
     X, y = iris
-    pipeline = make_pipeline(StandardScaler(), Estimator(**SMALL), LogisticRegression())
-    sio.dump(pipeline.fit(X, y), tmp_path / "model.skops")
     np.save(tmp_path / "X.npy", X)
+    expected = {}
+    for Estimator in (AutoencoderTransformer, VAETransformer):
+        steps = (StandardScaler(), Estimator(**SMALL), LogisticRegression())
+        pipeline = make_pipeline(*steps).fit(X, y)
+        sio.dump(pipeline, tmp_path / f"{Estimator.__name__}.skops")
+        expected[f"{Estimator.__name__}.npy"] = pipeline.predict_proba(X)
     subprocess.run([sys.executable, "-c", OPEN_ELSEWHERE, tmp_path], check=True)
-    found = np.load(tmp_path / "found.npy")
-    np.testing.assert_array_equal(found, pipeline.predict_proba(X))
+    for name, probabilities in expected.items():
+        np.testing.assert_array_equal(np.load(tmp_path / name), probabilities)
