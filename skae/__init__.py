@@ -4,11 +4,13 @@ from .autoencoder import AutoencoderTransformer
 from .comparing import compare
 from .comparison import Comparison
 from .measuring import explained_variance_scorer
+from .trust import TRUSTED_TYPES
 from .vae import VAETransformer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "TRUSTED_TYPES",
     "AutoencoderTransformer",
     "Comparison",
     "VAETransformer",

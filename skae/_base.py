@@ -32,6 +32,7 @@ from .checking import (
 from .device import forked_stream, generator_from, seed_from
 from .inference import map_blocks
 from .learning import learn, resume
+from .opening import check_opened
 from .planning import make_task
 from .rows import as_array, floating_type, merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
@@ -292,6 +293,14 @@ class BaseAutoencoder(
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+    def __getstate__(self):
+        # A device is where a machine has it; its name travels.
+        return super().__getstate__() | {"device": str(self.device)}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        check_opened(self)
 
     # ------------------------------------------------------------ rows in, rows out
 

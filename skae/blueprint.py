@@ -65,6 +65,16 @@ class Blueprint:
             encoder, decoder, likelihood, NormalDivergence(), self.beta
         ).to(device)
 
+    def outline(self):
+        """Names, shapes and types of what the model holds, without its memory.
+
+        None where a factory of the user's, which only :meth:`build` may call, decides.
+        """
+        if not (hasattr(self.encoder, "build") and hasattr(self.decoder, "build")):
+            return None
+        with torch.device("meta"):
+            return self.build(torch.device("meta")).state_dict()
+
     def _path(self, role, n_inputs, n_outputs, dtype):
         spec = getattr(self, role)
         if hasattr(spec, "build"):

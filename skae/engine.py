@@ -14,7 +14,7 @@ from functools import partial
 import torch
 
 from .device import generator_from, limited_threads
-from .solvers import FlatParameters, make_optimizer
+from .solvers import FlatParameters, load_state, make_optimizer
 
 __all__ = ["Settings", "TrainingResult", "mean_loss", "row_losses", "train"]
 
@@ -172,7 +172,7 @@ class _Loop:
         self.plateau = _Plateau()
         self.unit = model.loss_unit.item()
         if state:
-            self.optimizer.load_state_dict(state["optimizer"])
+            load_state(self.optimizer, state["optimizer"], settings)
             self.shuffle.set_state(state["shuffle"])
             self.draws.set_state(state["draws"])
             self.plateau = _Plateau(**state["plateau"])

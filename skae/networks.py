@@ -20,7 +20,17 @@ from sklearn.base import BaseEstimator
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["ACTIVATIONS", "MLP", "Conv", "FixedLinear", "Gated", "Linear", "Perceptron"]
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "ChannelsFirst",
+    "ChannelsLast",
+    "Conv",
+    "FixedLinear",
+    "Gated",
+    "Linear",
+    "Perceptron",
+]
 
 ACTIVATIONS = {
     "silu": nn.SiLU,
@@ -336,7 +346,7 @@ class Conv(BaseEstimator):
         return nn.Sequential(*layers)
 
     def _downwards(self, shape, depths, flat, n_outputs):
-        layers = [nn.Unflatten(1, shape), _ChannelsFirst()]
+        layers = [nn.Unflatten(1, shape), ChannelsFirst()]
         for depth_in, depth_out in pairwise(depths):
             layers += [
                 nn.Conv2d(
@@ -368,16 +378,22 @@ class Conv(BaseEstimator):
                     dtype=torch.float32,
                 ),
             ]
-        return [*layers, _ChannelsLast(), nn.Flatten()], layers[-1]
+        return [*layers, ChannelsLast(), nn.Flatten()], layers[-1]
 
 
-class _ChannelsFirst(nn.Module):
+class ChannelsFirst(nn.Module):
+    """From (height, width, channels), as rows are flattened, to torch's order."""
+
     def forward(self, images):
+        """Reorder the axes."""
         return images.permute(0, 3, 1, 2)
 
 
-class _ChannelsLast(nn.Module):
+class ChannelsLast(nn.Module):
+    """Undo :class:`ChannelsFirst`."""
+
     def forward(self, images):
+        """Reorder the axes."""
         return images.permute(0, 2, 3, 1)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-__all__ = ["SOLVERS", "FlatParameters", "make_optimizer"]
+__all__ = ["SOLVERS", "FlatParameters", "load_state", "make_optimizer"]
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,31 @@ def make_optimizer(settings, parameters):
             f"solver={settings.solver!r} does not take this network's parameters: "
             f"{error}; use another class, or one of {sorted(SOLVERS)}."
         ) from error
+
+
+def load_state(optimizer, state, settings):
+    """Go on with the state of another optimizer of the same parameters.
+
+    Fused steps trust the sizes of what they are given, and read beyond what is too
+    short; so a state that does not fit is refused.
+    """
+    optimizer.load_state_dict(state)
+    if not isinstance(settings.solver, str):
+        return
+    for parameter, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            shape = torch.Size([]) if name == "step" else parameter.shape
+            if moment is not None and not _is_float_of(moment, shape):
+                raise ValueError(
+                    f"The stored state of solver={settings.solver!r} does not fit this "
+                    f"network: {name!r} has to be a tensor of floats of shape "
+                    f"{tuple(shape)}; fit again with warm_start=False."
+                )
+
+
+def _is_float_of(moment, shape):
+    is_float = isinstance(moment, torch.Tensor) and moment.is_floating_point()
+    return is_float and moment.shape == shape
 
 
 def _make_own(settings, parameters):

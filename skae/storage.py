@@ -53,6 +53,11 @@ class StoredModule:
                 self._arrays = None
         return self._module
 
+    @property
+    def arrays(self):
+        """The arrays that the module is to be built from; None once it is there."""
+        return self._arrays if self._module is None else None
+
     def _build(self, arrays):
         if arrays is None:  # another thread has been faster
             return None

@@ -53,14 +53,14 @@ MAY_IMPORT = {
     "planning": CORE - {"planning"},
     # estimators
     "checking": PARTS | {"planning", "rows", "solvers"},
-    "_base": CORE | {"checking"},
+    "opening": {"blueprint", "densities", "start", "storage"},
+    "_base": CORE | {"checking", "opening"},
     "autoencoder": PARTS | GROUND | {"_base", "checking"},
     "vae": PARTS | GROUND | {"_base", "checking"},
     # comparison; the pictures are drawn from it, and it asks for them by name
-    "comparison": {"plotting"},
+    "comparison": {"plotting.__init__"},
     "measuring": {"comparison"},
     "comparing": ESTIMATORS | {"comparison", "device", "measuring"},
-    "__init__": ESTIMATORS | {"comparing", "comparison", "measuring"},
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,
@@ -68,10 +68,14 @@ MAY_IMPORT = {
     "plotting.transformers": {"plotting.columns"},
     **{f"plotting.{display}": DRAWING for display in DISPLAYS},
     "plotting.__init__": {f"plotting.{display}" for display in DISPLAYS},
+    # what is made of estimators
+    "onnx": PARTS | ESTIMATORS,
+    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
+    "__init__": ESTIMATORS | {"comparing", "comparison", "measuring", "trust"},
 }
 
 # What skae needs at run time; anything else is imported inside the function that
-# draws, or not at all.
+# needs it, or (`onnx`, which does its work on import) in a `try` that names the extra.
 DEPENDENCIES = {"numpy", "scipy", "sklearn", "torch"}
 
 
@@ -206,7 +210,8 @@ class Without:
         return getattr(self.finder, name)
 
     def find_spec(self, name, path=None, target=None):
-        if name in {"matplotlib", "pandas", "polars", "rich"}:
+        absent = {"matplotlib", "onnx", "pandas", "polars", "rich", "skl2onnx", "skops"}
+        if name in absent:
             return None
         return self.finder.find_spec(name, path, target)
 
@@ -217,9 +222,14 @@ from skae import AutoencoderTransformer
 X = np.random.default_rng(0).normal(size=(20, 3))
 model = AutoencoderTransformer(1, max_iter=1, hidden_layer_sizes=(2,)).fit(X)
 print(model.transform(X).shape)
+try:
+    import skae.onnx
+except ImportError as error:
+    print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "(20, 1)"), done.stderr
+    lines = ["(20, 1)", 'skae.onnx needs skl2onnx: pip install "skae[onnx]".']
+    assert (done.returncode, done.stdout.splitlines()) == (0, lines), done.stderr
 
 
 def test_importing_skae_loads_no_plotting_and_no_data_frames_of_its_own():
@@ -229,7 +239,8 @@ import sys, sklearn.callback, torch, scipy
 before = set(sys.modules)
 import skae.plotting
 added = {name.split(".")[0] for name in set(sys.modules) - before}
-print(sorted(added & {"matplotlib", "pandas", "polars", "rich"}))
+optional = {"matplotlib", "onnx", "pandas", "polars", "rich", "skl2onnx", "skops"}
+print(sorted(added & optional))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

@@ -1,0 +1,148 @@
+"""Opening: what is accepted of a stored estimator, before anything of it runs.
+
+A file says what it holds, and a file can be damaged or made up. What it says has to
+agree with its blueprint: the networks are outlined, at no cost in memory, and every
+array is held against that. What a factory of the user's makes is known only once it
+is called, and is compared on first use.
+"""
+
+import math
+from numbers import Integral
+
+import numpy as np
+from sklearn.mixture import GaussianMixture
+from torch import nn
+
+from .blueprint import Blueprint
+from .densities import CodeMixture
+from .start import LinearMaps
+from .storage import StoredModule
+
+__all__ = ["check_opened"]
+
+# Kinds of numbers that arrays hold: floating point, integers of either sign, booleans.
+NUMERIC_KINDS = "fiub"
+
+
+def check_opened(estimator):
+    """Refuse a fitted estimator whose state is not what ``fit`` leaves behind.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+        As it was opened; nothing of it has been called.
+    """
+    if not hasattr(estimator, "_stored"):
+        return  # not fitted
+    stored = estimator._stored
+    _expect(isinstance(stored, StoredModule), "_stored", "a StoredModule")
+    blueprint = stored.blueprint
+    _expect(isinstance(blueprint, Blueprint), "blueprint", "a Blueprint")
+    _check_blueprint(blueprint)
+    _check_arrays(stored)
+    n_features, n_components = blueprint.n_features, blueprint.n_components
+    for name, expected in (
+        ("n_features_in_", n_features),
+        ("n_components_", n_components),
+    ):
+        _expect(getattr(estimator, name, None) == expected, name, expected)
+    _check_array(estimator, "mean_", (n_features,))
+    _check_start(estimator._start, n_features)
+    _expect(isinstance(estimator._training, dict), "_training", "a dict")
+    if hasattr(estimator, "_codes"):
+        _check_array(estimator, "_codes", (None, n_components))
+    if getattr(estimator, "_density", None) is not None:
+        _check_density(estimator._density, n_components)
+
+
+def _check_blueprint(blueprint):
+    for name, least in (("n_features", 1), ("n_components", 1), ("seed", 0)):
+        _expect(
+            _is_integer(getattr(blueprint, name), least),
+            f"blueprint.{name}",
+            f"an integer of {least} or more",
+        )
+    for role in ("encoder", "decoder"):
+        part = getattr(blueprint, role)
+        is_factory = callable(part) and not hasattr(part, "build")
+        _expect(_is_spec(part) or is_factory, f"blueprint.{role}", "a network spec")
+        if hasattr(part, "check"):
+            part.check(f"{role}__")
+    _expect(_is_spec(blueprint.likelihood), "blueprint.likelihood", "a likelihood spec")
+    _expect(isinstance(blueprint.from_pca, bool), "blueprint.from_pca", "a bool")
+    beta = blueprint.beta
+    is_weight = isinstance(beta, int | float) and 0 <= beta < math.inf
+    _expect(beta is None or is_weight, "blueprint.beta", "None or a number from 0")
+
+
+def _check_arrays(stored):
+    """Hold the arrays of a module against those that its blueprint gives it."""
+    _expect(isinstance(stored.device, str), "device", "a string")
+    arrays = stored.arrays
+    if arrays is None:
+        _expect(isinstance(stored.module, nn.Module), "module", "an nn.Module")
+        return
+    _expect(isinstance(arrays, dict), "arrays", "a dict of arrays")
+    for name, array in arrays.items():
+        is_numeric = isinstance(array, np.ndarray) and array.dtype.kind in NUMERIC_KINDS
+        _expect(is_numeric, f"arrays[{name!r}]", "an array of numbers")
+    outline = stored.blueprint.outline()
+    if outline is None:
+        return
+    _expect(arrays.keys() == outline.keys(), "arrays", f"named {sorted(outline)}")
+    for name, tensor in outline.items():
+        array, shape = arrays[name], tuple(tensor.shape)
+        _expect(array.shape == shape, f"arrays[{name!r}]", f"of shape {shape}")
+        _expect(
+            (array.dtype.kind == "f") == tensor.is_floating_point(),
+            f"arrays[{name!r}]",
+            f"of a type like {tensor.dtype}",
+        )
+
+
+def _check_start(start, n_features):
+    _expect(isinstance(start, LinearMaps), "_start", "LinearMaps")
+    _check_array(start, "mean", (n_features,))
+    _check_array(start, "variance", (n_features,))
+    _check_array(start, "components", (None, n_features))
+    _check_array(start, "explained_variance", (len(start.components),))
+
+
+def _check_density(density, n_components):
+    _expect(isinstance(density, CodeMixture), "_density", "a CodeMixture")
+    _check_array(density, "mean_", (n_components,))
+    _check_array(density, "scale_", (n_components,))
+    is_mixture = isinstance(getattr(density, "mixture_", None), GaussianMixture)
+    _expect(is_mixture, "mixture_", "a GaussianMixture")
+    _check_array(density.mixture_, "means_", (None, n_components))
+
+
+def _check_array(holder, name, shape):
+    """See that an attribute is an array of floats; None in its shape is any length."""
+    array = getattr(holder, name, None)
+    is_right = (
+        isinstance(array, np.ndarray)
+        and array.dtype.kind == "f"
+        and array.ndim == len(shape)
+        and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
+    )
+    lengths = tuple("any" if length is None else length for length in shape)
+    _expect(is_right, name, f"an array of floats of shape {lengths}".replace("'", ""))
+
+
+def _is_spec(part):
+    return hasattr(part, "build") and not isinstance(part, type)
+
+
+def _is_integer(value, least):
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    return is_integer and value >= least
+
+
+def _expect(is_right, name, what):
+    if not is_right:
+        raise ValueError(
+            f"This is no fitted estimator of skae: {name} has to be {what}. The file "
+            "is damaged, made up, or of another version of skae; fit again, or open "
+            "it with the version that wrote it."
+        )

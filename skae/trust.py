@@ -1,0 +1,35 @@
+"""Trust: the classes of skae that a stored estimator is made of.
+
+skops opens a file only if each class that the file names is trusted, and these are
+skae's own. None of them runs what a file says: specs and estimators hold parameters,
+and what was fitted is checked as it is opened (:mod:`skae.opening`).
+"""
+
+from sklearn.base import BaseEstimator
+
+from . import autoencoder, likelihoods, networks, vae
+from .blueprint import Blueprint
+from .densities import CodeMixture
+from .start import LinearMaps
+from .storage import StoredModule
+
+__all__ = ["TRUSTED_TYPES"]
+
+
+def _specs(room):
+    """Classes of a room that hold parameters, by scikit-learn's convention."""
+    found = (getattr(room, name) for name in room.__all__)
+    return [c for c in found if isinstance(c, type) and issubclass(c, BaseEstimator)]
+
+
+TRUSTED_TYPES = sorted(
+    f"{trusted.__module__}.{trusted.__qualname__}"
+    for trusted in [
+        *_specs(autoencoder),
+        *_specs(likelihoods),
+        *_specs(networks),
+        *_specs(vae),
+        *(Blueprint, CodeMixture, LinearMaps, StoredModule),
+    ]
+)
+"""Names of skae's classes, for ``trusted`` of :func:`skops.io.load`."""

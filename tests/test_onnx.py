@@ -1,0 +1,369 @@
+"""A graph for onnxruntime says what the estimator says."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.compose import make_column_transformer
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae.likelihoods import LIKELIHOODS
+from skae.networks import ACTIVATIONS, MLP, Conv
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+skl2onnx = pytest.importorskip("skl2onnx")
+
+from skae.onnx import MINIMAL_OPSET, decoder_to_onnx  # noqa: E402
+
+SMALL = {
+    "hidden_layer_sizes": (12, 6),
+    "max_iter": 2,
+    "random_state": 0,
+    "early_stopping": False,
+}
+
+# Of the results' own spread.
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def images(digits):
+    """100 images of 7 by 6 pixels between 0 and 1: sides that do not halve evenly."""
+    return digits[0][:100].reshape(-1, 8, 8)[:, :7, 1:7].reshape(100, 42) / 16
+
+
+def shaken(model):
+    """Move all weights away from 0, so that the networks are seen."""
+    with torch.no_grad():
+        for seed, weight in enumerate(model.module_.parameters()):
+            stream = torch.Generator().manual_seed(seed)
+            weight.add_(0.3 * torch.randn(weight.shape, generator=stream))
+    return model
+
+
+def fitted(Estimator, X, **parameters):
+    return shaken(Estimator(3, **(SMALL | parameters)).fit(X))
+
+
+def run(graph, X, name="X"):
+    onnx.checker.check_model(graph, full_check=True)
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {name: X})
+
+
+def assert_close(found, expected):
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < TOLERANCE * expected.std()
+
+
+def assert_both_ways(model, X):
+    """Compare the encoder's graph and the decoder's with the estimator."""
+    codes = model.transform(X)
+    (found,) = run(skl2onnx.to_onnx(model, X[:1]), X)
+    assert found.dtype == codes.dtype
+    assert_close(found, codes)
+    (rows,) = run(decoder_to_onnx(model, dtype=codes.dtype), codes, "codes")
+    assert rows.dtype == codes.dtype
+    assert_close(rows, model.inverse_transform(codes))
+
+
+# -------------------------------------------------------------------- what is written
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"hidden_layer_sizes": ()},
+        {"init": "random"},
+        {"encoder": MLP((5,), "tanh"), "decoder": MLP((4,), "relu")},
+        {"encoder": Conv((7, 6), channels=(4,))},
+        {"encoder": Conv((7, 6), channels=(4, 3), activation="gelu")},
+        {"encoder": Conv((7, 3, 2), channels=(2,)), "init": "random"},
+        {"likelihood": "bernoulli"},
+    ],
+    ids=str,
+)
+def test_each_kind_of_model_is_written(Estimator, images, parameters, dtype):
+    X = images.astype(dtype)
+    assert_both_ways(fitted(Estimator, X, **parameters), X)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_each_activation_is_written(images, activation):
+    model = fitted(AutoencoderTransformer, images, activation=activation)
+    assert_both_ways(model, images)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_each_likelihood_is_written(Estimator, images, likelihood):
+    X = np.round(images)
+    assert_both_ways(fitted(Estimator, X, likelihood=likelihood), X)
+
+
+def test_the_networks_are_seen(Estimator, images):
+    model = fitted(Estimator, images)
+    linear = Estimator(3, **(SMALL | {"max_iter": 0})).fit(images)
+    difference = model.transform(images) - linear.transform(images)
+    assert np.abs(difference).max() > 0.1 * linear.transform(images).std()
+
+
+def test_a_model_fitted_to_sparse_rows_is_written(Estimator, images):
+    X = np.where(images < 0.5, 0, images)
+    model = fitted(Estimator, sp.csr_array(X))
+    (found,) = run(skl2onnx.to_onnx(model, X[:1]), X)
+    assert_close(found, model.transform(sp.csr_array(X)))
+
+
+def test_plain_layers_of_a_factory_are_written(images):
+    def image_network(n_inputs, n_outputs):
+        return nn.Sequential(
+            nn.Unflatten(1, (1, 7, 6)),
+            nn.Conv2d(1, 2, (3, 2), padding=(0, 1), dilation=2, bias=False),
+            nn.LeakyReLU(0.3),
+            nn.Conv2d(2, 4, 1, groups=2),
+            nn.ELU(0.7),
+            nn.Flatten(),
+            nn.LazyLinear(n_outputs, bias=False),
+        )
+
+    model = fitted(AutoencoderTransformer, images, encoder=image_network)
+    assert_both_ways(model, images)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_rows_far_from_zero_keep_their_digits(Estimator, dtype):
+    random_state = np.random.RandomState(0)
+    X = random_state.standard_normal((200, 5)) @ random_state.standard_normal((5, 5))
+    X = (X * (10 if dtype == np.int64 else 1) + 1e6).astype(dtype)
+    model = fitted(Estimator, X)
+    (found,) = run(skl2onnx.to_onnx(model, X[:1]), X)
+    assert_close(found, model.transform(X))
+
+
+def test_the_deviations_of_codes_are_an_option(images):
+    model = fitted(VAETransformer, images)
+    options = {VAETransformer: {"return_std": True}}
+    graph = skl2onnx.to_onnx(model, images[:1], options=options)
+    for found, expected in zip(
+        run(graph, images), model.transform(images, return_std=True), strict=True
+    ):
+        assert_close(found, expected)
+
+
+def test_the_deviations_of_far_rows_are_bounded(images):
+    model = fitted(VAETransformer, images)
+    far = 1e4 * images
+    graph = skl2onnx.to_onnx(
+        model, far[:1], options={VAETransformer: {"return_std": True}}
+    )
+    _, std = run(graph, far)
+    assert np.isfinite(std).all()
+    np.testing.assert_allclose(
+        std, model.transform(far, return_std=True)[1], rtol=TOLERANCE
+    )
+
+
+def test_what_the_user_changed_is_written(Estimator, images):
+    model = fitted(Estimator, images)
+    before = model.transform(images)
+    with torch.no_grad():
+        model.module_.encoder.gain.mul_(2)
+    assert np.abs(model.transform(images) - before).max() > 0.1
+    assert_both_ways(model, images)
+
+
+# ------------------------------------------------------------------- the whole graph
+
+
+def assert_same_predictions(pipeline, X):
+    graph = skl2onnx.to_onnx(
+        pipeline, X[:1], options={LogisticRegression: {"zipmap": False}}
+    )
+    labels, probabilities = run(graph, X)
+    np.testing.assert_array_equal(labels, pipeline.predict(X))
+    np.testing.assert_allclose(
+        probabilities, pipeline.predict_proba(X), atol=TOLERANCE, rtol=0
+    )
+
+
+def whole_pipeline(Estimator):
+    return make_pipeline(
+        StandardScaler(),
+        Estimator(2, **SMALL),
+        LogisticRegression(),
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_pipeline_is_one_graph(Estimator, iris, dtype):
+    X, y = iris
+    X = X.astype(dtype)
+    assert_same_predictions(whole_pipeline(Estimator).fit(X, y), X)
+
+
+def test_columns_find_their_own_autoencoders(iris):
+    X, y = iris
+    columns = make_column_transformer(
+        (AutoencoderTransformer(1, **SMALL), [0, 1]),
+        (VAETransformer(1, **SMALL), [2, 3]),
+    )
+    assert_same_predictions(make_pipeline(columns, LogisticRegression()).fit(X, y), X)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 2, 99])
+def test_the_number_of_rows_is_free(images, n_rows):
+    X = images[:n_rows]
+    model = fitted(VAETransformer, images, encoder=Conv((7, 6), channels=(2,)))
+    (codes,) = run(skl2onnx.to_onnx(model, images[:7]), X)
+    (rows,) = run(decoder_to_onnx(model, dtype=np.float64), codes, "codes")
+    assert (codes.shape, rows.shape) == ((n_rows, 3), X.shape)
+    if n_rows:
+        assert_close(codes, model.transform(X))
+        assert_close(rows, model.reconstruct(X))
+
+
+@pytest.mark.parametrize("opset", [MINIMAL_OPSET, 17, 21])
+def test_a_graph_is_in_the_opset_that_is_asked_for(images, opset):
+    X = images.astype(np.float32)
+    model = fitted(AutoencoderTransformer, X, encoder=Conv((7, 6), channels=(2,)))
+    encoder = skl2onnx.to_onnx(model, X[:1], target_opset=opset)
+    decoder = decoder_to_onnx(model, target_opset=opset)
+    for graph in (encoder, decoder):
+        assert {(d.domain, d.version) for d in graph.opset_import} == {("", opset)}
+    codes = model.transform(X)
+    assert_close(run(encoder, X)[0], codes)
+    assert_close(run(decoder, codes, "codes")[0], model.inverse_transform(codes))
+
+
+def test_an_opset_that_is_too_old_is_refused(iris):
+    model = fitted(AutoencoderTransformer, iris[0])
+    with pytest.raises(ValueError, match=r"target_opset=12 is too old.* 13 or later"):
+        decoder_to_onnx(model, target_opset=12)
+
+
+# ------------------------------------------------------------------------ what is not
+
+
+def normalised(n_inputs, n_outputs):
+    return nn.Sequential(nn.Linear(n_inputs, n_outputs), nn.BatchNorm1d(n_outputs))
+
+
+class Own(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) ** 2
+
+
+def hooked(n_inputs, n_outputs):
+    return nn.utils.spectral_norm(nn.Linear(n_inputs, n_outputs))
+
+
+def reflected(n_inputs, n_outputs):
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 2, n_inputs // 2)),
+        nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"),
+        nn.Flatten(),
+        nn.Linear(n_inputs, n_outputs),
+    )
+
+
+def roughly(n_inputs, n_outputs):
+    return nn.Sequential(nn.Linear(n_inputs, n_outputs), nn.GELU("tanh"))
+
+
+@pytest.mark.parametrize(
+    ("factory", "layer"),
+    [
+        (normalised, r"BatchNorm1d\(3, "),
+        (Own, r"Own\("),
+        (hooked, r"Linear\("),
+        (reflected, r"Conv2d\(.*padding_mode=reflect"),
+        (roughly, r"GELU\(approximate='tanh'\)"),
+    ],
+)
+def test_modules_of_the_users_own_are_refused(iris, factory, layer):
+    X = np.hstack([iris[0], iris[0] ** 2])
+    model = fitted(AutoencoderTransformer, X, encoder=factory)
+    refusal = rf"encoder=\.\.\. made .*{layer}.*use encoder=MLP\(\.\.\.\) or Conv"
+    with pytest.raises(TypeError, match=refusal):
+        skl2onnx.to_onnx(model, X[:1])
+    codes = model.transform(X)
+    (rows,) = run(decoder_to_onnx(model, dtype=np.float64), codes, "codes")
+    assert_close(rows, model.inverse_transform(codes))
+
+
+def test_a_refused_decoder_is_named(iris):
+    model = fitted(AutoencoderTransformer, iris[0], decoder=normalised)
+    with pytest.raises(TypeError, match=r"decoder=\.\.\. made .*use decoder=MLP"):
+        decoder_to_onnx(model)
+
+
+def test_a_likelihood_without_operators_is_refused(iris):
+    class Halved(LIKELIHOODS["gaussian"]):
+        pass
+
+    model = fitted(AutoencoderTransformer, iris[0], likelihood=Halved())
+    with pytest.raises(TypeError, match=r"likelihood=Halved\(\).*Bernoulli, Gaussian"):
+        decoder_to_onnx(model)
+
+
+def test_an_estimator_has_to_be_fitted(Estimator, iris):
+    with pytest.raises(NotFittedError):
+        decoder_to_onnx(Estimator())
+    with pytest.raises(NotFittedError):
+        skl2onnx.to_onnx(Estimator(), iris[0][:1])
+
+
+def test_only_the_two_estimators_have_a_decoder(iris):
+    pipeline = whole_pipeline(AutoencoderTransformer).fit(*iris)
+    with pytest.raises(TypeError, match=r"give the step .* pipeline\[1\]"):
+        decoder_to_onnx(pipeline)
+
+
+def test_a_wrong_dtype_is_refused(iris):
+    with pytest.raises(ValueError, match=r"dtype='int8' must be numpy\.float32 or"):
+        decoder_to_onnx(fitted(AutoencoderTransformer, iris[0]), dtype="int8")
+
+
+# ------------------------------------------------------------------ another process
+
+SERVE = """
+import sys
+from pathlib import Path
+import numpy as np
+from onnxruntime import InferenceSession
+
+folder = Path(sys.argv[1])
+session = InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+labels, probabilities = session.run(None, {"X": np.load(folder / "X.npy")})
+np.savez(folder / "found.npz", labels=labels, probabilities=probabilities)
+assert not {"skae", "sklearn", "torch", "skl2onnx"} & set(sys.modules)
+"""
+
+
+def test_another_process_serves_a_pipeline_without_skae(Estimator, iris, tmp_path):
+    X, y = iris
+    X = X.astype(np.float32)
+    pipeline = whole_pipeline(Estimator).fit(X, y)
+    options = {LogisticRegression: {"zipmap": False}}
+    graph = skl2onnx.to_onnx(pipeline, X[:1], options=options)
+    (tmp_path / "model.onnx").write_bytes(graph.SerializeToString())
+    np.save(tmp_path / "X.npy", X)
+    script = [sys.executable, "-I", "-c", SERVE, tmp_path]
+    subprocess.run(script, check=True, cwd=tmp_path)
+    with np.load(tmp_path / "found.npz") as found:
+        np.testing.assert_array_equal(found["labels"], pipeline.predict(X))
+        np.testing.assert_allclose(
+            found["probabilities"], pipeline.predict_proba(X), atol=TOLERANCE
+        )

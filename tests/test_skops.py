@@ -1,0 +1,382 @@
+"""Saving safely: skops opens skae's classes alone, and refuses what is not theirs."""
+
+import copy
+import io
+import json
+import pickle
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.mixture import GaussianMixture
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from test_persistence import assert_same_results, own_network, results
+
+from skae import TRUSTED_TYPES, AutoencoderTransformer, VAETransformer
+from skae.likelihoods import LIKELIHOODS, Gaussian
+from skae.networks import MLP, Conv
+
+sio = pytest.importorskip("skops.io")
+
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
+
+
+def opened(model):
+    return sio.loads(sio.dumps(model), trusted=TRUSTED_TYPES)
+
+
+@pytest.fixture
+def fitted(Estimator, iris):
+    return Estimator(**SMALL).fit(iris[0])
+
+
+def assert_travels(model, X):
+    content = sio.dumps(model)
+    names = sio.get_untrusted_types(data=content)
+    assert names
+    assert all(name.startswith("skae.") for name in names)
+    copied = sio.loads(content, trusted=TRUSTED_TYPES)
+    assert_same_results(results(copied, X), results(model, X))
+    assert copied.get_params().keys() == model.get_params().keys()
+
+
+# -------------------------------------------------------------------- what travels
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *({"likelihood": name} for name in LIKELIHOODS),
+        {"likelihood": Gaussian()},
+        {"hidden_layer_sizes": ()},
+        {"hidden_layer_sizes": "auto"},
+        {"init": "random", "activation": "gelu"},
+        {"encoder": MLP((5, 4), "tanh"), "decoder": MLP((3,))},
+        {"encoder": Conv((4, 4), channels=(4,))},
+        {"n_components": 0.5},
+        {"n_components": np.int64(3)},
+        {"device": torch.device("cpu")},
+        {"random_state": np.random.RandomState(0)},
+        *({"warm_start": True, "solver": name} for name in ("adam", "sgd", "rmsprop")),
+    ],
+    ids=str,
+)
+def test_every_kind_of_model_needs_only_skae_trusted(Estimator, parameters, digits):
+    X = digits[0][:60, 24:40] / 16
+    assert_travels(Estimator(**(SMALL | parameters)).fit(np.round(X)), np.round(X))
+
+
+def test_rows_of_any_container_leave_nothing_else_to_trust(Estimator, iris):
+    X, _ = iris
+    frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
+    model = Estimator(**SMALL).fit(frame)
+    assert_travels(model, frame)
+    assert list(opened(model).feature_names_in_) == list(frame)
+    assert_travels(Estimator(**SMALL).fit(sp.csr_array(X)), X)
+
+
+def test_an_estimator_that_is_not_fitted_travels(Estimator, iris):
+    copied = opened(Estimator(**SMALL))
+    expected = Estimator(**SMALL).fit(iris[0])
+    assert_same_results(
+        results(copied.fit(iris[0]), iris[0]), results(expected, iris[0])
+    )
+
+
+def test_a_pipeline_travels(Estimator, iris):
+    X, y = iris
+    pipeline = make_pipeline(StandardScaler(), Estimator(**SMALL), LogisticRegression())
+    content = sio.dumps(pipeline.fit(X, y))
+    assert set(sio.get_untrusted_types(data=content)) <= set(TRUSTED_TYPES)
+    np.testing.assert_array_equal(
+        sio.loads(content, trusted=TRUSTED_TYPES).predict_proba(X),
+        pipeline.predict_proba(X),
+    )
+
+
+def test_training_goes_on_where_it_stopped(Estimator, iris):
+    X, _ = iris
+    model = Estimator(warm_start=True, **SMALL).fit(X)
+    copied = opened(model)
+    assert_same_results(results(copied.fit(X), X), results(model.fit(X), X))
+
+
+def test_a_stream_goes_on_where_it_stopped(Estimator, iris):
+    X, _ = iris
+    model, copied = Estimator(3, **SMALL), Estimator(3, **SMALL)
+    for part in (X[:2], X[2:50], X[50:]):  # the first has too few rows for a start
+        model.partial_fit(part)
+        copied = opened(copied).partial_fit(part)
+    assert_same_results(results(copied, X), results(model, X))
+
+
+def test_trusted_types_are_the_classes_that_files_name(digits):
+    X = digits[0][:60, 24:40] / 16
+    named = set()
+    for Estimator in (AutoencoderTransformer, VAETransformer):
+        for likelihood in LIKELIHOODS:
+            model = Estimator(likelihood=likelihood, **SMALL).fit(np.round(X))
+            model.sample()
+            named.update(sio.get_untrusted_types(data=sio.dumps(model)))
+    model.set_params(encoder=Conv((4, 4)))
+    named.update(sio.get_untrusted_types(data=sio.dumps(model)))
+    assert named == set(TRUSTED_TYPES)
+
+
+def test_a_factory_of_the_users_is_for_the_user_to_trust(Estimator, iris):
+    X, _ = iris
+    model = Estimator(encoder=own_network, **SMALL).fit(X)
+    content = sio.dumps(model)
+    with pytest.raises(TypeError, match=r"test_persistence\.own_network"):
+        sio.loads(content, trusted=TRUSTED_TYPES)
+    copied = sio.loads(
+        content, trusted=[*TRUSTED_TYPES, "test_persistence.own_network"]
+    )
+    assert_same_results(results(copied, X), results(model, X))
+
+
+# ------------------------------------------------------------- files that are refused
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.6, 0.9, 0.999])
+def test_a_truncated_file_is_refused(fitted, share):
+    content = sio.dumps(fitted)
+    with pytest.raises(zipfile.BadZipFile):
+        sio.loads(content[: int(share * len(content))], trusted=TRUSTED_TYPES)
+
+
+def test_a_damaged_array_is_refused(fitted):
+    content = bytearray(sio.dumps(fitted))
+    content[content.index(b"\x93NUMPY") + 150] ^= 1
+    with pytest.raises(zipfile.BadZipFile, match="CRC"):
+        sio.loads(bytes(content), trusted=TRUSTED_TYPES)
+
+
+def rewritten(content, change):
+    """The file with its schema changed in place."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            if name != "schema.json":
+                new.writestr(name, old.read(name))
+        schema = json.loads(old.read("schema.json"))
+        change(schema)
+        new.writestr("schema.json", json.dumps(schema))
+    return made.getvalue()
+
+
+def text(value):
+    return {
+        "__class__": "str",
+        "__module__": "builtins",
+        "__loader__": "JsonNode",
+        "content": json.dumps(value),
+        "is_json": True,
+    }
+
+
+def tuple_of(*nodes):
+    return {
+        "__class__": "tuple",
+        "__module__": "builtins",
+        "__loader__": "TupleNode",
+        "content": list(nodes),
+    }
+
+
+SYSTEM = {"__class__": "system", "__module__": "os"}
+
+
+@pytest.mark.parametrize("where", ["encoder", "blueprint", "arrays", "mean_"])
+@pytest.mark.parametrize("loader", ["FunctionNode", "TypeNode", "call", "object"])
+def test_a_file_that_asks_for_a_command_is_refused(
+    fitted, loader, where, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    command = text("touch ran")
+    node = SYSTEM | {
+        "call": {
+            "__loader__": "ConstructorFromReduceNode",
+            "content": tuple_of(command),
+        },
+        "object": {"__loader__": "ObjectNode", "content": command},
+    }.get(loader, {"__loader__": loader})
+
+    def change(schema):
+        attributes = schema["content"]["content"]
+        stored = attributes["_stored"]["content"]["content"]
+        holder = attributes if where in attributes else stored
+        assert where in holder
+        holder[where] = node
+
+    content = rewritten(sio.dumps(fitted), change)
+    assert "os.system" in sio.get_untrusted_types(data=content)
+    with pytest.raises(TypeError, match=r"os\.system"):
+        sio.loads(content, trusted=TRUSTED_TYPES)
+    assert not (tmp_path / "ran").exists()
+
+
+def with_arrays(model, **arrays):
+    model._stored._arrays.update(arrays)
+
+
+def without_array(model):
+    del model._stored._arrays["decoder.unit"]
+
+
+def with_blueprint(model, **fields):
+    model._stored.blueprint = replace(model._stored.blueprint, **fields)
+
+
+def with_start(model, **fields):
+    model._start = replace(model._start, **fields)
+
+
+WEIGHT = "encoder.network.0.weight"
+
+# A change of a fitted model's state, and what the refusal says.
+DAMAGES = {
+    "too short": (
+        lambda m: with_arrays(m, **{WEIGHT: np.zeros((8, 3), np.float32)}),
+        r"encoder\.network\.0\.weight.*of shape \(8, 4\)",
+    ),
+    "objects": (
+        lambda m: with_arrays(m, **{WEIGHT: np.array([["a"] * 4] * 8, object)}),
+        "an array of numbers",
+    ),
+    "a list": (lambda m: with_arrays(m, **{WEIGHT: [[0.0] * 4] * 8}), "an array of"),
+    "integers": (
+        lambda m: with_arrays(m, **{WEIGHT: np.zeros((8, 4), int)}),
+        r"a type like torch\.float32",
+    ),
+    "one more": (lambda m: with_arrays(m, extra=np.zeros(1)), "arrays has to be named"),
+    "one less": (without_array, "arrays has to be named"),
+    "no arrays": (lambda m: setattr(m._stored, "_arrays", "none"), "a dict of arrays"),
+    "device": (lambda m: setattr(m._stored, "device", 3), "device has to be a string"),
+    "no blueprint": (
+        lambda m: setattr(m._stored, "blueprint", MLP()),
+        "blueprint has to be a Blueprint",
+    ),
+    "no module": (lambda m: setattr(m, "_stored", [1]), "_stored has to be a Stored"),
+    "huge": (
+        lambda m: with_blueprint(m, encoder=MLP((10**12,))),
+        r"of shape \(1000000000000, 4\)",
+    ),
+    "negative": (lambda m: with_blueprint(m, n_components=-1), "n_components.*1 or mo"),
+    "text": (lambda m: with_blueprint(m, n_features="4"), r"n_features.*an integer"),
+    "widths": (lambda m: with_blueprint(m, encoder=MLP("x")), "encoder__hidden_layer"),
+    "spec": (lambda m: with_blueprint(m, encoder=MLP), "encoder has to be a network"),
+    "no spec": (lambda m: with_blueprint(m, decoder=3), "decoder has to be a network"),
+    "likelihood": (lambda m: with_blueprint(m, likelihood=2), "a likelihood spec"),
+    "from_pca": (lambda m: with_blueprint(m, from_pca="no"), "from_pca has to be a bo"),
+    "beta": (lambda m: with_blueprint(m, beta="1"), "beta has to be None or a number"),
+    "mean": (lambda m: setattr(m, "mean_", np.zeros(3)), r"mean_.*of shape \(4,\)"),
+    "columns": (
+        lambda m: setattr(m, "n_features_in_", 5),
+        "n_features_in_ has to be 4",
+    ),
+    "start": (lambda m: setattr(m, "_start", None), "_start has to be LinearMaps"),
+    "axes": (
+        lambda m: with_start(m, components=np.zeros((2, 5))),
+        r"components has to be an array of floats of shape \(any, 4\)",
+    ),
+    "variances": (
+        lambda m: with_start(m, explained_variance=np.zeros(3)),
+        r"explained_variance.*shape \(2,\)",
+    ),
+    "training": (lambda m: setattr(m, "_training", 1), "_training has to be a dict"),
+    "codes": (lambda m: setattr(m, "_codes", np.zeros((9, 3))), r"_codes.*\(any, 2\)"),
+    "density": (lambda m: setattr(m, "_density", MLP()), "_density.*a CodeMixture"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES)
+def test_a_state_of_the_wrong_kind_is_refused(fitted, damage, message):
+    damaged = opened(fitted)
+    damage(damaged)
+    for content, load in (
+        (sio.dumps(damaged), lambda data: sio.loads(data, trusted=TRUSTED_TYPES)),
+        (pickle.dumps(damaged), pickle.loads),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mixture_", LogisticRegression()),
+        ("mixture_", GaussianMixture()),
+        ("scale_", np.ones(5)),
+    ],
+)
+def test_a_density_of_the_wrong_kind_is_refused(iris, name, value):
+    model = AutoencoderTransformer(**SMALL).fit(iris[0])
+    model.sample()
+    setattr(model.latent_density_, name, value)
+    with pytest.raises(ValueError, match="no fitted estimator of skae"):
+        opened(model)
+
+
+def test_an_opened_file_has_run_nothing(fitted, iris):
+    copied = opened(fitted)
+    assert copied._stored.arrays is not None
+    copied.transform(iris[0])
+    assert copied._stored.arrays is None
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop", "adagrad"])
+def test_a_state_of_the_optimizer_that_does_not_fit_is_refused(Estimator, iris, solver):
+    # A fused step would read, and write, beyond the end of what is too short.
+    X, _ = iris
+    model = Estimator(warm_start=True, solver=solver, **SMALL).fit(X)
+    before = results(model, X)
+    moments = model._training["optimizer"]["state"][0]
+    damaged = [name for name in moments if name != "step"]
+    assert damaged
+    for name in damaged:
+        copied = copy.deepcopy(model)
+        copied._training["optimizer"]["state"][0][name] = np.zeros(1, np.float32)
+        copied = opened(copied)
+        with pytest.raises(ValueError, match=rf"solver='{solver}' does.*'{name}' has"):
+            copied.fit(X)
+        assert_same_results(results(copied, X), before)
+
+
+# ------------------------------------------------------------------ another process
+
+OPEN_ELSEWHERE = """
+import sys
+from pathlib import Path
+import numpy as np
+import skops.io
+import skae
+
+folder = Path(sys.argv[1])
+X = np.load(folder / "X.npy")
+for path in folder.glob("*.skops"):
+    pipeline = skops.io.load(path, trusted=skae.TRUSTED_TYPES)
+    np.save(path.with_suffix(".npy"), pipeline.predict_proba(X))
+"""
+
+
+def test_another_process_predicts_the_same(iris, tmp_path):
+    X, y = iris
+    np.save(tmp_path / "X.npy", X)
+    expected = {}
+    for Estimator in (AutoencoderTransformer, VAETransformer):
+        steps = (StandardScaler(), Estimator(**SMALL), LogisticRegression())
+        pipeline = make_pipeline(*steps).fit(X, y)
+        sio.dump(pipeline, tmp_path / f"{Estimator.__name__}.skops")
+        expected[f"{Estimator.__name__}.npy"] = pipeline.predict_proba(X)
+    subprocess.run([sys.executable, "-c", OPEN_ELSEWHERE, tmp_path], check=True)
+    for name, probabilities in expected.items():
+        np.testing.assert_array_equal(np.load(tmp_path / name), probabilities)
