@@ -30,7 +30,7 @@ __all__ = [
     "fit_context",
     "is_constant_feature",
     "n_samples",
-    "take_any_rows",
+    "safe_indexing",
     "to_output_container",
 ]
 
@@ -39,7 +39,7 @@ is_constant_feature = _is_constant_feature
 check_feature_names_in = _check_feature_names_in
 check_sample_weight = _check_sample_weight
 n_samples = _num_samples
-take_any_rows = _safe_indexing
+safe_indexing = _safe_indexing
 
 
 def callbacks_of(estimator):

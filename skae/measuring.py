@@ -12,7 +12,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
 
-from ._sklearn import n_samples, take_any_rows
+from ._sklearn import n_samples, safe_indexing
 from .comparison import COSTS, QUALITIES
 
 __all__ = ["Case", "Entry", "Judge", "explained_variance_scorer", "measure"]
@@ -147,7 +147,7 @@ def measure(case, judge, X, y, fold, split, caller, context):
     Entry
     """
     (X_train, X_test), (y_train, y_test) = (
-        (None, None) if rows is None else [take_any_rows(rows, part) for part in split]
+        (None, None) if rows is None else [safe_indexing(rows, part) for part in split]
         for rows in (X, y)
     )
     estimator, entry = clone(case.estimator), Entry(case, fold)
@@ -213,7 +213,7 @@ def _log_likelihood(estimator, X):
     has_both = hasattr(estimator, "score") and hasattr(estimator, "score_samples")
     if isinstance(estimator, Pipeline) or not has_both:
         return np.nan
-    few = take_any_rows(X, _evenly(X, ROWS_TO_TELL))
+    few = safe_indexing(X, _evenly(X, ROWS_TO_TELL))
     mean = np.mean(estimator.score_samples(few))
     if not np.isclose(estimator.score(few), mean, rtol=1e-5, atol=0):
         return np.nan
@@ -226,7 +226,7 @@ def _trustworthiness(X, codes):
     n_neighbors = min(N_NEIGHBOURS, (len(chosen) - 1) // 2)
     if n_neighbors == 0:
         return np.nan
-    rows, their_codes = take_any_rows(X, chosen), take_any_rows(codes, chosen)
+    rows, their_codes = safe_indexing(X, chosen), safe_indexing(codes, chosen)
     return float(trustworthiness(rows, their_codes, n_neighbors=n_neighbors))
 
 
