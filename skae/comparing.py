@@ -16,7 +16,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import indexable
+from sklearn.utils import assert_all_finite, indexable
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -103,9 +103,8 @@ def compare(
         Seed of each estimator whose own ``random_state`` is None.
 
     callbacks : callback or list of callbacks, default=None
-        scikit-learn's, such as :class:`sklearn.callback.ProgressBar`. They follow the
-        whole comparison: a task for each estimator and width, and in it one for each
-        fold.
+        Those of :mod:`sklearn.callback`, such as ``ProgressBar``. They follow the whole
+        comparison: a task for each estimator and width, and in it one for each fold.
 
     Returns
     -------
@@ -168,6 +167,8 @@ def compare(
     has_classes = y is not None and is_classifier(judge.predictor)
     splitter = check_cv(cv, y, classifier=has_classes)
     splits = list(splitter.split(X, y))
+    if not splits:
+        raise ValueError(f"cv={cv!r} gives no folds; pass one or more.")
     runner = Comparer(cases, judge, n_jobs)
     runner.set_callbacks(*_followers(callbacks, cases))
     entries = runner.fit(X, y, splits)
@@ -288,8 +289,11 @@ def _judge(y, downstream, scoring, seed):
 
 def _predictor_of(y):
     """Choose by the kind of y."""
+    if _is_quantity(y):
+        assert_all_finite(y, input_name="y")
+        return Ridge()
     kind = type_of_target(y, input_name="y")
-    if kind.startswith("continuous") or (kind == "multiclass" and _is_quantity(y)):
+    if kind.startswith("continuous"):
         return Ridge()
     if kind in ("binary", "multiclass"):
         return LogisticRegression(max_iter=1000)
@@ -300,12 +304,12 @@ def _predictor_of(y):
 
 
 def _is_quantity(y):
-    """Tell whole numbers that are measured from those that are classes."""
+    """Tell numbers that are measured, even if they are whole, from classes."""
     y = np.asarray(y)
+    if y.ndim != 1 or not np.issubdtype(y.dtype, np.number):
+        return False
     n_values = len(np.unique(y))
-    is_number = np.issubdtype(y.dtype, np.number)
-    is_spread = len(y) < ROWS_OF_A_CLASS * n_values
-    return is_number and n_values > SURELY_CLASSES and is_spread
+    return n_values > max(SURELY_CLASSES, len(y) / ROWS_OF_A_CLASS)
 
 
 def _column(y):
@@ -316,8 +320,9 @@ def _column(y):
 def _reference(methods):
     """Name of the first PCA."""
     for name, estimator in methods.items():
-        steps = getattr(estimator, "steps", [(name, estimator)])
-        if isinstance(steps[-1][1], PCA):
+        while isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        if isinstance(estimator, PCA):
             return name
     return None
 
@@ -386,7 +391,7 @@ class Comparer(CallbackSupportMixin):
     @staticmethod
     def _begin(run, case, n_folds, hooks):
         """Announce a case; its folds' contexts are made before any goes to a worker."""
-        name = f"{case.name}, {case.n_components} components"
+        name = f"{case.name}, n_components={case.n_components}"
         task = run.subcontext(task_name=name, max_subtasks=n_folds)
         task.call_on_fit_task_begin(**hooks)
         return task, [task.subcontext(task_name="fold") for _ in range(n_folds)]

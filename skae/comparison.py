@@ -228,6 +228,7 @@ class Comparison:
         Returns
         -------
         skae.plotting.ComparisonDisplay
+            Holds the figure and its axes.
         """
         from .plotting import ComparisonDisplay
 
@@ -297,7 +298,7 @@ class Comparison:
     def _remarks(self):
         """Lines below the table: what its signs mean, and what went wrong."""
         summary = self.summary()
-        lines = [f"Mean ± standard deviation over {summary['n_folds'].max()} folds."]
+        lines = [f"Mean ± standard deviation over {_folds(summary['n_folds'].max())}."]
         p_values = [summary[f"{measure}_p_value"] for measure in QUALITIES]
         if not np.isnan(p_values).all():
             lines.append(
@@ -308,7 +309,7 @@ class Comparison:
             errors = list(filter(None, self._select(name, width)["error"].tolist()))
             if errors:
                 reason = textwrap.shorten(errors[0], 200, placeholder=" ...")
-                where = f"{name}, {width} components, {len(errors)} folds"
+                where = f"{name}, n_components={width}, {_folds(len(errors))}"
                 lines.append(f"{where}: {reason}")
         return lines
 
@@ -341,6 +342,10 @@ def _digits(values, *, figures, most):
     """Decimals that show so many figures of the largest number."""
     largest = max(np.nanmax(np.abs(values)), 10.0**-most)
     return min(max(figures - 1 - math.floor(math.log10(largest)), 0), most)
+
+
+def _folds(number):
+    return "1 fold" if number == 1 else f"{number} folds"
 
 
 def _aligned(header, rows):

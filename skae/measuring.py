@@ -66,6 +66,10 @@ def explained_variance_scorer(estimator, X, y=None):
     float
         ``r2_score(X, decoded, multioutput="variance_weighted")``; at most 1.
 
+    See Also
+    --------
+    compare : Sets estimators side by side by this and other measures.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris

@@ -147,7 +147,7 @@ def test_numbers_are_those_of_cross_validate(estimator, iris):
 
 def test_a_quantity_is_predicted_by_ridge_regression():
     X, y = load_diabetes(return_X_y=True)
-    for target in (y, np.log(y), y.astype(int)):
+    for target in (y, np.log(y), y.astype(int), np.arange(len(y))):
         folds = compare(X, target, estimators=[PCA()], n_components=4, cv=3).folds
         expected = hand_scores(X, target, PCA(4), Ridge(), KFold(3))
         for measure, values in expected.items():
@@ -424,7 +424,7 @@ def test_a_failure_is_an_entry_that_says_why(step, iris):
     assert set(pca["error"]) == {""}
     assert np.isfinite(pca["explained_variance"]).all()
     assert comparison.summary()["error"].tolist() == ["", reason]
-    assert f"failing, 2 components, 3 folds: {reason}" in repr(comparison)
+    assert f"failing, n_components=2, 3 folds: {reason}" in repr(comparison)
 
 
 def test_a_failure_costs_one_width_only(iris):
@@ -483,6 +483,8 @@ def test_each_measure_fails_alone(iris):
         ({"random_state": -1}, ValueError, "random_state=-1"),
         ({"callbacks": "bar"}, TypeError, "FitCallback protocol"),
         ({"cv": 1000}, ValueError, "n_splits=1000"),
+        ({"cv": []}, ValueError, "cv=.. gives no folds"),
+        ({"y": np.r_[np.nan, :149]}, ValueError, "y contains NaN"),
         ({"y": None, "scoring": "accuracy"}, ValueError, "pass y"),
         ({"y": None, "downstream": Ridge()}, ValueError, "pass y"),
         ({"y": [0, 1]}, ValueError, "inconsistent numbers of samples"),
@@ -631,6 +633,7 @@ def test_the_page_is_well_formed_and_escaped():
     assert "<b>&" in text
     assert "<script>" not in page
     assert page.count("<tr>") == 3
+    assert any("<b>&, n_components=2, 1 fold: <script>" in line for line in text)
 
 
 def test_to_pandas_is_tidy(three_methods):
@@ -761,10 +764,10 @@ def test_callbacks_follow_the_whole_run(iris):
     assert record[-1][0] == "teardown"
     names = [name for hook, name, path in record if hook == "begin" and len(path) == 2]
     assert names == [
-        "PCA, 1 components",
-        "AutoencoderTransformer, 1 components",
-        "PCA, 2 components",
-        "AutoencoderTransformer, 2 components",
+        "PCA, n_components=1",
+        "AutoencoderTransformer, n_components=1",
+        "PCA, n_components=2",
+        "AutoencoderTransformer, n_components=2",
     ]
     folds = [path for path in recorder.paths("begin") if len(path) == 3]
     assert folds == [(0, case, fold) for case in range(4) for fold in range(2)]
@@ -807,7 +810,7 @@ def test_a_bar_on_an_estimator_follows_the_whole_run(iris, capsys):
     shown = capsys.readouterr().out
     assert shown.count("Comparer - compare") == 1
     for name in methods:
-        assert f"{name}, 1 components" in shown
+        assert f"{name}, n_components=1" in shown
     assert shown.count("100%") == 5
 
 
