@@ -20,7 +20,6 @@ from ._sklearn import (
 )
 from .likelihoods import LIKELIHOODS
 from .networks import ACTIVATIONS
-from .planning import resolve_likelihood
 from .solvers import SOLVERS
 
 __all__ = [
@@ -44,7 +43,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "encoder": [HasMethods("build"), callable, None],
     "decoder": [HasMethods("build"), callable, None],
     "init": [StrOptions({"pca", "random"})],
-    "likelihood": [StrOptions(set(LIKELIHOODS)), HasMethods("build")],
+    "likelihood": [StrOptions({"auto", *LIKELIHOODS}), HasMethods("build"), list],
     "solver": [StrOptions(set(SOLVERS)), type, functools.partial],
     "learning_rate_init": [
         StrOptions({"auto"}),
@@ -104,9 +103,9 @@ def check_rows(estimator, X, sample_weight, *, reset, fewest=2):
     return X, weight
 
 
-def check_X(estimator, X, *, reset=False, fewest=1, likelihood=None):
-    """Check rows of any kind, and that the likelihood can have made them."""
-    X = validate_data(
+def check_X(estimator, X, *, reset=False, fewest=1):
+    """Check rows of any kind."""
+    return validate_data(
         estimator,
         X,
         reset=reset,
@@ -114,14 +113,14 @@ def check_X(estimator, X, *, reset=False, fewest=1, likelihood=None):
         dtype=INPUT_TYPES,
         ensure_min_samples=fewest,
     )
-    (likelihood or resolve_likelihood(estimator.likelihood)).check(X)
-    return X
 
 
-def check_X_val(estimator, X_val):
+def check_X_val(estimator, X_val, likelihood):
     """Check rows that judge; errors about them say so."""
     try:
-        return check_X(estimator, X_val)
+        X_val = check_X(estimator, X_val)
+        likelihood.check(X_val)
+        return X_val
     except (TypeError, ValueError) as error:
         raise type(error)(f"X_val, the rows that judge: {error}") from error
 
