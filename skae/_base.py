@@ -33,7 +33,7 @@ from .device import forked_stream, generator_from, seed_from
 from .inference import map_blocks
 from .learning import learn, resume
 from .opening import check_opened
-from .planning import make_task
+from .planning import make_task, resolve_likelihood
 from .rows import as_array, floating_type, merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
 
@@ -122,14 +122,16 @@ class BaseAutoencoder(
         check_n_components(self, rows)
         if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
             rows, weight = merge_rows(rows, weight)
+        likelihood = self._find_likelihood(rows, going_on)
         if X_val is not None:
-            X_val = check_X_val(self, X_val)
+            X_val = check_X_val(self, X_val, likelihood)
         task = make_task(
             self,
             rows,
             weight,
             X_val,
             blueprint=self._stored.blueprint if going_on else None,
+            likelihood=likelihood,
             seed=seed_from(self.random_state),
             is_judged=True,
             continues=self.warm_start,
@@ -182,10 +184,13 @@ class BaseAutoencoder(
                 self._waiting = X, weight
                 return self
             check_n_components(self, X)
+        X, weight = merge_rows(X, weight)
         task = make_task(
             self,
-            *merge_rows(X, weight),
+            X,
+            weight,
             blueprint=self._stored.blueprint if going_on else None,
+            likelihood=self._find_likelihood(X, going_on),
             seed=seed_from(self.random_state),
             is_judged=False,
             continues=True,
@@ -211,6 +216,18 @@ class BaseAutoencoder(
         else:
             rows = np.vstack([earlier, X])
         return rows, np.append(earlier_weight, weight)
+
+    def _find_likelihood(self, X, going_on):
+        """Say what the rows are taken to be, and see that they can be it."""
+        X = as_array(X)
+        if going_on:
+            likelihood = self.likelihood_
+        else:
+            likelihood = resolve_likelihood(self, X)
+        likelihood.check(X)
+        if self.verbose and isinstance(self.likelihood, str) and not going_on:
+            print(f"[{type(self).__name__}] likelihood: {likelihood}")
+        return likelihood
 
     def _learn(self, task, going_on, reporter):
         with _stream_of_factories(task):
@@ -275,6 +292,12 @@ class BaseAutoencoder(
         """The fitted network, an ``nn.Module`` on rows measured from ``mean_``."""
         check_is_fitted(self)
         return self._stored.module
+
+    @property
+    def likelihood_(self):
+        """The likelihood that was fitted, with its columns by number."""
+        check_is_fitted(self)
+        return self._stored.blueprint.likelihood
 
     @property
     def device_(self):
@@ -393,13 +416,12 @@ class BaseAutoencoder(
     @property
     def _origin(self):
         """What rows are measured from."""
-        if self._stored.blueprint.likelihood.centred:
-            return self.mean_
-        return np.zeros_like(self.mean_)
+        return self.likelihood_.origin(self.mean_)
 
     def _check_fitted_X(self, X):
         check_is_fitted(self)
-        X = check_X(self, X, likelihood=self._stored.blueprint.likelihood)
+        X = check_X(self, X)
+        self.likelihood_.check(as_array(X))
         return _as_asked(X)
 
     def _restored(self, rows):

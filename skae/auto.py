@@ -1,11 +1,19 @@
-"""What "auto" means: rules that follow the number of rows n and of columns p."""
+"""What "auto" means: rules that follow the number of rows n and of columns p.
+
+And, for the likelihood, what the columns hold.
+"""
 
 import math
+from collections import deque
+
+import numpy as np
+import scipy.sparse as sp
 
 __all__ = [
     "auto_batch_size",
     "auto_hidden_layer_sizes",
     "auto_learning_rate",
+    "auto_likelihood",
     "auto_max_iter",
     "auto_validation_rows",
 ]
@@ -42,3 +50,60 @@ def auto_max_iter(n_rows, batch_size):
     """As many epochs as make 6,000 updates, between 20 and 300."""
     n_batches = math.ceil(n_rows / batch_size)
     return min(max(math.ceil(UPDATES / n_batches), 20), 300)
+
+
+def auto_likelihood(X):
+    """Look at the columns: a list of pairs of a likelihood's name and its columns.
+
+    Columns that follow one another, are 0 or 1, and of which exactly one is 1 in each
+    row, are a category; other columns of 0 and 1 are Bernoulli. Whole numbers from 0
+    on that vary no less than Poisson's are counts, where all columns are with a size
+    per row. Anything else is Gaussian, with a noise per column.
+    """
+    columns = _columns(X)
+    kinds = np.array([_kind(column) for column in columns()])
+    binary = kinds == "bernoulli"
+    groups = _one_hot_groups(columns(), binary)
+    kinds[[j for group in groups for j in group]] = "categorical"
+    chosen = [
+        (kind, np.flatnonzero(kinds == kind).tolist())
+        for kind in ("gaussian_diag", "negative_binomial", "bernoulli")
+        if kind in kinds
+    ]
+    if len(chosen) == 1 and not groups:
+        return chosen[0][0]
+    return chosen + [("categorical", group) for group in groups]
+
+
+def _columns(X):
+    """Make the function that walks through the columns, each as a dense array."""
+    if not sp.issparse(X):
+        return lambda: (X[:, j] for j in range(X.shape[1]))
+    by_column = sp.csc_array(X)
+    return lambda: (by_column[:, [j]].toarray().ravel() for j in range(X.shape[1]))
+
+
+def _kind(column):
+    """Name the likelihood of one column."""
+    if ((column == 0) | (column == 1)).all():
+        return "bernoulli"
+    is_whole = column.min() == 0 and (column == np.floor(column)).all()
+    is_count = is_whole and column.var() >= column.mean()
+    return "negative_binomial" if is_count else "gaussian_diag"
+
+
+def _one_hot_groups(columns, is_binary):
+    """Find runs of binary columns of which exactly one is 1 in each row."""
+    groups, run, total = [], deque(), 0
+    for j, column in enumerate(columns):
+        if not is_binary[j]:
+            run, total = deque(), 0
+            continue
+        run.append((j, column))
+        total = total + column
+        while (total > 1).any():
+            total = total - run.popleft()[1]
+        if len(run) > 1 and (total == 1).all():
+            groups.append([number for number, _ in run])
+            run, total = deque(), 0
+    return groups

@@ -298,12 +298,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     def _attributes(self, task, learned):
         model, result = learned.model, learned.result
         n_free = task.X.shape[1] - task.blueprint.n_components
-        if hasattr(model.likelihood, "set_noise_variance") and result.best_epoch > 0:
-            floor = learned.maps.noise_floor
-            noise_variance = max(result.best_loss / max(n_free, 1), floor)
-            model.likelihood.set_noise_variance(noise_variance)
+        if hasattr(model.likelihood, "calibrate") and result.best_epoch > 0:
+            model.likelihood.calibrate(result.best_loss / max(n_free, 1), learned.maps)
         chosen = representatives(task.weight)
-        origin = learned.maps.mean if task.is_centred else 0 * learned.maps.mean
+        origin = task.origin(learned.maps)
         rows = take_rows(task.X, chosen)
         codes = as_array(map_blocks(model.encode, rows, origin, task.device))
         return super()._attributes(task, learned) | {"_codes": codes, "_density": None}

@@ -51,6 +51,13 @@ class Blueprint:
     beta: float | None
     seed: int
 
+    @property
+    def units(self):
+        """In which units of the columns the linear maps are found."""
+        if not self.likelihood.has_column_noise:
+            return "one"
+        return "deviations" if self.beta is None else "noise"
+
     def build(self, device):
         """Make the model, its networks at their random start."""
         n_statistics = self.n_components * (1 if self.beta is None else 2)

@@ -20,7 +20,6 @@ from ._sklearn import (
 )
 from .likelihoods import LIKELIHOODS
 from .networks import ACTIVATIONS
-from .planning import resolve_likelihood
 from .rows import as_array
 from .solvers import SOLVERS
 
@@ -47,7 +46,7 @@ PARAMETER_CONSTRAINTS: dict = {
     "encoder": [HasMethods("build"), callable, None],
     "decoder": [HasMethods("build"), callable, None],
     "init": [StrOptions({"pca", "random"})],
-    "likelihood": [StrOptions(set(LIKELIHOODS)), HasMethods("build")],
+    "likelihood": [StrOptions({"auto", *LIKELIHOODS}), HasMethods("build"), list],
     "solver": [StrOptions(set(SOLVERS)), type, functools.partial],
     "learning_rate_init": [
         StrOptions({"auto"}),
@@ -112,8 +111,8 @@ def check_weight(sample_weight, X):
     )
 
 
-def check_X(estimator, X, *, reset=False, fewest=1, likelihood=None):
-    """Check rows of any kind, and that the likelihood can have made them."""
+def check_X(estimator, X, *, reset=False, fewest=1):
+    """Check rows of any kind."""
     validate = functools.partial(
         validate_data,
         estimator,
@@ -122,9 +121,7 @@ def check_X(estimator, X, *, reset=False, fewest=1, likelihood=None):
         dtype=INPUT_TYPES,
         ensure_min_samples=fewest,
     )
-    X = _check_tensor(X, validate) if isinstance(X, torch.Tensor) else validate(X)
-    (likelihood or resolve_likelihood(estimator.likelihood)).check(as_array(X))
-    return X
+    return _check_tensor(X, validate) if isinstance(X, torch.Tensor) else validate(X)
 
 
 def check_codes(codes):
@@ -157,10 +154,12 @@ def _check_tensor(X, validate):
     return X.to(torch.from_numpy(np.zeros(1, checked.dtype)).dtype)
 
 
-def check_X_val(estimator, X_val):
+def check_X_val(estimator, X_val, likelihood):
     """Check rows that judge; errors about them say so."""
     try:
-        return check_X(estimator, X_val)
+        X_val = check_X(estimator, X_val)
+        likelihood.check(as_array(X_val))
+        return X_val
     except (TypeError, ValueError) as error:
         raise type(error)(f"X_val, the rows that judge: {error}") from error
 

@@ -84,26 +84,21 @@ class Task:
         """Seed of everything that is drawn."""
         return self.blueprint.seed
 
-    @property
-    def is_centred(self):
-        """Whether rows are measured from their mean, as a Gaussian likelihood asks.
-
-        For that likelihood the start is a maximum-likelihood solution; any other is
-        shrunk as far as the training rows ask for.
-        """
-        return self.blueprint.likelihood.centred
+    def origin(self, maps):
+        """Say what rows are measured from; their mean, where a likelihood asks."""
+        return self.blueprint.likelihood.origin(maps.mean)
 
     def maps(self, index):
         """Find the start of some rows."""
         X, weight = take_rows(self.X, index), self.weight[index]
         blueprint = self.blueprint
         n_components = blueprint.n_components if blueprint.from_pca else None
-        return fit_linear_maps(X, weight, n_components)
+        view, units = blueprint.likelihood.view, blueprint.units
+        return fit_linear_maps(X, weight, n_components, view=view, units=units)
 
     def rows(self, X, weight, maps):
         """Give rows to the engine, measured from the origin of a start."""
-        origin = maps.mean if self.is_centred else np.zeros(X.shape[1])
-        return Rows(X, weight, origin, self.device)
+        return Rows(X, weight, self.origin(maps), self.device)
 
     def subset(self, index, maps):
         """Give some of the rows to the engine."""
@@ -113,9 +108,12 @@ class Task:
         """Make a model that stands at a start."""
         model = self.blueprint.build(self.device)
         shrinkage = 1.0
-        if self.blueprint.from_pca and not self.is_centred:
-            shrinkage = _best_shrinkage(self, model, maps, rows)
-        model.set_start(maps, centred=self.is_centred, shrinkage=shrinkage)
+        if not self.blueprint.likelihood.starts_exact:
+            x, weight = _sample(rows)
+            model.likelihood.observe(x, weight)
+            if self.blueprint.from_pca:
+                shrinkage = _best_shrinkage(self, model, maps, x, weight)
+        model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
         return model.eval()
 
     def row_losses(self, model, rows):
@@ -328,14 +326,18 @@ class _Watched:
         return self.asked_to_stop
 
 
-def _best_shrinkage(task, model, maps, rows):
-    """Factor on the start that suits the training rows best."""
+def _sample(rows):
+    """Take some rows, at equal steps, with their weights."""
     size = min(len(rows), SHRINKAGE_ROWS)
     index = torch.linspace(0, len(rows) - 1, size).long()
-    x, weight = rows.take(index), rows.weight[index.to(rows.device)]
+    return rows.take(index), rows.weight[index.to(rows.device)]
+
+
+def _best_shrinkage(task, model, maps, x, weight):
+    """Factor on the start that suits some of the training rows best."""
     losses = []
     for shrinkage in SHRINKAGES:
-        model.set_start(maps, centred=task.is_centred, shrinkage=shrinkage)
+        model.set_start(maps, origin=task.origin(maps), shrinkage=shrinkage)
         with torch.no_grad():
             stream = generator_from(task.seed, task.device)
             loss = model.eval().row_losses(x, stream) @ weight

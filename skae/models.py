@@ -136,15 +136,15 @@ class Autoencoder(nn.Module):
         self.likelihood = likelihood.requires_grad_(False)
         self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
 
-    def set_start(self, maps, *, centred, shrinkage=1.0):
+    def set_start(self, maps, *, origin, shrinkage=1.0):
         """Begin at PCA.
 
         Parameters
         ----------
         maps : LinearMaps
 
-        centred : bool
-            Whether rows come measured from their mean already.
+        origin : ndarray of shape (n_features,)
+            What rows are measured from.
 
         shrinkage : float, default=1.0
             Factor on the decoder's slopes.
@@ -152,15 +152,15 @@ class Autoencoder(nn.Module):
         with torch.no_grad():
             scale = maps.code_scale
             is_linear = self.encoder.linear is not None
-            start = self.likelihood.start(maps, maps.components.T, scale)
+            start = self.likelihood.start(maps, maps.axes, scale, shrinkage)
             self.encoder.set_start(
-                weight=maps.components,
-                center=0.0 if centred else maps.mean,
+                weight=maps.projection,
+                center=maps.center - origin,
                 unit=_reciprocal(np.sqrt(maps.variance)),
                 gain=scale if is_linear else 1.0,
             )
             self.decoder.set_start(
-                weight=start.slopes * shrinkage,
+                weight=start.slopes,
                 offset=start.intercept,
                 unit=_reciprocal(scale) if is_linear else 1.0,
                 gain=start.gain,
@@ -169,7 +169,8 @@ class Autoencoder(nn.Module):
 
     def row_losses(self, x, generator=None):
         """Deviance of each row; the generator is for models that draw."""
-        return self.likelihood.deviance(x, self.decoder(self.encoder(x)))
+        x = self.likelihood.drawn(x, generator)
+        return self.likelihood.deviance(x, self.decoder(self.encode(x)))
 
     @property
     def is_traceable(self):
@@ -185,7 +186,8 @@ class Autoencoder(nn.Module):
 
         What autograd would do with ``row_losses(x) @ row_factor``, written out.
         """
-        z, encoder_trace = self.encoder.traced(x, working)
+        x = self.likelihood.drawn(x, generator)
+        z, encoder_trace = self.encoder.traced(self.likelihood.view(x), working)
         eta, decoder_trace = self.decoder.traced(z, working)
         losses, slope = self.likelihood.deviance_slope(x, eta, row_factor)
         slope = self.decoder.backward(decoder_trace, slope, working, needs_input=True)
@@ -194,15 +196,15 @@ class Autoencoder(nn.Module):
 
     def encode(self, x):
         """Codes of rows."""
-        return self.encoder(x)
+        return self.encoder(self.likelihood.view(x))
 
     def decode(self, z):
         """Mean of the rows given their codes."""
         return self.likelihood.mean(self.decoder(z))
 
     def forward(self, x):
-        """Reconstruct rows, measured from the origin."""
-        return self.decode(self.encode(x))
+        """Reconstruct rows, measured from the origin, at their own sizes."""
+        return self.likelihood.mean(self.decoder(self.encode(x)), x)
 
 
 class VariationalAutoencoder(nn.Module):
@@ -238,16 +240,15 @@ class VariationalAutoencoder(nn.Module):
         self.beta = beta
         self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
 
-    def set_start(self, maps, *, centred, shrinkage=1.0):
+    def set_start(self, maps, *, origin, shrinkage=1.0):
         """Begin at probabilistic PCA; see :meth:`Autoencoder.set_start`.
 
         A shrinkage of 0 is independent columns, with the prior as posterior.
         """
         with torch.no_grad():
-            start = self.likelihood.start(
-                maps, maps.loadings, np.ones(len(maps.weights))
-            )
-            centre = 0.0 if centred else maps.mean
+            spread = np.ones(maps.n_components)
+            start = self.likelihood.start(maps, maps.loadings, spread, shrinkage)
+            centre = maps.center - origin
             unit = _reciprocal(np.sqrt(maps.variance))
             if self.encoder.linear is None:
                 self.encoder.set_start(center=centre, unit=unit)
@@ -261,7 +262,7 @@ class VariationalAutoencoder(nn.Module):
                     unit=unit,
                 )
             self.decoder.set_start(
-                weight=start.slopes * shrinkage,
+                weight=start.slopes,
                 offset=start.intercept,
                 gain=start.gain,
             )
@@ -269,11 +270,12 @@ class VariationalAutoencoder(nn.Module):
 
     def posterior(self, x):
         """Mean and log-variance of the codes given rows."""
-        mean, log_variance = self.encoder(x).chunk(2, dim=-1)
+        mean, log_variance = self.encoder(self.likelihood.view(x)).chunk(2, dim=-1)
         return mean, log_variance.clamp(*LOG_VARIANCES)
 
     def row_losses(self, x, generator=None):
         """Minus the evidence lower bound of each row, at one draw of its code."""
+        x = self.likelihood.drawn(x, generator)
         mean, log_variance = self.posterior(x)
         z = mean + torch.exp(log_variance / 2) * _noise_like(mean, generator)
         divergence = self.divergence(mean, log_variance)
@@ -291,7 +293,9 @@ class VariationalAutoencoder(nn.Module):
 
     def loss_and_grad(self, x, row_factor, generator, working):
         """Sum of the rows' losses, each times its factor, and its gradient."""
-        statistics, encoder_trace = self.encoder.traced(x, working)
+        x = self.likelihood.drawn(x, generator)
+        seen = self.likelihood.view(x)
+        statistics, encoder_trace = self.encoder.traced(seen, working)
         mean, unbounded = statistics.chunk(2, dim=-1)
         log_variance = unbounded.clamp(*LOG_VARIANCES)
         shift = torch.exp(log_variance / 2) * _noise_like(mean, generator)
@@ -345,8 +349,8 @@ class VariationalAutoencoder(nn.Module):
         return self.likelihood.mean(self.decoder(z))
 
     def forward(self, x):
-        """Reconstruct rows, measured from the origin, from their posterior means."""
-        return self.decode(self.encode(x))
+        """Reconstruct rows from their posterior means; see :class:`Autoencoder`."""
+        return self.likelihood.mean(self.decoder(self.encode(x)), x)
 
 
 def _noise_like(tensor, generator):

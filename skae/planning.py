@@ -16,6 +16,7 @@ from .auto import (
     auto_batch_size,
     auto_hidden_layer_sizes,
     auto_learning_rate,
+    auto_likelihood,
     auto_max_iter,
     auto_validation_rows,
 )
@@ -23,7 +24,7 @@ from .blueprint import Blueprint
 from .device import compute_dtype, resolve_device
 from .engine import Settings
 from .learning import FEWEST_ROWS, Task
-from .likelihoods import LIKELIHOODS
+from .likelihoods import LIKELIHOODS, PerColumn, part_by_name
 from .networks import MLP
 from .rows import placed
 from .solvers import SOLVERS
@@ -33,7 +34,16 @@ __all__ = ["make_task", "resolve_likelihood"]
 
 
 def make_task(
-    estimator, X, weight, X_val=None, *, blueprint, seed, is_judged, continues
+    estimator,
+    X,
+    weight,
+    X_val=None,
+    *,
+    blueprint,
+    likelihood,
+    seed,
+    is_judged,
+    continues,
 ):
     """Say what an estimator's parameters ask for.
 
@@ -47,6 +57,9 @@ def make_task(
 
     blueprint : Blueprint or None
         Of a model that is to be trained further; None makes a new one.
+
+    likelihood : likelihood spec
+        What :func:`resolve_likelihood` found.
 
     seed : int
 
@@ -63,7 +76,7 @@ def make_task(
     n_rows = X.shape[0]
     device = resolve_device(estimator.device)
     if blueprint is None:
-        blueprint = make_blueprint(estimator, X, weight, seed)
+        blueprint = make_blueprint(estimator, X, weight, likelihood, seed)
     n_judges, n_validation = (n_rows if X_val is None else X_val.shape[0]), 0
     if is_judged and estimator.early_stopping and X_val is None:
         n_judges = n_validation = _count_validation_rows(estimator, n_rows)
@@ -85,7 +98,7 @@ def make_task(
     )
 
 
-def make_blueprint(estimator, X, weight, seed):
+def make_blueprint(estimator, X, weight, likelihood, seed):
     """Resolve the architecture."""
     widths = estimator.hidden_layer_sizes
     if isinstance(widths, str):
@@ -101,13 +114,16 @@ def make_blueprint(estimator, X, weight, seed):
     mirrored = encoder if hasattr(encoder, "build") else perceptron
     n_components = estimator.n_components
     if not isinstance(n_components, numbers.Integral):
-        n_components = fit_linear_maps(X, weight, float(n_components)).n_components
+        units = "deviations" if likelihood.has_column_noise else "one"
+        n_components = fit_linear_maps(
+            X, weight, float(n_components), view=likelihood.view, units=units
+        ).n_components
     return Blueprint(
         n_features=X.shape[1],
         n_components=int(n_components),
         encoder=encoder,
         decoder=_unshared(estimator.decoder) or mirrored,
-        likelihood=clone(resolve_likelihood(estimator.likelihood)),
+        likelihood=likelihood,
         from_pca=estimator.init == "pca",
         beta=estimator._beta,
         seed=seed,
@@ -150,10 +166,95 @@ def refuse_class(name, part):
         )
 
 
-def resolve_likelihood(likelihood):
-    """Find a likelihood by its name."""
+def resolve_likelihood(estimator, X):
+    """Find a likelihood by its name, by column, or by a look at the columns.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+
+    X : {ndarray, CSR} of shape (n_samples, n_features)
+
+    Returns
+    -------
+    likelihood spec
+        A copy, whose columns are given by number.
+    """
+    likelihood = estimator.likelihood
+    if isinstance(likelihood, str) and likelihood == "auto":
+        likelihood = auto_likelihood(X)
+    if isinstance(likelihood, list):
+        likelihood = PerColumn(likelihood)
+    elif isinstance(likelihood, str):
+        likelihood = LIKELIHOODS[likelihood]()
     refuse_class("likelihood", likelihood)
-    return LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
+    names = getattr(estimator, "feature_names_in_", None)
+    locate = functools.partial(_locate, names=names, n_features=X.shape[1])
+    if isinstance(likelihood, PerColumn):
+        return _resolve_columns(likelihood.parts, X.shape[1], locate)
+    if hasattr(likelihood, "bind"):
+        return likelihood.bind(np.arange(X.shape[1]), locate)
+    return clone(likelihood)
+
+
+def _resolve_columns(parts, n_features, locate):
+    """Find the likelihood of each column, and see that every column has one."""
+    resolved, count = [], np.zeros(n_features, dtype=int)
+    for part in parts:
+        if not (isinstance(part, tuple | list) and len(part) == 2):
+            raise ValueError(
+                f"likelihood: {part!r} is no pair of a likelihood and its columns, as "
+                "in [('gaussian', [0, 1]), ('bernoulli', ['smoker'])]."
+            )
+        spec, columns = part
+        refuse_class("likelihood", spec)
+        if isinstance(spec, str) and spec in LIKELIHOODS:
+            spec = part_by_name(spec)
+        if isinstance(spec, PerColumn) or not hasattr(spec, "build"):
+            raise ValueError(
+                f"likelihood: {spec!r} is no likelihood of columns; use one of "
+                f"{sorted(LIKELIHOODS)}, or a spec such as Gaussian()."
+            )
+        numbers = locate(columns)
+        np.add.at(count, numbers, 1)
+        if len(numbers) > 0:
+            resolved.append((spec.bind(numbers, locate), numbers.tolist()))
+    if (count != 1).any():
+        wrong = np.flatnonzero(count != 1)
+        raise ValueError(
+            "likelihood: every column has to have exactly one likelihood, but these "
+            f"have none: {wrong[count[wrong] == 0].tolist()}, and these several: "
+            f"{wrong[count[wrong] > 1].tolist()}."
+        )
+    return resolved[0][0] if len(resolved) == 1 else PerColumn(resolved)
+
+
+def _locate(columns, *, names, n_features):
+    """Numbers of columns that are given by number, name, slice or mask."""
+    if isinstance(columns, slice):
+        return np.arange(n_features)[columns]
+    chosen = np.atleast_1d(np.asarray(columns, dtype=object))
+    if len(chosen) == n_features and all(
+        isinstance(c, bool | np.bool_) for c in chosen
+    ):
+        return np.flatnonzero(chosen.astype(bool))
+    return np.array([_locate_one(c, names, n_features) for c in chosen], dtype=int)
+
+
+def _locate_one(column, names, n_features):
+    if isinstance(column, str):
+        found = [] if names is None else np.flatnonzero(names == column)
+        if len(found) == 1:
+            return found[0]
+        known = "X has no column names" if names is None else f"names are {list(names)}"
+        raise ValueError(f"likelihood: there is no column {column!r}; {known}.")
+    if isinstance(column, numbers.Integral) and not isinstance(column, bool | np.bool_):
+        if -n_features <= column < n_features:
+            return column % n_features
+    raise ValueError(
+        f"likelihood: there is no column {column!r}; columns are numbers below "
+        f"{n_features}, names, a slice, or a mask of {n_features} truth values."
+    )
 
 
 def _unshared(spec):
@@ -170,7 +271,7 @@ def _start_is_final(blueprint):
     return (
         is_linear
         and blueprint.from_pca
-        and blueprint.likelihood.centred
+        and blueprint.likelihood.starts_exact
         and blueprint.beta in (None, 1.0)
     )
 

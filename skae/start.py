@@ -1,4 +1,4 @@
-"""The start: moments, scales and the linear maps of PCA and probabilistic PCA.
+"""The start: moments, scales and linear maps of PCA, its density, and factor analysis.
 
 Everything is computed in float64 from a weighted set of rows, moments being divided
 by the sum of the weights. With the covariance  C = V' diag(lambda) V  and k components
@@ -14,9 +14,14 @@ and probabilistic PCA at its maximum likelihood (Tipping & Bishop, 1999)
 
 The posterior is diagonal in PCA's basis, so a VAE with a diagonal posterior can start
 exactly there.
+
+With a scale s per column, all of this is done to rows divided by s. For the scale
+sqrt(psi) of factor analysis and the noise 1 it is the maximum-likelihood solution of
+factor analysis (:mod:`skae.factors`), its posterior diagonal too. For the columns'
+deviations it is PCA of the standardised columns.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,6 +30,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from ._sklearn import is_constant_feature
 from .device import limited_threads
+from .factors import noise_of_columns
 from .rows import dense_blocks, weighted_moments
 
 __all__ = ["LinearMaps", "fit_linear_maps"]
@@ -39,6 +45,9 @@ SMALL_START = 10**7
 # Largest side of a covariance (or Gram) matrix that is formed; beyond it the leading
 # directions are found by Lanczos iterations on products with the rows.
 LARGEST_MATRIX = 8000
+
+# Side of a matrix from which a few eigenvectors are found by themselves.
+SMALL_MATRIX = 300
 
 # Share of nonzero values up to which a sparse matrix is multiplied as such.
 SPARSE_SHARE = 0.3
@@ -56,20 +65,49 @@ class LinearMaps:
 
     Attributes
     ----------
-    mean, variance : ndarray of shape (n_features,)
-        Of the columns; the variance of a constant column is exactly 0.
+    n_rows : float
+        Sum of the weights.
+
+    mean : ndarray of shape (n_features,)
+        Of the columns.
+
+    center, variance : ndarray of shape (n_features,)
+        Mean and variance of the columns as the linear maps see them; the variance of a
+        constant column is exactly 0.
+
+    scale : ndarray of shape (n_features,)
+        What columns are divided by before PCA; 1 for PCA as such.
 
     components : ndarray of shape (n_components, n_features)
-        Principal axes, with scikit-learn's signs.
+        Principal axes of the scaled rows, with scikit-learn's signs.
 
     explained_variance : ndarray of shape (n_components,)
         Variance of each code, divided by the sum of weights.
+
+    own_noise : float or None
+        Noise variance of the scaled rows, where it is known; None finds it.
     """
 
+    n_rows: float
     mean: np.ndarray
+    center: np.ndarray
     variance: np.ndarray
+    scale: np.ndarray
     components: np.ndarray
     explained_variance: np.ndarray
+    own_noise: float | None = None
+
+    def of_columns(self, columns):
+        """Restrict what is known about columns to some of them."""
+        return replace(
+            self,
+            mean=self.mean[columns],
+            center=self.center[columns],
+            variance=self.variance[columns],
+            scale=self.scale[columns],
+            components=self.components[:, columns],
+            own_noise=self.noise_variance,
+        )
 
     @property
     def n_components(self):
@@ -82,13 +120,20 @@ class LinearMaps:
         return len(self.mean)
 
     @property
+    def scaled_variance(self):
+        """Variance of the scaled columns."""
+        return self.variance / self.scale**2
+
+    @property
     def discarded_variance(self):
-        """Variance that PCA leaves: its mean squared error of a row."""
-        return max(self.variance.sum() - self.explained_variance.sum(), 0.0)
+        """Variance that PCA leaves: its mean squared error of a scaled row."""
+        return max(self.scaled_variance.sum() - self.explained_variance.sum(), 0.0)
 
     @property
     def noise_variance(self):
-        """Maximum-likelihood noise of probabilistic PCA, at least a small floor."""
+        """Noise of the scaled rows, at maximum likelihood; at least a small floor."""
+        if self.own_noise is not None:
+            return self.own_noise
         n_discarded = self.n_features - self.n_components
         noise = self.discarded_variance / n_discarded if n_discarded > 0 else 0.0
         return max(noise, self.noise_floor)
@@ -96,20 +141,40 @@ class LinearMaps:
     @property
     def noise_floor(self):
         """Smallest noise variance that a model of these rows may have."""
-        return NOISE_FLOOR * self.variance.mean() or SMALLEST_NOISE
+        return NOISE_FLOOR * self.scaled_variance.mean() or SMALLEST_NOISE
+
+    @property
+    def column_noise(self):
+        """Noise variance of each column."""
+        return self.noise_variance * self.scale**2
+
+    @property
+    def column_noise_floor(self):
+        """Smallest noise variance that each column may have of its own."""
+        return np.where(self.variance > 0, NOISE_FLOOR * self.variance, self.scale**2)
 
     @property
     def residual_variance(self):
         """Variance that PCA leaves in each column."""
         explained = self.explained_variance @ self.components**2
-        return np.maximum(self.variance - explained, 0.0)
+        return np.maximum(self.variance - explained * self.scale**2, 0.0)
 
     @property
     def code_scale(self):
         """Standard deviation of each code; 0 where a direction has no variance."""
-        floor = np.finfo(np.float64).eps * self.variance.sum()
+        floor = np.finfo(np.float64).eps * self.scaled_variance.sum()
         inert = self.explained_variance <= floor
         return np.sqrt(np.where(inert, 0.0, self.explained_variance))
+
+    @property
+    def projection(self):
+        """``V diag(1/s)``: from a row to PCA's code."""
+        return self.components / self.scale
+
+    @property
+    def axes(self):
+        """``diag(s) V'``: from PCA's code to a row."""
+        return self.components.T * self.scale[:, None]
 
     @property
     def posterior_variance(self):
@@ -124,17 +189,17 @@ class LinearMaps:
 
     @property
     def loadings(self):
-        """``V' diag(w)``: from a code of unit variance to a row."""
-        return self.components.T * self.weights
+        """``diag(s) V' diag(w)``: from a code of unit variance to a row."""
+        return self.axes * self.weights
 
     @property
     def posterior_map(self):
-        """``diag(w / lambda) V``: from a row to the posterior mean of its code."""
+        """``diag(w / lambda) V diag(1/s)``: from a row to its code's posterior mean."""
         floored = np.maximum(self.explained_variance, self.noise_variance)
-        return (self.weights / floored)[:, None] * self.components
+        return (self.weights / floored)[:, None] * self.projection
 
 
-def fit_linear_maps(X, weight, n_components):
+def fit_linear_maps(X, weight, n_components, *, view=None, units="one"):
     """Find PCA of a weighted set of rows.
 
     Parameters
@@ -147,31 +212,136 @@ def fit_linear_maps(X, weight, n_components):
         Number of components; a float is the share of the variance to reach; None
         finds the moments only.
 
+    view : callable, optional
+        From the rows to what PCA is taken of.
+
+    units : {"one", "deviations", "noise"}, default="one"
+        Scale of the columns: none, their deviations, or factor analysis's noise.
+
     Returns
     -------
     LinearMaps
     """
+    arguments = X, weight, n_components, view, units
     if X.shape[0] * X.shape[1] * min(X.shape) < SMALL_START:
         with limited_threads(1):
-            return _fit_linear_maps(X, weight, n_components)
-    return _fit_linear_maps(X, weight, n_components)
+            return _fit_linear_maps(*arguments)
+    return _fit_linear_maps(*arguments)
 
 
-def _fit_linear_maps(X, weight, n_components):
-    weight = weight.astype(np.float64) / weight.sum()
-    mean, variance = weighted_moments(X, weight)
-    variance[is_constant_feature(variance, mean, X.shape[0])] = 0.0
+def _fit_linear_maps(X, weight, n_components, view, units):
+    n_rows = float(weight.sum())
+    weight = weight.astype(np.float64) / n_rows
+    seen = X if view is None else view(X)
+    center, variance = weighted_moments(seen, weight)
+    mean = center if seen is X else weighted_moments(X, weight)[0]
+    variance[is_constant_feature(variance, center, X.shape[0])] = 0.0
+    scale, own_noise = np.ones(X.shape[1]), None
+    if units != "one":
+        scale = _deviations(variance, n_rows)
+        seen = _Scaled.of(seen, scale)
+    if units == "noise" and n_components is not None:
+        psi = _noise(seen, weight, center / scale, variance > 0, n_components)
+        seen = _Scaled.of(seen, np.sqrt(psi))
+        scale, own_noise = scale * np.sqrt(psi), 1.0
     if n_components is None:
         components, spectrum = np.zeros((0, X.shape[1])), np.zeros(0)
     else:
-        components, spectrum = _principal_axes(X, weight, mean, n_components)
-        n_components = _resolve_share(n_components, spectrum, variance)
+        components, spectrum = _principal_axes(
+            seen, weight, center / scale, n_components
+        )
+        n_components = _resolve_share(n_components, spectrum, variance / scale**2)
     return LinearMaps(
+        n_rows,
         mean,
+        center,
         variance,
+        scale,
         components[:n_components],
         np.maximum(spectrum[:n_components], 0.0),
+        own_noise,
     )
+
+
+def _deviations(variance, n_rows):
+    """Deviation of each column.
+
+    Of one that never varied, as if one row more had been seen, at the others' mean
+    deviation.
+    """
+    unseen = variance.mean() / (n_rows + 1) or SMALLEST_NOISE
+    return np.sqrt(np.where(variance > 0, variance, unseen))
+
+
+class _Scaled:
+    """Dense rows divided by a scale, when they are asked for."""
+
+    def __init__(self, X, scale):
+        self._X, self._scale = X, scale
+        self.shape = X.shape
+        self.dtype = np.dtype(np.float64)
+
+    def __getitem__(self, index):
+        return np.asarray(self._X[index], dtype=np.float64) / self._scale
+
+    @classmethod
+    def of(cls, X, scale):
+        """Rows of any kind, scaled; those that are sparse stay so."""
+        if sp.issparse(X):
+            return (X.astype(np.float64) @ sp.diags_array(1 / scale)).tocsr()
+        return cls(X, scale)
+
+
+def _noise(X, weight, mean, is_varied, n_components):
+    """Factor analysis's noise of standardised columns; 1 for one that is constant."""
+    psi = np.ones(len(mean))
+    n_varied = np.count_nonzero(is_varied)
+    if n_varied > 0:
+        leading = _leading_axes(X, weight, mean, n_components)
+
+        def of_varied(scale):
+            whole = np.ones(len(mean))
+            whole[is_varied] = scale
+            axes, spectrum = leading(whole)
+            return axes[:, is_varied], spectrum
+
+        psi[is_varied] = noise_of_columns(of_varied, n_varied)
+    return psi
+
+
+def _leading_axes(X, weight, mean, n_components):
+    """Make the function from a scale to the leading axes of rows divided by it.
+
+    The smaller of the covariance and the rows is found once.
+    """
+    n_samples, n_features = X.shape
+    if min(n_samples, n_features) > LARGEST_MATRIX:
+        return lambda scale: _from_products(
+            _Scaled.of(X, scale), weight, mean / scale, n_components
+        )
+    if n_features <= n_samples:
+        C = _covariance(X, weight, mean)
+        return lambda scale: _leading(C / np.outer(scale, scale), n_components)
+    A = _centred_rows(X, mean, np.sqrt(weight)).numpy()
+
+    def of_rows(scale):
+        B = A / scale
+        left, spectrum = _leading(B @ B.T, n_components)
+        axes = left @ B
+        return axes / np.sqrt(np.maximum(spectrum, 1e-300))[:, None], spectrum
+
+    return of_rows
+
+
+def _leading(C, n_components):
+    """Leading eigenvectors, in rows, and eigenvalues of a symmetric matrix."""
+    n_components = min(n_components, len(C))
+    if len(C) > SMALL_MATRIX and n_components < len(C) // 4:
+        begin = np.random.RandomState(0).uniform(-1, 1, len(C))
+        spectrum, axes = eigsh(C, k=n_components, v0=begin)
+        return axes.T[::-1], spectrum[::-1]
+    spectrum, axes = np.linalg.eigh(C)
+    return axes.T[::-1][:n_components], spectrum[::-1][:n_components]
 
 
 def _resolve_share(n_components, spectrum, variance):
@@ -222,16 +392,20 @@ def _centred_rows(X, mean, root):
     return torch.from_numpy(np.concatenate(blocks))
 
 
-def _from_covariance(X, weight, mean):
+def _covariance(X, weight, mean):
     n_features = X.shape[1]
     if _is_mostly_zero(X):
         X = X.astype(np.float64)
-        C = (X.T @ sp.diags_array(weight) @ X).toarray() - np.outer(mean, mean)
-    else:
-        C = np.zeros((n_features, n_features))
-        for where, block in dense_blocks(X):
-            A = np.sqrt(weight[where, None]) * (block - mean)
-            C += A.T @ A  # NumPy sees the symmetry, and does half of the work
+        return (X.T @ sp.diags_array(weight) @ X).toarray() - np.outer(mean, mean)
+    C = np.zeros((n_features, n_features))
+    for where, block in dense_blocks(X):
+        A = np.sqrt(weight[where, None]) * (block - mean)
+        C += A.T @ A  # NumPy sees the symmetry, and does half of the work
+    return C
+
+
+def _from_covariance(X, weight, mean):
+    C = _covariance(X, weight, mean)
     spectrum, axes = torch.linalg.eigh(torch.from_numpy(C))
     return axes.T.flip(0).numpy(), spectrum.flip(0).numpy()
 

@@ -98,7 +98,7 @@ WRONG = {
     "encoder": [3, "conv", no_module, too_wide, too_flat, for_other_rows, MLP],
     "decoder": [3, "conv", no_module, too_wide, too_flat, for_other_rows, Conv],
     "init": ["svd", None],
-    "likelihood": ["poisson", None, 3, Gaussian],
+    "likelihood": ["cauchy", None, 3, Gaussian, [], [("gaussian", [0])]],
     "solver": ["lbfgs", None, int, nn.Linear, functools.partial(print), torch.optim],
     "learning_rate_init": [0, -1.0, "fast", None, np.nan],
     "alpha": [-1.0, "auto", None, np.nan],

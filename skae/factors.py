@@ -1,0 +1,68 @@
+"""Factor analysis: a noise for each column, at maximum likelihood.
+
+    x ~ N(mu, W W' + diag(psi))
+
+Given psi the best W is PCA's, of rows divided by sqrt(psi) (Lawley, 1940): with their
+largest variances lambda, in the directions v,
+
+    W = diag(sqrt psi) V' diag(sqrt(lambda - 1))
+
+so what is left is a function of psi alone (Joreskog, 1967), in twice minus nats
+
+    F(psi) = sum_j log psi_j + C_jj / psi_j + sum_i (log lambda_i + 1 - lambda_i)
+    dF / d log psi_j = (psi_j + (W W')_jj - C_jj) / psi_j
+
+which L-BFGS minimises in log psi. Directions with lambda below 1 have no factor.
+"""
+
+import numpy as np
+from scipy.optimize import minimize
+
+__all__ = ["noise_of_columns"]
+
+# Noise of a column of variance 1, at least. Maximum likelihood may want none at all.
+SMALLEST = 1e-6
+
+# Noise from which the search begins, at least.
+SMALLEST_BEGIN = 0.05
+
+# Change of F, as a share, at which the search ends, and its largest number of steps.
+TOLERANCE = 1e-9
+LARGEST_N_STEPS = 200
+
+
+def noise_of_columns(leading, n_features):
+    """Find psi of columns of variance 1.
+
+    Parameters
+    ----------
+    leading : callable
+        From a scale of the columns to the axes, in rows, and the variances of PCA of
+        the rows divided by it.
+
+    n_features : int
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+    """
+
+    def objective(log_psi):
+        psi = np.exp(log_psi)
+        axes, spectrum = leading(np.sqrt(psi))
+        spectrum = np.maximum(spectrum, 1.0)
+        value = (log_psi + 1 / psi).sum() + (np.log(spectrum) + 1 - spectrum).sum()
+        slope = 1 + (spectrum - 1) @ axes**2 - 1 / psi
+        return value, slope
+
+    axes, spectrum = leading(np.ones(n_features))
+    unexplained = 1 - np.maximum(spectrum, 0) @ axes**2
+    found = minimize(
+        objective,
+        np.log(np.clip(unexplained, SMALLEST_BEGIN, 1.0)),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(np.log(SMALLEST), 0.0)] * n_features,
+        options={"ftol": TOLERANCE, "gtol": 1e-6, "maxiter": LARGEST_N_STEPS},
+    )
+    return np.exp(found.x)

@@ -1,0 +1,66 @@
+"""Likelihoods: how a row is distributed given what the decoder predicts from its code.
+
+The decoder gives a predictor ``eta`` per column; a likelihood reads it. It is a spec
+with parameters only; ``build(n_features)`` makes the ``nn.Module`` that holds what is
+learned. The module offers
+
+    log_prob(x, eta)   log p(x | z) of each row, in nats
+    deviance(x, eta)   what an autoencoder minimises: minus log_prob, up to constants
+                       and the noise
+    log_prob_slope, deviance_slope (x, eta, row_factor)
+                       the same, and the derivative in eta of their sum, each row
+                       times its factor; sets the gradient of what is learned
+    mean(eta, x)       E[x | z]; of the size of the rows x, where that counts
+    sample(eta, generator)
+    view(x)            rows as the encoder and the linear maps see them
+    drawn(x, generator)   rows to be learned from, where they stand for draws
+    observe(x, weight)    a look at training rows before the start
+    start(maps, loadings, code_scale, shrinkage)   where the predictor begins
+
+Rows and ``eta`` are measured from an origin: the column means where ``centred`` is
+true, else zero.
+"""
+
+from .base import Likelihood, LikelihoodModule, PredictorStart
+from .categorical import Categorical
+from .columns import PerColumn
+from .counts import NegativeBinomial, Poisson
+from .gaussian import Gaussian, GaussianDiag, StudentT
+from .interval import Bernoulli, ContinuousBernoulli
+
+__all__ = [
+    "LIKELIHOODS",
+    "Bernoulli",
+    "Categorical",
+    "ContinuousBernoulli",
+    "Gaussian",
+    "GaussianDiag",
+    "Likelihood",
+    "LikelihoodModule",
+    "NegativeBinomial",
+    "PerColumn",
+    "Poisson",
+    "PredictorStart",
+    "StudentT",
+    "part_by_name",
+]
+
+LIKELIHOODS = {
+    "gaussian": Gaussian,
+    "gaussian_diag": GaussianDiag,
+    "student_t": StudentT,
+    "bernoulli": Bernoulli,
+    "continuous_bernoulli": ContinuousBernoulli,
+    "poisson": Poisson,
+    "negative_binomial": NegativeBinomial,
+    "categorical": Categorical,
+}
+
+
+def part_by_name(name):
+    """Make the likelihood of some columns of a mixed table.
+
+    Counts there are columns of their own, not parts of a total.
+    """
+    spec = LIKELIHOODS[name]
+    return spec(size=None) if issubclass(spec, Poisson | NegativeBinomial) else spec()

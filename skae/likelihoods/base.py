@@ -1,0 +1,195 @@
+"""What every likelihood is: a spec with parameters, and the module that it builds."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, clone
+from torch import nn
+
+__all__ = [
+    "LOG_2PI",
+    "LearnedLog",
+    "Likelihood",
+    "LikelihoodModule",
+    "PredictorStart",
+    "Viewed",
+    "clipped_slopes",
+    "remaining_variance",
+]
+
+LOG_2PI = math.log(2 * math.pi)
+
+# Largest change of a predictor that is a logarithm or a logit, per unit of a code of
+# unit spread, at the start.
+LARGEST_SLOPE = 4.0
+
+
+class PredictorStart(NamedTuple):
+    """Where the predictor ``eta = intercept + slopes z + gain * network`` begins.
+
+    Attributes
+    ----------
+    intercept : ndarray of shape (n_features,)
+
+    slopes : ndarray of shape (n_features, n_components)
+
+    gain : ndarray of shape (n_features,)
+        Size of the correction that is to be learned, per column.
+
+    unit : float
+        Deviance of a row that counts as 1 in the optimisation of an autoencoder.
+    """
+
+    intercept: np.ndarray
+    slopes: np.ndarray
+    gain: np.ndarray
+    unit: float
+
+
+class Likelihood(BaseEstimator):
+    """Base of the specs: parameters only; ``build`` makes the module.
+
+    Attributes
+    ----------
+    centred : bool
+        Whether rows, and the predictor, are measured from the column means.
+
+    starts_exact : bool
+        Whether the start is a maximum-likelihood solution; any other is shrunk as far
+        as the training rows ask for.
+
+    has_column_noise : bool
+        Whether each column has a noise of its own, so that the linear maps should not
+        depend on the units of the columns.
+    """
+
+    centred = False
+    starts_exact = False
+    has_column_noise = False
+
+    def check(self, X):
+        """Refuse rows that the likelihood cannot have made; here any are accepted."""
+
+    def bind(self, numbers, locate):
+        """Copy, with columns that are given by name replaced by numbers.
+
+        Parameters
+        ----------
+        numbers : ndarray of int
+            Columns of the table that this likelihood is of.
+
+        locate : callable
+            From a selection of columns to their numbers in the table.
+        """
+        return clone(self)
+
+    def origin(self, mean):
+        """Say what rows are measured from, given the column means."""
+        return mean if self.centred else np.zeros_like(mean)
+
+    def view(self, X):
+        """Rows as the encoder and the linear maps see them."""
+        return X
+
+    def build(self, n_features):
+        """Make the module."""
+        raise NotImplementedError(f"{type(self).__name__} has to make its module.")
+
+
+class LikelihoodModule(nn.Module):
+    """Base of the modules, which hold what is learned.
+
+    A subclass has ``start``, ``log_prob``, ``mean`` and ``sample``. Where it does not
+    write out its slope, autograd finds it, through the likelihood alone.
+    """
+
+    def view(self, x):
+        """Rows as the encoder sees them."""
+        return x
+
+    def drawn(self, x, generator):
+        """Rows to be learned from: as they are, or a draw from what they stand for."""
+        return x
+
+    def observe(self, x, weight):
+        """Look at some training rows, before the start."""
+
+    def deviance(self, x, eta):
+        """Give what an autoencoder minimises."""
+        return -self.log_prob(x, eta)
+
+    def deviance_slope(self, x, eta, row_factor):
+        """Give the deviance, and the derivative of its sum, rows times factors."""
+        log_prob, slope = self.log_prob_slope(x, eta, -row_factor)
+        return -log_prob, slope
+
+    def log_prob_slope(self, x, eta, row_factor):
+        """Give the log-probability, and the derivative of its sum, rows times factors.
+
+        Sets the gradient of the parameters that are trained.
+        """
+        trained = [p for p in self.parameters() if p.requires_grad]
+        with torch.enable_grad():
+            eta = eta.detach().requires_grad_()
+            log_prob = self.log_prob(x, eta)
+            total = log_prob @ row_factor
+            slope, *gradients = torch.autograd.grad(total, [eta, *trained])
+        for parameter, gradient in zip(trained, gradients, strict=True):
+            parameter.grad.copy_(gradient)
+        return log_prob.detach(), slope
+
+
+class LearnedLog(nn.Module):
+    """The logarithm of something positive that is learned, one number or an array.
+
+    Adam moves every parameter by about the learning rate, whatever its gradient; a
+    logarithm may have several units to go, so it is learned in units of ``RATE``.
+    """
+
+    RATE = 10.0
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.begin = nn.Buffer(torch.zeros(shape, dtype=torch.float64))
+        self.shift = nn.Parameter(torch.zeros(shape, dtype=torch.float32))
+
+    def forward(self):
+        """Give the logarithm, in float64."""
+        return self.begin + self.RATE * self.shift
+
+    def set(self, value):
+        """Begin at a value."""
+        with torch.no_grad():
+            self.begin.copy_(torch.as_tensor(value).log().expand_as(self.begin))
+            self.shift.zero_()
+
+    def set_gradient(self, gradient):
+        """Take the derivative in the logarithm as the gradient."""
+        if self.shift.requires_grad:
+            torch.mul(gradient.to(torch.float32), self.RATE, out=self.shift.grad)
+
+
+class Viewed:
+    """Dense rows seen through a function, when they are asked for."""
+
+    def __init__(self, X, function):
+        self._X, self._function = X, function
+        self.shape = X.shape
+        self.dtype = np.dtype(np.float64)
+
+    def __getitem__(self, index):
+        return self._function(np.asarray(self._X[index], dtype=np.float64))
+
+
+def clipped_slopes(slopes, code_scale):
+    """Bound how far a code within its spread moves a logit or a logarithm."""
+    spread = np.where(code_scale > 0, code_scale, 1.0)
+    return np.clip(slopes * spread, -LARGEST_SLOPE, LARGEST_SLOPE) / spread
+
+
+def remaining_variance(maps, shrinkage):
+    """Variance that a start leaves in each column; all of it if it is shrunk to 0."""
+    explained = maps.variance - maps.residual_variance
+    return maps.residual_variance + (1 - shrinkage) ** 2 * explained

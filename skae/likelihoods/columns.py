@@ -1,0 +1,148 @@
+"""A likelihood per column: a mixed table has one, the product of those of its parts."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import nn
+
+from .base import Likelihood, LikelihoodModule, PredictorStart, Viewed
+
+__all__ = ["PerColumn"]
+
+
+class PerColumn(Likelihood):
+    """Columns with a likelihood each, as the transformers of a ColumnTransformer.
+
+    Parameters
+    ----------
+    parts : list of (likelihood, columns)
+        Likelihood specs, and the columns of the table that each is of, in their
+        order. Every column is in exactly one part.
+
+    Examples
+    --------
+    >>> from skae import VAETransformer
+    >>> vae = VAETransformer(likelihood=[("gaussian", [0, 2]), ("bernoulli", [1])])
+    >>> X = [[0.3, 0, 1.5], [0.1, 1, 1.1], [0.7, 0, 1.3]]
+    >>> vae.fit(X).likelihood_
+    PerColumn(parts=[(Gaussian(), [0, 2]), (Bernoulli(), [1])])
+    """
+
+    # Columns of different kinds have different units.
+    has_column_noise = True
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def check(self, X):
+        """Refuse what one of the parts refuses, naming its columns."""
+        for spec, columns in self.parts:
+            try:
+                spec.check(X[:, columns])
+            except ValueError as error:
+                shown = f"{list(columns)[:10]}{'...' * (len(columns) > 10)}"
+                raise ValueError(f"columns {shown}: {error}") from error
+
+    def origin(self, mean):
+        """Say what rows are measured from: the means of columns that are centred."""
+        origin = np.zeros_like(mean)
+        for spec, columns in self.parts:
+            origin[columns] = spec.origin(mean[columns])
+        return origin
+
+    def view(self, X):
+        """Rows as the encoder and the linear maps see them."""
+        if sp.issparse(X):
+            views = [spec.view(X[:, columns]) for spec, columns in self.parts]
+            order = np.concatenate([columns for _, columns in self.parts])
+            return sp.hstack(views, format="csr")[:, np.argsort(order)]
+        return Viewed(X, self._view)
+
+    def _view(self, X):
+        seen = np.empty_like(X)
+        for spec, columns in self.parts:
+            seen[:, columns] = spec.view(X[:, columns])[:]
+        return seen
+
+    def build(self, n_features):
+        """Make the module."""
+        return _PerColumnModule(self.parts)
+
+
+class _Part(nn.Module):
+    """A likelihood and the columns that it is of."""
+
+    def __init__(self, spec, columns):
+        super().__init__()
+        self.likelihood = spec.build(len(columns))
+        self.columns = nn.Buffer(torch.as_tensor(columns))
+
+    def of(self, x):
+        return x[..., self.columns]
+
+
+class _PerColumnModule(LikelihoodModule):
+    """``log p(x | z)`` is the sum over parts."""
+
+    def __init__(self, parts):
+        super().__init__()
+        self.parts = nn.ModuleList(_Part(*part) for part in parts)
+
+    def _gathered(self, like, function):
+        """Put what each part gives where its columns are."""
+        gathered = torch.empty_like(like)
+        for part in self.parts:
+            gathered[..., part.columns] = function(part)
+        return gathered
+
+    def view(self, x):
+        return self._gathered(x, lambda part: part.likelihood.view(part.of(x)))
+
+    def drawn(self, x, generator):
+        return self._gathered(
+            x, lambda part: part.likelihood.drawn(part.of(x), generator)
+        )
+
+    def observe(self, x, weight):
+        for part in self.parts:
+            part.likelihood.observe(part.of(x), weight)
+
+    def start(self, maps, loadings, code_scale, shrinkage=1.0):
+        n_features = maps.n_features
+        intercept, gain = np.zeros(n_features), np.zeros(n_features)
+        slopes = np.zeros_like(loadings)
+        for part in self.parts:
+            columns = part.columns.cpu().numpy()
+            start = part.likelihood.start(
+                maps.of_columns(columns), loadings[columns], code_scale, shrinkage
+            )
+            intercept[columns], gain[columns] = start.intercept, start.gain
+            slopes[columns] = start.slopes
+        return PredictorStart(intercept, slopes, gain, float(n_features))
+
+    def log_prob(self, x, eta):
+        return sum(
+            part.likelihood.log_prob(part.of(x), part.of(eta)) for part in self.parts
+        )
+
+    def log_prob_slope(self, x, eta, row_factor):
+        total, slope = 0.0, torch.empty_like(eta)
+        for part in self.parts:
+            log_prob, slope[:, part.columns] = part.likelihood.log_prob_slope(
+                part.of(x), part.of(eta), row_factor
+            )
+            total = total + log_prob
+        return total, slope
+
+    def mean(self, eta, x=None):
+        return self._gathered(
+            eta,
+            lambda part: part.likelihood.mean(
+                part.of(eta), None if x is None else part.of(x)
+            ),
+        )
+
+    def sample(self, eta, generator):
+        return self._gathered(
+            eta, lambda part: part.likelihood.sample(part.of(eta), generator)
+        )

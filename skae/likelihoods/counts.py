@@ -1,0 +1,359 @@
+"""Likelihoods of counts: Poisson and negative binomial.
+
+    poisson             x_j | z ~ Poisson(mu_j)
+    negative_binomial   x_j | z ~ NB(mean mu_j, variance mu_j + mu_j^2 / theta_j)
+
+The decoder predicts rates, in one of two ways:
+
+    size=None      mu_j = exp(eta_j)
+    size="total"   mu_j = t softmax(eta)_j,   t = sum_j x_j: what the row counts in all
+
+With ``size="total"`` codes say what a row is made of, not how much of it there is. The
+total is part of the row, so a product of the columns' probabilities given the total
+would be no distribution of rows: it forgets that they have to add up to t. What is
+scored is
+
+    log p(x | z) = log p(t) + sum_j log p(x_j | mu_j) - log Poisson(t | t)
+
+with a negative binomial p(t) of the training rows' totals. For Poisson columns this is
+exact: given their sum they are multinomial, and the last term is the probability of
+the sum. Negative binomial columns are Poisson with rates of their own, so their sum
+is t with a probability that is at most Poisson(t | t): the score is a lower bound of
+the normalised one, closer the nearer they are to Poisson.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .base import (
+    LearnedLog,
+    Likelihood,
+    LikelihoodModule,
+    PredictorStart,
+    Viewed,
+    clipped_slopes,
+)
+
+__all__ = ["NegativeBinomial", "Poisson"]
+
+SIZES = ("total", None)
+
+# Largest logarithm of a rate, whatever a code far from all others makes of it.
+LARGEST_LOG_RATE = 30.0
+
+# Stands for the size of a row without counts, whose rates are 0.
+SMALLEST_SIZE = 1e-30
+
+# A column that was never seen is taken to be seen half a time.
+UNSEEN = 0.5
+
+# What is within this of 0, seen from its logarithm, is as good as 0.
+SMALLEST_VIEW = 1e-3
+
+# Dispersions theta at the start, and bounds of their logarithm ever after.
+DISPERSIONS = (0.05, 100.0)
+LOG_DISPERSIONS = (-7.0, 12.0)
+
+# The shape of the totals' distribution is at most this: nearly a Poisson's.
+LARGEST_SHAPE = 1e6
+
+
+class _Counts(Likelihood):
+    """Base of the specs of counts."""
+
+    def __init__(self, size="total"):
+        self.size = size
+
+    def check(self, X):
+        """Refuse what is no count."""
+        name = type(self).__name__
+        if self.size not in SIZES:
+            raise ValueError(
+                f"likelihood: {name}(size={self.size!r}) has to have a size in {SIZES}."
+            )
+        values = X.data if hasattr(X, "indptr") else X
+        wrong = values[(values < 0) | (values != np.floor(values))]
+        if wrong.size:
+            raise ValueError(
+                f"likelihood={name} needs counts, 0, 1, 2, ..., but X has the value "
+                f"{wrong[0]:.6g}; give raw counts, neither scaled nor logarithms, or "
+                "use likelihood='gaussian'."
+            )
+
+    def view(self, X):
+        """Logarithms ``log(1 + x)``, of the rows' shares of the total where it counts.
+
+        Shares are times the number of columns, so that they are 1 on the average.
+        """
+        if sp.issparse(X):
+            X = sp.csr_array(X, dtype=np.float64)
+            if self.size == "total":
+                total = np.maximum(X.sum(axis=1), SMALLEST_SIZE)
+                X = sp.diags_array(X.shape[1] / total) @ X
+            return X.log1p()
+        return Viewed(X, self._view)
+
+    def _view(self, X):
+        if self.size == "total":
+            total = X.sum(axis=1, keepdims=True)
+            X = X * (X.shape[1] / np.maximum(total, SMALLEST_SIZE))
+        return np.log1p(X)
+
+    def _rates(self):
+        return _Shares() if self.size == "total" else _Rates()
+
+
+class Poisson(_Counts):
+    """Counts with the variance of their mean.
+
+    Parameters
+    ----------
+    size : {"total", None}, default="total"
+        ``"total"`` predicts what share of its total a row has in each column; the
+        total itself is scored by a distribution of its own. None predicts the counts
+        as they are.
+
+    Examples
+    --------
+    >>> from skae import VAETransformer
+    >>> from skae.likelihoods import Poisson
+    >>> VAETransformer(likelihood=Poisson(size=None))
+    VAETransformer(likelihood=Poisson(size=None))
+    """
+
+    def build(self, n_features):
+        """Make the module."""
+        return _PoissonModule(self._rates())
+
+
+class NegativeBinomial(_Counts):
+    """Counts that vary more than Poisson's, with a dispersion per column.
+
+    The variance is ``mu + mu^2 / theta``. A VAE learns ``theta``; an autoencoder
+    leaves it as it is at the start, by moments.
+
+    Parameters
+    ----------
+    size : {"total", None}, default="total"
+        ``"total"`` predicts what share of its total a row has in each column; the
+        total itself is scored by a distribution of its own. The score is then a lower
+        bound of the log-probability. None predicts the counts as they are.
+
+    Examples
+    --------
+    >>> from skae import VAETransformer
+    >>> VAETransformer(likelihood="negative_binomial")
+    VAETransformer(likelihood='negative_binomial')
+    """
+
+    def build(self, n_features):
+        """Make the module."""
+        return _NegativeBinomialModule(self._rates(), n_features)
+
+
+class _Rates(nn.Module):
+    """``log mu = eta``: columns that count each for itself."""
+
+    def view(self, x):
+        return torch.log1p(x)
+
+    def observe(self, x, weight):
+        """There is nothing to learn from rows."""
+
+    def log_rates(self, x, eta):
+        return eta.clamp(max=LARGEST_LOG_RATE)
+
+    def slope(self, in_log_rates, eta):
+        return in_log_rates * (eta <= LARGEST_LOG_RATE)
+
+    def log_prob(self, x):
+        """Log-probability of what is not in the rates."""
+        return 0.0
+
+    def typical(self, eta, x):
+        return torch.exp(self.log_rates(x, eta))
+
+    def draw(self, eta, generator):
+        return self.typical(eta, None)
+
+    def intercept(self, mean):
+        return np.log(mean)
+
+
+class _Shares(nn.Module):
+    """``log mu = log t + log softmax(eta)``: columns that are parts of a total t."""
+
+    def __init__(self):
+        super().__init__()
+        self.total_mean = nn.Buffer(torch.ones((), dtype=torch.float64))
+        self.total_shape = nn.Buffer(torch.ones((), dtype=torch.float64))
+
+    def view(self, x):
+        total = x.sum(-1, keepdim=True).clamp(min=SMALLEST_SIZE)
+        return torch.log1p(x * (x.shape[-1] / total))
+
+    def observe(self, x, weight):
+        """Find the distribution of the totals, by moments."""
+        total, share = x.double().sum(-1), weight.double() / weight.sum()
+        mean = (share @ total).clamp(min=UNSEEN / len(x))
+        excess = share @ (total - mean).square() - mean
+        self.total_mean.copy_(mean)
+        self.total_shape.copy_(mean**2 / excess.clamp(min=mean**2 / LARGEST_SHAPE))
+
+    def log_rates(self, x, eta):
+        total = x.sum(-1, keepdim=True).clamp(min=SMALLEST_SIZE)
+        return torch.log(total) + torch.log_softmax(eta, -1)
+
+    def slope(self, in_log_rates, eta):
+        total = in_log_rates.sum(-1, keepdim=True)
+        return in_log_rates - torch.softmax(eta, -1) * total
+
+    def log_prob(self, x):
+        total = x.double().sum(-1)
+        given = _log_poisson(total, torch.log(total.clamp(min=SMALLEST_SIZE)))
+        log_shape = torch.log(self.total_shape)
+        log_mean = torch.log(self.total_mean)
+        extra = _log_rising(total, self.total_shape)
+        prior = _log_negative_binomial(total, log_mean, log_shape, extra)
+        return (prior - given).to(x.dtype)
+
+    def typical(self, eta, x):
+        size = self.total_mean.to(eta) if x is None else x.sum(-1, keepdim=True)
+        return size * torch.softmax(eta, -1)
+
+    def draw(self, eta, generator):
+        shape = self.total_shape.cpu().expand(*eta.shape[:-1], 1)
+        gamma = torch._standard_gamma(shape, generator=generator)
+        size = gamma.to(eta) * (self.total_mean / self.total_shape).to(eta)
+        return size * torch.softmax(eta, -1)
+
+    def intercept(self, mean):
+        return np.log(mean / mean.sum())
+
+
+class _CountsModule(LikelihoodModule):
+    """What the two distributions share: rates, and their start."""
+
+    def __init__(self, rates):
+        super().__init__()
+        self.rates = rates
+
+    def view(self, x):
+        return self.rates.view(x)
+
+    def observe(self, x, weight):
+        self.rates.observe(x, weight)
+
+    def start(self, maps, loadings, code_scale, shrinkage=1.0):
+        mean = np.maximum(maps.mean, UNSEEN / max(maps.n_rows, 1))
+        # Of log(x) by log(1 + x): 1 / (1 - exp(-v)).
+        in_view = -1 / np.expm1(-np.maximum(maps.center, SMALLEST_VIEW))
+        slopes = clipped_slopes(loadings * in_view[:, None], code_scale)
+        n_features = len(mean)
+        return PredictorStart(
+            self.rates.intercept(mean),
+            slopes * shrinkage,
+            np.ones(n_features),
+            float(n_features),
+        )
+
+    def mean(self, eta, x=None):
+        return self.rates.typical(eta, x)
+
+
+class _PoissonModule(_CountsModule):
+    def log_prob(self, x, eta):
+        log_rates = self.rates.log_rates(x, eta)
+        return _log_poisson(x, log_rates).sum(-1) + self.rates.log_prob(x)
+
+    def log_prob_slope(self, x, eta, row_factor):
+        in_log_rates = x - torch.exp(self.rates.log_rates(x, eta))
+        slope = self.rates.slope(in_log_rates, eta)
+        return self.log_prob(x, eta), slope * row_factor[:, None]
+
+    def sample(self, eta, generator):
+        rates = self.rates.draw(eta, generator).double().cpu()
+        return torch.poisson(rates, generator=generator).to(eta)
+
+
+class _NegativeBinomialModule(_CountsModule):
+    def __init__(self, rates, n_features):
+        super().__init__(rates)
+        self.log_dispersion = LearnedLog(n_features)
+
+    @property
+    def log_theta(self):
+        return self.log_dispersion().clamp(*LOG_DISPERSIONS)
+
+    def observe(self, x, weight):
+        super().observe(x, weight)
+        # Each row about the rates of the mean row: E (x - mu)^2 - mu = mu^2 / theta.
+        x, share = x.double(), weight.double() / weight.sum()
+        expected = self.rates.typical(torch.log(share @ x + SMALLEST_SIZE), x)
+        excess = share @ ((x - expected).square() - x)
+        squares = share @ expected.square().expand_as(x)
+        theta = squares / excess.clamp(min=squares / DISPERSIONS[1] + SMALLEST_SIZE)
+        self.log_dispersion.set(theta.clamp(*DISPERSIONS))
+
+    def log_prob(self, x, eta):
+        log_theta = self.log_theta
+        extra = _log_rising(x, torch.exp(log_theta))
+        log_rates = self.rates.log_rates(x, eta)
+        log_prob = _log_negative_binomial(x, log_rates, log_theta.to(x.dtype), extra)
+        return log_prob.sum(-1) + self.rates.log_prob(x)
+
+    def log_prob_slope(self, x, eta, row_factor):
+        log_theta = self.log_theta
+        theta = torch.exp(log_theta)
+        narrow = theta.to(x.dtype)
+        logit = self.rates.log_rates(x, eta) - log_theta.to(x.dtype)
+        in_log_rates = x - (x + narrow) * torch.sigmoid(logit)
+        slope = self.rates.slope(in_log_rates, eta)
+        rising = _at_counts(
+            x, theta, lambda x, t: torch.digamma(x + t) - torch.digamma(t)
+        )
+        in_log_theta = narrow * (rising - functional.softplus(logit)) - in_log_rates
+        begun = self.log_dispersion()
+        is_free = (begun == log_theta).to(begun.dtype)
+        self.log_dispersion.set_gradient((row_factor @ in_log_theta) * is_free)
+        return self.log_prob(x, eta), slope * row_factor[:, None]
+
+    def sample(self, eta, generator):
+        rates = self.rates.draw(eta, generator).double().cpu()
+        theta = torch.exp(self.log_theta).detach().cpu()
+        gamma = torch._standard_gamma(theta.expand(rates.shape), generator=generator)
+        return torch.poisson(rates * gamma / theta, generator=generator).to(eta)
+
+
+def _log_poisson(x, log_rate):
+    """Log-probability of each count."""
+    log_factorial = _at_counts(x, None, lambda x, _: torch.lgamma(x + 1))
+    return x * log_rate - torch.exp(log_rate) - log_factorial
+
+
+def _log_negative_binomial(x, log_rate, log_theta, log_rising):
+    """Log-probability of each count, given :func:`_log_rising`."""
+    logit = log_rate - log_theta
+    log_factorial = _at_counts(x, None, lambda x, _: torch.lgamma(x + 1))
+    spread = (x + torch.exp(log_theta)) * functional.softplus(logit)
+    return log_rising - log_factorial + x * logit - spread
+
+
+def _log_rising(x, theta):
+    """``lgamma(x + theta) - lgamma(theta)``."""
+    return _at_counts(x, theta, lambda x, t: torch.lgamma(x + t) - torch.lgamma(t))
+
+
+def _at_counts(x, theta, function):
+    """Apply a function that is 0 at 0 where there are counts, in float64.
+
+    Most counts of a large table are 0, and gamma functions are dear; their differences
+    at large arguments need the digits.
+    """
+    where = x > 0
+    given = None if theta is None else theta.double().expand(x.shape)[where]
+    values = function(x[where].double(), given)
+    return torch.zeros_like(x).masked_scatter(where, values.to(x.dtype))

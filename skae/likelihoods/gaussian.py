@@ -1,0 +1,297 @@
+"""Likelihoods of real numbers: Gaussian noise, shared or per column, and Student's.
+
+    gaussian        x | z ~ N(eta, sigma2 I)               starts at probabilistic PCA
+    gaussian_diag   x | z ~ N(eta, diag(sigma2))           starts at factor analysis
+    student_t       x_j | z ~ eta_j + s_j t_nu             one nu; tails are forgiven
+
+Rows and ``eta`` are measured from the column means.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+from .base import (
+    LOG_2PI,
+    LearnedLog,
+    Likelihood,
+    LikelihoodModule,
+    PredictorStart,
+    remaining_variance,
+)
+
+__all__ = ["Gaussian", "GaussianDiag", "StudentT"]
+
+# Share of the mean residual variance below which no column's correction is scaled.
+GAIN_FLOOR = 0.01
+
+# Share of a column's own variance below which its noise does not begin, where the
+# start is not a maximum-likelihood solution.
+NOISE_SHARE = 1e-4
+
+# Noise of an autoencoder, by that of its start, at least.
+SMALLEST_RATIO = 1e-7
+
+# Degrees of freedom at the start, above the 1 that a mean takes.
+FREEDOM = 4.0
+
+
+class Gaussian(Likelihood):
+    """Gaussian columns with one shared noise variance, which a VAE learns.
+
+    Examples
+    --------
+    >>> from skae import VAETransformer
+    >>> from skae.likelihoods import Gaussian
+    >>> VAETransformer(likelihood=Gaussian())
+    VAETransformer(likelihood=Gaussian())
+    """
+
+    centred = True
+    starts_exact = True
+
+    def build(self, n_features):
+        """Make the module."""
+        return _GaussianModule()
+
+
+class _GaussianModule(LikelihoodModule):
+    """``log p(x | z) = -1/2 (|x - eta|^2 / sigma2 + p log(2 pi sigma2))``."""
+
+    def __init__(self):
+        super().__init__()
+        self.log_noise = LearnedLog()
+
+    def set_noise_variance(self, noise_variance):
+        self.log_noise.set(float(noise_variance))
+
+    def calibrate(self, deviance, maps):
+        """Take the mean deviance per degree of freedom for the noise."""
+        self.set_noise_variance(max(deviance, maps.noise_floor))
+
+    def start(self, maps, loadings, code_scale, shrinkage=1.0):
+        explained = (maps.variance - maps.residual_variance).mean()
+        noise = maps.column_noise.mean() + (1 - shrinkage) ** 2 * explained
+        self.set_noise_variance(noise)
+        residual = maps.residual_variance
+        floor = GAIN_FLOOR * max(residual.mean(), noise)
+        gain = np.where(maps.variance > 0, np.sqrt(np.maximum(residual, floor)), 0.0)
+        unit = max(maps.discarded_variance, noise)
+        return PredictorStart(np.zeros(len(gain)), loadings * shrinkage, gain, unit)
+
+    def deviance(self, x, eta):
+        return (x - eta).square().sum(-1)
+
+    def deviance_slope(self, x, eta, row_factor):
+        error = eta - x
+        return error.square().sum(-1), error * (2 * row_factor)[:, None]
+
+    def log_prob(self, x, eta):
+        return self._log_prob(self.deviance(x, eta), x.shape[-1])
+
+    def _log_prob(self, deviance, n_features):
+        log_noise = self.log_noise().to(deviance.dtype)
+        error = deviance * torch.exp(-log_noise)
+        return -0.5 * (error + n_features * (LOG_2PI + log_noise))
+
+    def log_prob_slope(self, x, eta, row_factor):
+        precision = torch.exp(-self.log_noise()).to(x.dtype)
+        deviance, slope = self.deviance_slope(x, eta, row_factor * precision / -2)
+        in_log_noise = (precision * deviance - x.shape[-1]) / 2
+        self.log_noise.set_gradient(in_log_noise @ row_factor)
+        return self._log_prob(deviance, x.shape[-1]), slope
+
+    def mean(self, eta, x=None):
+        return eta
+
+    def sample(self, eta, generator):
+        noise = torch.randn(eta.shape, generator=generator, dtype=torch.float64)
+        scale = torch.exp(self.log_noise() / 2).to(eta)
+        return eta + scale * noise.to(eta)
+
+    @property
+    def noise_variance(self):
+        return math.exp(self.log_noise().item())
+
+
+class GaussianDiag(Likelihood):
+    """Gaussian columns, each with a noise variance of its own, which a VAE learns.
+
+    A VAE starts at the maximum-likelihood solution of factor analysis, an autoencoder
+    at PCA of the standardised columns, whose squared errors it then weighs alike. So
+    neither depends on the units of the columns.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skae import VAETransformer
+    >>> X, _ = load_wine(return_X_y=True)
+    >>> vae = VAETransformer(3, likelihood="gaussian_diag", max_iter=0).fit(X)
+    >>> vae.noise_variance_.shape
+    (13,)
+    """
+
+    centred = True
+    starts_exact = True
+    has_column_noise = True
+
+    def build(self, n_features):
+        """Make the module."""
+        return _GaussianDiagModule(n_features)
+
+
+class _GaussianDiagModule(LikelihoodModule):
+    """``log p(x | z) = -1/2 sum (x - eta)^2 / sigma2 + log(2 pi sigma2)``."""
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.log_noise = LearnedLog(n_features)
+        # An autoencoder weighs its errors by the noise of the start, which stays.
+        self.unit_noise = nn.Buffer(torch.ones(n_features, dtype=torch.float64))
+
+    def calibrate(self, deviance, maps):
+        """Take the mean deviance per degree of freedom for the noise."""
+        self.log_noise.set(self.unit_noise * max(deviance, SMALLEST_RATIO))
+
+    def start(self, maps, loadings, code_scale, shrinkage=1.0):
+        explained = maps.variance - maps.residual_variance
+        noise = maps.column_noise + (1 - shrinkage) ** 2 * explained
+        self.log_noise.set(noise)
+        self.unit_noise.copy_(torch.as_tensor(noise))
+        residual = np.maximum(maps.residual_variance, GAIN_FLOOR * noise)
+        gain = np.where(maps.variance > 0, np.sqrt(residual), 0.0)
+        unit = max(maps.discarded_variance / maps.noise_variance, 1.0)
+        return PredictorStart(np.zeros(len(gain)), loadings * shrinkage, gain, unit)
+
+    def deviance(self, x, eta):
+        return ((x - eta).square() / self.unit_noise.to(x.dtype)).sum(-1)
+
+    def deviance_slope(self, x, eta, row_factor):
+        error = eta - x
+        weighted = error / self.unit_noise.to(x.dtype)
+        return (error * weighted).sum(-1), weighted * (2 * row_factor)[:, None]
+
+    def log_prob(self, x, eta):
+        return self._log_prob((x - eta).square() * self._precision(x.dtype))
+
+    def _precision(self, dtype):
+        return torch.exp(-self.log_noise()).to(dtype)
+
+    def _log_prob(self, errors):
+        log_determinant = (LOG_2PI + self.log_noise()).sum().to(errors.dtype)
+        return -0.5 * (errors.sum(-1) + log_determinant)
+
+    def log_prob_slope(self, x, eta, row_factor):
+        difference = x - eta
+        weighted = difference * self._precision(x.dtype)
+        errors = difference * weighted
+        self.log_noise.set_gradient((row_factor @ errors - row_factor.sum()) / 2)
+        return self._log_prob(errors), weighted * row_factor[:, None]
+
+    def mean(self, eta, x=None):
+        return eta
+
+    def sample(self, eta, generator):
+        noise = torch.randn(eta.shape, generator=generator, dtype=torch.float64)
+        scale = torch.exp(self.log_noise() / 2).to(eta)
+        return eta + scale * noise.to(eta)
+
+    @property
+    def noise_variance(self):
+        return torch.exp(self.log_noise()).detach().cpu().numpy()
+
+
+class StudentT(Likelihood):
+    """Columns with Student's noise: far values are forgiven, not chased.
+
+    Each column has its scale and all share the degrees of freedom, which are above 1
+    so that there is a mean. A VAE learns them; an autoencoder, whose loss is robust,
+    leaves them as they are at the start: the residuals' scale, and 5 degrees.
+
+    Examples
+    --------
+    >>> from skae import AutoencoderTransformer
+    >>> AutoencoderTransformer(likelihood="student_t")
+    AutoencoderTransformer(likelihood='student_t')
+    """
+
+    centred = True
+    has_column_noise = True
+
+    def build(self, n_features):
+        """Make the module."""
+        return _StudentTModule(n_features)
+
+
+class _StudentTModule(LikelihoodModule):
+    """``log p = sum c(nu) - log s - (nu + 1)/2 log(1 + (x - eta)^2 / (nu s^2))``."""
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.log_scale2 = LearnedLog(n_features)
+        self.log_excess = LearnedLog()
+
+    @property
+    def freedom(self):
+        """Degrees of freedom ``nu``."""
+        return 1 + torch.exp(self.log_excess())
+
+    def start(self, maps, loadings, code_scale, shrinkage=1.0):
+        floor = np.maximum(NOISE_SHARE * maps.variance, maps.column_noise_floor)
+        residual = np.maximum(remaining_variance(maps, shrinkage), floor)
+        self.log_excess.set(FREEDOM)
+        # The variance of t is nu / (nu - 2).
+        self.log_scale2.set(residual * (FREEDOM - 1) / (FREEDOM + 1))
+        gain = np.where(maps.variance > 0, np.sqrt(residual), 0.0)
+        n_features = len(gain)
+        return PredictorStart(
+            np.zeros(n_features), loadings * shrinkage, gain, float(n_features)
+        )
+
+    def log_prob(self, x, eta):
+        return self._log_prob(torch.log1p(self._ratio(x - eta)))
+
+    def _nu_scale2(self, dtype):
+        return (self.freedom * torch.exp(self.log_scale2())).to(dtype)
+
+    def _ratio(self, difference):
+        return difference.square() / self._nu_scale2(difference.dtype)
+
+    def _log_prob(self, logs):
+        nu, n_features = self.freedom, logs.shape[-1]
+        constant = n_features * self._log_constant(nu) - self.log_scale2().sum() / 2
+        tail = logs.sum(-1) * ((nu + 1) / 2).to(logs.dtype)
+        return constant.to(logs.dtype) - tail
+
+    @staticmethod
+    def _log_constant(nu):
+        log_ratio = torch.lgamma((nu + 1) / 2) - torch.lgamma(nu / 2)
+        return log_ratio - torch.log(math.pi * nu) / 2
+
+    def log_prob_slope(self, x, eta, row_factor):
+        difference = x - eta
+        nu = self.freedom
+        ratio = self._ratio(difference)
+        logs = torch.log1p(ratio)
+        n_features, total = x.shape[-1], row_factor.sum().double()
+        pull = (nu + 1).to(x.dtype) / (1 + ratio)
+        in_eta = pull * difference / self._nu_scale2(x.dtype)
+        by_column = (row_factor @ (pull * ratio)).double()
+        self.log_scale2.set_gradient((by_column - total) / 2)
+        digammas = torch.digamma((nu + 1) / 2) - torch.digamma(nu / 2) - 1 / nu
+        in_nu = n_features * total * digammas - (row_factor @ logs).sum()
+        in_nu = (in_nu + by_column.sum() / nu) / 2
+        self.log_excess.set_gradient(in_nu * (nu - 1))
+        return self._log_prob(logs), in_eta * row_factor[:, None]
+
+    def mean(self, eta, x=None):
+        return eta
+
+    def sample(self, eta, generator):
+        nu = self.freedom.detach().cpu()
+        normal = torch.randn(eta.shape, generator=generator, dtype=torch.float64)
+        gamma = torch._standard_gamma((nu / 2).expand(eta.shape), generator=generator)
+        noise = normal / torch.sqrt(2 * gamma / nu)
+        return eta + torch.exp(self.log_scale2() / 2).to(eta) * noise.to(eta)
