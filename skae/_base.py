@@ -34,6 +34,7 @@ from .inference import map_blocks
 from .learning import learn, resume
 from .opening import check_opened
 from .planning import make_task, resolve_likelihood
+from .reporting import Reporter
 from .rows import as_array, floating_type, merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
 
@@ -140,7 +141,7 @@ class BaseAutoencoder(
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         hooks = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         context.call_on_fit_task_begin(**hooks)
-        learned = self._learn(task, going_on, _Reporter(self, task, context, hooks))
+        learned = self._learn(task, going_on, Reporter(self, task, context, hooks))
         self._report(task, learned)
         self._adopt(self._attributes(task, learned))
         context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
@@ -445,42 +446,6 @@ class BaseAutoencoder(
 def _as_asked(X):
     """Leave tensors as they are only where ``array_api_dispatch`` is on."""
     return X if get_config()["array_api_dispatch"] else as_array(X)
-
-
-class _Reporter:
-    """Shows each epoch to scikit-learn's callbacks, and to the terminal if asked."""
-
-    def __init__(self, estimator, task, context, hooks):
-        self.estimator, self.task = estimator, task
-        self.context, self.hooks = context, hooks
-
-    def begin(self):
-        self.epoch = self.context.subcontext(task_name="epoch")
-        self.epoch.call_on_fit_task_begin(**self.hooks)
-
-    def end(self, learned):
-        if self.estimator.verbose:
-            self._print(learned.result)
-
-        def attributes():
-            # A copy: the model is in the middle of its training.
-            stored = StoredModule(
-                self.task.blueprint, str(self.task.device), learned.model
-            )
-            copied = replace(learned, model=copy.deepcopy(stored).module)
-            return self.estimator._attributes(self.task, copied)
-
-        return self.epoch.call_on_fit_task_end(
-            **self.hooks, reconstruction_attributes=attributes
-        )
-
-    def _print(self, result):
-        if result.diverged:
-            return
-        line = f"Epoch {result.n_epochs}, loss = {result.loss_curve[-1]:.6g}"
-        if result.validation_curve:
-            line += f", validation loss = {result.validation_curve[-1]:.6g}"
-        print(f"[{type(self.estimator).__name__}] {line}")
 
 
 def _n_subtasks(task):

@@ -13,7 +13,8 @@ import skae
 HOME = Path(skae.__file__).parent
 
 NOTHING = set()
-PARTS = {"models", "networks", "likelihoods", "penalties", "densities"}
+LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
+PARTS = {"models", "networks", "likelihoods.__init__", "penalties", "densities"}
 GROUND = {"device", "rows", "start", "inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning", "solvers"}
 CORE = PARTS | GROUND | TRAINING
@@ -35,14 +36,17 @@ MAY_IMPORT = {
     "auto": NOTHING,
     "device": NOTHING,
     # parts
-    "likelihoods": NOTHING,
+    "likelihoods.base": NOTHING,
+    **{f"likelihoods.{kind}": {"likelihoods.base"} for kind in LIKELIHOODS},
+    "likelihoods.__init__": {f"likelihoods.{kind}" for kind in {"base", *LIKELIHOODS}},
     "models": NOTHING,
     "networks": NOTHING,
     "penalties": NOTHING,
     "densities": {"networks"},
     # rows and what is computed from them
     "rows": {"device"},
-    "start": {"device", "rows"},
+    "factors": NOTHING,
+    "start": {"device", "factors", "rows"},
     "inference": {"device", "rows"},
     "storage": {"device"},
     # training
@@ -54,7 +58,8 @@ MAY_IMPORT = {
     # estimators
     "checking": PARTS | {"planning", "rows", "solvers"},
     "opening": {"blueprint", "densities", "start", "storage"},
-    "_base": CORE | {"checking", "opening"},
+    "reporting": {"storage"},
+    "_base": CORE | {"checking", "opening", "reporting"},
     "autoencoder": PARTS | GROUND | {"_base", "checking"},
     "vae": PARTS | GROUND | {"_base", "checking"},
     # comparison; the pictures are drawn from it, and it asks for them by name

@@ -162,7 +162,8 @@ class LearnedLog(nn.Module):
     def set(self, value):
         """Begin at a value."""
         with torch.no_grad():
-            self.begin.copy_(torch.as_tensor(value).log().expand_as(self.begin))
+            wide = torch.as_tensor(value, dtype=self.begin.dtype)
+            self.begin.copy_(wide.log().expand_as(self.begin))
             self.shift.zero_()
 
     def set_gradient(self, gradient):

@@ -1,0 +1,46 @@
+"""Reporting: each epoch of a fit, to scikit-learn's callbacks and to the terminal."""
+
+import copy
+from dataclasses import replace
+
+from .storage import StoredModule
+
+__all__ = ["Reporter"]
+
+
+class Reporter:
+    """Shows each epoch to scikit-learn's callbacks, and to the terminal if asked."""
+
+    def __init__(self, estimator, task, context, hooks):
+        self.estimator, self.task = estimator, task
+        self.context, self.hooks = context, hooks
+
+    def begin(self):
+        """Announce an epoch."""
+        self.epoch = self.context.subcontext(task_name="epoch")
+        self.epoch.call_on_fit_task_begin(**self.hooks)
+
+    def end(self, learned):
+        """Show what an epoch gave; true if somebody asks to stop."""
+        if self.estimator.verbose:
+            self._print(learned.result)
+
+        def attributes():
+            # A copy: the model is in the middle of its training.
+            stored = StoredModule(
+                self.task.blueprint, str(self.task.device), learned.model
+            )
+            copied = replace(learned, model=copy.deepcopy(stored).module)
+            return self.estimator._attributes(self.task, copied)
+
+        return self.epoch.call_on_fit_task_end(
+            **self.hooks, reconstruction_attributes=attributes
+        )
+
+    def _print(self, result):
+        if result.diverged:
+            return
+        line = f"Epoch {result.n_epochs}, loss = {result.loss_curve[-1]:.6g}"
+        if result.validation_curve:
+            line += f", validation loss = {result.validation_curve[-1]:.6g}"
+        print(f"[{type(self.estimator).__name__}] {line}")
