@@ -12,7 +12,7 @@ help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s%s\n", $$1, $$2}' Makefile
 
 compare: $(INSTALLED)  ## Compare PCA, an autoencoder and a VAE on the digits
-	$(RUN) benchmarks.compare_digits
+	$(RUN) skae compare digits --n-components 2 8 16
 
 test: $(INSTALLED)  ## Run the tests and the docstring examples
 	$(RUN) pytest

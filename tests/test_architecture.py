@@ -66,6 +66,20 @@ MAY_IMPORT = {
     "comparison": {"plotting.__init__"},
     "measuring": {"comparison"},
     "comparing": ESTIMATORS | {"comparison", "device", "measuring"},
+    # what is made of estimators
+    "onnx": PARTS | ESTIMATORS,
+    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
+    # the command line, from the file to the page
+    "reading": NOTHING,
+    "kinds": NOTHING,
+    "tables": {"kinds"},
+    "saving": ESTIMATORS | {"kinds", "tables", "trust"},
+    "report": NOTHING,
+    "pictures": {"plotting.__init__", "report"},
+    "commands": ESTIMATORS | {"device", "reading", "saving", "tables"},
+    "compare_command": {"commands", "comparing", "pictures", "report", "saving"},
+    "__main__": {"__init__", "commands", "compare_command"},
+    "__init__": ESTIMATORS | {"comparing", "comparison", "measuring", "trust"},
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,
@@ -73,10 +87,6 @@ MAY_IMPORT = {
     "plotting.transformers": {"plotting.columns"},
     **{f"plotting.{display}": DRAWING for display in DISPLAYS},
     "plotting.__init__": {f"plotting.{display}" for display in DISPLAYS},
-    # what is made of estimators
-    "onnx": PARTS | ESTIMATORS,
-    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
-    "__init__": ESTIMATORS | {"comparing", "comparison", "measuring", "trust"},
 }
 
 # What skae needs at run time; anything else is imported inside the function that

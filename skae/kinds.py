@@ -1,0 +1,488 @@
+"""Kinds: what kind a column of a table is, as numbers and back again.
+
+A kind learns from a column of training rows what it needs (``learn``), turns columns
+into numbers (``encode``, an array with as many columns as ``names`` gives), and numbers
+into what such a column holds (``decode``): integers, dates, categories, within the
+range that was seen. It keeps plain values only, so it can be stored anywhere.
+"""
+
+import re
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Category", "Constant", "Date", "LeftOut", "Number", "learn_column"]
+
+# Share of the texts in a column that have to be numbers, or dates, for it to be one.
+MOSTLY = 0.95
+
+# Ways to write a day; the first that fits all of a column is taken. So 03/04/2021 is
+# in March unless another row cannot be.
+DAYS = (
+    "%Y-%m-%d",
+    "%d.%m.%Y",
+    "%d.%m.%y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%Y/%m/%d",
+    "%d-%m-%Y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%d-%b-%Y",
+    "%Y.%m.%d",
+)
+TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
+ISO_TIME = "%Y-%m-%dT%H:%M:%S"
+FORMATS = (*(day + time for time in TIMES for day in DAYS), ISO_TIME, "ISO8601")
+
+# Integers that number the rows, by the name of their column.
+IS_IDENTIFIER = re.compile(r"(?:^|[ _.-])id$|[a-z0-9]I[Dd]$|^index$|^row$", re.ASCII)
+HAS_NO_NAME = re.compile(r"^Unnamed: \d+$|^$")
+
+OTHER = "other"
+
+
+class LeftOut(Exception):
+    """A column that says nothing about how rows are alike."""
+
+
+# -------------------------------------------------------------------------- kinds
+
+
+@dataclass(frozen=True)
+class Number:
+    """A measure or a count.
+
+    Attributes
+    ----------
+    fill : float
+        What a missing value is replaced with: the median.
+
+    center, scale : float
+        What is subtracted, and then divided by.
+
+    lowest, highest : float
+        Range of the values seen.
+
+    decimals : int or None
+        Digits after the point that the values have; None is any number of them.
+    """
+
+    fill: float
+    center: float
+    scale: float
+    lowest: float
+    highest: float
+    decimals: int | None
+
+    kind = "number"
+
+    @classmethod
+    def learn(cls, column, standardize):
+        """Learn from numbers, some of them missing."""
+        values = _numbers_of(column)
+        seen = values[np.isfinite(values)]
+        fill = float(np.median(seen))
+        center, scale = 0.0, 1.0
+        if standardize:
+            filled = np.where(np.isfinite(values), values, fill)
+            center, scale = float(filled.mean()), float(filled.std()) or 1.0
+        lowest, highest = float(seen.min()), float(seen.max())
+        return cls(fill, center, scale, lowest, highest, _decimals(seen))
+
+    def names(self, name):
+        """Name the columns of what ``encode`` returns."""
+        return [name]
+
+    def encode(self, column):
+        """Fill, center and scale."""
+        values = _numbers_of(column)
+        n_lost = int((~np.isfinite(values) & column.notna().to_numpy()).sum())
+        if n_lost and n_lost == int(column.notna().sum()):
+            raise ValueError(f"column {column.name!r} holds no number, but was one")
+        filled = np.where(np.isfinite(values), values, self.fill)
+        return ((filled - self.center) / self.scale)[:, None]
+
+    def decode(self, numbers):
+        """Undo ``encode``, to as many decimals as the values had."""
+        values = numbers[:, 0] * self.scale + self.center
+        if self.decimals is not None:
+            values = np.round(values, self.decimals)
+        values = np.clip(values, self.lowest, self.highest)
+        is_whole = self.decimals == 0 and max(-self.lowest, self.highest) < 2**53
+        return values.astype(np.int64) if is_whole else values
+
+
+@dataclass(frozen=True)
+class Date:
+    """A day, or a moment of one, as days since the first.
+
+    Attributes
+    ----------
+    first : str
+        The earliest date, in ISO 8601.
+
+    format : str or None
+        How it is written; None where the column holds dates, not text.
+
+    days : Number
+        What becomes of the days since the first.
+    """
+
+    first: str
+    format: str | None
+    days: Number
+
+    kind = "date"
+
+    @classmethod
+    def learn(cls, column, standardize, format=None):
+        """Learn from dates, or from text in a format."""
+        moments = _moments_of(column, format)
+        first = np.nanmin(moments)
+        days = Number.learn(_series(_days(moments, first)), standardize)
+        return cls(str(first), format, days)
+
+    def names(self, name):
+        """Name the columns of what ``encode`` returns."""
+        return [name]
+
+    def encode(self, column):
+        """Count the days, and scale them."""
+        moments = _moments_of(column, self.format)
+        if column.notna().any() and np.isnat(moments).all():
+            raise ValueError(f"column {column.name!r} holds no date, but was one")
+        return self.days.encode(_series(_days(moments, np.datetime64(self.first))))
+
+    def decode(self, numbers):
+        """Give dates back, written as they were."""
+        import pandas as pd
+
+        seconds = np.round(self.days.decode(numbers) * 86_400.0)
+        moments = np.datetime64(self.first, "s") + seconds.astype("timedelta64[s]")
+        if self.format is None:
+            return moments
+        format = ISO_TIME if self.format == "ISO8601" else self.format
+        return pd.Series(moments).dt.strftime(format).to_numpy(dtype=object)
+
+
+@dataclass(frozen=True)
+class Category:
+    """One of a few values, as an indicator of each; of two, as one of the second.
+
+    Attributes
+    ----------
+    levels : list of str or None
+        The values; None is a missing one.
+
+    shares : list of float
+        How often each was seen: what an unknown value is replaced with.
+
+    has_other : bool
+        Whether the last level stands for all values that were too rare.
+
+    is_boolean : bool
+        Whether the values are true and false.
+    """
+
+    levels: list
+    shares: list
+    has_other: bool
+    is_boolean: bool
+
+    kind = "category"
+
+    @classmethod
+    def learn(cls, column, max_categories):
+        """Learn the values of a column; those beyond ``max_categories`` are one."""
+        counts = _texts_of(column).value_counts()
+        n_missing = int(column.isna().sum())
+        room = max_categories - (n_missing > 0)
+        has_other = len(counts) > room
+        kept = counts.iloc[: room - 1] if has_other else counts
+        tally: dict = {str(level): int(n) for level, n in sorted(kept.items())}
+        if n_missing:
+            tally[None] = n_missing
+        if has_other:
+            rest = int(counts.sum() - kept.sum())
+            tally[OTHER] = tally.pop(OTHER, 0) + rest
+        shares = [count / len(column) for count in tally.values()]
+        return cls(list(tally), shares, has_other, _infer(column) == "boolean")
+
+    def names(self, name):
+        """Name the columns of what ``encode`` returns."""
+        names = [f"{name}={level or 'missing'}" for level in self.levels]
+        return names[1:] if len(names) == 2 else names
+
+    def encode(self, column):
+        """Indicate the level of each row."""
+        import pandas as pd
+
+        values = _texts_of(column).to_numpy(dtype=object, na_value=None)
+        where = [j for j, level in enumerate(self.levels) if level is not None]
+        known = pd.Index([self.levels[j] for j in where], dtype=object)
+        codes = np.append(where, -1)[known.get_indexer(values)]
+        missing = column.isna().to_numpy()
+        codes[missing] = self.levels.index(None) if None in self.levels else -1
+        if self.has_other:
+            codes[(codes < 0) & ~missing] = len(self.levels) - 1
+        indicators = np.eye(len(self.levels))[codes]
+        indicators[codes < 0] = self.shares
+        _warn_of_unseen(column, int(((codes < 0) & ~missing).sum()))
+        return indicators[:, 1:] if len(self.levels) == 2 else indicators
+
+    def decode(self, numbers):
+        """Choose the level that is most probable."""
+        if len(self.levels) == 2:
+            codes = (numbers[:, 0] > 0.5).astype(int)
+        else:
+            codes = numbers.argmax(axis=1)
+        levels = np.array(self.levels, dtype=object)
+        if self.is_boolean:
+            truth = {"True": True, "False": False, None: None}
+            levels = np.array([truth[level] for level in self.levels], dtype=object)
+        return levels[codes]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One value in all rows, which needs no number.
+
+    Attributes
+    ----------
+    value : object
+        The value; None where all are missing.
+    """
+
+    value: object
+
+    kind = "constant"
+
+    def names(self, name):
+        """Name the columns of what ``encode`` returns: none."""
+        return []
+
+    def encode(self, column):
+        """Forget the column."""
+        return np.empty((len(column), 0))
+
+    def decode(self, numbers):
+        """Repeat the value."""
+        return np.array([self.value] * len(numbers), dtype=object)
+
+
+# ------------------------------------------------------------------------ choosing
+
+
+def learn_column(column, *, standardize, max_categories, drop_constant=True):
+    """Find out what kind a column is.
+
+    Parameters
+    ----------
+    column : pandas.Series
+
+    standardize : bool
+        Whether numbers and dates are brought to mean 0 and variance 1.
+
+    max_categories : int
+        Largest number of values that a category tells apart.
+
+    drop_constant : bool, default=True
+        Whether a number that never changes needs no column.
+
+    Returns
+    -------
+    Number, Date, Category or Constant
+
+    Raises
+    ------
+    LeftOut
+        If the column says nothing of use; the message says why.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skae.kinds import learn_column
+    >>> rooms = pd.Series([2, 3, None, 4])
+    >>> kind = learn_column(rooms, standardize=False, max_categories=20)
+    >>> kind.encode(rooms).ravel()
+    array([2., 3., 3., 4.])
+    >>> kind.decode(kind.encode(rooms) + 0.2)
+    array([2, 3, 3, 4])
+    """
+    nature = _infer(column)
+    if nature == "empty":
+        return Constant(None)
+    if nature == "other":
+        raise LeftOut("its values are neither numbers, dates nor text")
+    if nature == "number" and not drop_constant:
+        return Number.learn(column, standardize)
+    if nature == "number":
+        return _learn_numbers(column, standardize)
+    if nature == "date":
+        if column.notna().all() and column.nunique() == 1:
+            return Constant(str(column.iloc[0]))
+        return Date.learn(column, standardize)
+    if nature == "boolean":
+        return _constant(column) or Category.learn(column, max_categories)
+    return _learn_texts(column, standardize, max_categories)
+
+
+def _learn_numbers(column, standardize):
+    values = _numbers_of(column)
+    seen = values[np.isfinite(values)]
+    if not len(seen):
+        return Constant(None)
+    if seen.min() == seen.max():
+        value = seen[0]
+        return Constant(int(value) if value == np.round(value) else float(value))
+    name = str(column.name)
+    if HAS_NO_NAME.match(name) and (np.diff(values) == 1).all():
+        raise LeftOut("row numbers")
+    if IS_IDENTIFIER.search(name) and _decimals(seen) == 0:
+        if len(np.unique(seen)) == len(column):
+            raise LeftOut("an identifier: every value differs")
+    return Number.learn(column, standardize)
+
+
+def _learn_texts(column, standardize, max_categories):
+    """Read text as numbers, as dates or as categories, in this order."""
+    constant = _constant(column)
+    if constant is not None:
+        return constant
+    texts = _texts_of(column)
+    present = texts.dropna()
+    if np.isfinite(_numbers_of(present)).mean() >= MOSTLY:
+        return _learn_numbers(column, standardize)
+    format = _date_format(present)
+    if format is not None:
+        return Date.learn(texts, standardize, format)
+    n_values = present.nunique()
+    if n_values == len(present) and n_values > 2:
+        raise LeftOut("an identifier: every value differs")
+    if n_values > max(max_categories, len(present) / 2):
+        raise LeftOut(f"text: {n_values:,} values, most of them in one row alone")
+    return Category.learn(column, max_categories)
+
+
+def _constant(column):
+    """Take a column of one value, none of them missing, as a constant."""
+    if column.notna().all() and column.nunique() == 1:
+        value = column.iloc[0]
+        return Constant(value.item() if isinstance(value, np.generic) else value)
+    return None
+
+
+def _infer(column):
+    """Say in one word what a column holds; "text" may be numbers or dates, written."""
+    import pandas as pd
+
+    if not column.notna().any():
+        return "empty"
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return "text"
+    kinds = {
+        "boolean": "boolean",
+        "string": "text",
+        **dict.fromkeys(("integer", "floating", "mixed-integer-float"), "number"),
+        **dict.fromkeys(("decimal", "timedelta", "timedelta64"), "number"),
+        **dict.fromkeys(("date", "datetime", "datetime64"), "date"),
+    }
+    found = pd.api.types.infer_dtype(column, skipna=True)
+    if found in kinds:
+        return kinds[found]
+    plain = (str, int, float, bool)
+    return "text" if column.dropna().map(type).isin(plain).all() else "other"
+
+
+# ---------------------------------------------------------------------- conversions
+
+
+def _series(values):
+    import pandas as pd
+
+    return pd.Series(values)
+
+
+def _texts_of(column):
+    return column.map(lambda value: str(value).strip(), na_action="ignore")
+
+
+def _numbers_of(column):
+    """Numbers of a column; what is none, or infinite, is not a number."""
+    import pandas as pd
+
+    if column.dtype.kind == "m":
+        return column.dt.total_seconds().to_numpy()
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    numbers = pd.to_numeric(column, errors="coerce")
+    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _moments_of(column, format):
+    """Dates of a column, in UTC and without a zone; what is none is not a time."""
+    import pandas as pd
+
+    is_text = _infer(column) == "text"
+    moments = pd.to_datetime(
+        column,
+        format=(format or "ISO8601") if is_text else None,
+        errors="coerce",
+        utc=True,
+    )
+    return moments.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+
+
+def _days(moments, first):
+    days = (moments - first) / np.timedelta64(1, "D")
+    return np.where(np.isnat(moments), np.nan, days)
+
+
+def _date_format(texts):
+    """Find the format in which most texts are dates, or None."""
+    import pandas as pd
+
+    sample = texts.drop_duplicates()
+    sample = sample.iloc[:: max(1, len(sample) // 500)]
+    if not sample.str.contains(r"\d.*[-/. :]", regex=True).all():
+        return None
+    best, best_share = None, MOSTLY
+    for format in FORMATS:
+        read = pd.to_datetime(sample, format=format, errors="coerce", utc=True)
+        share = read.notna().mean()
+        if share == 1.0:
+            return format
+        if share > best_share:
+            best, best_share = format, share
+    return best
+
+
+def _decimals(values):
+    """Count the digits after the point: those that all values need, if at most 6."""
+    if np.abs(values).max() >= 2**53:
+        return 0 if (values == np.round(values)).all() else None
+    for decimals in range(7):
+        # Most columns of measures are told by a few values.
+        for part in (values[:1000], values):
+            error = np.abs(np.round(part, decimals) - part)
+            if (error > 4 * np.finfo(np.float64).eps * np.abs(part)).any():
+                break
+        else:
+            return decimals
+    return None
+
+
+def _warn_of_unseen(column, n_unseen):
+    if n_unseen:
+        warnings.warn(
+            f"column {column.name!r}: {n_unseen:,} values were not seen when the model "
+            "was fitted, and count as all of them in part",
+            stacklevel=4,
+        )

@@ -1,0 +1,158 @@
+"""Pictures: what a report shows of a comparison, for light and for dark pages."""
+
+import io
+
+import numpy as np
+
+from .plotting import (
+    CodeDisplay,
+    ComparisonDisplay,
+    FeatureErrorDisplay,
+    LossCurveDisplay,
+    ReconstructionDisplay,
+)
+from .report import Picture, components
+
+__all__ = ["curve_pictures", "model_pictures"]
+
+DOTS_PER_INCH = 150
+
+# A page's colour, so that a picture has no edge.
+LIGHT, DARK = "#ffffff", "#14171f"
+
+CURVES = {
+    "explained_variance": (
+        "Variance explained, by the size of the code",
+        "Share of the variance of unseen rows that is left when they are decoded from "
+        "their codes. Higher is better; bars are a standard deviation over the folds.",
+    ),
+    "log_likelihood": (
+        "Log-likelihood, by the size of the code",
+        "Nats per unseen row. Higher is better; methods that are no density have none.",
+    ),
+    "downstream_score": (
+        "Prediction of the target, by the size of the code",
+        "Score of a linear model that predicts {target} from the codes of unseen rows. "
+        "Higher is better.",
+    ),
+    "fit_seconds": (
+        "What it costs",
+        "Seconds to fit one fold. Lower is better.",
+    ),
+}
+
+
+def curve_pictures(comparison, target):
+    """Draw each measure of a comparison over the size of the code.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    target : str or None
+        What is predicted.
+
+    Returns
+    -------
+    list of Picture
+    """
+    return [
+        _picture(
+            f"compare_{measure}",
+            title,
+            caption.format(target=target),
+            lambda measure=measure: ComparisonDisplay.from_comparison(
+                comparison, measure=measure
+            ),
+        )
+        for measure, (title, caption) in CURVES.items()
+        if np.isfinite(comparison.folds[measure]).any()
+    ]
+
+
+def model_pictures(name, small, wide, X, y, image_shape):
+    """Draw what a method makes of unseen rows, beside PCA.
+
+    Parameters
+    ----------
+    name : str
+        What the method is called.
+
+    small, wide : tuple of (estimator, PCA)
+        Fitted to other rows than X, at a small and at a larger size of the code.
+
+    X : pandas.DataFrame
+        Unseen rows.
+
+    y : pandas.Series or None
+        Their target, under its name.
+
+    image_shape : tuple of int or None
+        Where rows are images.
+
+    Returns
+    -------
+    list of Picture
+    """
+    (narrow, pca), (model, wide_pca) = small, wide
+    colours = "" if y is None else f", coloured by {y.name}"
+    width = components(model.n_components_)
+    kind = {"image_shape": image_shape, "name": name}
+    pictures = [
+        _picture(
+            "codes",
+            "Codes",
+            f"The first two codes of unseen rows{colours}: {name} and PCA, of "
+            f"{narrow.n_components_} each.",
+            lambda: CodeDisplay.from_estimator(narrow, X, y, reference=pca, name=name),
+        ),
+        _picture(
+            "reconstructions",
+            "Reconstructions",
+            f"Unseen rows, and what is left of them in {width}.",
+            lambda: ReconstructionDisplay.from_estimator(
+                model, X, reference=wide_pca, **kind
+            ),
+        ),
+        _picture(
+            "feature_errors",
+            "Error of each column",
+            f"What {width} lose of unseen rows, column by column.",
+            lambda: FeatureErrorDisplay.from_estimator(
+                model, X, reference=wide_pca, **kind
+            ),
+        ),
+    ]
+    if len(getattr(model, "loss_curve_", ())):
+        pictures.append(
+            _picture(
+                "loss",
+                "Training",
+                f"Loss of {name} with {width}, by epoch. The line is the start, "
+                "which is PCA.",
+                lambda: LossCurveDisplay.from_estimator(model, name=name),
+            )
+        )
+    return pictures
+
+
+def _picture(name, title, caption, draw):
+    """Draw for a light page, and once more for a dark one."""
+    import matplotlib.pyplot as plt
+
+    with plt.style.context({"figure.facecolor": LIGHT, "axes.facecolor": LIGHT}):
+        display = draw()
+        light = _png(display.figure_)
+    dark_page = {"figure.facecolor": DARK, "axes.facecolor": DARK}
+    with plt.style.context(["dark_background", dark_page]):
+        dark = _png(display.plot().figure_)
+    return Picture(name, title, caption, light, dark)
+
+
+def _png(figure):
+    import matplotlib.pyplot as plt
+
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=DOTS_PER_INCH, facecolor="auto")
+    plt.close(figure)
+    return image.getvalue()
