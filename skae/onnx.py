@@ -41,7 +41,7 @@ except ImportError as error:
     raise ImportError('skae.onnx needs skl2onnx: pip install "skae[onnx]".') from error
 
 from .autoencoder import AutoencoderTransformer
-from .likelihoods import Bernoulli, Gaussian
+from .likelihoods import Bernoulli, Gaussian, GaussianDiag, StudentT
 from .models import LOG_VARIANCES
 from .networks import (
     ChannelsFirst,
@@ -325,13 +325,26 @@ def _path(graph, path, x, where):
 # How the mean of a row follows from the decoder's predictor, by the likelihood.
 MEANS = {
     Gaussian: lambda graph, eta: eta,
+    GaussianDiag: lambda graph, eta: eta,
+    StudentT: lambda graph, eta: eta,
     Bernoulli: lambda graph, eta: graph.add("Sigmoid", eta),
 }
+
+
+def _check_likelihood(estimator):
+    """Refuse a likelihood that sees rows, or gives their mean, in a way of its own."""
+    likelihood = estimator.likelihood_
+    if type(likelihood) not in MEANS:
+        raise TypeError(
+            f"likelihood={likelihood!r}: skae has no ONNX operators for it; use "
+            f"one of {_names(MEANS)}."
+        )
 
 
 def _convert_encoder(scope, operator, container):
     """Write ``transform``."""
     estimator = operator.raw_operator
+    _check_likelihood(estimator)
     (x,), outputs = operator.inputs, operator.outputs
     graph = _Graph(scope, container, _row_dtype(x))
     rows = x.full_name
@@ -354,16 +367,11 @@ def _convert_encoder(scope, operator, container):
 def _convert_decoder(scope, operator, container):
     """Write ``inverse_transform``."""
     estimator = operator.raw_operator.estimator
-    likelihood = estimator._stored.blueprint.likelihood
-    if type(likelihood) not in MEANS:
-        raise TypeError(
-            f"likelihood={likelihood!r}: skae has no ONNX operators for its mean; use "
-            f"one of {_names(MEANS)}."
-        )
+    _check_likelihood(estimator)
     (z,) = operator.inputs
     graph = _Graph(scope, container, _row_dtype(z))
     eta = _path(graph, estimator.module_.decoder, z.full_name, "decoder")
-    rows = MEANS[type(likelihood)](graph, eta)
+    rows = MEANS[type(estimator.likelihood_)](graph, eta)
     rows = graph.add("Add", rows, graph.constant(estimator._origin))
     graph.name(rows, operator.outputs[0])
 

@@ -19,7 +19,8 @@ __all__ = ["TRUSTED_TYPES"]
 def _specs(room):
     """Classes of a room that hold parameters, by scikit-learn's convention."""
     found = (getattr(room, name) for name in room.__all__)
-    return [c for c in found if isinstance(c, type) and issubclass(c, BaseEstimator)]
+    specs = [c for c in found if isinstance(c, type) and issubclass(c, BaseEstimator)]
+    return [spec for spec in specs if spec is not likelihoods.Likelihood]
 
 
 TRUSTED_TYPES = sorted(

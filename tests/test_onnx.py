@@ -22,7 +22,7 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 skl2onnx = pytest.importorskip("skl2onnx")
 
-from skae.onnx import MINIMAL_OPSET, decoder_to_onnx  # noqa: E402
+from skae.onnx import MEANS, MINIMAL_OPSET, decoder_to_onnx  # noqa: E402
 
 SMALL = {
     "hidden_layer_sizes": (12, 6),
@@ -106,10 +106,19 @@ def test_each_activation_is_written(images, activation):
     assert_both_ways(model, images)
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize(
+    "likelihood", [name for name, spec in LIKELIHOODS.items() if spec in MEANS]
+)
 def test_each_likelihood_is_written(Estimator, images, likelihood):
     X = np.round(images)
     assert_both_ways(fitted(Estimator, X, likelihood=likelihood), X)
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "continuous_bernoulli"])
+def test_a_likelihood_with_a_view_or_a_mean_of_its_own_is_refused(images, likelihood):
+    model = fitted(AutoencoderTransformer, np.round(images), likelihood=likelihood)
+    with pytest.raises(TypeError, match=r"likelihood=.*use one of"):
+        decoder_to_onnx(model)
 
 
 def test_the_networks_are_seen(Estimator, images):
