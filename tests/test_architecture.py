@@ -14,7 +14,7 @@ HOME = Path(skae.__file__).parent
 
 NOTHING = set()
 PARTS = {"models", "networks", "likelihoods", "penalties", "densities"}
-GROUND = {"device", "rows", "start", "inference", "storage"}
+GROUND = {"device", "factors", "rows", "start", "inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning", "solvers"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
@@ -25,14 +25,28 @@ MAY_IMPORT = {
     "auto": NOTHING,
     "device": NOTHING,
     # parts
-    "likelihoods": NOTHING,
+    "likelihoods.base": NOTHING,
+    "likelihoods.gaussian": {"likelihoods.base"},
+    "likelihoods.interval": {"likelihoods.base"},
+    "likelihoods.counts": {"likelihoods.base"},
+    "likelihoods.categorical": {"likelihoods.base"},
+    "likelihoods.columns": {"likelihoods.base"},
+    "likelihoods.__init__": {
+        "likelihoods.base",
+        "likelihoods.gaussian",
+        "likelihoods.interval",
+        "likelihoods.counts",
+        "likelihoods.categorical",
+        "likelihoods.columns",
+    },
     "models": NOTHING,
     "networks": NOTHING,
     "penalties": NOTHING,
     "densities": {"networks"},
     # rows and what is computed from them
     "rows": {"device"},
-    "start": {"device", "rows"},
+    "factors": NOTHING,
+    "start": {"device", "factors", "rows"},
     "inference": {"device", "rows"},
     "storage": {"device"},
     # training
@@ -66,25 +80,31 @@ def parse(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def targets(node):
+def targets(node, package):
     """Dotted names that an import statement brings in; those of skae with its name."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
-    base = "skae." * bool(node.level) + (node.module or "")
-    base = base.rstrip(".")
+    parents = package.split(".")[: package.count(".") + 2 - node.level]
+    base = ".".join([*parents * bool(node.level), *filter(None, [node.module])])
     if base == "skae":
         return [f"skae.{alias.name}" for alias in node.names]
     return [base]
 
 
-def imports(nodes):
+def imports(nodes, package="skae"):
     kinds = (ast.Import, ast.ImportFrom)
-    return [name for node in nodes if isinstance(node, kinds) for name in targets(node)]
+    found = [node for node in nodes if isinstance(node, kinds)]
+    return [name for node in found for name in targets(node, package)]
 
 
 def rooms_imported(path):
-    names = imports(ast.walk(parse(path)))
-    return {name.split(".")[1] for name in names if name.startswith("skae.")}
+    """Rooms by name; from outside of a package of rooms, the package."""
+    package = ".".join(["skae", *path.relative_to(HOME).parts[:-1]])
+    names = imports(ast.walk(parse(path)), package)
+    own = {name.removeprefix("skae.") for name in names if name.startswith("skae.")}
+    if package != "skae":
+        return own
+    return {name.split(".")[0] for name in own}
 
 
 def test_every_room_says_what_it_may_import():
@@ -118,8 +138,17 @@ def f():
     }
 
 
+def test_within_a_package_rooms_are_named_in_full():
+    source = "from .base import x\nfrom ..rows import y\nfrom . import z"
+    found = imports(ast.walk(ast.parse(source)), "skae.parts")
+    assert set(found) == {"skae.parts.base", "skae.rows", "skae.parts"}
+
+
 def test_no_room_imports_itself_in_a_circle():
-    graph = {room_of(path): rooms_imported(path) for path in modules()}
+    graph = {
+        room_of(path).removesuffix(".__init__"): rooms_imported(path)
+        for path in modules()
+    }
     graphlib.TopologicalSorter(graph).prepare()
 
 
