@@ -121,9 +121,11 @@ class BaseAutoencoder(
         going_on = self.warm_start and hasattr(self, "_stored")
         rows, weight = check_rows(self, X, sample_weight, reset=not going_on)
         check_n_components(self, rows)
+        checked = rows
         if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
             rows, weight = merge_rows(rows, weight)
         likelihood = self._find_likelihood(rows, going_on)
+        likelihood.check(checked)
         if X_val is not None:
             X_val = check_X_val(self, X_val, likelihood)
         task = make_task(
@@ -185,13 +187,15 @@ class BaseAutoencoder(
                 self._waiting = X, weight
                 return self
             check_n_components(self, X)
-        X, weight = merge_rows(X, weight)
+        rows, weight = merge_rows(X, weight)
+        likelihood = self._find_likelihood(rows, going_on)
+        likelihood.check(X)
         task = make_task(
             self,
-            X,
+            rows,
             weight,
             blueprint=self._stored.blueprint if going_on else None,
-            likelihood=self._find_likelihood(X, going_on),
+            likelihood=likelihood,
             seed=seed_from(self.random_state),
             is_judged=False,
             continues=True,
@@ -219,14 +223,11 @@ class BaseAutoencoder(
         return rows, np.append(earlier_weight, weight)
 
     def _find_likelihood(self, X, going_on):
-        """Say what the rows are taken to be, and see that they can be it."""
-        X = as_array(X)
+        """Say what the rows are taken to be."""
         if going_on:
-            likelihood = self.likelihood_
-        else:
-            likelihood = resolve_likelihood(self, X)
-        likelihood.check(X)
-        if self.verbose and isinstance(self.likelihood, str) and not going_on:
+            return self.likelihood_
+        likelihood = resolve_likelihood(self, as_array(X))
+        if self.verbose and isinstance(self.likelihood, str):
             print(f"[{type(self).__name__}] likelihood: {likelihood}")
         return likelihood
 

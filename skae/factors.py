@@ -20,9 +20,6 @@ from scipy.optimize import minimize
 
 __all__ = ["noise_of_columns"]
 
-# Noise of a column of variance 1, at least. Maximum likelihood may want none at all.
-SMALLEST = 1e-6
-
 # Noise from which the search begins, at least.
 SMALLEST_BEGIN = 0.05
 
@@ -31,7 +28,7 @@ TOLERANCE = 1e-9
 LARGEST_N_STEPS = 200
 
 
-def noise_of_columns(leading, n_features):
+def noise_of_columns(leading, least):
     """Find psi of columns of variance 1.
 
     Parameters
@@ -40,7 +37,8 @@ def noise_of_columns(leading, n_features):
         From a scale of the columns to the axes, in rows, and the variances of PCA of
         the rows divided by it.
 
-    n_features : int
+    least : ndarray of shape (n_features,)
+        Bounds of psi from below. Maximum likelihood may want no noise at all.
 
     Returns
     -------
@@ -55,14 +53,14 @@ def noise_of_columns(leading, n_features):
         slope = 1 + (spectrum - 1) @ axes**2 - 1 / psi
         return value, slope
 
-    axes, spectrum = leading(np.ones(n_features))
+    axes, spectrum = leading(np.ones(len(least)))
     unexplained = 1 - np.maximum(spectrum, 0) @ axes**2
     found = minimize(
         objective,
-        np.log(np.clip(unexplained, SMALLEST_BEGIN, 1.0)),
+        np.log(np.clip(unexplained, np.maximum(least, SMALLEST_BEGIN), 1.0)),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(np.log(SMALLEST), 0.0)] * n_features,
+        bounds=[(lowest, 0.0) for lowest in np.log(least)],
         options={"ftol": TOLERANCE, "gtol": 1e-6, "maxiter": LARGEST_N_STEPS},
     )
     return np.exp(found.x)

@@ -93,8 +93,14 @@ class Task:
         X, weight = take_rows(self.X, index), self.weight[index]
         blueprint = self.blueprint
         n_components = blueprint.n_components if blueprint.from_pca else None
-        view, units = blueprint.likelihood.view, blueprint.units
-        return fit_linear_maps(X, weight, n_components, view=view, units=units)
+        return fit_linear_maps(
+            X,
+            weight,
+            n_components,
+            view=blueprint.likelihood.view,
+            units=blueprint.units,
+            least_noise=blueprint.likelihood.least_noise,
+        )
 
     def rows(self, X, weight, maps):
         """Give rows to the engine, measured from the origin of a start."""
@@ -338,8 +344,9 @@ def _best_shrinkage(task, model, maps, x, weight):
     losses = []
     for shrinkage in SHRINKAGES:
         model.set_start(maps, origin=task.origin(maps), shrinkage=shrinkage)
+        stream, loss = generator_from(task.seed, task.device), 0.0
         with torch.no_grad():
-            stream = generator_from(task.seed, task.device)
-            loss = model.eval().row_losses(x, stream) @ weight
-        losses.append(loss.item())
+            for _ in range(task.settings.validation_passes):
+                loss += (model.eval().row_losses(x, stream) @ weight).item()
+        losses.append(loss)
     return SHRINKAGES[int(np.argmin(losses))]

@@ -55,6 +55,9 @@ SPARSE_SHARE = 0.3
 # The noise variance is at least this share of the mean column variance.
 NOISE_FLOOR = 1e-7
 
+# The same for a column of its own noise, as a share of its variance.
+LEAST_NOISE = 1e-6
+
 # The noise variance where no column varies.
 SMALLEST_NOISE = 1e-12
 
@@ -199,7 +202,9 @@ class LinearMaps:
         return (self.weights / floored)[:, None] * self.projection
 
 
-def fit_linear_maps(X, weight, n_components, *, view=None, units="one"):
+def fit_linear_maps(
+    X, weight, n_components, *, view=None, units="one", least_noise=LEAST_NOISE
+):
     """Find PCA of a weighted set of rows.
 
     Parameters
@@ -218,18 +223,21 @@ def fit_linear_maps(X, weight, n_components, *, view=None, units="one"):
     units : {"one", "deviations", "noise"}, default="one"
         Scale of the columns: none, their deviations, or factor analysis's noise.
 
+    least_noise : float or ndarray of shape (n_features,)
+        Share of a column's variance that is noise to factor analysis, at least.
+
     Returns
     -------
     LinearMaps
     """
-    arguments = X, weight, n_components, view, units
+    arguments = X, weight, n_components, view, units, least_noise
     if X.shape[0] * X.shape[1] * min(X.shape) < SMALL_START:
         with limited_threads(1):
             return _fit_linear_maps(*arguments)
     return _fit_linear_maps(*arguments)
 
 
-def _fit_linear_maps(X, weight, n_components, view, units):
+def _fit_linear_maps(X, weight, n_components, view, units, least_noise):
     n_rows = float(weight.sum())
     weight = weight.astype(np.float64) / n_rows
     seen = X if view is None else view(X)
@@ -241,7 +249,8 @@ def _fit_linear_maps(X, weight, n_components, view, units):
         scale = _deviations(variance, n_rows)
         seen = _Scaled.of(seen, scale)
     if units == "noise" and n_components is not None:
-        psi = _noise(seen, weight, center / scale, variance > 0, n_components)
+        least = np.where(variance > 0, least_noise, np.nan)
+        psi = _noise(seen, weight, center / scale, least, n_components)
         seen = _Scaled.of(seen, np.sqrt(psi))
         scale, own_noise = scale * np.sqrt(psi), 1.0
     if n_components is None:
@@ -292,11 +301,14 @@ class _Scaled:
         return cls(X, scale)
 
 
-def _noise(X, weight, mean, is_varied, n_components):
-    """Factor analysis's noise of standardised columns; 1 for one that is constant."""
+def _noise(X, weight, mean, least, n_components):
+    """Factor analysis's noise of standardised columns, at least so much each.
+
+    Columns without a bound are constant, and left at 1.
+    """
     psi = np.ones(len(mean))
-    n_varied = np.count_nonzero(is_varied)
-    if n_varied > 0:
+    is_varied = np.isfinite(least)
+    if is_varied.any():
         leading = _leading_axes(X, weight, mean, n_components)
 
         def of_varied(scale):
@@ -305,7 +317,7 @@ def _noise(X, weight, mean, is_varied, n_components):
             axes, spectrum = leading(whole)
             return axes[:, is_varied], spectrum
 
-        psi[is_varied] = noise_of_columns(of_varied, n_varied)
+        psi[is_varied] = noise_of_columns(of_varied, least[is_varied])
     return psi
 
 

@@ -63,11 +63,16 @@ class Likelihood(BaseEstimator):
     has_column_noise : bool
         Whether each column has a noise of its own, so that the linear maps should not
         depend on the units of the columns.
+
+    least_noise : float or ndarray of shape (n_features,)
+        Share of a column's variance that no code explains, at least, where the linear
+        maps have a noise per column.
     """
 
     centred = False
     starts_exact = False
     has_column_noise = False
+    least_noise = 0.5
 
     def check(self, X):
         """Refuse rows that the likelihood cannot have made; here any are accepted."""

@@ -34,6 +34,14 @@ class PerColumn(Likelihood):
     def __init__(self, parts):
         self.parts = parts
 
+    @property
+    def least_noise(self):
+        """Share of each column's variance that no code explains, at least."""
+        least = np.empty(sum(len(columns) for _, columns in self.parts))
+        for spec, columns in self.parts:
+            least[columns] = spec.least_noise
+        return least
+
     def check(self, X):
         """Refuse what one of the parts refuses, naming its columns."""
         for spec, columns in self.parts:

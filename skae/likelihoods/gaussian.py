@@ -27,8 +27,10 @@ __all__ = ["Gaussian", "GaussianDiag", "StudentT"]
 # Share of the mean residual variance below which no column's correction is scaled.
 GAIN_FLOOR = 0.01
 
-# Share of a column's own variance below which its noise does not begin, where the
-# start is not a maximum-likelihood solution.
+# Share of its variance that is noise in any real column.
+LEAST_NOISE = 1e-6
+
+# The same of the scale of Student's noise, at the start.
 NOISE_SHARE = 1e-4
 
 # Noise of an autoencoder, by that of its start, at least.
@@ -51,6 +53,7 @@ class Gaussian(Likelihood):
 
     centred = True
     starts_exact = True
+    least_noise = LEAST_NOISE
 
     def build(self, n_features):
         """Make the module."""
@@ -136,6 +139,7 @@ class GaussianDiag(Likelihood):
     centred = True
     starts_exact = True
     has_column_noise = True
+    least_noise = LEAST_NOISE
 
     def build(self, n_features):
         """Make the module."""
@@ -219,6 +223,7 @@ class StudentT(Likelihood):
 
     centred = True
     has_column_noise = True
+    least_noise = LEAST_NOISE
 
     def build(self, n_features):
         """Make the module."""
