@@ -94,7 +94,9 @@ def _kind(column):
 
 def _one_hot_groups(columns, is_binary):
     """Find runs of binary columns of which exactly one is 1 in each row."""
-    groups, run, total = [], deque(), 0
+    groups: list = []
+    run: deque = deque()
+    total = 0
     for j, column in enumerate(columns):
         if not is_binary[j]:
             run, total = deque(), 0

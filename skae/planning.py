@@ -7,6 +7,7 @@ Reads an estimator's parameters and never changes them; what "auto" means is in
 import functools
 import math
 import numbers
+from typing import Any
 
 import numpy as np
 import torch
@@ -243,7 +244,7 @@ def _locate(columns, *, names, n_features):
 
 def _locate_one(column, names, n_features):
     if isinstance(column, str):
-        found = [] if names is None else np.flatnonzero(names == column)
+        found: Any = [] if names is None else np.flatnonzero(names == column)
         if len(found) == 1:
             return found[0]
         known = "X has no column names" if names is None else f"names are {list(names)}"

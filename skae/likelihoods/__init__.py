@@ -21,6 +21,8 @@ Rows and ``eta`` are measured from an origin: the column means where ``centred``
 true, else zero.
 """
 
+from typing import Any
+
 from .base import Likelihood, LikelihoodModule, PredictorStart
 from .categorical import Categorical
 from .columns import PerColumn
@@ -62,5 +64,5 @@ def part_by_name(name):
 
     Counts there are columns of their own, not parts of a total.
     """
-    spec = LIKELIHOODS[name]
+    spec: Any = LIKELIHOODS[name]
     return spec(size=None) if issubclass(spec, Poisson | NegativeBinomial) else spec()

@@ -1,7 +1,7 @@
 """What every likelihood is: a spec with parameters, and the module that it builds."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -110,6 +110,11 @@ class LikelihoodModule(nn.Module):
     write out its slope, autograd finds it, through the likelihood alone.
     """
 
+    start: Any
+    log_prob: Any
+    mean: Any
+    sample: Any
+
     def view(self, x):
         """Rows as the encoder sees them."""
         return x
@@ -142,7 +147,7 @@ class LikelihoodModule(nn.Module):
             total = log_prob @ row_factor
             slope, *gradients = torch.autograd.grad(total, [eta, *trained])
         for parameter, gradient in zip(trained, gradients, strict=True):
-            parameter.grad.copy_(gradient)
+            parameter.grad.copy_(gradient)  # type: ignore[union-attr]
         return log_prob.detach(), slope
 
 

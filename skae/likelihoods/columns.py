@@ -1,5 +1,7 @@
 """A likelihood per column: a mixed table has one, the product of those of its parts."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -35,7 +37,7 @@ class PerColumn(Likelihood):
         self.parts = parts
 
     @property
-    def least_noise(self):
+    def least_noise(self):  # type: ignore[override]
         """Share of each column's variance that no code explains, at least."""
         least = np.empty(sum(len(columns) for _, columns in self.parts))
         for spec, columns in self.parts:
@@ -91,6 +93,8 @@ class _Part(nn.Module):
 
 class _PerColumnModule(LikelihoodModule):
     """``log p(x | z)`` is the sum over parts."""
+
+    parts: Any
 
     def __init__(self, parts):
         super().__init__()
