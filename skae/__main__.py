@@ -12,7 +12,7 @@ import warnings
 
 import skae
 
-from .commands import METHODS, MODELS, UsageError, fit, sample, transform
+from .commands import LEAST_ROWS, METHODS, MODELS, UsageError, fit, sample, transform
 from .compare_command import compare
 
 __all__ = ["main"]
@@ -254,6 +254,13 @@ def _add_compare(commands):
         default=5,
         metavar="N",
         help="number of folds (default: 5)",
+    )
+    parser.add_argument(
+        "--max-rows",
+        type=_whole_number(LEAST_ROWS),
+        default=50_000,
+        metavar="N",
+        help="rows to compare on, drawn at random from a larger table (default: 50000)",
     )
     parser.add_argument(
         "--out", metavar="DIR", help="folder for the tables, pictures and report.html"

@@ -22,6 +22,7 @@ from .tables import TableEncoder, read_target
 from .vae import VAETransformer
 
 __all__ = [
+    "LEAST_ROWS",
     "METHODS",
     "MODELS",
     "Rows",
@@ -160,15 +161,29 @@ def draw_rows(model, options):
 # ------------------------------------------------------------------- rows and methods
 
 
-def prepare(options):
-    """Read a table, part its target from it, and turn its columns into numbers."""
+def prepare(options, max_rows=None):
+    """Read a table, part its target from it, and turn its columns into numbers.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+
+    max_rows : int, default=None
+        Rows beyond so many are left out at random.
+
+    Returns
+    -------
+    Rows
+    """
     table = read_table(options.data)
     for name in options.drop:
         check_column(name, table, "--drop")
     target = table.target if options.target is None else options.target
     if target is not None:
         check_column(target, table, "--target")
-    frame, y, is_class, notes = split_target(table.frame, target)
+    frame, notes = _drawn(table.frame, max_rows, options.random_state)
+    frame, y, is_class, about_target = split_target(frame, target)
+    notes += about_target
     if len(frame) < LEAST_ROWS:
         raise ValueError(
             f"{table.name} has {len(frame)} rows to learn from; it takes at least "
@@ -185,6 +200,15 @@ def prepare(options):
         say(line)
     check_width(encoder, table)
     return Rows(table, encoder, encoder.transform(frame), y, target, is_class, told)
+
+
+def _drawn(frame, max_rows, random_state):
+    """Draw some of the rows, in their order, where there are too many."""
+    if max_rows is None or len(frame) <= max_rows:
+        return frame, []
+    rows = np.random.default_rng(random_state).permutation(len(frame))[:max_rows]
+    note = f"{max_rows:,} of the {len(frame):,} rows are drawn at random (--max-rows)"
+    return frame.iloc[np.sort(rows)].reset_index(drop=True), [note]
 
 
 def split_target(frame, target):

@@ -35,7 +35,7 @@ def compare(options):
     """Compare methods on a table; print what was found, and keep it if asked."""
     if options.out is not None:
         _check_out(options.out)
-    rows = prepare(options)
+    rows = prepare(options, options.max_rows)
     methods = dict.fromkeys(["pca", *options.methods])
     _check_rows(methods, options.cv, rows)
     estimators = {METHODS[name][0]: make_method(name, options) for name in methods}
@@ -142,10 +142,12 @@ def _print(summary, rows):
         console.width = WIDE
     is_narrow = console.width < WIDE
     headings, lines = table_of(summary, _score_name(rows), is_narrow=is_narrow)
-    gap = 1 if is_narrow else 3
-    table = Table(box=None, padding=(0, gap, 0, 0), header_style="bold")
+    gap = 1 if is_narrow else 2
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left")
+        # Headings may be broken between words, cells may not.
+        width = max(map(len, [*heading.split(), *(cells[place] for cells in lines)]))
+        table.add_column(heading, justify="right" if place else "left", width=width)
     styles = {"▲": "green", "▼": "red"}
     for place, cells in enumerate(lines):
         is_last = place + 1 == len(lines) or lines[place + 1][1] != cells[1]

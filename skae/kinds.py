@@ -1,4 +1,4 @@
-"""Kinds: what kind a column of a table is, as numbers and back again.
+"""Kinds: columns of a table as numbers, and back again.
 
 A kind learns from a column of training rows what it needs (``learn``), turns columns
 into numbers (``encode``, an array with as many columns as ``names`` gives), and numbers
@@ -6,49 +6,26 @@ into what such a column holds (``decode``): integers, dates, categories, within 
 range that was seen. It keeps plain values only, so it can be stored anywhere.
 """
 
-import re
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Category", "Constant", "Date", "LeftOut", "Number", "learn_column"]
+__all__ = [
+    "ISO_TIME",
+    "Category",
+    "Constant",
+    "Date",
+    "Number",
+    "decimals_of",
+    "nature_of",
+    "numbers_of",
+    "texts_of",
+]
 
-# Share of the texts in a column that have to be numbers, or dates, for it to be one.
-MOSTLY = 0.95
-
-# Ways to write a day; the first that fits all of a column is taken. So 03/04/2021 is
-# in March unless another row cannot be.
-DAYS = (
-    "%Y-%m-%d",
-    "%d.%m.%Y",
-    "%d.%m.%y",
-    "%m/%d/%Y",
-    "%d/%m/%Y",
-    "%m/%d/%y",
-    "%d/%m/%y",
-    "%Y/%m/%d",
-    "%d-%m-%Y",
-    "%d %b %Y",
-    "%d %B %Y",
-    "%b %d, %Y",
-    "%B %d, %Y",
-    "%d-%b-%Y",
-    "%Y.%m.%d",
-)
-TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
 ISO_TIME = "%Y-%m-%dT%H:%M:%S"
-FORMATS = (*(day + time for time in TIMES for day in DAYS), ISO_TIME, "ISO8601")
-
-# Integers that number the rows, by the name of their column.
-IS_IDENTIFIER = re.compile(r"(?:^|[ _.-])id$|[a-z0-9]I[Dd]$|^index$|^row$", re.ASCII)
-HAS_NO_NAME = re.compile(r"^Unnamed: \d+$|^$")
 
 OTHER = "other"
-
-
-class LeftOut(Exception):
-    """A column that says nothing about how rows are alike."""
 
 
 # -------------------------------------------------------------------------- kinds
@@ -85,7 +62,7 @@ class Number:
     @classmethod
     def learn(cls, column, standardize):
         """Learn from numbers, some of them missing."""
-        values = _numbers_of(column)
+        values = numbers_of(column)
         seen = values[np.isfinite(values)]
         fill = float(np.median(seen))
         center, scale = 0.0, 1.0
@@ -93,7 +70,7 @@ class Number:
             filled = np.where(np.isfinite(values), values, fill)
             center, scale = float(filled.mean()), float(filled.std()) or 1.0
         lowest, highest = float(seen.min()), float(seen.max())
-        return cls(fill, center, scale, lowest, highest, _decimals(seen))
+        return cls(fill, center, scale, lowest, highest, decimals_of(seen))
 
     def names(self, name):
         """Name the columns of what ``encode`` returns."""
@@ -101,10 +78,8 @@ class Number:
 
     def encode(self, column):
         """Fill, center and scale."""
-        values = _numbers_of(column)
-        n_lost = int((~np.isfinite(values) & column.notna().to_numpy()).sum())
-        if n_lost and n_lost == int(column.notna().sum()):
-            raise ValueError(f"column {column.name!r} holds no number, but was one")
+        values = numbers_of(column)
+        _check_read(column, np.isfinite(values), "number")
         filled = np.where(np.isfinite(values), values, self.fill)
         return ((filled - self.center) / self.scale)[:, None]
 
@@ -155,8 +130,7 @@ class Date:
     def encode(self, column):
         """Count the days, and scale them."""
         moments = _moments_of(column, self.format)
-        if column.notna().any() and np.isnat(moments).all():
-            raise ValueError(f"column {column.name!r} holds no date, but was one")
+        _check_read(column, ~np.isnat(moments), "date")
         return self.days.encode(_series(_days(moments, np.datetime64(self.first))))
 
     def decode(self, numbers):
@@ -200,7 +174,7 @@ class Category:
     @classmethod
     def learn(cls, column, max_categories):
         """Learn the values of a column; those beyond ``max_categories`` are one."""
-        counts = _texts_of(column).value_counts()
+        counts = texts_of(column).value_counts()
         n_missing = int(column.isna().sum())
         room = max_categories - (n_missing > 0)
         has_other = len(counts) > room
@@ -212,7 +186,7 @@ class Category:
             rest = int(counts.sum() - kept.sum())
             tally[OTHER] = tally.pop(OTHER, 0) + rest
         shares = [count / len(column) for count in tally.values()]
-        return cls(list(tally), shares, has_other, _infer(column) == "boolean")
+        return cls(list(tally), shares, has_other, nature_of(column) == "boolean")
 
     def names(self, name):
         """Name the columns of what ``encode`` returns."""
@@ -223,7 +197,7 @@ class Category:
         """Indicate the level of each row."""
         import pandas as pd
 
-        values = _texts_of(column).to_numpy(dtype=object, na_value=None)
+        values = texts_of(column).to_numpy(dtype=object, na_value=None)
         where = [j for j, level in enumerate(self.levels) if level is not None]
         known = pd.Index([self.levels[j] for j in where], dtype=object)
         codes = np.append(where, -1)[known.get_indexer(values)]
@@ -276,109 +250,10 @@ class Constant:
         return np.array([self.value] * len(numbers), dtype=object)
 
 
-# ------------------------------------------------------------------------ choosing
+# ---------------------------------------------------------------------- conversions
 
 
-def learn_column(column, *, standardize, max_categories, drop_constant=True):
-    """Find out what kind a column is.
-
-    Parameters
-    ----------
-    column : pandas.Series
-
-    standardize : bool
-        Whether numbers and dates are brought to mean 0 and variance 1.
-
-    max_categories : int
-        Largest number of values that a category tells apart.
-
-    drop_constant : bool, default=True
-        Whether a number that never changes needs no column.
-
-    Returns
-    -------
-    Number, Date, Category or Constant
-
-    Raises
-    ------
-    LeftOut
-        If the column says nothing of use; the message says why.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skae.kinds import learn_column
-    >>> rooms = pd.Series([2, 3, None, 4])
-    >>> kind = learn_column(rooms, standardize=False, max_categories=20)
-    >>> kind.encode(rooms).ravel()
-    array([2., 3., 3., 4.])
-    >>> kind.decode(kind.encode(rooms) + 0.2)
-    array([2, 3, 3, 4])
-    """
-    nature = _infer(column)
-    if nature == "empty":
-        return Constant(None)
-    if nature == "other":
-        raise LeftOut("its values are neither numbers, dates nor text")
-    if nature == "number" and not drop_constant:
-        return Number.learn(column, standardize)
-    if nature == "number":
-        return _learn_numbers(column, standardize)
-    if nature == "date":
-        if column.notna().all() and column.nunique() == 1:
-            return Constant(str(column.iloc[0]))
-        return Date.learn(column, standardize)
-    if nature == "boolean":
-        return _constant(column) or Category.learn(column, max_categories)
-    return _learn_texts(column, standardize, max_categories)
-
-
-def _learn_numbers(column, standardize):
-    values = _numbers_of(column)
-    seen = values[np.isfinite(values)]
-    if not len(seen):
-        return Constant(None)
-    if seen.min() == seen.max():
-        value = seen[0]
-        return Constant(int(value) if value == np.round(value) else float(value))
-    name = str(column.name)
-    if HAS_NO_NAME.match(name) and (np.diff(values) == 1).all():
-        raise LeftOut("row numbers")
-    if IS_IDENTIFIER.search(name) and _decimals(seen) == 0:
-        if len(np.unique(seen)) == len(column):
-            raise LeftOut("an identifier: every value differs")
-    return Number.learn(column, standardize)
-
-
-def _learn_texts(column, standardize, max_categories):
-    """Read text as numbers, as dates or as categories, in this order."""
-    constant = _constant(column)
-    if constant is not None:
-        return constant
-    texts = _texts_of(column)
-    present = texts.dropna()
-    if np.isfinite(_numbers_of(present)).mean() >= MOSTLY:
-        return _learn_numbers(column, standardize)
-    format = _date_format(present)
-    if format is not None:
-        return Date.learn(texts, standardize, format)
-    n_values = present.nunique()
-    if n_values == len(present) and n_values > 2:
-        raise LeftOut("an identifier: every value differs")
-    if n_values > max(max_categories, len(present) / 2):
-        raise LeftOut(f"text: {n_values:,} values, most of them in one row alone")
-    return Category.learn(column, max_categories)
-
-
-def _constant(column):
-    """Take a column of one value, none of them missing, as a constant."""
-    if column.notna().all() and column.nunique() == 1:
-        value = column.iloc[0]
-        return Constant(value.item() if isinstance(value, np.generic) else value)
-    return None
-
-
-def _infer(column):
+def nature_of(column):
     """Say in one word what a column holds; "text" may be numbers or dates, written."""
     import pandas as pd
 
@@ -400,20 +275,18 @@ def _infer(column):
     return "text" if column.dropna().map(type).isin(plain).all() else "other"
 
 
-# ---------------------------------------------------------------------- conversions
-
-
 def _series(values):
     import pandas as pd
 
     return pd.Series(values)
 
 
-def _texts_of(column):
+def texts_of(column):
+    """Write the values of a column as text; missing ones stay missing."""
     return column.map(lambda value: str(value).strip(), na_action="ignore")
 
 
-def _numbers_of(column):
+def numbers_of(column):
     """Numbers of a column; what is none, or infinite, is not a number."""
     import pandas as pd
 
@@ -430,7 +303,7 @@ def _moments_of(column, format):
     """Dates of a column, in UTC and without a zone; what is none is not a time."""
     import pandas as pd
 
-    is_text = _infer(column) == "text"
+    is_text = nature_of(column) == "text"
     moments = pd.to_datetime(
         column,
         format=(format or "ISO8601") if is_text else None,
@@ -445,26 +318,7 @@ def _days(moments, first):
     return np.where(np.isnat(moments), np.nan, days)
 
 
-def _date_format(texts):
-    """Find the format in which most texts are dates, or None."""
-    import pandas as pd
-
-    sample = texts.drop_duplicates()
-    sample = sample.iloc[:: max(1, len(sample) // 500)]
-    if not sample.str.contains(r"\d.*[-/. :]", regex=True).all():
-        return None
-    best, best_share = None, MOSTLY
-    for format in FORMATS:
-        read = pd.to_datetime(sample, format=format, errors="coerce", utc=True)
-        share = read.notna().mean()
-        if share == 1.0:
-            return format
-        if share > best_share:
-            best, best_share = format, share
-    return best
-
-
-def _decimals(values):
+def decimals_of(values):
     """Count the digits after the point: those that all values need, if at most 6."""
     if np.abs(values).max() >= 2**53:
         return 0 if (values == np.round(values)).all() else None
@@ -477,6 +331,22 @@ def _decimals(values):
         else:
             return decimals
     return None
+
+
+def _check_read(column, is_read, what):
+    """Say which values are not of the column's kind, and refuse if none is."""
+    n_present = int(column.notna().sum())
+    n_lost = n_present - int(is_read.sum())
+    if n_lost and n_lost == n_present:
+        raise ValueError(
+            f"column {column.name!r} holds no {what}, but was fitted to some"
+        )
+    if n_lost:
+        warnings.warn(
+            f"column {column.name!r}: {n_lost:,} of its values are no {what} (or "
+            "infinite), and count as missing",
+            stacklevel=4,
+        )
 
 
 def _warn_of_unseen(column, n_unseen):

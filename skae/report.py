@@ -44,7 +44,8 @@ LEGEND = (
 
 MEANINGS = {
     "explained_variance": "share of the variance of the rows that is left when they "
-    "are decoded from their codes; 1 is all of it",
+    "are decoded from their codes; 1 is all of it; what a VAE decodes is drawn "
+    "towards the mean by design",
     "log_likelihood": "nats per row that the model as a density gives to unseen rows; "
     "more is better, and an autoencoder without a density has none",
     "downstream_score": "how well a linear model predicts the target from the codes: "
@@ -343,7 +344,7 @@ STYLE = """
 }
 * { box-sizing: border-box; }
 body {
-  margin: 0 auto; max-width: 68rem; padding: 1.5rem 1rem 4rem;
+  margin: 0 auto; max-width: 74rem; padding: 1.5rem 1rem 4rem;
   background: var(--page); color: var(--ink); overflow-wrap: break-word;
   font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
 }
@@ -355,7 +356,7 @@ p, figcaption, dd { color: var(--dim); }
 table {
   border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums;
 }
-th, td { padding: .4rem .8rem; text-align: right; white-space: nowrap; }
+th, td { padding: .4rem .65rem; text-align: right; white-space: nowrap; }
 thead th { background: var(--card); white-space: normal; vertical-align: bottom; }
 th:first-child { text-align: left; position: sticky; left: 0; background: var(--card); }
 tbody th { font-weight: 600; }
@@ -367,14 +368,14 @@ dt { font-weight: 600; }
 dd { margin: 0; }
 figure { margin: 0; }
 .drawn { overflow-x: auto; }
-img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
+img { max-width: min(100%, 54rem); height: auto; display: block; }
 pre {
   background: var(--card); padding: .8rem; border-radius: .5rem;
   white-space: pre-wrap; overflow-wrap: anywhere;
 }
 @media (max-width: 40rem) {
   /* Letters in a picture stay as large as these; it is moved sideways instead. */
-  img { max-width: none; width: 44rem; }
+  img { max-width: none; width: 38rem; }
   dl { grid-template-columns: 1fr; }
   dd { margin-bottom: .4rem; }
 }

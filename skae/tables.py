@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .kinds import LeftOut, learn_column
+from .recognition import LeftOut, learn_column
 
 __all__ = ["TableEncoder", "read_target"]
 

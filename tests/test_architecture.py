@@ -72,7 +72,8 @@ MAY_IMPORT = {
     # the command line, from the file to the page
     "reading": NOTHING,
     "kinds": NOTHING,
-    "tables": {"kinds"},
+    "recognition": {"kinds"},
+    "tables": {"recognition"},
     "saving": ESTIMATORS | {"kinds", "tables", "trust"},
     "report": NOTHING,
     "pictures": {"plotting.__init__", "report"},

@@ -179,6 +179,13 @@ def test_a_parquet_of_counts_by_a_number(run, tmp_path):
     assert "target: dose (a number)" in err
 
 
+def test_some_rows_of_a_large_table_are_drawn(run, tmp_path):
+    arguments = ["--methods", "pca", "--n-components", 2, "--max-rows", 60]
+    _, out, err = run("compare", "wine", *arguments)
+    assert "60 of the 178 rows are drawn at random" in err
+    assert run("compare", "wine", *arguments[:-2])[1] != out
+
+
 def test_a_fit_that_fails_is_a_row_that_says_why(run, monkeypatch):
     def fail(self, X, y=None, **_):
         raise ValueError("no luck today")
@@ -396,7 +403,7 @@ def table_of(**columns):
     ("values", "kind"),
     [
         ([1, 2, 5], "number"),
-        (["1", "2.5", "x", *["3"] * 60], "number"),
+        (["1", "2.5", "3"], "number"),
         (["a", "b", "a"], "category"),
         ([True, False, True], "category"),
         ([True, None, False], "category"),
@@ -411,7 +418,6 @@ def table_of(**columns):
         ([None, None, None], "constant"),
         ([3, 3, 3], "constant"),
         (["x", "x", "x"], "constant"),
-        ([np.inf, 1.0, 2.0], "number"),
         ([10**17, 10**17 + 64, 3], "number"),
         ([0.5, 0.25, 1e-9], "number"),
     ],
@@ -432,6 +438,21 @@ def test_kinds_of_columns_and_back(values, kind):
     elif kind != "number":
         there = table["a"].notna()
         assert back[there].tolist() == table["a"][there].tolist()
+
+
+NUMBERS = [float(i) for i in range(41)]
+DAYS = [str(np.datetime64("2020-01-01") + i) for i in range(41)]
+
+
+@pytest.mark.parametrize(
+    ("odd", "usual", "what"),
+    [("n.n.", NUMBERS, "number"), (np.inf, NUMBERS, "number"), ("soon", DAYS, "date")],
+)
+def test_a_few_values_of_another_kind_are_said_and_filled(odd, usual, what):
+    table = table_of(a=[odd, *usual])
+    with pytest.warns(UserWarning, match=f"1 of its values are no {what}"):
+        rows = TableEncoder(standardize=False).fit_transform(table)
+    assert rows[0] == np.median(rows[1:]) == 20
 
 
 def test_what_says_nothing_is_left_out():

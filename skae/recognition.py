@@ -1,0 +1,170 @@
+"""Recognition: what kind a column of a table is, by what it holds and is called."""
+
+import re
+
+import numpy as np
+
+from .kinds import (
+    ISO_TIME,
+    Category,
+    Constant,
+    Date,
+    Number,
+    decimals_of,
+    nature_of,
+    numbers_of,
+    texts_of,
+)
+
+__all__ = ["LeftOut", "learn_column"]
+
+# Share of the texts in a column that have to be numbers, or dates, for it to be one.
+MOSTLY = 0.95
+
+# Ways to write a day; the first that fits all of a column is taken. So 03/04/2021 is
+# in March unless another row cannot be.
+DAYS = (
+    "%Y-%m-%d",
+    "%d.%m.%Y",
+    "%d.%m.%y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%Y/%m/%d",
+    "%d-%m-%Y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%d-%b-%Y",
+    "%Y.%m.%d",
+)
+TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
+FORMATS = (*(day + time for time in TIMES for day in DAYS), ISO_TIME, "ISO8601")
+
+# Integers that number the rows, by the name of their column.
+IS_IDENTIFIER = re.compile(r"(?:^|[ _.-])id$|[a-z0-9]I[Dd]$|^index$|^row$", re.ASCII)
+HAS_NO_NAME = re.compile(r"^Unnamed: \d+$|^$")
+
+
+class LeftOut(Exception):
+    """A column that says nothing about how rows are alike."""
+
+
+def learn_column(column, *, standardize, max_categories, drop_constant=True):
+    """Find out what kind a column is.
+
+    Parameters
+    ----------
+    column : pandas.Series
+
+    standardize : bool
+        Whether numbers and dates are brought to mean 0 and variance 1.
+
+    max_categories : int
+        Largest number of values that a category tells apart.
+
+    drop_constant : bool, default=True
+        Whether a number that never changes needs no column.
+
+    Returns
+    -------
+    Number, Date, Category or Constant
+
+    Raises
+    ------
+    LeftOut
+        If the column says nothing of use; the message says why.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skae.recognition import learn_column
+    >>> rooms = pd.Series([2, 3, None, 4])
+    >>> kind = learn_column(rooms, standardize=False, max_categories=20)
+    >>> kind.encode(rooms).ravel()
+    array([2., 3., 3., 4.])
+    >>> kind.decode(kind.encode(rooms) + 0.2)
+    array([2, 3, 3, 4])
+    """
+    nature = nature_of(column)
+    if nature == "empty":
+        return Constant(None)
+    if nature == "other":
+        raise LeftOut("its values are neither numbers, dates nor text")
+    if nature == "number" and not drop_constant:
+        return Number.learn(column, standardize)
+    if nature == "number":
+        return _learn_numbers(column, standardize)
+    if nature == "date":
+        if column.notna().all() and column.nunique() == 1:
+            return Constant(str(column.iloc[0]))
+        return Date.learn(column, standardize)
+    if nature == "boolean":
+        return _constant(column) or Category.learn(column, max_categories)
+    return _learn_texts(column, standardize, max_categories)
+
+
+def _learn_numbers(column, standardize):
+    values = numbers_of(column)
+    seen = values[np.isfinite(values)]
+    if not len(seen):
+        return Constant(None)
+    if seen.min() == seen.max():
+        value = seen[0]
+        return Constant(int(value) if value == np.round(value) else float(value))
+    name = str(column.name)
+    if HAS_NO_NAME.match(name) and (np.diff(values) == 1).all():
+        raise LeftOut("row numbers")
+    if IS_IDENTIFIER.search(name) and decimals_of(seen) == 0:
+        if len(np.unique(seen)) == len(column):
+            raise LeftOut("an identifier: every value differs")
+    return Number.learn(column, standardize)
+
+
+def _learn_texts(column, standardize, max_categories):
+    """Read text as numbers, as dates or as categories, in this order."""
+    constant = _constant(column)
+    if constant is not None:
+        return constant
+    texts = texts_of(column)
+    present = texts.dropna()
+    if np.isfinite(numbers_of(present)).mean() >= MOSTLY:
+        return _learn_numbers(column, standardize)
+    format = _date_format(present)
+    if format is not None:
+        return Date.learn(texts, standardize, format)
+    n_values = present.nunique()
+    if n_values == len(present) and n_values > 2:
+        raise LeftOut("an identifier: every value differs")
+    if n_values > max(max_categories, len(present) / 2):
+        raise LeftOut(f"text: {n_values:,} values, most of them in one row alone")
+    return Category.learn(column, max_categories)
+
+
+def _constant(column):
+    """Take a column of one value, none of them missing, as a constant."""
+    if column.notna().all() and column.nunique() == 1:
+        value = column.iloc[0]
+        return Constant(value.item() if isinstance(value, np.generic) else value)
+    return None
+
+
+def _date_format(texts):
+    """Find the format in which most texts are dates, or None."""
+    import pandas as pd
+
+    sample = texts.drop_duplicates()
+    sample = sample.iloc[:: max(1, len(sample) // 500)]
+    if sample.str.contains(r"\d.*[-/. :]", regex=True).mean() < MOSTLY:
+        return None
+    best, best_share = None, MOSTLY
+    for format in FORMATS:
+        read = pd.to_datetime(sample, format=format, errors="coerce", utc=True)
+        share = read.notna().mean()
+        if share == 1.0:
+            return format
+        if share > best_share:
+            best, best_share = format, share
+    return best
