@@ -24,7 +24,7 @@ from .blueprint import Blueprint
 from .device import compute_dtype, resolve_device
 from .engine import Settings
 from .learning import FEWEST_ROWS, Task
-from .likelihoods import LIKELIHOODS, PerColumn, part_by_name
+from .likelihoods import LIKELIHOODS, PART_LIKELIHOODS, PerColumn
 from .networks import MLP
 from .solvers import SOLVERS
 from .start import fit_linear_maps
@@ -207,8 +207,8 @@ def _resolve_columns(parts, n_features, locate):
             )
         spec, columns = part
         refuse_class("likelihood", spec)
-        if isinstance(spec, str) and spec in LIKELIHOODS:
-            spec = part_by_name(spec)
+        if isinstance(spec, str) and spec in PART_LIKELIHOODS:
+            spec = PART_LIKELIHOODS[spec]()
         if isinstance(spec, PerColumn) or not hasattr(spec, "build"):
             raise ValueError(
                 f"likelihood: {spec!r} is no likelihood of columns; use one of "
@@ -242,7 +242,7 @@ def _locate(columns, *, names, n_features):
 
 def _locate_one(column, names, n_features):
     if isinstance(column, str):
-        found = [] if names is None else np.flatnonzero(names == column)
+        found = [] if names is None else list(np.flatnonzero(names == column))
         if len(found) == 1:
             return found[0]
         known = "X has no column names" if names is None else f"names are {list(names)}"

@@ -1,6 +1,7 @@
 """What every likelihood is: a spec with parameters, and the module that it builds."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +73,11 @@ class Likelihood(BaseEstimator):
     centred = False
     starts_exact = False
     has_column_noise = False
-    least_noise = 0.5
+
+    @property
+    def least_noise(self):
+        """Half: what varies by itself, as counts do, whatever the code."""
+        return 0.5
 
     def check(self, X):
         """Refuse rows that the likelihood cannot have made; here any are accepted."""
@@ -98,10 +103,6 @@ class Likelihood(BaseEstimator):
         """Rows as the encoder and the linear maps see them."""
         return X
 
-    def build(self, n_features):
-        """Make the module."""
-        raise NotImplementedError(f"{type(self).__name__} has to make its module.")
-
 
 class LikelihoodModule(nn.Module):
     """Base of the modules, which hold what is learned.
@@ -109,6 +110,8 @@ class LikelihoodModule(nn.Module):
     A subclass has ``start``, ``log_prob``, ``mean`` and ``sample``. Where it does not
     write out its slope, autograd finds it, through the likelihood alone.
     """
+
+    log_prob: Callable[..., torch.Tensor]
 
     def view(self, x):
         """Rows as the encoder sees them."""
@@ -142,7 +145,7 @@ class LikelihoodModule(nn.Module):
             total = log_prob @ row_factor
             slope, *gradients = torch.autograd.grad(total, [eta, *trained])
         for parameter, gradient in zip(trained, gradients, strict=True):
-            parameter.grad.copy_(gradient)
+            torch.add(gradient, 0, out=parameter.grad)
         return log_prob.detach(), slope
 
 

@@ -1,5 +1,7 @@
 """A likelihood per column: a mixed table has one, the product of those of its parts."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -80,6 +82,9 @@ class PerColumn(Likelihood):
 class _Part(nn.Module):
     """A likelihood and the columns that it is of."""
 
+    likelihood: LikelihoodModule
+    columns: torch.Tensor
+
     def __init__(self, spec, columns):
         super().__init__()
         self.likelihood = spec.build(len(columns))
@@ -91,6 +96,8 @@ class _Part(nn.Module):
 
 class _PerColumnModule(LikelihoodModule):
     """``log p(x | z)`` is the sum over parts."""
+
+    parts: Any
 
     def __init__(self, parts):
         super().__init__()

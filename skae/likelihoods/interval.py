@@ -7,6 +7,8 @@ Both are ``log p = x eta - A(eta)`` with the mean ``A'(eta)``. The second is tha
 Loaiza-Ganem & Cunningham (2019): a Bernoulli's, divided by what it integrates to.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -95,6 +97,10 @@ def refuse_outside_unit_interval(X, name):
 
 class _ExponentialFamilyModule(LikelihoodModule):
     """``log p(x | z) = sum x eta - A(eta)``, with the mean ``A'(eta)``."""
+
+    link: Callable[..., tuple[np.ndarray, np.ndarray]]
+    log_partition: Callable[..., torch.Tensor]
+    mean: Callable[..., torch.Tensor]
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         intercept, in_mean = self.link(maps.mean)
