@@ -96,10 +96,11 @@ def _one_hot_groups(columns, is_binary):
     """Find runs of binary columns of which exactly one is 1 in each row."""
     groups: list = []
     run: deque = deque()
-    total = 0
+    total = np.zeros(1)
     for j, column in enumerate(columns):
         if not is_binary[j]:
-            run, total = deque(), 0
+            run.clear()
+            total = np.zeros(1)
             continue
         run.append((j, column))
         total = total + column
@@ -107,5 +108,6 @@ def _one_hot_groups(columns, is_binary):
             total = total - run.popleft()[1]
         if len(run) > 1 and (total == 1).all():
             groups.append([number for number, _ in run])
-            run, total = deque(), 0
+            run.clear()
+            total = np.zeros(1)
     return groups

@@ -55,9 +55,30 @@ class AutoencoderTransformer(BaseAutoencoder):
         ``"pca"`` starts at PCA; ``"random"`` is an ordinary network at
         random weights, without a linear path.
 
-    likelihood : {"gaussian", "bernoulli"} or likelihood spec, default="gaussian"
-        What a row is given its code. ``"bernoulli"`` is for columns that are 0 or 1,
-        or probabilities.
+    likelihood : str, likelihood spec or list of (likelihood, columns), \
+            default="gaussian"
+        What a row is given its code, by name or as a spec of
+        :mod:`skae.likelihoods`:
+
+        ==========================  ================================================
+        ``"gaussian"``              squared error; starts at PCA
+        ``"gaussian_diag"``         the same of standardised columns, and their PCA
+        ``"student_t"``             forgives far values, in units of each column's scale
+        ``"bernoulli"``             cross entropy, of values from 0 to 1
+        ``"continuous_bernoulli"``  the same, normalised for grey pixels
+        ``"poisson"``               counts, given their row's total
+        ``"negative_binomial"``     counts that vary more, given their row's total
+        ``"categorical"``           one-hot columns
+        ==========================  ================================================
+
+        The loss is minus the log-probability, but for the Gaussian noise, with scales
+        and dispersions that stay what they are at the start.
+
+        A mixed table has a list, as a ColumnTransformer: ``[("gaussian", [0, 1]),
+        ("bernoulli", ["smoker"]), ("categorical", ["city_a", "city_b"])]``, with
+        columns by number, name, slice or mask, every column once; counts there are
+        counts of their own, without a size. ``"auto"`` looks at the columns, and
+        ``likelihood_`` is what it chose.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adam"
@@ -157,9 +178,12 @@ class AutoencoderTransformer(BaseAutoencoder):
     best_loss_ : float
         Loss of the weights that were kept, on the same rows.
 
-    noise_variance_ : float
-        Mean squared error per column and degree of freedom, with the Gaussian
+    noise_variance_ : float or ndarray of shape (n_features_in_,)
+        Mean squared error per column and degree of freedom, with a Gaussian
         likelihood: the noise that ``sample`` adds.
+
+    likelihood_ : likelihood spec
+        What was fitted, with columns by number.
 
     latent_density_ : CodeMixture
         What ``sample`` draws codes from: a Gaussian mixture, its size chosen by BIC,

@@ -7,7 +7,6 @@ Reads an estimator's parameters and never changes them; what "auto" means is in
 import functools
 import math
 import numbers
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from .blueprint import Blueprint
 from .device import compute_dtype, resolve_device
 from .engine import Settings
 from .learning import FEWEST_ROWS, Task
-from .likelihoods import LIKELIHOODS, PerColumn, part_by_name
+from .likelihoods import LIKELIHOODS, PART_LIKELIHOODS, PerColumn
 from .networks import MLP
 from .rows import placed
 from .solvers import SOLVERS
@@ -209,8 +208,8 @@ def _resolve_columns(parts, n_features, locate):
             )
         spec, columns = part
         refuse_class("likelihood", spec)
-        if isinstance(spec, str) and spec in LIKELIHOODS:
-            spec = part_by_name(spec)
+        if isinstance(spec, str) and spec in PART_LIKELIHOODS:
+            spec = PART_LIKELIHOODS[spec]()
         if isinstance(spec, PerColumn) or not hasattr(spec, "build"):
             raise ValueError(
                 f"likelihood: {spec!r} is no likelihood of columns; use one of "
@@ -244,7 +243,7 @@ def _locate(columns, *, names, n_features):
 
 def _locate_one(column, names, n_features):
     if isinstance(column, str):
-        found: Any = [] if names is None else np.flatnonzero(names == column)
+        found = [] if names is None else list(np.flatnonzero(names == column))
         if len(found) == 1:
             return found[0]
         known = "X has no column names" if names is None else f"names are {list(names)}"

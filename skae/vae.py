@@ -53,7 +53,8 @@ class VAETransformer(BaseAutoencoder):
         Widths of the encoder's hidden layers, mirrored by the decoder. ``"auto"`` is
         (512, 256) where ``n_samples * n_features`` is 5 million or more, else
         (256, 128). ``()`` is the linear path alone: with the Gaussian
-        likelihood and ``beta=1`` it is probabilistic PCA, and nothing is trained.
+        likelihoods and ``beta=1`` it is probabilistic PCA, or factor analysis, and
+        nothing is trained.
 
     activation : {"silu", "relu", "leaky_relu", "elu", "gelu", "tanh", "logistic", \
             "identity"}, default="silu"
@@ -69,9 +70,27 @@ class VAETransformer(BaseAutoencoder):
         ``"pca"`` starts at probabilistic PCA; ``"random"`` is an ordinary network at
         random weights, without a linear path.
 
-    likelihood : {"gaussian", "bernoulli"} or likelihood spec, default="gaussian"
-        What a row is given its code. ``"bernoulli"`` is for columns that are 0 or 1,
-        or probabilities.
+    likelihood : str, likelihood spec or list of (likelihood, columns), \
+            default="gaussian"
+        What a row is given its code, by name or as a spec of
+        :mod:`skae.likelihoods`:
+
+        ==========================  ================================================
+        ``"gaussian"``              one noise; starts at probabilistic PCA
+        ``"gaussian_diag"``         one noise per column; starts at factor analysis
+        ``"student_t"``             heavy tails, a scale per column
+        ``"bernoulli"``             0 or 1, or probabilities
+        ``"continuous_bernoulli"``  values between 0 and 1, as grey pixels
+        ``"poisson"``               counts, with a size per row
+        ``"negative_binomial"``     counts that vary more, with a dispersion per column
+        ``"categorical"``           one-hot columns
+        ==========================  ================================================
+
+        A mixed table has a list, as a ColumnTransformer: ``[("gaussian", [0, 1]),
+        ("bernoulli", ["smoker"]), ("categorical", ["city_a", "city_b"])]``, with
+        columns by number, name, slice or mask, every column once; counts there are
+        counts of their own, without a size. ``"auto"`` looks at the columns, and
+        ``likelihood_`` is what it chose.
 
     beta : float, default=1.0
         Weight of the divergence of the posterior from the prior. At 1 the objective is
@@ -180,8 +199,11 @@ class VAETransformer(BaseAutoencoder):
     best_loss_ : float
         Loss of the weights that were kept, on the same rows.
 
-    noise_variance_ : float
-        Variance of the noise, with the Gaussian likelihood.
+    noise_variance_ : float or ndarray of shape (n_features_in_,)
+        Variance of the noise, with a Gaussian likelihood.
+
+    likelihood_ : likelihood spec
+        What was fitted, with columns by number.
 
     See Also
     --------
@@ -194,6 +216,13 @@ class VAETransformer(BaseAutoencoder):
     discarded variance by ``n_samples - n_components`` in place of ``n_features -
     n_components``, and is not the likelihood of the maximum-likelihood solution; this
     starts at the latter.
+
+    Scores are log-probabilities of counts and categories, log-densities of real
+    values, and their sum in a mixed table; two likelihoods can be compared where both
+    are probabilities, or both densities, of the same values. With ``"bernoulli"`` and
+    values between 0 and 1 the score is minus a cross entropy. With
+    ``"negative_binomial"`` and sizes it is a lower bound, see
+    :mod:`skae.likelihoods.counts`.
 
     Examples
     --------

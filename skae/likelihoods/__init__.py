@@ -21,7 +21,8 @@ Rows and ``eta`` are measured from an origin: the column means where ``centred``
 true, else zero.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 from .base import Likelihood, LikelihoodModule, PredictorStart
 from .categorical import Categorical
@@ -32,6 +33,7 @@ from .interval import Bernoulli, ContinuousBernoulli
 
 __all__ = [
     "LIKELIHOODS",
+    "PART_LIKELIHOODS",
     "Bernoulli",
     "Categorical",
     "ContinuousBernoulli",
@@ -44,10 +46,9 @@ __all__ = [
     "Poisson",
     "PredictorStart",
     "StudentT",
-    "part_by_name",
 ]
 
-LIKELIHOODS = {
+LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {
     "gaussian": Gaussian,
     "gaussian_diag": GaussianDiag,
     "student_t": StudentT,
@@ -58,11 +59,8 @@ LIKELIHOODS = {
     "categorical": Categorical,
 }
 
-
-def part_by_name(name):
-    """Make the likelihood of some columns of a mixed table.
-
-    Counts there are columns of their own, not parts of a total.
-    """
-    spec: Any = LIKELIHOODS[name]
-    return spec(size=None) if issubclass(spec, Poisson | NegativeBinomial) else spec()
+# Counts of a mixed table are columns of their own, not parts of a total.
+PART_LIKELIHOODS = LIKELIHOODS | {
+    "poisson": partial(Poisson, size=None),
+    "negative_binomial": partial(NegativeBinomial, size=None),
+}

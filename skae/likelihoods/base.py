@@ -1,7 +1,8 @@
 """What every likelihood is: a spec with parameters, and the module that it builds."""
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -72,7 +73,11 @@ class Likelihood(BaseEstimator):
     centred = False
     starts_exact = False
     has_column_noise = False
-    least_noise = 0.5
+
+    @property
+    def least_noise(self):
+        """Half: what varies by itself, as counts do, whatever the code."""
+        return 0.5
 
     def check(self, X):
         """Refuse rows that the likelihood cannot have made; here any are accepted."""
@@ -98,10 +103,6 @@ class Likelihood(BaseEstimator):
         """Rows as the encoder and the linear maps see them."""
         return X
 
-    def build(self, n_features):
-        """Make the module."""
-        raise NotImplementedError(f"{type(self).__name__} has to make its module.")
-
 
 class LikelihoodModule(nn.Module):
     """Base of the modules, which hold what is learned.
@@ -110,10 +111,10 @@ class LikelihoodModule(nn.Module):
     write out its slope, autograd finds it, through the likelihood alone.
     """
 
-    start: Any
-    log_prob: Any
-    mean: Any
-    sample: Any
+    log_prob: Callable[..., torch.Tensor]
+    start: Callable
+    mean: Callable[..., torch.Tensor]
+    sample: Callable[..., torch.Tensor]
 
     def view(self, x):
         """Rows as the encoder sees them."""

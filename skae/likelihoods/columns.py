@@ -37,7 +37,7 @@ class PerColumn(Likelihood):
         self.parts = parts
 
     @property
-    def least_noise(self):  # type: ignore[override]
+    def least_noise(self):
         """Share of each column's variance that no code explains, at least."""
         least = np.empty(sum(len(columns) for _, columns in self.parts))
         for spec, columns in self.parts:
@@ -81,6 +81,9 @@ class PerColumn(Likelihood):
 
 class _Part(nn.Module):
     """A likelihood and the columns that it is of."""
+
+    likelihood: LikelihoodModule
+    columns: torch.Tensor
 
     def __init__(self, spec, columns):
         super().__init__()

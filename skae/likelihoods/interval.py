@@ -7,7 +7,7 @@ Both are ``log p = x eta - A(eta)`` with the mean ``A'(eta)``. The second is tha
 Loaiza-Ganem & Cunningham (2019): a Bernoulli's, divided by what it integrates to.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -98,8 +98,9 @@ def refuse_outside_unit_interval(X, name):
 class _ExponentialFamilyModule(LikelihoodModule):
     """``log p(x | z) = sum x eta - A(eta)``, with the mean ``A'(eta)``."""
 
-    link: Any
-    log_partition: Any
+    link: Callable[..., tuple[np.ndarray, np.ndarray]]
+    log_partition: Callable[..., torch.Tensor]
+    mean: Callable[..., torch.Tensor]
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         intercept, in_mean = self.link(maps.mean)
