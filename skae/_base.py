@@ -286,7 +286,7 @@ class BaseAutoencoder(
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        if self.verbose and task.trains and result.best_epoch == 0:
+        if self.verbose and task.trains and learned.is_start:
             print(f"[{type(self).__name__}] Training did not improve on the start.")
 
     @property

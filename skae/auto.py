@@ -38,12 +38,13 @@ def auto_learning_rate(usual, n_features):
 
 
 def auto_validation_rows(n_rows):
-    """Hold out a tenth of the rows, at most 5,000; a fifth where that is under 50.
+    """Hold out a third of the rows, at most 500; a tenth, at most 5,000, above that.
 
-    Fewer could not tell a network from its start.
+    Fewer could not tell a network from its start, and where rows are few a second
+    training uses them all.
     """
-    tenth, fifth = math.ceil(n_rows / 10), math.ceil(n_rows / 5)
-    return min(max(tenth, min(fifth, 50)), 5000)
+    tenth, third = math.ceil(n_rows / 10), math.ceil(n_rows / 3)
+    return min(max(tenth, min(third, 500)), 5000)
 
 
 def auto_max_iter(n_rows, batch_size):

@@ -4,10 +4,12 @@ What is judged on validation rows, the start included, has been computed from th
 training rows alone: a start that has seen the validation rows looks better on them
 than anything honest can. What is returned uses all rows:
 
-    1. hold out some rows; find the start of the others; train from it
+    1. hold out some rows; find the start of the others; train from it; solve the
+       last layer, as strongly as the held-out rows ask for
     2. the start wins on the held-out rows    -> the start of all rows
        the network wins, and rows are few     -> train again, from the start of all
-                                                 rows, for the epochs found
+                                                 rows, for the epochs found, and solve
+                                                 the last layer as strongly
        the network wins, and rows are many    -> the network
 
 Rows of the user's own (``X_val``) never enter a start, so with them all of X trains.
@@ -24,6 +26,7 @@ from torch import nn
 
 from .device import generator_from
 from .engine import Settings, TrainingResult, row_losses, train
+from .readout import Readout, has_readout
 from .rows import Rows, take_rows
 from .start import LinearMaps, fit_linear_maps
 
@@ -40,7 +43,7 @@ START_ROWS = 10_000
 
 # The gain over the start, on the rows that judge, has to be above 0 with this
 # confidence; what they cannot tell from the start is not better than it.
-CONFIDENCE = 0.99
+CONFIDENCE = 0.975
 
 # Factors tried on a start that is not known to be exact, on at most so many rows.
 SHRINKAGES = (1.0, 0.7, 0.4, 0.2, 0.0)
@@ -142,6 +145,8 @@ class Learned:
         Of the start, on the rows that judge.
     n_epochs : int
         Epochs run in all.
+    readout_strength : float or None
+        At which the last layer was solved; None where it is as training left it.
     is_better : bool
         Whether the rows that judge can tell the result from the start.
     """
@@ -151,7 +156,13 @@ class Learned:
     result: TrainingResult
     start_loss: float
     n_epochs: int = 0
+    readout_strength: float | None = None
     is_better: bool = False
+
+    @property
+    def is_start(self):
+        """Whether the model is the start itself."""
+        return self.result.best_epoch == 0 and self.readout_strength is None
 
 
 def learn(task, *, observer=None):
@@ -223,7 +234,13 @@ def _back_at_start(task, everything, learned):
     """Return the start of all rows in place of what training gave."""
     started = _started(task, everything)
     result = replace(learned.result, best_epoch=0, best_loss=learned.start_loss)
-    return replace(learned, model=started.model, maps=started.maps, result=result)
+    return replace(
+        learned,
+        model=started.model,
+        maps=started.maps,
+        result=result,
+        readout_strength=None,
+    )
 
 
 def _trained(task, kept, held_out, observer):
@@ -257,9 +274,21 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     )
     learned = Learned(model, maps, result, start_loss, result.n_epochs)
     if valid is not None:
+        if has_readout(model) and not (task.continues or result.interrupted):
+            _solve_readout(task, learned, rows, valid)
         gain = before - task.row_losses(model, valid)
         learned.is_better = _is_clearly_positive(gain, valid)
     return learned, watched.asked_to_stop or result.interrupted
+
+
+def _solve_readout(task, learned, rows, valid):
+    """Solve the last layer, if that is better for the rows that judge."""
+
+    def loss():
+        return valid.mean(task.row_losses(learned.model, valid))
+
+    learned.readout_strength = Readout(learned.model, rows).set_best(loss)
+    learned.result.best_loss = loss()
 
 
 def _refitted(task, everything, held_out, learned, observer):
@@ -281,6 +310,8 @@ def _refitted(task, everything, held_out, learned, observer):
         learning_rates=rates,
         observer=_Watched(observer, model, maps, learned.start_loss),
     )
+    if learned.readout_strength is not None:
+        Readout(model, rows).set(learned.readout_strength)
     learned.result.interrupted |= again.interrupted
     learned.n_epochs += again.n_epochs
     seen = task.subset(held_out, maps)

@@ -95,6 +95,17 @@ class Path(nn.Module):
         return y if self.offset is None else y + self.offset.to(x.dtype)
 
     @property
+    def readout(self):
+        """The network's last layer; None where the network does not show it."""
+        return getattr(self.network, "readout", None)
+
+    def with_hidden(self, x):
+        """Map rows; also give the network's last hidden layer."""
+        x = self._centred(x)
+        hidden = self.network.hidden(x.to(torch.float32) * self.unit)
+        return self._corrected(x, self.network.readout(hidden)), hidden
+
+    @property
     def is_traceable(self):
         """Whether the network has its derivative written out."""
         return hasattr(self.network, "traced")
@@ -193,6 +204,18 @@ class Autoencoder(nn.Module):
         slope = self.decoder.backward(decoder_trace, slope, working, needs_input=True)
         self.encoder.backward(encoder_trace, slope, working)
         return losses @ row_factor
+
+    @property
+    def readout(self):
+        """The decoder's last layer, where the loss is a squared error; else None."""
+        return self.decoder.readout if self.likelihood.is_squared_error else None
+
+    def left_to_readout(self, x):
+        """Last hidden layer of rows, and what their correction still lacks."""
+        eta, hidden = self.decoder.with_hidden(self.encode(x))
+        gain = self.decoder.gain
+        is_corrected = gain > 0
+        return hidden, (x - eta) * is_corrected / torch.where(is_corrected, gain, 1.0)
 
     def encode(self, x):
         """Codes of rows."""

@@ -157,6 +157,17 @@ class Perceptron(nn.Sequential):
     longer than their arithmetic.
     """
 
+    @property
+    def readout(self):
+        """The last layer."""
+        return self[-1]
+
+    def hidden(self, x):
+        """Map rows to the last hidden layer."""
+        for layer in list(self)[:-1]:
+            x = layer(x)
+        return x
+
     def traced(self, x, working):
         """Map rows, and keep what :meth:`backward` needs.
 

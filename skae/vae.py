@@ -129,14 +129,14 @@ class VAETransformer(BaseAutoencoder):
     early_stopping : bool, default=True
         Whether rows are held out to judge when to stop. The weights that are best on
         them are kept, the start among the candidates: the network has to be better by
-        Student's or Wilcoxon's test at 99 %. The start that is judged has not seen
-        them; what is returned uses all rows: the start of all rows where it won, else,
-        up to 20,000 rows, a network trained again from there for as many epochs.
+        Student's or Wilcoxon's test at 97.5 %. The start that is judged has not
+        seen them; what is returned uses all rows: the start of all rows where it won,
+        else, up to 20,000 rows, a network trained again from there for as many epochs.
         With fewer than 10 distinct rows the start is returned.
 
     validation_fraction : "auto" or float, default="auto"
-        Share of the distinct rows that is held out. ``"auto"`` is a tenth, at most
-        5,000 rows; a fifth where that is under 50 rows, since fewer could not tell a
+        Share of the distinct rows that is held out. ``"auto"`` is a third, at most
+        500 rows, or a tenth, at most 5,000, whichever is more; fewer could not tell a
         network from its start.
 
     n_iter_no_change : int, default=10

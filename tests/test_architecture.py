@@ -16,7 +16,8 @@ NOTHING = set()
 LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
 PARTS = {"models", "networks", "likelihoods.__init__", "penalties", "densities"}
 GROUND = {"device", "factors", "rows", "start", "inference", "storage"}
-TRAINING = {"auto", "blueprint", "engine", "learning", "planning", "solvers"}
+TRAINING = {"auto", "blueprint", "engine", "learning", "planning"}
+TRAINING |= {"readout", "solvers"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
 DRAWING = {f"plotting.{room}" for room in ("canvas", "rows", "transformers")}
@@ -53,7 +54,8 @@ MAY_IMPORT = {
     "solvers": NOTHING,
     "blueprint": PARTS | {"device"},
     "engine": {"device", "solvers"},
-    "learning": {"device", "engine", "rows", "start"},
+    "learning": {"device", "engine", "readout", "rows", "start"},
+    "readout": {"device"},
     "planning": CORE - {"planning"},
     # estimators
     "checking": PARTS | {"planning", "rows", "solvers"},

@@ -111,6 +111,9 @@ class LikelihoodModule(nn.Module):
     write out its slope, autograd finds it, through the likelihood alone.
     """
 
+    # Whether the deviance is a squared error of eta, each column in some unit.
+    is_squared_error = False
+
     log_prob: Callable[..., torch.Tensor]
     start: Callable
     mean: Callable[..., torch.Tensor]

@@ -63,6 +63,8 @@ class Gaussian(Likelihood):
 class _GaussianModule(LikelihoodModule):
     """``log p(x | z) = -1/2 (|x - eta|^2 / sigma2 + p log(2 pi sigma2))``."""
 
+    is_squared_error = True
+
     def __init__(self):
         super().__init__()
         self.log_noise = LearnedLog()
@@ -148,6 +150,8 @@ class GaussianDiag(Likelihood):
 
 class _GaussianDiagModule(LikelihoodModule):
     """``log p(x | z) = -1/2 sum (x - eta)^2 / sigma2 + log(2 pi sigma2)``."""
+
+    is_squared_error = True
 
     def __init__(self, n_features):
         super().__init__()
