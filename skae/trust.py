@@ -16,13 +16,15 @@ from .storage import StoredModule
 __all__ = ["TRUSTED_TYPES"]
 
 
+# Of specs; nothing is ever an instance of them alone.
+BASES = (likelihoods.Likelihood, priors.Prior)
+
+
 def _specs(room):
     """Classes of a room that hold parameters, by scikit-learn's convention."""
     found = (getattr(room, name) for name in room.__all__)
     specs = [c for c in found if isinstance(c, type) and issubclass(c, BaseEstimator)]
-    return [
-        spec for spec in specs if spec not in (likelihoods.Likelihood, priors.Prior)
-    ]
+    return [spec for spec in specs if spec not in BASES]
 
 
 TRUSTED_TYPES = sorted(

@@ -20,7 +20,9 @@ __all__ = ["VariationalAutoencoder"]
 
 
 class VariationalAutoencoder(nn.Module):
-    """Minus the evidence lower bound of a row is its loss,
+    """``z ~ p(z)``, ``x | z`` by the likelihood, ``z | x`` by the encoder.
+
+    The loss of a row is minus its evidence lower bound,
 
         - E_q log p(x | z) + beta KL(q(z | x) || p(z)),
 
