@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -185,7 +186,7 @@ class _Loop:
             self.shuffle.set_state(state["shuffle"])
             self.draws.set_state(state["draws"])
             self.plateau = _Plateau(**state["plateau"])
-        self.working = None
+        self.working: Any = None
         if getattr(model, "is_traceable", False):
             self.working = Working(self.parameters, settings.dtype, settings.batch_size)
         self.kept = self.parameters.copy()
@@ -239,11 +240,8 @@ class _Loop:
                 step = partial(loss_and_grad, x, row_factor)
                 losses.append(self.optimizer.step(step).detach())
                 sizes.append(len(x))
-            total = (
-                torch.stack(losses).double()
-                @ torch.tensor(sizes).to(losses[0]).double()
-            )
-        return total.item() / len(self.rows) * self.unit
+        sums = torch.stack(losses).cpu().double() * torch.tensor(sizes)
+        return sums.sum().item() / len(self.rows) * self.unit
 
     def autograd(self, x, row_factor):
         """Loss of a batch, with its gradient by autograd."""

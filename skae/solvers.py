@@ -7,7 +7,9 @@ are one call each, however many layers there are.
 """
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,10 +23,15 @@ class _OneCall:
     What torch does around it takes longer than the step of a small network.
     """
 
+    defaults: dict
+    param_groups: list
+    state: Any
+    fused_step: Callable[..., None]
+
     def step(self, closure=None):
         """Take the fused step where there is one, else torch's."""
         if not self.defaults["fused"]:
-            return super().step(closure)
+            return super().step(closure)  # type: ignore[misc]
         loss = None if closure is None else closure()
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -153,7 +160,7 @@ class FlatParameters:
 
 
 def _split_like(parameters, *flat):
-    """Views of flat tensors in the shapes of parameters, next to each of these."""
+    """Give each parameter with views of flat tensors in its shape."""
     sizes = [p.numel() for p in parameters]
     for p, *views in zip(parameters, *(t.split(sizes) for t in flat), strict=True):
         yield p, *(view.view_as(p) for view in views)
@@ -212,7 +219,7 @@ class Working:
         return self._pairs[parameter]
 
     def of(self, part, resolve):
-        """What a part of the model makes of this training, made at its first use."""
+        """Give what a part of the model resolves once, at its first use."""
         found = self._parts.get(part)
         if found is None:
             found = self._parts[part] = resolve(self)

@@ -1,0 +1,150 @@
+"""Paths: a fixed linear map with a trained network beside it.
+
+    y = offset + A (x - center) + gain * f((x - center) * unit)
+
+The linear map is PCA's and stays what it is; whatever can be learned better than PCA
+is learned by the network, in units in which inputs and corrections are near 1. With
+the network at zero the path *is* the linear map, in the precision of its rows.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+__all__ = ["Path", "reciprocal"]
+
+
+class Path(nn.Module):
+    """A fixed linear map corrected by a network.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Maps ``n_inputs`` to ``n_outputs``, in float32.
+
+    linear : nn.Module or None
+        The linear map ``A``, with a buffer ``weight``; None for a network alone.
+
+    n_inputs, n_outputs : int
+
+    has_center, has_offset : bool
+        Whether there are a center and an offset; otherwise they are zero.
+
+    dtype : torch.dtype, default=torch.float64
+        Of the center and the offset.
+    """
+
+    def __init__(
+        self,
+        network,
+        linear,
+        n_inputs,
+        n_outputs,
+        *,
+        has_center,
+        has_offset,
+        dtype=torch.float64,
+    ):
+        super().__init__()
+        self.network = network
+        self.linear = linear
+        self.center = (
+            nn.Buffer(torch.zeros(n_inputs, dtype=dtype)) if has_center else None
+        )
+        self.offset = (
+            nn.Buffer(torch.zeros(n_outputs, dtype=dtype)) if has_offset else None
+        )
+        self.unit = nn.Buffer(torch.ones(n_inputs, dtype=torch.float32))
+        self.gain = nn.Buffer(torch.ones(n_outputs, dtype=torch.float32))
+
+    def set_start(self, *, weight=None, center=0.0, offset=0.0, unit=1.0, gain=1.0):
+        """Set the linear map and the units, leaving the network as it is."""
+        values = {"center": center, "offset": offset, "unit": unit, "gain": gain}
+        for name, value in values.items():
+            buffer = getattr(self, name)
+            if buffer is not None:
+                buffer.copy_(torch.as_tensor(value).expand_as(buffer))
+        if self.linear is not None:
+            self.linear.weight.copy_(torch.as_tensor(weight))
+
+    def forward(self, x):
+        """Map rows; the result has their type."""
+        x = self._centred(x)
+        correction = self.network(x.to(torch.float32) * self.unit).to(torch.float32)
+        return self._corrected(x, correction)
+
+    def _centred(self, x):
+        return x if self.center is None else x - self.center.to(x.dtype)
+
+    def _corrected(self, x, correction):
+        y = (correction * self.gain).to(x.dtype)
+        if self.linear is not None:
+            with torch.autocast(x.device.type, enabled=False):
+                y = y + self.linear(x)
+        return y if self.offset is None else y + self.offset.to(x.dtype)
+
+    @property
+    def is_traceable(self):
+        """Whether the network has its derivative written out."""
+        return hasattr(self.network, "traced")
+
+    def traced(self, x, working):
+        """Map rows, and keep what :meth:`backward` needs."""
+        fixed = working.of(self, self._fixed)
+        if fixed.center is not None:
+            x = x - fixed.center
+        inner = x if fixed.unit is None else x * fixed.unit
+        y, trace = fixed.network.traced(inner, working)
+        if fixed.gain is not None:
+            y = y * fixed.gain
+        if fixed.slopes is not None:
+            y = torch.addmm(y, x, fixed.slopes.t())
+        return (y if fixed.offset is None else y + fixed.offset), trace
+
+    def backward(self, trace, slope, working, *, needs_input=False):
+        """Set the network's gradient; return the slope in the rows if it is needed."""
+        fixed = working.of(self, self._fixed)
+        inner = slope if fixed.gain is None else slope * fixed.gain
+        inner = fixed.network.backward(trace, inner, working, needs_input=needs_input)
+        if not needs_input:
+            return None
+        if fixed.unit is not None:
+            inner = inner * fixed.unit
+        if fixed.slopes is not None:
+            inner = torch.addmm(inner, slope, fixed.slopes)
+        return inner
+
+    def _fixed(self, working):
+        """Find what a training does not change; None is what does nothing."""
+
+        def unless(buffer, neutral):
+            if buffer is None or (buffer == neutral).all():
+                return None
+            return buffer.to(torch.float32)
+
+        return _Fixed(
+            self.network,
+            center=unless(self.center, 0.0),
+            unit=unless(self.unit, 1.0),
+            slopes=None if self.linear is None else self.linear.weight.float(),
+            offset=unless(self.offset, 0.0),
+            gain=unless(self.gain, 1.0),
+        )
+
+
+class _Fixed(NamedTuple):
+    """What a training does not change about a path; see :class:`Path`."""
+
+    network: nn.Module
+    center: torch.Tensor | None
+    unit: torch.Tensor | None
+    slopes: torch.Tensor | None
+    offset: torch.Tensor | None
+    gain: torch.Tensor | None
+
+
+def reciprocal(scale):
+    """``1 / scale``, and 0 where the scale is 0: what does not vary says nothing."""
+    return np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
