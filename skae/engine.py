@@ -12,13 +12,15 @@ What is trained on may differ from what is judged: a model may offer
 
 import math
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 
 from .device import generator_from, limited_threads
-from .solvers import FlatParameters, load_state, make_optimizer
+from .solvers import FlatParameters, Working, load_state, make_optimizer
 
 __all__ = ["Settings", "TrainingResult", "mean_loss", "row_losses", "train"]
 
@@ -136,16 +138,24 @@ def row_losses(model, rows, seed=0, passes=1):
 
 
 def _row_losses(model, rows, seed, passes):
-    was_training = model.training
-    model.eval()
     generator = generator_from(seed, rows.device)
     total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
-    with torch.no_grad():
+    with torch.no_grad(), _evaluating(model):
         for _ in range(passes):
             losses = [model.row_losses(x, generator) for x in rows.blocks()]
             total += torch.cat(losses)
-    model.train(was_training)
     return total / passes
+
+
+@contextmanager
+def _evaluating(model):
+    """Let a model be used as it will be, not as it is trained."""
+    was_training = model.training
+    if was_training:
+        model.eval()
+    yield
+    if was_training:
+        model.train()
 
 
 def mean_loss(model, rows, seed=0, passes=1):
@@ -184,9 +194,9 @@ class _Loop:
             self.shuffle.set_state(state["shuffle"])
             self.draws.set_state(state["draws"])
             self.plateau = _Plateau(**state["plateau"])
-        self.working = None
+        self.working: Any = None
         if getattr(model, "is_traceable", False):
-            self.working = self.parameters.working(settings.dtype)
+            self.working = Working(self.parameters, settings.dtype, settings.batch_size)
         self.kept = self.parameters.copy()
 
     @property
@@ -224,10 +234,8 @@ class _Loop:
     def probe(self):
         """Mean loss of a few rows, by the same draws whenever asked."""
         draws = generator_from(0, self.rows.device)
-        self.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), _evaluating(self.model):
             losses = self.model.row_losses(self.rows.take(slice(PROBED_ROWS)), draws)
-        self.model.train()
         return losses.mean().item()
 
     def epoch(self, n_before, n_warm):
@@ -241,15 +249,18 @@ class _Loop:
         n_warm : float
             Epochs over which the model is warmed up.
         """
-        total, n_seen = torch.zeros((), device=self.rows.device), 0
+        losses, sizes, n_seen = [], [], 0
         loss_and_grad = self.autograd if self.working is None else self.written_out
-        for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
-            self.warm_up(n_before + n_seen / len(self.rows), n_warm)
-            n_seen += len(x)
-            row_factor = weight / (len(x) * self.unit)
-            loss = self.optimizer.step(partial(loss_and_grad, x, row_factor))
-            total += loss.detach() * len(x)
-        return total.item() / len(self.rows) * self.unit
+        with torch.no_grad():
+            for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
+                self.warm_up(n_before + n_seen / len(self.rows), n_warm)
+                row_factor = weight * (1 / (len(x) * self.unit))
+                step = partial(loss_and_grad, x, row_factor)
+                losses.append(self.optimizer.step(step).detach())
+                sizes.append(len(x))
+                n_seen += len(x)
+        sums = torch.stack(losses).cpu().double() * torch.tensor(sizes)
+        return sums.sum().item() / len(self.rows) * self.unit
 
     def autograd(self, x, row_factor):
         """Loss of a batch, with its gradient by autograd."""
@@ -277,9 +288,9 @@ class _Loop:
     def written_out(self, x, row_factor):
         """Loss of a batch, with the gradient that the model has written out."""
         with torch.no_grad():
-            self.parameters.lower()
+            self.working.lower()
             loss = self.model.loss_and_grad(x, row_factor, self.draws, self.working)
-            self.parameters.lift()
+            self.working.lift()
         return loss
 
 
@@ -341,7 +352,8 @@ def train(
         n_threads, settings = 1, replace(settings, dtype=torch.float32)
     with limited_threads(n_threads):
         loop = _Loop(model, rows, settings, seed, state)
-        model.train()
+        # A derivative that is written out is that of the model as it is used.
+        model.train(loop.working is None)
         try:
             if valid is not None:
                 result.best_loss = _validate(loop, valid, seed)
@@ -372,7 +384,7 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
     limit = start_loss + DIVERGED * loop.unit
     # The loss of an epoch is taken on the way; where nothing judges what the last step
     # made of the weights, a few rows do.
-    probe = loop.probe()
+    probe = loop.probe() if valid is None else 0.0
     probe_limit = probe + DIVERGED * max(loop.unit, abs(probe))
     n_retries = 0
     while result.n_epochs < n_epochs:
@@ -384,7 +396,9 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
         loss = loop.epoch(result.n_epochs, n_warm)
         judged = loss if valid is None else _validate(loop, valid, seed)
         is_sound = loss < limit and judged < limit  # NaN is not
-        if not (is_sound and loop.probe() < probe_limit):
+        if valid is None:
+            is_sound = is_sound and loop.probe() < probe_limit
+        if not is_sound:
             if n_retries == MAX_RETRIES:
                 result.diverged = True
                 loop.go_back()

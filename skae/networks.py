@@ -45,15 +45,21 @@ ACTIVATIONS = {
 
 # Each activation's derivative: from the slope of what comes out, what went in and
 # what came out to the slope of what went in.
-_aten = torch.ops.aten
+_silu_slope = torch.ops.aten.silu_backward.default
+_relu_slope = torch.ops.aten.threshold_backward.default
+_leaky_relu_slope = torch.ops.aten.leaky_relu_backward.default
+_elu_slope = torch.ops.aten.elu_backward.default
+_gelu_slope = torch.ops.aten.gelu_backward.default
+_tanh_slope = torch.ops.aten.tanh_backward.default
+_sigmoid_slope = torch.ops.aten.sigmoid_backward.default
 DERIVATIVES = {
-    nn.SiLU: lambda slope, x, y: _aten.silu_backward(slope, x),
-    nn.ReLU: lambda slope, x, y: _aten.threshold_backward(slope, y, 0),
-    nn.LeakyReLU: lambda slope, x, y: _aten.leaky_relu_backward(slope, x, 0.01, False),
-    nn.ELU: lambda slope, x, y: _aten.elu_backward(slope, 1.0, 1.0, 1.0, False, x),
-    nn.GELU: lambda slope, x, y: _aten.gelu_backward(slope, x),
-    nn.Tanh: lambda slope, x, y: _aten.tanh_backward(slope, y),
-    nn.Sigmoid: lambda slope, x, y: _aten.sigmoid_backward(slope, y),
+    nn.SiLU: lambda slope, x, y: _silu_slope(slope, x),
+    nn.ReLU: lambda slope, x, y: _relu_slope(slope, y, 0),
+    nn.LeakyReLU: lambda slope, x, y: _leaky_relu_slope(slope, x, 0.01, False),
+    nn.ELU: lambda slope, x, y: _elu_slope(slope, 1.0, 1.0, 1.0, False, x),
+    nn.GELU: lambda slope, x, y: _gelu_slope(slope, x),
+    nn.Tanh: lambda slope, x, y: _tanh_slope(slope, y),
+    nn.Sigmoid: lambda slope, x, y: _sigmoid_slope(slope, y),
     nn.Identity: lambda slope, x, y: slope,
 }
 
@@ -67,29 +73,30 @@ _LARGE_PRODUCT = 2**22
 _onednn_linear: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
-def _suits_onednn(a, b):
-    """Whether ``a b'`` is a large float32 product that nobody differentiates."""
+def _is_onednn_faster(n_multiplications, dtype, device):
+    """Whether products of a size are oneDNN's, where nobody differentiates them."""
     return (
-        a.numel() * len(b) >= _LARGE_PRODUCT
-        and a.dtype == torch.float32
-        and a.device.type == "cpu"
+        n_multiplications >= _LARGE_PRODUCT
+        and dtype == torch.float32
+        and device.type == "cpu"
         and _onednn_linear is not None
-        and not torch.is_grad_enabled()
     )
 
 
-def _linear(x, weight, bias=None):
-    """Compute ``x W' + b``."""
-    if _suits_onednn(x, weight):
-        return _onednn_linear(x, weight, bias, "none", [], "")
-    return functional.linear(x, weight, bias)
+def _linear_by_onednn(x, weight, bias=None):
+    return _onednn_linear(x, weight, bias, "none", [], "")
 
 
-def _product_into(out, a, b):
-    """Compute ``a b`` into a tensor."""
-    if _suits_onednn(a, b.t()):
-        return out.copy_(_onednn_linear(a, b.t(), None, "none", [], ""))
-    return torch.mm(a, b, out=out)
+def _product_by_onednn(a, b, out):
+    return out.copy_(_onednn_linear(a, b.t(), None, "none", [], ""))
+
+
+def _linear(x, weight):
+    """Compute ``x W'``."""
+    is_faster = _is_onednn_faster(x.numel() * len(weight), x.dtype, x.device)
+    if is_faster and not torch.is_grad_enabled():
+        return _linear_by_onednn(x, weight)
+    return functional.linear(x, weight)
 
 
 def _rowwise_linear(x, weight, bias):
@@ -175,8 +182,8 @@ class Perceptron(nn.Sequential):
         ----------
         x : torch.Tensor of shape (n_rows, n_inputs)
 
-        working : mapping
-            From each matrix to its value and gradient in the type of the products.
+        working : Working
+            Values and gradients of the weights, in the type of the products.
 
         Returns
         -------
@@ -185,17 +192,10 @@ class Perceptron(nn.Sequential):
 
         trace : list
         """
-        trace = []
-        for layer in self:
-            if isinstance(layer, Linear):
-                weight, _ = working[layer.weight]
-                x = x.to(weight.dtype)
-                y = _linear(x, weight, layer.bias.to(weight.dtype))
-            else:
-                y = layer(x)
-            trace.append((x, y))
-            x = y
-        return x.to(torch.float32), trace
+        trace = [x.to(working.dtype)]
+        for layer in working.of(self, self._written_out):
+            trace.append(layer.forward(trace[-1]))
+        return trace[-1].to(torch.float32), trace
 
     def backward(self, trace, slope, working, *, needs_input):
         """Set the gradient of every layer, from the slope of the loss in the outputs.
@@ -205,18 +205,54 @@ class Perceptron(nn.Sequential):
         torch.Tensor or None
             The slope in the inputs, where it is needed.
         """
-        for layer, (x, y) in zip(reversed(self), reversed(trace), strict=True):
-            if not isinstance(layer, Linear):
-                slope = DERIVATIVES[type(layer)](slope, x, y)
-                continue
-            weight, gradient = working[layer.weight]
-            slope = slope.to(weight.dtype)
-            _product_into(gradient, slope.t(), x)
-            torch.sum(slope, 0, dtype=torch.float32, out=layer.bias.grad)
-            if layer is self[0] and not needs_input:
-                return None
-            slope = _linear(slope, weight.t())
-        return slope.to(torch.float32)
+        layers = working.of(self, self._written_out)
+        slope = slope.to(working.dtype)
+        for i in range(len(layers) - 1, 0, -1):
+            slope = layers[i].backward(slope, trace[i], trace[i + 1])
+        layers[0].set_gradient(slope, trace[0])
+        return layers[0].slope_in(slope).to(torch.float32) if needs_input else None
+
+    def _written_out(self, working):
+        return [
+            _Affine(layer, working) if isinstance(layer, Linear) else _Curve(layer)
+            for layer in self
+        ]
+
+
+class _Affine:
+    """A layer ``y = x W' + b`` of a training, its kernels chosen."""
+
+    def __init__(self, layer, working):
+        self.weight, self.gradient = working[layer.weight]
+        self.bias, self.bias_gradient = working[layer.bias]
+        size = working.batch_size * self.weight.numel()
+        is_faster = _is_onednn_faster(size, working.dtype, self.weight.device)
+        self.linear = _linear_by_onednn if is_faster else functional.linear
+        self.product = _product_by_onednn if is_faster else torch.mm
+        self.transposed = self.weight.t()
+
+    def forward(self, x):
+        return self.linear(x, self.weight, self.bias)
+
+    def backward(self, slope, x, y):
+        """Set the gradient; return the slope in what went in."""
+        self.set_gradient(slope, x)
+        return self.slope_in(slope)
+
+    def set_gradient(self, slope, x):
+        self.product(slope.t(), x, out=self.gradient)
+        torch.sum(slope, 0, dtype=torch.float32, out=self.bias_gradient)
+
+    def slope_in(self, slope):
+        return self.linear(slope, self.transposed)
+
+
+class _Curve:
+    """An activation of a training, and its derivative."""
+
+    def __init__(self, layer):
+        self.forward = layer.forward
+        self.backward = DERIVATIVES[type(layer)]
 
 
 class MLP(BaseEstimator):

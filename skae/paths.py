@@ -7,6 +7,8 @@ is learned by the network, in units in which inputs and corrections are near 1. 
 the network at zero the path *is* the linear map, in the precision of its rows.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import nn
@@ -101,21 +103,57 @@ class Path(nn.Module):
 
     def traced(self, x, working):
         """Map rows, and keep what :meth:`backward` needs."""
-        x = self._centred(x)
-        correction, trace = self.network.traced(x * self.unit, working)
-        return self._corrected(x, correction), trace
+        fixed = working.of(self, self._fixed)
+        if fixed.center is not None:
+            x = x - fixed.center
+        inner = x if fixed.unit is None else x * fixed.unit
+        y, trace = fixed.network.traced(inner, working)
+        if fixed.gain is not None:
+            y = y * fixed.gain
+        if fixed.slopes is not None:
+            y = torch.addmm(y, x, fixed.slopes.t())
+        return (y if fixed.offset is None else y + fixed.offset), trace
 
     def backward(self, trace, slope, working, *, needs_input=False):
         """Set the network's gradient; return the slope in the rows if it is needed."""
-        inner = self.network.backward(
-            trace, slope * self.gain, working, needs_input=needs_input
-        )
+        fixed = working.of(self, self._fixed)
+        inner = slope if fixed.gain is None else slope * fixed.gain
+        inner = fixed.network.backward(trace, inner, working, needs_input=needs_input)
         if not needs_input:
             return None
-        inner = inner * self.unit
-        if self.linear is None:
-            return inner
-        return inner + slope @ self.linear.weight.to(slope.dtype)
+        if fixed.unit is not None:
+            inner = inner * fixed.unit
+        if fixed.slopes is not None:
+            inner = torch.addmm(inner, slope, fixed.slopes)
+        return inner
+
+    def _fixed(self, working):
+        """Find what a training does not change; None is what does nothing."""
+
+        def unless(buffer, neutral):
+            if buffer is None or (buffer == neutral).all():
+                return None
+            return buffer.to(torch.float32)
+
+        return _Fixed(
+            self.network,
+            center=unless(self.center, 0.0),
+            unit=unless(self.unit, 1.0),
+            slopes=None if self.linear is None else self.linear.weight.float(),
+            offset=unless(self.offset, 0.0),
+            gain=unless(self.gain, 1.0),
+        )
+
+
+class _Fixed(NamedTuple):
+    """What a training does not change about a path; see :class:`Path`."""
+
+    network: nn.Module
+    center: torch.Tensor | None
+    unit: torch.Tensor | None
+    slopes: torch.Tensor | None
+    offset: torch.Tensor | None
+    gain: torch.Tensor | None
 
 
 def reciprocal(scale):

@@ -168,13 +168,17 @@ class Rows:
     def batches(self, size, generator):
         """Walk through all rows in random order: pairs of rows and their weights.
 
-        No batch has a single row if there are more.
+        No batch has a single row if there are more. Small batches are views of a few
+        that are gathered together.
         """
-        indices = list(self.order(generator).split(size))
-        if len(indices) > 1 and len(indices[-1]) == 1:
-            indices[-2:] = [torch.cat(indices[-2:])]
-        for index, x in zip(indices, self._taken(indices), strict=True):
-            yield x, self.weight[index.to(self.device)]
+        order = self.order(generator)
+        sizes = _batch_sizes(len(order), size)
+        n_together = max(1, BLOCK_SIZE // (size * self.n_features))
+        groups = [sizes[i : i + n_together] for i in range(0, len(sizes), n_together)]
+        indices = order.split([sum(group) for group in groups])
+        for group, index, x in zip(groups, indices, self._taken(indices), strict=True):
+            weight = self.weight.index_select(0, index.to(self.device))
+            yield from zip(x.split(group), weight.split(group), strict=True)
 
     def _taken(self, indices):
         """Take rows by many lists of numbers, reading ahead what is not at hand."""
@@ -187,6 +191,14 @@ class Rows:
                 here, ahead = ahead, reader.submit(self.take, index)
                 yield here.result()
             yield ahead.result()
+
+
+def _batch_sizes(n_rows, size):
+    """Sizes of the batches; a single last row joins the batch before it."""
+    n_full, rest = divmod(n_rows, size)
+    if rest == 1 and n_full:
+        return [size] * (n_full - 1) + [size + 1]
+    return [size] * n_full + [rest] * (rest > 0)
 
 
 class RowView:

@@ -7,12 +7,78 @@ are one call each, however many layers there are.
 """
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 
-__all__ = ["SOLVERS", "FlatParameters", "load_state", "make_optimizer"]
+__all__ = ["SOLVERS", "FlatParameters", "Working", "load_state", "make_optimizer"]
+
+
+class _OneCall:
+    """Adam's fused step, called as it is.
+
+    What torch does around it takes longer than the step of a small network.
+    """
+
+    defaults: dict
+    param_groups: list
+    state: Any
+    fused_step: Callable[..., None]
+
+    def step(self, closure=None):
+        """Take the fused step where there is one, else torch's."""
+        if not self.defaults["fused"]:
+            return super().step(closure)  # type: ignore[misc]
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self._take_fused_step(parameter, group)
+        return loss
+
+    # Or torch would wrap it for its profiler.
+    step.hooked = True  # type: ignore[attr-defined]
+
+    def _take_fused_step(self, parameter, group):
+        state = self.state[parameter] or self._begin(parameter)
+        state["step"].add_(1)
+        beta1, beta2 = group["betas"]
+        self.fused_step(
+            [parameter],
+            [parameter.grad],
+            [state["exp_avg"]],
+            [state["exp_avg_sq"]],
+            [],
+            [state["step"]],
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def _begin(self, parameter):
+        state = self.state[parameter]
+        state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+        state["exp_avg"] = torch.zeros_like(parameter)
+        state["exp_avg_sq"] = torch.zeros_like(parameter)
+        return state
+
+
+class Adam(_OneCall, torch.optim.Adam):
+    """torch's Adam."""
+
+    fused_step = staticmethod(torch._fused_adam_)
+
+
+class AdamW(_OneCall, torch.optim.AdamW):
+    """torch's AdamW."""
+
+    fused_step = staticmethod(torch._fused_adamw_)
 
 
 @dataclass(frozen=True)
@@ -26,8 +92,8 @@ class Solver:
 
 
 SOLVERS = {
-    "adam": Solver(torch.optim.Adam, 2e-3, has_fused_step=True),
-    "adamw": Solver(torch.optim.AdamW, 2e-3, has_fused_step=True),
+    "adam": Solver(Adam, 2e-3, has_fused_step=True),
+    "adamw": Solver(AdamW, 2e-3, has_fused_step=True),
     "sgd": Solver(
         torch.optim.SGD, 3e-3, {"momentum": 0.9, "nesterov": True}, has_fused_step=True
     ),
@@ -47,14 +113,15 @@ class FlatParameters:
         self.views = [p for p in model.parameters() if p.requires_grad]
         self._buffers = list(model.buffers())
         plain = [p for p in self.views if p.dtype == torch.float32]
-        self.decayed = self._flatten([p for p in plain if p.ndim >= 2])
-        self.undecayed = self._flatten([p for p in plain if p.ndim < 2])
+        self.matrices = [p for p in plain if p.ndim >= 2]
+        self.others = [p for p in plain if p.ndim < 2]
+        self.decayed = self._flatten(self.matrices)
+        self.undecayed = self._flatten(self.others)
         for p in self.views:
             if p.dtype != torch.float32:
                 p.grad = torch.zeros_like(p)
                 (self.decayed if p.ndim >= 2 else self.undecayed).append(p)
         self._tensors = [*self.decayed, *self.undecayed]
-        self._lowered = None
         self.device = self.views[0].device
 
     @staticmethod
@@ -63,48 +130,9 @@ class FlatParameters:
             return []
         flat = nn.Parameter(torch.cat([p.data.reshape(-1) for p in parameters]))
         flat.grad = torch.zeros_like(flat)
-        position = 0
-        for p in parameters:
-            end = position + p.numel()
-            p.data = flat.data[position:end].view_as(p)
-            p.grad = flat.grad[position:end].view_as(p)
-            position = end
+        for p, value, gradient in _split_like(parameters, flat.data, flat.grad):
+            p.data, p.grad = value, gradient
         return [flat]
-
-    def working(self, dtype):
-        """Matrices and their gradients in the type of the products.
-
-        Returns
-        -------
-        dict
-            From each matrix to its value and its gradient, which are copies in another
-            type than float32: see :meth:`lower` and :meth:`lift`.
-        """
-        matrices = [p for p in self.views if p.ndim >= 2]
-        if dtype == torch.float32:
-            return {p: (p.data, p.grad) for p in matrices}
-        (flat,) = self.decayed
-        value = flat.detach().to(dtype)
-        gradient = torch.zeros_like(value)
-        self._lowered = flat, value, gradient
-        sizes = [p.numel() for p in matrices]
-        pairs = zip(value.split(sizes), gradient.split(sizes), strict=True)
-        return {
-            p: (v.view_as(p), g.view_as(p))
-            for p, (v, g) in zip(matrices, pairs, strict=True)
-        }
-
-    def lower(self):
-        """Bring the copies up to date with the weights."""
-        if self._lowered is not None:
-            flat, value, _ = self._lowered
-            value.copy_(flat.detach())
-
-    def lift(self):
-        """Bring the gradient up to date with its copy."""
-        if self._lowered is not None:
-            flat, _, gradient = self._lowered
-            flat.grad.copy_(gradient)
 
     def clear_gradient(self):
         """Set the gradient to zero."""
@@ -129,6 +157,73 @@ class FlatParameters:
         for p in self.views:
             p.data = p.data.clone()
             p.grad = None
+
+
+def _split_like(parameters, *flat):
+    """Give each parameter with views of flat tensors in its shape."""
+    sizes = [p.numel() for p in parameters]
+    for p, *views in zip(parameters, *(t.split(sizes) for t in flat), strict=True):
+        yield p, *(view.view_as(p) for view in views)
+
+
+class Working:
+    """The weights of a model as the products of one training use them.
+
+    In float32 they and their gradients are the parameters' own. In another type the
+    weights are copies, and so are the gradients of the matrices; :meth:`lower` and
+    :meth:`lift` keep them up to date.
+
+    Parameters
+    ----------
+    parameters : FlatParameters
+
+    dtype : torch.dtype
+        Of the products.
+
+    batch_size : int
+        Rows of a batch, by which kernels are chosen.
+    """
+
+    def __init__(self, parameters, dtype, batch_size):
+        self.dtype, self.batch_size = dtype, batch_size
+        self._pairs = {p: (p.data, p.grad) for p in parameters.views}
+        self._parts = {}
+        self._lowered, self._lifted = [], []
+        if dtype != torch.float32:
+            self._copy(parameters.matrices, parameters.decayed[0])
+            self._copy(parameters.others, parameters.undecayed[0])
+            flat = parameters.decayed[0].grad
+            copy = torch.zeros_like(flat, dtype=dtype)
+            self._lifted = [(flat, copy)]
+            for p, gradient in _split_like(parameters.matrices, copy):
+                self._pairs[p] = self._pairs[p][0], gradient
+
+    def _copy(self, parameters, flat):
+        copy = flat.detach().to(self.dtype)
+        self._lowered.append((copy, flat.detach()))
+        for p, value in _split_like(parameters, copy):
+            self._pairs[p] = value, p.grad
+
+    def lower(self):
+        """Bring the copies up to date with the weights."""
+        for copy, flat in self._lowered:
+            copy.copy_(flat)
+
+    def lift(self):
+        """Bring the gradients up to date with their copies."""
+        for flat, copy in self._lifted:
+            flat.copy_(copy)
+
+    def __getitem__(self, parameter):
+        """Value and gradient of a parameter."""
+        return self._pairs[parameter]
+
+    def of(self, part, resolve):
+        """Give what a part of the model resolves once, at its first use."""
+        found = self._parts.get(part)
+        if found is None:
+            found = self._parts[part] = resolve(self)
+        return found
 
 
 def make_optimizer(settings, parameters):

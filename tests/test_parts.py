@@ -22,6 +22,7 @@ from skae.penalties import KullbackLeibler
 from skae.posteriors import DiagonalGaussian
 from skae.priors import Normal as NormalPrior
 from skae.rows import weighted_moments
+from skae.solvers import FlatParameters, Working
 from skae.start import fit_linear_maps
 from skae.variational import VariationalAutoencoder
 
@@ -412,9 +413,10 @@ def test_the_gradient_written_out_is_that_of_autograd(
 
     loss = model.row_losses(x, generator()) @ row_factor
     wanted = torch.autograd.grad(loss, list(trained.values()))
+    parameters = FlatParameters(model)
     for p in trained.values():
-        p.grad = torch.full_like(p, 7.0)
-    working = {p: (p.data, p.grad) for p in trained.values() if p.ndim >= 2}
+        p.grad.fill_(7.0)
+    working = Working(parameters, torch.float32, len(x))
     with torch.no_grad():
         found = model.loss_and_grad(x, row_factor, generator(), working)
     assert found.item() == pytest.approx(loss.item(), rel=1e-5)
