@@ -1,0 +1,142 @@
+"""The decoder's last layer as a ridge regression, and what far rows tell a network."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae.networks import Conv
+from skae.paths import FAR
+from skae.readout import STRENGTHS, Readout, has_readout
+from skae.rows import Rows
+
+SMALL = {"hidden_layer_sizes": (24, 12), "random_state": 0, "max_iter": 5}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_digits().data[:300]
+
+
+def fitted(X, **parameters):
+    return AutoencoderTransformer(3, **SMALL | parameters).fit(X)
+
+
+def as_rows(model, X, weight=None):
+    weight = np.ones(len(X)) if weight is None else weight
+    return Rows(X, weight, model.mean_, CPU)
+
+
+def regression(model, X):
+    """Last hidden layer and what is left of rows, as arrays of float64."""
+    x = torch.from_numpy((X - model.mean_).astype(np.float32))
+    with torch.no_grad():
+        both = model.module_.left_to_readout(x)
+    return [part.double().numpy() for part in both]
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_diag"])
+@pytest.mark.parametrize("strength", [STRENGTHS[0], STRENGTHS[-1]])
+def test_the_readout_is_a_ridge_regression(digits, likelihood, strength):
+    model = fitted(digits, likelihood=likelihood, early_stopping=False)
+    hidden, rest = regression(model, digits)
+    before = model.module_.readout.weight.detach().numpy().copy()
+    spread = np.linalg.eigvalsh(np.cov(hidden.T, ddof=0)).mean()
+    ridge = Ridge(strength * spread * len(digits), solver="cholesky").fit(hidden, rest)
+    Readout(model.module_, as_rows(model, digits)).set(strength)
+    change = model.module_.readout.weight.detach().numpy() - before
+    np.testing.assert_allclose(change, ridge.coef_, atol=1e-5)
+    # What is left afterwards is what the regression leaves.
+    left = regression(model, digits)[1]
+    np.testing.assert_allclose(left, rest - ridge.predict(hidden), atol=1e-4)
+
+
+def test_weights_are_repetitions_to_the_readout(digits):
+    weight = np.random.default_rng(0).integers(0, 4, len(digits)).astype(float)
+    repeated = np.repeat(digits, weight.astype(int), axis=0)
+    results = []
+    for X, counts in ((digits, weight), (repeated, None)):
+        model = fitted(digits, early_stopping=False)
+        Readout(model.module_, as_rows(model, X, counts)).set(0.1)
+        results.append(model.reconstruct(digits))
+    np.testing.assert_allclose(*results, atol=1e-4)
+
+
+def test_the_best_strength_is_never_worse_than_none(digits):
+    model = fitted(digits[:150], early_stopping=False)
+    before = model.reconstruct(digits)
+    readout = Readout(model.module_, as_rows(model, digits[:150]))
+    losses = {}
+
+    def loss(strength):
+        readout.set(strength)
+        error = digits[150:] - model.reconstruct(digits[150:])
+        return losses.setdefault(strength, float(np.square(error).sum()))
+
+    for strength in (None, *STRENGTHS):
+        loss(strength)
+    best = readout.set_best(
+        lambda: float(np.square(digits[150:] - model.reconstruct(digits[150:])).sum())
+    )
+    assert best == min(losses, key=losses.get)
+    readout.set(None)
+    np.testing.assert_array_equal(model.reconstruct(digits), before)
+
+
+def test_a_fit_on_few_rows_gains_by_its_readout(digits):
+    """Without a single epoch of use, random layers and a regression beat PCA."""
+    train, test = digits[:200], digits[200:]
+    model = AutoencoderTransformer(
+        3, random_state=0, max_iter=1, learning_rate_init=1e-12
+    ).fit(train)
+    assert model.best_loss_ < min(model.validation_loss_curve_)
+    pca = PCA(3).fit(train)
+    left = test - pca.inverse_transform(pca.transform(test))
+    assert -model.score_samples(test).sum() < np.square(left).sum()
+
+
+def test_only_squared_errors_and_perceptrons_have_a_readout(digits):
+    share = digits / 16
+    conv = Conv((1, 8, 8), channels=(4,))
+    for model in (
+        fitted(share, likelihood="bernoulli"),
+        fitted(share, likelihood="student_t"),
+        fitted(share, encoder=conv),
+        VAETransformer(3, **SMALL).fit(share),
+    ):
+        assert not has_readout(model.module_)
+    assert has_readout(fitted(share).module_)
+
+
+def test_a_network_sees_rows_beyond_far_as_rows_at_far(digits):
+    X = np.random.default_rng(0).normal(size=(200, 4))
+    model = fitted(X, hidden_layer_sizes=(8,), early_stopping=False)
+    path = model.module_.encoder
+    center = torch.zeros(1, 4)
+    direction = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+
+    def correction(length):
+        row = center + direction * length / path.unit
+        return path(row) - path.linear(row)
+
+    with torch.no_grad():
+        torch.testing.assert_close(
+            correction(FAR), correction(100 * FAR), atol=1e-3, rtol=0
+        )
+        assert not torch.allclose(correction(FAR), correction(1.0), atol=1e-5)
+
+
+def test_one_far_row_does_not_spoil_what_pca_does_for_it():
+    rng = np.random.default_rng(0)
+    curve = rng.uniform(-1, 1, (400, 1))
+    X = np.hstack([curve, curve**2, rng.normal(0, 0.05, (400, 3))])
+    far = np.hstack([[1e4], [1e4], np.zeros(3)])[None]
+    model = AutoencoderTransformer(1, random_state=0, max_iter=40).fit(X)
+    assert model.best_loss_ < model.start_loss_
+    pca = PCA(1).fit(X)
+    of_pca = pca.inverse_transform(pca.transform(far))
+    assert np.abs(model.reconstruct(far) - of_pca).max() < 10
