@@ -299,7 +299,7 @@ def _refitted(task, everything, held_out, learned, observer):
     maps = task.maps(everything)
     rows = task.subset(everything, maps)
     model = task.begin(maps, rows)
-    rates = learned.result.learning_rates[: learned.result.best_epoch]
+    rates = learned.result.learning_rates
     again = train(
         model,
         rows,
