@@ -289,6 +289,14 @@ class BaseAutoencoder(
                 ConvergenceWarning,
                 stacklevel=5,
             )
+        if learned.pca_loss is not None and result.best_loss > learned.pca_loss:
+            warnings.warn(
+                f"On the rows held out the network's loss is {result.best_loss:.4g}, "
+                f"and that of PCA {learned.pca_loss:.4g}: start there by init='pca', "
+                "or train longer.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
         if self.verbose and task.trains and learned.is_start:
             print(f"[{type(self).__name__}] Training did not improve on the start.")
 

@@ -53,7 +53,8 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     init : {"pca", "random"}, default="pca"
         ``"pca"`` starts at PCA; ``"random"`` is an ordinary network at
-        random weights, without a linear path.
+        random weights, without a linear path, and ``fit`` warns where it ends worse
+        than PCA on the rows held out.
 
     likelihood : str, likelihood spec or list of (likelihood, columns), \
             default="gaussian"

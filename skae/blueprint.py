@@ -5,7 +5,7 @@ holds plain values and specs, so it can be pickled, and a stored module can be b
 from it wherever it is opened.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import nn
 
 from .device import forked_stream, wide_dtype
 from .models import Autoencoder
-from .networks import FixedLinear, Gated
+from .networks import MLP, FixedLinear, Gated
 from .objectives import EvidenceBound, ImportanceBound
 from .paths import Path
 from .penalties import DIVERGENCES, KullbackLeibler
@@ -143,6 +143,10 @@ class Blueprint:
         if not self.likelihood.has_column_noise:
             return "one"
         return "deviations" if self.variational is None else "noise"
+
+    def linear(self):
+        """Say the same without networks: PCA."""
+        return replace(self, encoder=MLP(()), decoder=MLP(()), from_pca=True)
 
     def build(self, device):
         """Make the model, its networks at their random start."""

@@ -148,6 +148,8 @@ class Learned:
         At which the last layer was solved; None where it is as training left it.
     is_better : bool
         Whether the rows that judge can tell the result from the start.
+    pca_loss : float or None
+        Of PCA, on the rows that judge a network that did not start there.
     """
 
     model: nn.Module
@@ -157,6 +159,7 @@ class Learned:
     n_epochs: int = 0
     readout_strength: float | None = None
     is_better: bool = False
+    pca_loss: float | None = None
 
     @property
     def is_start(self):
@@ -185,6 +188,8 @@ def learn(task, *, observer=None):
     kept, held_out = _split(task)
     learned, stopped = _trained(task, kept, held_out, observer)
     is_judged = task.n_validation or task.X_val is not None
+    if is_judged and not task.blueprint.from_pca:
+        learned.pca_loss = _pca_loss(task, kept, held_out)
     if is_judged and not learned.is_better and not task.continues:
         return _back_at_start(task, everything, learned)
     has_used_all = len(kept) == len(everything)
@@ -252,11 +257,7 @@ def _trained(task, kept, held_out, observer):
 def _run(task, model, maps, kept, held_out, observer, state=None):
     """Train a model; also say whether somebody ended it."""
     rows = task.subset(kept, maps)
-    valid = None
-    if task.X_val is not None:
-        valid = task.rows(task.X_val, np.ones(task.X_val.shape[0]), maps)
-    elif held_out is not None:
-        valid = task.subset(held_out, maps)
+    valid = _judging_rows(task, held_out, maps)
     judges = task.subset(_some_of(kept), maps) if valid is None else valid
     before = task.row_losses(model, judges)
     start_loss = judges.mean(before)
@@ -278,6 +279,24 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         gain = before - task.row_losses(model, valid)
         learned.is_better = _is_clearly_positive(gain, valid)
     return learned, watched.asked_to_stop or result.interrupted
+
+
+def _judging_rows(task, held_out, maps):
+    """Rows of the user's own, or those held out; None where nothing judges."""
+    if task.X_val is not None:
+        return task.rows(task.X_val, np.ones(task.X_val.shape[0]), maps)
+    return None if held_out is None else task.subset(held_out, maps)
+
+
+def _pca_loss(task, kept, held_out):
+    """Loss of PCA on the rows that judge; None where it has not so many components."""
+    if task.blueprint.n_components > min(len(kept), task.X.shape[1]):
+        return None
+    linear = replace(task, blueprint=task.blueprint.linear())
+    maps = linear.maps(kept)
+    model = linear.begin(maps, linear.subset(kept, maps))
+    valid = _judging_rows(linear, held_out, maps)
+    return valid.mean(linear.row_losses(model, valid))
 
 
 def _solve_readout(task, learned, rows, valid):

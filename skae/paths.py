@@ -5,10 +5,6 @@
 The linear map is PCA's and stays what it is; whatever can be learned better than PCA
 is learned by the network, in units in which inputs and corrections are near 1. With
 the network at zero the path *is* the linear map, in the precision of its rows.
-
-Beside a linear map, what goes into the network is clipped at ``FAR`` units. Nothing was
-learned about rows further off, and a network that goes on growing there would spoil
-what the linear map does for them.
 """
 
 from typing import NamedTuple
@@ -18,9 +14,6 @@ import torch
 from torch import nn
 
 __all__ = ["Path", "reciprocal"]
-
-# How many units from the mean an input still tells the network something.
-FAR = 5.0
 
 
 class Path(nn.Module):
@@ -86,9 +79,8 @@ class Path(nn.Module):
         return x if self.center is None else x - self.center.to(x.dtype)
 
     def _inner(self, x):
-        """What the network sees of centred rows."""
-        inner = x.to(torch.float32) * self.unit
-        return inner if self.linear is None else inner.clamp(-FAR, FAR)
+        """Give what the network sees of centred rows."""
+        return x.to(torch.float32) * self.unit
 
     def _corrected(self, x, correction):
         y = (correction * self.gain).to(x.dtype)
@@ -119,19 +111,16 @@ class Path(nn.Module):
         if fixed.center is not None:
             x = x - fixed.center
         inner = x if fixed.unit is None else x * fixed.unit
-        if fixed.slopes is not None:
-            inner = inner.clamp(-FAR, FAR)
         y, trace = fixed.network.traced(inner, working)
         if fixed.gain is not None:
             y = y * fixed.gain
         if fixed.slopes is not None:
             y = torch.addmm(y, x, fixed.slopes.t())
-        return (y if fixed.offset is None else y + fixed.offset), (inner, trace)
+        return (y if fixed.offset is None else y + fixed.offset), trace
 
     def backward(self, trace, slope, working, *, needs_input=False):
         """Set the network's gradient; return the slope in the rows if it is needed."""
         fixed = working.of(self, self._fixed)
-        seen, trace = trace
         inner = slope if fixed.gain is None else slope * fixed.gain
         inner = fixed.network.backward(trace, inner, working, needs_input=needs_input)
         if not needs_input:
@@ -139,7 +128,7 @@ class Path(nn.Module):
         if fixed.unit is not None:
             inner = inner * fixed.unit
         if fixed.slopes is not None:
-            inner = torch.addmm(inner * (seen.abs() < FAR), slope, fixed.slopes)
+            inner = torch.addmm(inner, slope, fixed.slopes)
         return inner
 
     def _fixed(self, working):

@@ -71,7 +71,8 @@ class VAETransformer(BaseAutoencoder):
 
     init : {"pca", "random"}, default="pca"
         ``"pca"`` starts at probabilistic PCA; ``"random"`` is an ordinary network at
-        random weights, without a linear path.
+        random weights, without a linear path, and ``fit`` warns where it ends worse
+        than probabilistic PCA on the rows held out.
 
     likelihood : str, likelihood spec or list of (likelihood, columns), \
             default="gaussian"

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 
 from skae import AutoencoderTransformer, VAETransformer
 
@@ -358,6 +359,27 @@ def test_a_random_start_learns(Estimator):
     model = Estimator(2, max_iter=60, **parameters).fit(X)
     per_column = X.shape[1] if Estimator is VAETransformer else 1
     assert model.score(X) > start.score(X) + 0.3 * per_column
+
+
+@both
+@pytest.mark.parametrize("has_judges", [True, False])
+def test_a_random_start_that_ends_worse_than_pca_says_so(Estimator, has_judges):
+    X = curve(200, seed=0)
+    judges = {"X_val": curve(50, seed=1)} if has_judges else {}
+    model = Estimator(
+        2, init="random", random_state=0, hidden_layer_sizes=(2,), max_iter=1
+    )
+    with pytest.warns(ConvergenceWarning, match="start there by init='pca'"):
+        model.fit(X, **judges)
+
+
+@both
+def test_a_random_start_that_ends_better_than_pca_does_not(Estimator):
+    X = curve(300, seed=0)
+    parameters = {"init": "random", "random_state": 0, "max_iter": 150}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Estimator(1, learning_rate_init=0.01, **parameters).fit(X)
 
 
 # ----------------------------------------------------------- where PCA falls short

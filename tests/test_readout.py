@@ -1,4 +1,4 @@
-"""The decoder's last layer as a ridge regression, and what far rows tell a network."""
+"""The decoder's last layer as a ridge regression."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,6 @@ from sklearn.linear_model import Ridge
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.networks import Conv
-from skae.paths import FAR
 from skae.readout import STRENGTHS, Readout, has_readout
 from skae.rows import Rows
 
@@ -110,33 +109,3 @@ def test_only_squared_errors_and_perceptrons_have_a_readout(digits):
     ):
         assert not has_readout(model.module_)
     assert has_readout(fitted(share).module_)
-
-
-def test_a_network_sees_rows_beyond_far_as_rows_at_far(digits):
-    X = np.random.default_rng(0).normal(size=(200, 4))
-    model = fitted(X, hidden_layer_sizes=(8,), early_stopping=False)
-    path = model.module_.encoder
-    center = torch.zeros(1, 4)
-    direction = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
-
-    def correction(length):
-        row = center + direction * length / path.unit
-        return path(row) - path.linear(row)
-
-    with torch.no_grad():
-        torch.testing.assert_close(
-            correction(FAR), correction(100 * FAR), atol=1e-3, rtol=0
-        )
-        assert not torch.allclose(correction(FAR), correction(1.0), atol=1e-5)
-
-
-def test_one_far_row_does_not_spoil_what_pca_does_for_it():
-    rng = np.random.default_rng(0)
-    curve = rng.uniform(-1, 1, (400, 1))
-    X = np.hstack([curve, curve**2, rng.normal(0, 0.05, (400, 3))])
-    far = np.hstack([[1e4], [1e4], np.zeros(3)])[None]
-    model = AutoencoderTransformer(1, random_state=0, max_iter=40).fit(X)
-    assert model.best_loss_ < model.start_loss_
-    pca = PCA(1).fit(X)
-    of_pca = pca.inverse_transform(pca.transform(far))
-    assert np.abs(model.reconstruct(far) - of_pca).max() < 10
