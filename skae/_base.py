@@ -28,6 +28,7 @@ from .checking import (
     check_rows,
     check_X,
     check_X_val,
+    refuse_auto_width,
 )
 from .device import forked_stream, generator_from, seed_from
 from .inference import map_blocks
@@ -181,6 +182,7 @@ class BaseAutoencoder(
             return self._partial_fit(X, sample_weight)
 
     def _partial_fit(self, X, sample_weight):
+        refuse_auto_width(self)
         going_on = hasattr(self, "_stored")
         is_first = not (going_on or hasattr(self, "_waiting"))
         X, weight = check_rows(self, X, sample_weight, reset=is_first, fewest=1)

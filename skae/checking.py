@@ -18,6 +18,7 @@ from ._sklearn import (
     StrOptions,
     check_sample_weight,
 )
+from .learning import FEWEST_ROWS
 from .likelihoods import LIKELIHOODS
 from .networks import ACTIVATIONS
 from .rows import as_array
@@ -31,6 +32,7 @@ __all__ = [
     "check_n_components",
     "check_rows",
     "check_weight",
+    "refuse_auto_width",
 ]
 
 # Types of X that are taken as they are; anything else becomes the first of them.
@@ -38,6 +40,7 @@ INPUT_TYPES = [np.float64, np.float32, np.uint8]
 
 PARAMETER_CONSTRAINTS: dict = {
     "n_components": [
+        StrOptions({"auto"}),
         Interval(numbers.Integral, 1, None, closed="left"),
         Interval(RealNotInt, 0, 1, closed="neither"),
     ],
@@ -169,11 +172,35 @@ def check_n_components(estimator, X):
     wanted, limit = estimator.n_components, min(X.shape)
     if isinstance(wanted, bool | np.bool_):
         raise ValueError(
-            f"n_components={wanted!r} must be an integer of 1 or more, or a float "
-            "between 0 and 1."
+            f"n_components={wanted!r} must be an integer of 1 or more, a float "
+            "between 0 and 1, or 'auto'."
         )
+    if isinstance(wanted, str):
+        return _check_auto_width(estimator, X)
     if estimator.init == "pca" and wanted > limit:
         raise ValueError(
             f"n_components={wanted!r} must be at most min(n_samples, n_features)="
             f"{limit} with init='pca'; choose fewer, or init='random'."
+        )
+
+
+def _check_auto_width(estimator, X):
+    if estimator.init != "pca":
+        raise ValueError(
+            "n_components='auto' tries widths from PCA on; give a number, or set "
+            "init='pca'."
+        )
+    if X.shape[0] < FEWEST_ROWS:
+        raise ValueError(
+            f"n_components='auto' holds rows out, and {X.shape[0]} are too few; give a "
+            f"number, or {FEWEST_ROWS} rows or more."
+        )
+
+
+def refuse_auto_width(estimator):
+    """Refuse a width that is to be found, where the rows come one part at a time."""
+    if isinstance(estimator.n_components, str):
+        raise ValueError(
+            f"n_components={estimator.n_components!r} needs all rows at once; give "
+            "partial_fit a number, or use fit."
         )

@@ -87,6 +87,12 @@ class Task:
         """Seed of everything that is drawn."""
         return self.blueprint.seed
 
+    def of_width(self, n_components):
+        """Say the same for a code of another size."""
+        return replace(
+            self, blueprint=replace(self.blueprint, n_components=n_components)
+        )
+
     def origin(self, maps):
         """Say what rows are measured from; their mean, where a likelihood asks."""
         return self.blueprint.likelihood.origin(maps.mean)

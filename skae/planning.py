@@ -30,6 +30,7 @@ from .priors import PRIORS
 from .rows import placed
 from .solvers import SOLVERS
 from .start import fit_linear_maps
+from .width import find_width
 
 __all__ = ["make_task", "resolve_likelihood"]
 
@@ -76,6 +77,7 @@ def make_task(
     """
     n_rows = X.shape[0]
     device = resolve_device(estimator.device)
+    is_known = blueprint is not None or estimator.n_components != "auto"
     if blueprint is None:
         blueprint = make_blueprint(estimator, X, weight, likelihood, seed)
     n_judges, n_validation = (n_rows if X_val is None else X_val.shape[0]), 0
@@ -86,7 +88,7 @@ def make_task(
     settings = make_settings(estimator, X.shape, n_judges, device)
     is_too_small = n_validation > 0 and blueprint.from_pca and n_rows < FEWEST_ROWS
     is_final = _start_is_final(blueprint) or settings.max_iter == 0
-    return Task(
+    task = Task(
         blueprint=blueprint,
         X=placed(X, device),
         weight=weight,
@@ -97,6 +99,7 @@ def make_task(
         settings=settings,
         device=device,
     )
+    return task if is_known else task.of_width(find_width(task))
 
 
 def make_blueprint(estimator, X, weight, likelihood, seed):
@@ -114,7 +117,9 @@ def make_blueprint(estimator, X, weight, likelihood, seed):
     encoder = _unshared(estimator.encoder) or perceptron
     mirrored = encoder if hasattr(encoder, "build") else perceptron
     n_components = estimator.n_components
-    if not isinstance(n_components, numbers.Integral):
+    if isinstance(n_components, str):
+        n_components = 1  # until it is found
+    elif not isinstance(n_components, numbers.Integral):
         units = "deviations" if likelihood.has_column_noise else "one"
         n_components = fit_linear_maps(
             X, weight, float(n_components), view=likelihood.view, units=units

@@ -112,6 +112,14 @@ class LinearMaps:
             own_noise=self.noise_variance,
         )
 
+    def leading(self, n_components):
+        """Keep the leading components only."""
+        return replace(
+            self,
+            components=self.components[:n_components],
+            explained_variance=self.explained_variance[:n_components],
+        )
+
     @property
     def n_components(self):
         """Number of components kept."""

@@ -29,7 +29,7 @@ PARTS = {
 }
 GROUND = {"device", "factors", "rows", "start", "inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning"}
-TRAINING |= {"readout", "solvers"}
+TRAINING |= {"readout", "solvers", "width"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
 DRAWING = {f"plotting.{room}" for room in ("canvas", "rows", "transformers")}
@@ -74,9 +74,10 @@ MAY_IMPORT = {
     "engine": {"device", "solvers"},
     "learning": {"device", "engine", "readout", "rows", "start"},
     "readout": {"device"},
+    "width": {"engine", "readout"},
     "planning": CORE - {"planning"},
     # estimators
-    "checking": PARTS | {"planning", "rows", "solvers"},
+    "checking": PARTS | {"learning", "planning", "rows", "solvers"},
     "opening": {"blueprint", "start", "storage"} | PARTS,
     "reporting": {"storage"},
     "_base": CORE | {"checking", "opening", "reporting"},

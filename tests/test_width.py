@@ -1,0 +1,98 @@
+"""n_components="auto": the width that rows ask for."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae.width import WIDTHS
+
+FEW = {"hidden_layer_sizes": (32, 16), "max_iter": 5, "random_state": 0}
+both = pytest.mark.parametrize("Estimator", [AutoencoderTransformer, VAETransformer])
+
+
+def factors(n_factors, n_features, n_rows=400, noise=0.1, seed=0):
+    """Rows of a few independent factors of equal size, and white noise."""
+    rng = np.random.default_rng(seed)
+    axes, _ = np.linalg.qr(rng.normal(size=(n_features, n_factors)))
+    rows = rng.normal(size=(n_rows, n_factors)) @ axes.T
+    return rows + noise * rng.normal(size=(n_rows, n_features))
+
+
+@both
+@pytest.mark.parametrize("n_factors", [1, 3, 6])
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6])
+def test_as_many_components_as_there_are_factors(Estimator, n_factors, scale):
+    X = scale * factors(n_factors, 20)
+    assert Estimator("auto", **FEW).fit(X).n_components_ == n_factors
+
+
+@both
+def test_white_noise_asks_for_one_component(Estimator):
+    X = np.random.default_rng(0).normal(size=(300, 12))
+    assert Estimator("auto", **FEW).fit(X).n_components_ == 1
+
+
+def test_a_bent_sheet_asks_for_fewer_components_than_its_linear_hull():
+    rng = np.random.default_rng(0)
+    t, u = rng.uniform(-1, 1, (2, 600, 1))
+    bent = np.hstack([t, u, t**2, t * u, u**2, t**2 * u])
+    X = bent + 0.03 * rng.normal(size=bent.shape)
+    parameters = {"random_state": 0, "max_iter": 60, "learning_rate_init": 0.01}
+    model = AutoencoderTransformer("auto", **parameters).fit(X)
+    linear = AutoencoderTransformer("auto", hidden_layer_sizes=(), **parameters).fit(X)
+    assert model.n_components_ < linear.n_components_
+
+
+@both
+def test_a_width_is_one_of_those_tried_and_the_rest_follows(Estimator):
+    X = load_digits().data[:400]
+    model = Estimator("auto", **FEW).fit(X)
+    assert model.n_components_ in WIDTHS
+    assert model.transform(X).shape == (400, model.n_components_)
+    assert model.inverse_transform(model.transform(X)).shape == X.shape
+    names = model.get_feature_names_out()
+    assert len(names) == model.n_components_
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.transform(X), model.transform(X))
+    twin = clone(model).fit(X)
+    np.testing.assert_array_equal(twin.transform(X), model.transform(X))
+
+
+def test_the_width_is_that_of_a_fit_by_number():
+    X = factors(3, 10)
+    found = AutoencoderTransformer("auto", **FEW).fit(X)
+    given = AutoencoderTransformer(3, **FEW).fit(X)
+    np.testing.assert_array_equal(found.transform(X), given.transform(X))
+
+
+def test_a_width_is_found_within_a_pipeline():
+    X, y = load_digits(return_X_y=True)
+    pipeline = make_pipeline(
+        AutoencoderTransformer("auto", **FEW), LogisticRegression(max_iter=2000)
+    )
+    assert pipeline.fit(X[:400] / 16, y[:400]).score(X[400:600] / 16, y[400:600]) > 0.8
+
+
+@both
+def test_constant_columns_and_equal_rows_have_a_width(Estimator):
+    for X in (np.ones((30, 4)), np.repeat(np.eye(4), 5, axis=0)):
+        assert Estimator("auto", **FEW).fit(X).n_components_ >= 1
+
+
+@both
+def test_what_cannot_be_found_is_refused(Estimator):
+    X = factors(2, 6)
+    with pytest.raises(ValueError, match="set init='pca'"):
+        Estimator("auto", init="random", **FEW).fit(X)
+    with pytest.raises(ValueError, match="are too few; give a number"):
+        Estimator("auto", **FEW).fit(X[:9])
+    with pytest.raises(ValueError, match="give partial_fit a number, or use fit"):
+        Estimator("auto", **FEW).partial_fit(X)
+    with pytest.raises(ValueError, match="'n_components' parameter"):
+        Estimator("mle", **FEW).fit(X)
