@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import check_random_state
+from threadpoolctl import threadpool_limits
 
 __all__ = ["MAX_CODES", "CodeMixture", "representatives"]
 
@@ -57,11 +58,14 @@ class CodeMixture:
         standardised = (codes - self.mean_) / self.scale_
         n_codes, n_components = codes.shape
         largest = max(1, n_codes // (CODES_PER_COMPONENT * n_components))
-        candidates = [
-            self._fit(standardised, size, seed)
-            for size in MIXTURE_SIZES
-            if size <= largest
-        ]
+        # Its products are small: threads would wait for each other, on a busy machine
+        # for a minute.
+        with threadpool_limits(1):
+            candidates = [
+                self._fit(standardised, size, seed)
+                for size in MIXTURE_SIZES
+                if size <= largest
+            ]
         self.mixture_ = min(candidates, key=lambda m: m.bic(standardised))
 
     @staticmethod
