@@ -3,10 +3,11 @@
 import warnings
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from sklearn.utils import check_random_state
-from threadpoolctl import threadpool_limits
+
+from ._sklearn import threadpool_controller
 
 __all__ = ["MAX_CODES", "CodeMixture", "representatives"]
 
@@ -60,7 +61,7 @@ class CodeMixture:
         largest = max(1, n_codes // (CODES_PER_COMPONENT * n_components))
         # Its products are small: threads would wait for each other, on a busy machine
         # for a minute.
-        with threadpool_limits(1):
+        with threadpool_controller().limit(limits=1):
             candidates = [
                 self._fit(standardised, size, seed)
                 for size in MIXTURE_SIZES
@@ -70,6 +71,8 @@ class CodeMixture:
 
     @staticmethod
     def _fit(codes, size, seed):
+        from sklearn.mixture import GaussianMixture  # slow, and seldom needed
+
         mixture = GaussianMixture(size, random_state=seed, reg_covar=1e-6)
         with warnings.catch_warnings():
             # BIC judges the fit as it is.
@@ -78,13 +81,28 @@ class CodeMixture:
                 codes = np.repeat(codes, 2, axis=0)
             return mixture.fit(codes)
 
+    def gaussians(self):
+        """Give a share, a mean and a covariance of each, in the units of the codes."""
+        mixture, scale = self.mixture_, self.scale_
+        means = mixture.means_ * scale + self.mean_
+        covariances = mixture.covariances_ * np.outer(scale, scale)
+        return list(zip(mixture.weights_, means, covariances, strict=True))
+
+    def is_better_than_normal(self, codes):
+        """Whether BIC prefers it to the standard normal, for the codes of its fit."""
+        codes = np.asarray(codes, dtype=np.float64)
+        own = self.mixture_.bic((codes - self.mean_) / self.scale_)
+        own += 2 * len(codes) * np.log(self.scale_).sum()
+        normal = (codes**2 + np.log(2 * np.pi)).sum()
+        return bool(own < normal)
+
     def sample(self, n_samples, random_state=None):
         """Draw codes, in random order."""
         random_state = check_random_state(random_state)
         # GaussianMixture.sample takes no random state of its own, reads the one it
         # was built with, and returns its draws grouped by component.
         mixture = self.mixture_
-        sampler = GaussianMixture(mixture.n_components, random_state=random_state)
+        sampler = clone(mixture).set_params(random_state=random_state)
         for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
             setattr(sampler, name, getattr(mixture, name))
         codes, _ = sampler.sample(n_samples)

@@ -10,11 +10,11 @@ import math
 from numbers import Integral
 
 import numpy as np
-from sklearn.mixture import GaussianMixture
 from torch import nn
 
 from .blueprint import Blueprint, Variational
 from .densities import CodeMixture
+from .penalties import DIVERGENCES
 from .posteriors import POSTERIORS
 from .start import LinearMaps
 from .storage import StoredModule
@@ -82,9 +82,15 @@ def _check_variational(variational):
     _expect(is_named, "posterior", f"one of {sorted(POSTERIORS)}")
     _expect(_is_spec(variational.prior), "prior", "a prior spec")
     variational.prior.check("prior__")
-    beta = variational.beta
-    is_weight = isinstance(beta, int | float) and 0 <= beta < math.inf
-    _expect(is_weight, "beta", "a number from 0")
+    is_named = variational.divergence in DIVERGENCES
+    _expect(is_named, "divergence", f"one of {sorted(DIVERGENCES)}")
+    for name in ("beta", "free_bits"):
+        value = getattr(variational, name)
+        is_weight = isinstance(value, int | float) and 0 <= value < math.inf
+        _expect(is_weight, name, "a number from 0")
+    is_count = _is_integer(variational.n_importance_samples, 1)
+    _expect(is_count, "n_importance_samples", "an integer of 1 or more")
+    variational.check()
 
 
 def _check_arrays(stored):
@@ -121,6 +127,8 @@ def _check_start(start, n_features):
 
 
 def _check_density(density, n_components):
+    from sklearn.mixture import GaussianMixture  # slow, and seldom needed
+
     _expect(isinstance(density, CodeMixture), "_density", "a CodeMixture")
     _check_array(density, "mean_", (n_components,))
     _check_array(density, "scale_", (n_components,))

@@ -155,6 +155,7 @@ def make_settings(estimator, shape, n_judges, device):
         patience=int(estimator.n_iter_no_change),
         dtype=compute_dtype(estimator.precision, device),
         validation_passes=estimator._count_passes(n_judges),
+        warmup=estimator._warmup,
     )
 
 
@@ -175,7 +176,16 @@ def resolve_variational(estimator):
     refuse_class("prior", prior)
     prior = PRIORS[prior]() if isinstance(prior, str) else clone(prior)
     prior.check("prior__")
-    return Variational(posterior="diagonal", prior=prior, beta=float(estimator.beta))
+    variational = Variational(
+        posterior=estimator.posterior,
+        prior=prior,
+        divergence=estimator.divergence,
+        beta=float(estimator.beta),
+        free_bits=float(estimator.free_bits),
+        n_importance_samples=int(estimator.n_importance_samples),
+    )
+    variational.check()
+    return variational
 
 
 def resolve_likelihood(estimator, X):
