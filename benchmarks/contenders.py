@@ -1,10 +1,14 @@
 """The same autoencoder, trained by everyone: skae, bare torch loops, and peers.
 
 Each contender is a function of rows and a :class:`Case` that trains for its epochs,
-without early stopping, by Adam at 1e-3. A peer that is not installed says so.
+without early stopping, by Adam at the rate of the case. A peer that is not installed
+says so.
 """
 
+import contextlib
+import logging
 import os
+import tempfile
 import warnings
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,8 +21,6 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from skae import AutoencoderTransformer, VAETransformer
 
-LEARNING_RATE = 1e-3
-
 
 @dataclass(frozen=True)
 class Case:
@@ -30,6 +32,7 @@ class Case:
     hidden : tuple of int
     n_components, batch_size, n_epochs : int
     is_vae : bool
+    learning_rate : float
     """
 
     name: str
@@ -38,6 +41,7 @@ class Case:
     batch_size: int
     n_epochs: int
     is_vae: bool = False
+    learning_rate: float = 1e-3
 
     def widths(self, n_features):
         """Layer widths of the encoder."""
@@ -91,12 +95,11 @@ def skae(X, case, **parameters):
         hidden_layer_sizes=case.hidden,
         batch_size=case.batch_size,
         max_iter=case.n_epochs,
-        learning_rate_init=LEARNING_RATE,
+        **{"learning_rate_init": case.learning_rate} | parameters,
         early_stopping=False,
         tol=0,
         n_iter_no_change=10**6,
         random_state=0,
-        **parameters,
     ).fit(X)
 
 
@@ -107,7 +110,7 @@ def skae_float32(X, case):
 def plain_loop(X, case):
     """Train with a DataLoader, Adam and autograd."""
     module = plain_module(X, case)
-    optimizer = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE)
+    optimizer = torch.optim.Adam(module.parameters(), lr=case.learning_rate)
     loader = DataLoader(
         TensorDataset(torch.from_numpy(X)), batch_size=case.batch_size, shuffle=True
     )
@@ -122,7 +125,7 @@ def plain_loop(X, case):
 def index_loop(X, case):
     """Train with batches by index, fused Adam and autograd."""
     module, rows = plain_module(X, case), torch.from_numpy(X)
-    optimizer = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE, fused=True)
+    optimizer = torch.optim.Adam(module.parameters(), lr=case.learning_rate, fused=True)
     for _ in range(case.n_epochs):
         for index in torch.randperm(len(rows)).split(case.batch_size):
             optimizer.zero_grad()
@@ -154,7 +157,7 @@ def mlp_regressor(X, case):
         hidden_layer_sizes=(*case.hidden, case.n_components, *case.hidden[::-1]),
         batch_size=case.batch_size,
         max_iter=case.n_epochs,
-        learning_rate_init=LEARNING_RATE,
+        learning_rate_init=case.learning_rate,
         tol=0,
         n_iter_no_change=10**6,
     )
@@ -170,7 +173,7 @@ def skorch_net(X, case):
         plain_module(X, case),
         criterion=nn.MSELoss,
         optimizer=torch.optim.Adam,
-        lr=LEARNING_RATE,
+        lr=case.learning_rate,
         batch_size=case.batch_size,
         max_epochs=case.n_epochs,
         iterator_train__shuffle=True,
@@ -193,11 +196,67 @@ def keras_model(X, case):
         for width in inner
     ]
     model = keras.Sequential([*layers, keras.layers.Dense(widths[0])])
-    model.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss="mse")
+    model.compile(optimizer=keras.optimizers.Adam(case.learning_rate), loss="mse")
     model.fit(
         X, X, batch_size=case.batch_size, epochs=case.n_epochs, verbose=0, shuffle=True
     )
     return model
+
+
+def pythae_model(X, case):
+    """Train pythae's model of the same networks; it keeps its files in a folder."""
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import AE, VAE, AEConfig, VAEConfig
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    Model, Config = (VAE, VAEConfig) if case.is_vae else (AE, AEConfig)
+    encoder, decoder = pythae_networks(X, case)
+    config = Config(input_dim=(X.shape[1],), latent_dim=case.n_components)
+    model = Model(config, encoder=encoder, decoder=decoder)
+    rows = BaseDataset(torch.from_numpy(X), torch.zeros(len(X)))
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
+        settings = BaseTrainerConfig(
+            output_dir=folder,
+            num_epochs=case.n_epochs,
+            per_device_train_batch_size=case.batch_size,
+            learning_rate=case.learning_rate,
+            optimizer_cls="Adam",
+        )
+        logging.disable()
+        with contextlib.redirect_stderr(nowhere):
+            BaseTrainer(model, rows, training_config=settings).train()
+        logging.disable(logging.NOTSET)
+    return model
+
+
+def pythae_networks(X, case):
+    """Put the plain networks into what pythae takes for an encoder and a decoder."""
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+
+    module = plain_module(X, case)
+
+    class Encoder(BaseEncoder):
+        def __init__(self):
+            super().__init__()
+            self.network = module.encoder
+
+        def forward(self, x):
+            codes = self.network(x)
+            if not case.is_vae:
+                return ModelOutput(embedding=codes)
+            mean, log_variance = codes.chunk(2, dim=1)
+            return ModelOutput(embedding=mean, log_covariance=log_variance)
+
+    class Decoder(BaseDecoder):
+        def __init__(self):
+            super().__init__()
+            self.network = module.decoder
+
+        def forward(self, z):
+            return ModelOutput(reconstruction=self.network(z))
+
+    return Encoder(), Decoder()
 
 
 AUTOENCODERS = {
@@ -209,6 +268,7 @@ AUTOENCODERS = {
     "MLPRegressor": mlp_regressor,
     "skorch": skorch_net,
     "Keras on torch": keras_model,
+    "pythae": pythae_model,
 }
 VAES = {
     name: AUTOENCODERS[name]
@@ -218,6 +278,7 @@ VAES = {
         "plain loop",
         "index batches, fused Adam",
         "products alone",
+        "pythae",
     )
 }
 

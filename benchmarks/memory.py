@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.datasets import load_iris
 
 from benchmarks.contenders import rows_like
+from benchmarks.notes import Notes
 from skae import AutoencoderTransformer
 
 MEGABYTE = 2**20
@@ -84,25 +85,33 @@ def fit_often(n_fits):
     return (anonymous_memory() - before) / MEGABYTE
 
 
+def measure(kind, shape):
+    """Peak memory of one fit, as a line."""
+    fit_once(rows_like(500, shape[1]))  # what loads on first use
+    if kind == "uint8":
+        X = (255 * rows_like(*shape)).astype(np.uint8)
+        peak, taken = fit_once(X)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            X = mapped_rows(folder, *shape)
+            peak, taken = fit_once(X)
+    size = X.nbytes / MEGABYTE
+    return f"{kind} of {size:.0f} MB: peak {peak:.0f} MB, {taken:.1f} s"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kind", choices=["memmap", "uint8", "many"], required=True)
     parser.add_argument("--rows", type=int, default=60_000)
     parser.add_argument("--columns", type=int, default=784)
+    parser.add_argument("--fits", type=int, default=1000)
+    parser.add_argument("--out", type=pathlib.Path, default=None)
     args = parser.parse_args()
-    if args.kind == "many":
-        print(f"1,000 fits in a row: {fit_often(1000):+.1f} MB")
-        return
-    fit_once(rows_like(500, args.columns))  # what loads on first use
-    if args.kind == "uint8":
-        X = (255 * rows_like(args.rows, args.columns)).astype(np.uint8)
-        peak, taken = fit_once(X)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            X = mapped_rows(folder, args.rows, args.columns)
-            peak, taken = fit_once(X)
-    size = X.nbytes / MEGABYTE
-    print(f"{args.kind} of {size:.0f} MB: peak {peak:.0f} MB, {taken:.1f} s")
+    with Notes(args.out) as notes:
+        if args.kind == "many":
+            notes.add(f"{args.fits:,} fits in a row: {fit_often(args.fits):+.2f} MB")
+        else:
+            notes.add(measure(args.kind, (args.rows, args.columns)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Seconds to train the same autoencoder, next to plain torch loops and peers.
 
-    python -m benchmarks.speed --cases small medium --rounds 3
+    python -m benchmarks.speed --cases small medium --rounds 3 --out results.txt
 
 Every round runs every contender once, one after the other, so that whatever else the
 machine does falls on all; of the rounds the fastest counts. The table also has the
@@ -10,13 +10,11 @@ to the matrix products that they cannot do without.
 
 import argparse
 import contextlib
-import csv
 import math
 import pathlib
 import pickle
-import platform
-import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -25,6 +23,7 @@ from sklearn.datasets import load_digits
 
 from benchmarks import datasets
 from benchmarks.contenders import Case, contenders, rows_like, skae
+from benchmarks.notes import Notes
 
 CASES = {
     "small": Case("small", (128, 64), 8, 128, 60),
@@ -52,7 +51,7 @@ def seconds(function, *arguments):
 def warm_up(fit, X, case):
     """Let a contender load what it loads on first use."""
     with contextlib.suppress(ImportError):
-        fit(X[: 2 * case.batch_size], Case(**{**vars(case), "n_epochs": 1}))
+        fit(X[: 2 * case.batch_size], replace(case, n_epochs=1))
 
 
 def time_fits(case, X, n_rounds, wanted):
@@ -98,6 +97,20 @@ def time_inference(case, X, n_rounds):
     return found, len(pickle.dumps(model))
 
 
+def report_case(case, X, n_rounds, wanted, notes):
+    """Time a case, and note it line by line."""
+    notes.add(f"\n{case.name}: {X.shape}, {case.n_epochs} epochs of {case.batch_size}")
+    fits = time_fits(case, X, n_rounds, wanted)
+    for who, taken in fits.items():
+        ratio = fits["skae"] / taken if "skae" in fits else math.nan
+        notes.add(f"  fit, {who:<26} {taken:8.2f} s   skae / it {ratio:6.2f}")
+    if not case.is_vae:
+        inference, size = time_inference(case, X, n_rounds)
+        for task, taken in inference.items():
+            notes.add(f"  {task:<31} {taken:8.3f} s")
+        notes.add(f"  pickle of {size / 1e6:.2f} MB")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
@@ -107,29 +120,13 @@ def main():
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--out", type=pathlib.Path, default=None)
     args = parser.parse_args()
-    lines = []
-    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, ")
-    print(f"{torch.get_num_threads()} threads, Python {sys.version.split()[0]}")
-    for name in args.cases:
-        case = CASES[name]
-        if args.epochs:
-            case = Case(**{**vars(case), "n_epochs": args.epochs})
-        X = rows_of(case, args.rows)
-        print(f"\n{name}: {X.shape}, {case.n_epochs} epochs, batch {case.batch_size}")
-        fits = time_fits(case, X, args.rounds, args.contenders)
-        for who, taken in fits.items():
-            ratio = fits["skae"] / taken if "skae" in fits else math.nan
-            print(f"  fit, {who:<26} {taken:8.2f} s   skae / it {ratio:6.2f}")
-            lines.append((name, f"fit, {who}", taken))
-        if not case.is_vae:
-            inference, size = time_inference(case, X, args.rounds)
-            for task, taken in inference.items():
-                print(f"  {task:<31} {taken:8.3f} s")
-                lines.append((name, task, taken))
-            print(f"  pickle of {size / 1e6:.2f} MB")
-    if args.out is not None:
-        with args.out.open("w", newline="") as file:
-            csv.writer(file).writerows([("case", "task", "seconds"), *lines])
+    with Notes(args.out) as notes:
+        for name in args.cases:
+            case = CASES[name]
+            if args.epochs:
+                case = replace(case, n_epochs=args.epochs)
+            X = rows_of(case, args.rows)
+            report_case(case, X, args.rounds, args.contenders, notes)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
 )
 from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
+from sklearn.utils.parallel import _get_threadpool_controller
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_sample_weight,
@@ -31,6 +32,7 @@ __all__ = [
     "is_constant_feature",
     "n_samples",
     "safe_indexing",
+    "threadpool_controller",
     "to_output_container",
 ]
 
@@ -40,6 +42,7 @@ check_feature_names_in = _check_feature_names_in
 check_sample_weight = _check_sample_weight
 n_samples = _num_samples
 safe_indexing = _safe_indexing
+threadpool_controller = _get_threadpool_controller
 
 
 def callbacks_of(estimator):

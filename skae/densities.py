@@ -3,9 +3,11 @@
 import warnings
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from sklearn.utils import check_random_state
+
+from ._sklearn import threadpool_controller
 
 __all__ = ["MAX_CODES", "CodeMixture", "representatives"]
 
@@ -57,15 +59,20 @@ class CodeMixture:
         standardised = (codes - self.mean_) / self.scale_
         n_codes, n_components = codes.shape
         largest = max(1, n_codes // (CODES_PER_COMPONENT * n_components))
-        candidates = [
-            self._fit(standardised, size, seed)
-            for size in MIXTURE_SIZES
-            if size <= largest
-        ]
+        # Its products are small: threads would wait for each other, on a busy machine
+        # for a minute.
+        with threadpool_controller().limit(limits=1):
+            candidates = [
+                self._fit(standardised, size, seed)
+                for size in MIXTURE_SIZES
+                if size <= largest
+            ]
         self.mixture_ = min(candidates, key=lambda m: m.bic(standardised))
 
     @staticmethod
     def _fit(codes, size, seed):
+        from sklearn.mixture import GaussianMixture  # slow, and seldom needed
+
         mixture = GaussianMixture(size, random_state=seed, reg_covar=1e-6)
         with warnings.catch_warnings():
             # BIC judges the fit as it is.
@@ -95,7 +102,7 @@ class CodeMixture:
         # GaussianMixture.sample takes no random state of its own, reads the one it
         # was built with, and returns its draws grouped by component.
         mixture = self.mixture_
-        sampler = GaussianMixture(mixture.n_components, random_state=random_state)
+        sampler = clone(mixture).set_params(random_state=random_state)
         for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
             setattr(sampler, name, getattr(mixture, name))
         codes, _ = sampler.sample(n_samples)

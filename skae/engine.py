@@ -254,12 +254,13 @@ class _Loop:
         loss_and_grad = self.autograd if self.working is None else self.written_out
         with torch.no_grad():
             for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
-                self.warm_up(n_before + n_seen / len(self.rows), n_warm)
+                if n_warm:
+                    self.warm_up(n_before + n_seen / len(self.rows), n_warm)
+                n_seen += len(x)
                 row_factor = weight * (1 / (len(x) * self.unit))
                 step = partial(loss_and_grad, x, row_factor)
                 losses.append(self.optimizer.step(step).detach())
                 sizes.append(len(x))
-                n_seen += len(x)
         sums = torch.stack(losses).cpu().double() * torch.tensor(sizes)
         return sums.sum().item() / len(self.rows) * self.unit
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn.manifold import trustworthiness
 from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
 
@@ -222,6 +221,8 @@ def _log_likelihood(estimator, X):
 
 def _trustworthiness(X, codes):
     """Compare neighbourhoods; there are none among fewer than three rows."""
+    from sklearn.manifold import trustworthiness  # slow, and seldom needed
+
     chosen = _evenly(X, MAX_NEIGHBOURHOODS)
     n_neighbors = min(N_NEIGHBOURS, (len(chosen) - 1) // 2)
     if n_neighbors == 0:

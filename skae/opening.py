@@ -10,7 +10,6 @@ import math
 from numbers import Integral
 
 import numpy as np
-from sklearn.mixture import GaussianMixture
 from torch import nn
 
 from .blueprint import Blueprint, Variational
@@ -128,6 +127,8 @@ def _check_start(start, n_features):
 
 
 def _check_density(density, n_components):
+    from sklearn.mixture import GaussianMixture  # slow, and seldom needed
+
     _expect(isinstance(density, CodeMixture), "_density", "a CodeMixture")
     _check_array(density, "mean_", (n_components,))
     _check_array(density, "scale_", (n_components,))

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 from torch.distributions import Independent, Normal, kl_divergence
 
-from skae import AutoencoderTransformer, VAETransformer
+from skae import AutoencoderTransformer, VAETransformer, rows, solvers
 from skae.densities import CodeMixture, representatives
 from skae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
 from skae.models import Autoencoder
@@ -21,7 +21,7 @@ from skae.paths import Path
 from skae.penalties import KullbackLeibler
 from skae.posteriors import DiagonalGaussian
 from skae.priors import Normal as NormalPrior
-from skae.rows import weighted_moments
+from skae.rows import Rows, weighted_moments
 from skae.solvers import FlatParameters, Working
 from skae.start import fit_linear_maps
 from skae.variational import VariationalAutoencoder
@@ -439,6 +439,43 @@ SOLVERS = {
     "SGD with momentum": functools.partial(torch.optim.SGD, lr=0.02, momentum=0.9),
     "RAdam": torch.optim.RAdam,
 }
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_fused_steps_are_those_of_torch(name):
+    begin, *slopes = (t.float() for t in tensors(*[(40,)] * 6))
+    reference = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    ends = []
+    for Optimizer, fused in (
+        (solvers.SOLVERS[name].optimizer, True),
+        (reference, None),
+    ):
+        p = nn.Parameter(begin.clone())
+        optimizer = Optimizer([p], lr=0.01, weight_decay=0.1, fused=fused)
+        for slope in slopes:
+            p.grad = slope.clone()
+            with torch.no_grad():
+                optimizer.step()
+        ends.append(p.detach())
+    torch.testing.assert_close(*ends)
+    assert (ends[0] - begin).abs().min() > 0.01
+
+
+@pytest.mark.parametrize("n_rows", [1, 40, 41, 47])
+def test_batches_gathered_together_are_the_same_as_one_by_one(n_rows, monkeypatch):
+    X = np.arange(3.0 * n_rows).reshape(n_rows, 3)
+    served = Rows(X, np.arange(1.0, n_rows + 1), np.zeros(3), torch.device("cpu"))
+    together = list(served.batches(8, generator()))
+    monkeypatch.setattr(rows, "BLOCK_SIZE", 1)
+    alone = list(served.batches(8, generator()))
+    for (x, weight), (y, other) in zip(together, alone, strict=True):
+        assert torch.equal(x, y)
+        assert torch.equal(weight, other)
+    firsts = torch.cat([x[:, 0] for x, _ in together])
+    assert sorted((firsts / 3).int().tolist()) == list(range(n_rows))
+    sizes = [len(x) for x, _ in together]
+    assert n_rows == 1 or min(sizes) > 1
+    assert max(sizes) <= 9
 
 
 @both
