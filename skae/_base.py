@@ -60,10 +60,8 @@ class BaseAutoencoder(
 
     _parameter_constraints: dict = PARAMETER_CONSTRAINTS
 
-    @property
-    def _beta(self):
-        """Weight of the divergence; None is an autoencoder without one."""
-        return None
+    # Whether a code is a distribution, with a prior and an objective of its own.
+    _is_variational = False
 
     # ------------------------------------------------------------------ fitting
 

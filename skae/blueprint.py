@@ -12,11 +12,47 @@ import torch
 from torch import nn
 
 from .device import forked_stream, wide_dtype
-from .models import Autoencoder, Path, VariationalAutoencoder
+from .models import Autoencoder
 from .networks import FixedLinear, Gated
-from .penalties import NormalDivergence
+from .paths import Path
+from .penalties import KullbackLeibler
+from .posteriors import POSTERIORS
+from .variational import VariationalAutoencoder
 
-__all__ = ["Blueprint"]
+__all__ = ["Blueprint", "Variational"]
+
+
+@dataclass(frozen=True)
+class Variational:
+    """What makes an autoencoder variational.
+
+    Attributes
+    ----------
+    posterior : str
+        A name of :data:`skae.posteriors.POSTERIORS`.
+
+    prior : prior spec
+
+    beta : float
+        Weight of the divergence.
+    """
+
+    posterior: str
+    prior: Any
+    beta: float
+
+    @property
+    def keeps_start(self):
+        """Whether the objective is at its best where the bound is exact."""
+        return self.beta == 1
+
+    def build(self, n_components):
+        """Make the parts of the model that are its own."""
+        return {
+            "posterior": POSTERIORS[self.posterior],
+            "prior": self.prior.build(n_components),
+            "divergence": KullbackLeibler(self.beta),
+        }
 
 
 @dataclass(frozen=True)
@@ -35,8 +71,8 @@ class Blueprint:
     from_pca : bool
         Whether the paths have a linear map beside their network.
 
-    beta : float or None
-        Weight of the divergence of a variational autoencoder; None makes a plain one.
+    variational : Variational or None
+        What makes it a variational autoencoder; None makes a plain one.
 
     seed : int
         Of the networks' random weights.
@@ -48,7 +84,7 @@ class Blueprint:
     decoder: Any
     likelihood: Any
     from_pca: bool
-    beta: float | None
+    variational: Variational | None
     seed: int
 
     @property
@@ -56,21 +92,26 @@ class Blueprint:
         """In which units of the columns the linear maps are found."""
         if not self.likelihood.has_column_noise:
             return "one"
-        return "deviations" if self.beta is None else "noise"
+        return "deviations" if self.variational is None else "noise"
 
     def build(self, device):
         """Make the model, its networks at their random start."""
-        n_statistics = self.n_components * (1 if self.beta is None else 2)
         dtype = wide_dtype(device)
         with forked_stream(self.seed, torch.device("cpu")):
-            encoder = self._path("encoder", self.n_features, n_statistics, dtype)
+            encoder = self._path("encoder", self.n_features, self._n_statistics, dtype)
             decoder = self._path("decoder", self.n_components, self.n_features, dtype)
-        likelihood = self.likelihood.build(self.n_features)
-        if self.beta is None:
-            return Autoencoder(encoder, decoder, likelihood).to(device)
-        return VariationalAutoencoder(
-            encoder, decoder, likelihood, NormalDivergence(), self.beta
-        ).to(device)
+            likelihood = self.likelihood.build(self.n_features)
+            if self.variational is None:
+                return Autoencoder(encoder, decoder, likelihood).to(device)
+            own = self.variational.build(self.n_components)
+        return VariationalAutoencoder(encoder, decoder, likelihood, **own).to(device)
+
+    @property
+    def _n_statistics(self):
+        """What the encoder gives for a row: its code, or what its posterior takes."""
+        if self.variational is None:
+            return self.n_components
+        return POSTERIORS[self.variational.posterior].n_statistics(self.n_components)
 
     def outline(self):
         """Names, shapes and types of what the model holds, without its memory.
@@ -102,7 +143,7 @@ class Blueprint:
             n_outputs,
             # Rows come centred or raw, codes are about zero; a posterior has variances.
             has_center=is_encoder and not is_centred,
-            has_offset=self.beta is not None if is_encoder else not is_centred,
+            has_offset=self.variational is not None if is_encoder else not is_centred,
             dtype=dtype,
         )
 

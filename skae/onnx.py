@@ -9,7 +9,7 @@ that a whole Pipeline becomes one file; :func:`decoder_to_onnx` writes the way b
     to_onnx(pipeline, X[:1])  # scaler, autoencoder, classifier
     skae.onnx.decoder_to_onnx(autoencoder)  # from codes to rows
 
-The graph is that of :class:`skae.models.Path`, operation by operation,
+The graph is that of :class:`skae.paths.Path`, operation by operation,
 
     y = offset + A (x - center) + gain * f((x - center) * unit),
 
@@ -42,7 +42,6 @@ except ImportError as error:
 
 from .autoencoder import AutoencoderTransformer
 from .likelihoods import Bernoulli, Gaussian, GaussianDiag, StudentT
-from .models import LOG_VARIANCES
 from .networks import (
     ChannelsFirst,
     ChannelsLast,
@@ -50,6 +49,7 @@ from .networks import (
     Linear,
     Perceptron,
 )
+from .posteriors import LOG_VARIANCES
 from .vae import VAETransformer
 
 __all__ = ["MINIMAL_OPSET", "decoder_to_onnx"]
@@ -307,7 +307,7 @@ def _names(kinds):
 
 
 def _path(graph, path, x, where):
-    """Write a path; see :class:`skae.models.Path`."""
+    """Write a path; see :class:`skae.paths.Path`."""
     if path.center is not None:
         x = graph.add("Sub", x, graph.constant(path.center))
     inner = graph.add("Mul", graph.cast(x, np.float32), graph.single(path.unit))

@@ -1,28 +1,30 @@
-"""Penalties: a number per row from its code or its posterior."""
+"""Penalties: a number per row from its posterior, which keeps codes near the prior."""
 
-__all__ = ["NormalDivergence"]
+__all__ = ["KullbackLeibler"]
 
 
-class NormalDivergence:
-    """Kullback-Leibler divergence of a diagonal Gaussian from the standard normal.
+class KullbackLeibler:
+    """``beta KL(q(z | x) || p(z))``.
 
-    KL(N(m, diag(v)) || N(0, I)) = 1/2 sum(m^2 + v - log v - 1), in nats.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skae.penalties import NormalDivergence
-    >>> NormalDivergence()(torch.ones(1, 2), torch.zeros(1, 2))
-    tensor([1.])
+    Parameters
+    ----------
+    beta : float
     """
 
-    def __call__(self, mean, log_variance):
-        """Divergence of each row's posterior, from its mean and log-variance."""
-        terms = mean.square() + log_variance.exp() - log_variance - 1
-        return terms.sum(-1) / 2
+    def __init__(self, beta):
+        self.beta = beta
 
-    def slope(self, mean, log_variance, row_factor):
-        """Give the divergence, and the derivatives of its sum, rows times factors."""
-        factor = row_factor[:, None]
-        in_log_variance = (log_variance.exp() - 1) / 2 * factor
-        return self(mean, log_variance), mean * factor, in_log_variance
+    def __call__(self, posterior, z, tilt):
+        """Penalty of each row.
+
+        Parameters
+        ----------
+        posterior : posterior of the rows
+
+        z : torch.Tensor of shape (n_rows, n_components)
+            One draw from it per row.
+
+        tilt : torch.Tensor of shape (n_rows,)
+            Of the prior, at the draws.
+        """
+        return self.beta * (posterior.divergences().sum(-1) - tilt)

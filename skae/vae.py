@@ -9,8 +9,10 @@ from scipy.stats import norm, qmc
 from sklearn.utils.metadata_routing import UNUSED
 
 from ._base import BaseAutoencoder
-from ._sklearn import Interval
+from ._sklearn import HasMethods, Interval, StrOptions
 from .checking import check_weight
+from .device import generator_from, seed_from
+from .priors import PRIORS
 from .rows import as_array
 
 __all__ = ["VAETransformer"]
@@ -91,6 +93,10 @@ class VAETransformer(BaseAutoencoder):
         columns by number, name, slice or mask, every column once; counts there are
         counts of their own, without a size. ``"auto"`` looks at the columns, and
         ``likelihood_`` is what it chose.
+
+    prior : {"normal"} or prior spec, default="normal"
+        Density of the codes, by name or as a spec of :mod:`skae.priors`; each begins
+        as the standard normal.
 
     beta : float, default=1.0
         Weight of the divergence of the posterior from the prior. At 1 the objective is
@@ -237,11 +243,14 @@ class VAETransformer(BaseAutoencoder):
     (3, 64)
     """
 
+    _is_variational = True
+
     # return_std changes what is returned; a Pipeline must not route it.
     __metadata_request__transform = {"return_std": UNUSED}
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
+        "prior": [StrOptions(set(PRIORS)), HasMethods("build")],
         "beta": [Interval(numbers.Real, 0, None, closed="left")],
         "n_score_samples": [Interval(numbers.Integral, 1, None, closed="left")],
     }
@@ -256,6 +265,7 @@ class VAETransformer(BaseAutoencoder):
         decoder=None,
         init="pca",
         likelihood="gaussian",
+        prior="normal",
         beta=1.0,
         n_score_samples=64,
         solver="adam",
@@ -280,6 +290,7 @@ class VAETransformer(BaseAutoencoder):
         self.decoder = decoder
         self.init = init
         self.likelihood = likelihood
+        self.prior = prior
         self.beta = beta
         self.n_score_samples = n_score_samples
         self.solver = solver
@@ -322,8 +333,8 @@ class VAETransformer(BaseAutoencoder):
         return both[:, : self.n_components_], both[:, self.n_components_ :]
 
     def _mean_and_std(self, x):
-        mean, log_variance = self.module_.posterior(x)
-        return torch.cat([mean, torch.exp(log_variance / 2)], dim=1)
+        posterior = self.module_.posterior(x)
+        return torch.cat([posterior.mean, posterior.std], dim=1)
 
     def score_samples(self, X):
         """Log-likelihood of each row.
@@ -379,11 +390,8 @@ class VAETransformer(BaseAutoencoder):
         return float(np.average(scores, weights=weight))
 
     def _draw_codes(self, n_samples, random_state):
-        return random_state.standard_normal((n_samples, self.n_components_))
+        generator = generator_from(seed_from(random_state))
+        return self.module_.draw_codes(n_samples, generator).numpy()
 
     def _count_passes(self, n_judges):
         return min(max(VALIDATION_DRAWS // n_judges, 1), 32)
-
-    @property
-    def _beta(self):
-        return float(self.beta)

@@ -14,7 +14,17 @@ HOME = Path(skae.__file__).parent
 
 NOTHING = set()
 LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
-PARTS = {"models", "networks", "likelihoods.__init__", "penalties", "densities"}
+PARTS = {
+    "densities",
+    "likelihoods.__init__",
+    "models",
+    "networks",
+    "paths",
+    "penalties",
+    "posteriors",
+    "priors",
+    "variational",
+}
 GROUND = {"device", "factors", "rows", "start", "inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning", "solvers"}
 CORE = PARTS | GROUND | TRAINING
@@ -39,9 +49,13 @@ MAY_IMPORT = {
     "likelihoods.base": NOTHING,
     **{f"likelihoods.{kind}": {"likelihoods.base"} for kind in LIKELIHOODS},
     "likelihoods.__init__": {f"likelihoods.{kind}" for kind in {"base", *LIKELIHOODS}},
-    "models": NOTHING,
+    "paths": NOTHING,
+    "models": {"paths"},
+    "variational": {"paths", "posteriors"},
     "networks": NOTHING,
     "penalties": NOTHING,
+    "posteriors": NOTHING,
+    "priors": NOTHING,
     "densities": {"networks"},
     # rows and what is computed from them
     "rows": {"device"},
@@ -57,7 +71,7 @@ MAY_IMPORT = {
     "planning": CORE - {"planning"},
     # estimators
     "checking": PARTS | {"planning", "rows", "solvers"},
-    "opening": {"blueprint", "densities", "start", "storage"},
+    "opening": {"blueprint", "densities", "posteriors", "start", "storage"},
     "reporting": {"storage"},
     "_base": CORE | {"checking", "opening", "reporting"},
     "autoencoder": PARTS | GROUND | {"_base", "checking"},

@@ -21,8 +21,10 @@ from sklearn.preprocessing import StandardScaler
 from test_persistence import assert_same_results, own_network, results
 
 from skae import TRUSTED_TYPES, AutoencoderTransformer, VAETransformer
+from skae.blueprint import Variational
 from skae.likelihoods import LIKELIHOODS, Gaussian
 from skae.networks import MLP, Conv
+from skae.priors import Normal
 
 sio = pytest.importorskip("skops.io")
 
@@ -293,7 +295,19 @@ DAMAGES = {
     "no spec": (lambda m: with_blueprint(m, decoder=3), "decoder has to be a network"),
     "likelihood": (lambda m: with_blueprint(m, likelihood=2), "a likelihood spec"),
     "from_pca": (lambda m: with_blueprint(m, from_pca="no"), "from_pca has to be a bo"),
-    "beta": (lambda m: with_blueprint(m, beta="1"), "beta has to be None or a number"),
+    "variational": (lambda m: with_blueprint(m, variational=1.0), "a Variational"),
+    "beta": (
+        lambda m: with_blueprint(m, variational=Variational("diagonal", Normal(), "1")),
+        "beta has to be a number",
+    ),
+    "posterior": (
+        lambda m: with_blueprint(m, variational=Variational("x", Normal(), 1.0)),
+        "posterior has to be one of",
+    ),
+    "prior": (
+        lambda m: with_blueprint(m, variational=Variational("diagonal", 3, 1.0)),
+        "prior has to be a prior spec",
+    ),
     "mean": (lambda m: setattr(m, "mean_", np.zeros(3)), r"mean_.*of shape \(4,\)"),
     "columns": (
         lambda m: setattr(m, "n_features_in_", 5),
