@@ -1,30 +1,15 @@
-"""The VAE: parameters, docstring, and what its scores and samples are."""
+"""The VAE: its parameters, and what they mean."""
 
-import math
 import numbers
 
-import numpy as np
-import torch
-from scipy.stats import norm, qmc
-from sklearn.utils.metadata_routing import UNUSED
-
-from ._base import BaseAutoencoder
+from ._density import BaseDensity
 from ._sklearn import HasMethods, Interval, StrOptions
-from .checking import check_weight
-from .device import generator_from, seed_from
 from .priors import PRIORS
-from .rows import as_array
 
 __all__ = ["VAETransformer"]
 
-# Draws of the codes of the validation rows, all told, by which a loss is judged.
-VALIDATION_DRAWS = 4096
 
-# Numbers that the decoded draws of a block of rows may take.
-DECODED_NUMBERS = 2**22
-
-
-class VAETransformer(BaseAutoencoder):
+class VAETransformer(BaseDensity):
     """Variational autoencoder that starts as probabilistic PCA.
 
     A density model of rows, ``z ~ N(0, I)`` and ``x | z`` by the likelihood about a
@@ -243,13 +228,8 @@ class VAETransformer(BaseAutoencoder):
     (3, 64)
     """
 
-    _is_variational = True
-
-    # return_std changes what is returned; a Pipeline must not route it.
-    __metadata_request__transform = {"return_std": UNUSED}
-
     _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
+        **BaseDensity._parameter_constraints,
         "prior": [StrOptions(set(PRIORS)), HasMethods("build")],
         "beta": [Interval(numbers.Real, 0, None, closed="left")],
         "n_score_samples": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -307,91 +287,3 @@ class VAETransformer(BaseAutoencoder):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
-
-    def transform(self, X, return_std=False):
-        """Give rows the means of their codes' posterior.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
-            Rows to encode.
-
-        return_std : bool, default=False
-            Whether to return the standard deviations too.
-
-        Returns
-        -------
-        codes : ndarray of shape (n_samples, n_components)
-
-        std : ndarray of shape (n_samples, n_components)
-            Only with ``return_std=True``.
-        """
-        X = self._check_fitted_X(X)
-        if not return_std:
-            return self._map(X, self.module_.encode)
-        both = self._map(X, self._mean_and_std)
-        return both[:, : self.n_components_], both[:, self.n_components_ :]
-
-    def _mean_and_std(self, x):
-        posterior = self.module_.posterior(x)
-        return torch.cat([posterior.mean, posterior.std], dim=1)
-
-    def score_samples(self, X):
-        """Log-likelihood of each row.
-
-        The importance-weighted bound with ``n_score_samples`` draws, which are one
-        fixed quasi-random table shared by all rows: the same row has the same score.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
-            Rows to score.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            In nats, in the units of the rows.
-        """
-        return self._map(self._check_fitted_X(X), self._score_rows)
-
-    def _score_rows(self, x):
-        n_at_once = max(1, DECODED_NUMBERS // x.numel())
-        draws = torch.from_numpy(self._draw_table()).to(x)
-        return self.module_.log_likelihood(x, draws, n_at_once)
-
-    def _draw_table(self):
-        """Draw from the standard normal so that the draws cover their space evenly."""
-        n_draws = self.n_score_samples
-        sobol = qmc.Sobol(self.n_components_, rng=self._stored.blueprint.seed)
-        uniform = sobol.random_base2(math.ceil(math.log2(n_draws)))[:n_draws]
-        return norm.ppf(uniform)
-
-    def score(self, X, y=None, sample_weight=None):
-        """Mean log-likelihood of rows; the mean of :meth:`score_samples`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
-            Rows to score.
-
-        y : None
-            Ignored.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            How many times each row counts.
-
-        Returns
-        -------
-        float
-            In nats per row.
-        """
-        scores = as_array(self.score_samples(X)).astype(np.float64)
-        weight = check_weight(sample_weight, scores)
-        return float(np.average(scores, weights=weight))
-
-    def _draw_codes(self, n_samples, random_state):
-        generator = generator_from(seed_from(random_state))
-        return self.module_.draw_codes(n_samples, generator).numpy()
-
-    def _count_passes(self, n_judges):
-        return min(max(VALIDATION_DRAWS // n_judges, 1), 32)

@@ -7,8 +7,6 @@
 It is made of two :class:`~skae.paths.Path` and of parts that are handed in.
 """
 
-import math
-
 import numpy as np
 import torch
 from torch import nn
@@ -156,33 +154,6 @@ class VariationalAutoencoder(nn.Module):
             encoder_trace, torch.cat([in_mean, in_log_variance], dim=1), working
         )
         return (divergence - log_prob) @ row_factor
-
-    def log_likelihood(self, x, draws, n_at_once):
-        """Importance-weighted bound on ``log p(x)`` of each row.
-
-        log 1/S sum_s p(x | z_s) p(z_s) / q(z_s | x),    z_s drawn by draws_s
-
-        Parameters
-        ----------
-        x : torch.Tensor of shape (n_rows, n_features)
-
-        draws : torch.Tensor of shape (n_draws, n_components)
-            Standard normal; the same for all rows.
-
-        n_at_once : int
-            Draws that are decoded together.
-        """
-        posterior = self.posterior(x).each_draw()
-        log_weights = []
-        for some in draws.split(n_at_once):
-            z = posterior.at(some)
-            eta = self.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2])
-            # log p(z) - log q(z | x): the terms in log(2 pi) cancel.
-            log_ratio = some.square() - z.square() + posterior.log_variance
-            log_ratio = log_ratio.sum(-1) / 2 + self.tilt(z)
-            log_weights.append(self.likelihood.log_prob(x[:, None], eta) + log_ratio)
-        all_weights = torch.cat(log_weights, dim=1)
-        return torch.logsumexp(all_weights, dim=1) - math.log(len(draws))
 
     def encode(self, x):
         """Posterior means of the codes of rows."""

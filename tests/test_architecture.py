@@ -25,7 +25,7 @@ PARTS = {
     "priors",
     "variational",
 }
-GROUND = {"device", "factors", "rows", "start", "inference", "storage"}
+GROUND = {"device", "evidence", "factors", "rows", "start", "inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning", "solvers"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
@@ -62,6 +62,7 @@ MAY_IMPORT = {
     "factors": NOTHING,
     "start": {"device", "factors", "rows"},
     "inference": {"device", "rows"},
+    "evidence": NOTHING,
     "storage": {"device"},
     # training
     "solvers": NOTHING,
@@ -75,7 +76,8 @@ MAY_IMPORT = {
     "reporting": {"storage"},
     "_base": CORE | {"checking", "opening", "reporting"},
     "autoencoder": PARTS | GROUND | {"_base", "checking"},
-    "vae": PARTS | GROUND | {"_base", "checking"},
+    "_density": PARTS | GROUND | {"_base", "checking"},
+    "vae": PARTS | {"_density"},
     # comparison; the pictures are drawn from it, and it asks for them by name
     "comparison": {"plotting.__init__"},
     "measuring": {"comparison"},
