@@ -26,6 +26,11 @@ __all__ = ["bound_terms", "draw_table", "log_likelihood"]
 N_STEPS = 3
 STEP_SHARES = (1.0, 0.5, 0.2)
 
+# Codes among which a second place to set out from is found, where the code has so few
+# components that they cover its space.
+N_PLACES = 256
+MOST_COVERED = 4
+
 # Rows that are looked at together; their number does not depend on how many there are.
 PIECE = 64
 
@@ -141,9 +146,38 @@ def _log_joint(model, x, z):
 
 
 def _propose(model, x):
-    """Find a Gaussian near the posterior of each row."""
+    """Find a Gaussian near the posterior of each row.
+
+    Where a posterior has several peaks the encoder may be at the foot of a small one,
+    so there is a second place to set out from, and the higher peak is taken.
+    """
     posterior = model.posterior(x)
-    mean, spread = posterior.mean, posterior.std
+    height, proposal = _climb(model, x, posterior.mean, posterior.std)
+    if posterior.mean.shape[1] > MOST_COVERED:
+        return proposal
+    other_height, other = _climb(model, x, _best_place(model, x), posterior.std)
+    is_higher = other_height > height
+    return Proposal(
+        *(
+            torch.where(is_higher.reshape(-1, *[1] * (b.ndim - 1)), a, b)
+            for a, b in zip(other, proposal, strict=True)
+        )
+    )
+
+
+def _best_place(model, x):
+    """Find which of some codes, the same for all rows, suits each row best."""
+    places = draw_table(N_PLACES, model.prior.n_components, seed=0).to(x)
+    heights = [
+        _log_joint(model, x, some.expand(len(x), *some.shape))
+        for (some,) in zip(*_at_once(x, places), strict=True)
+    ]
+    heights = torch.nan_to_num(torch.cat(heights, dim=1), nan=-math.inf)
+    return places[heights.argmax(dim=1)]
+
+
+def _climb(model, x, mean, spread):
+    """Go up to a peak of ``log p(x, z)``; give its height, and the Gaussian there."""
     highest = _log_joint(model, x, mean[:, None])[:, 0]
     shares = torch.tensor(STEP_SHARES).to(x)[:, None]
     for _ in range(N_STEPS):
@@ -155,20 +189,20 @@ def _propose(model, x):
         tried = mean[:, None] + shares * step.mT
         heights = torch.nan_to_num(_log_joint(model, x, tried), nan=-math.inf)
         height, which = heights.max(dim=1)
-        is_higher = height > highest
         found = tried[torch.arange(len(x), device=x.device), which]
-        mean = torch.where(is_higher[:, None], found, mean)
+        mean = torch.where((height > highest)[:, None], found, mean)
         highest = torch.maximum(height, highest)
         factor = axes / values.sqrt()[:, None]
         spread = factor.square().sum(-1).sqrt()
-    return Proposal(mean, factor, -values.log().sum(-1) / 2)
+    return highest, Proposal(mean, factor, -values.log().sum(-1) / 2)
 
 
 def _shape(model, x, mean, spread):
     """Slope of ``log p(x, z)`` in each code at a mean, and minus its curvature."""
     k = mean.shape[1]
     shift = torch.diag_embed(spread)
-    codes = mean[:, None] + torch.cat([torch.zeros_like(shift[:, :1]), shift, -shift], 1)
+    sides = torch.cat([torch.zeros_like(shift[:, :1]), shift, -shift], dim=1)
+    codes = mean[:, None] + sides
     predictor = _predictor(model, codes)
     in_predictor = _slope(model.likelihood.log_prob, x[:, None], predictor)
     decoder = _difference(predictor, spread)
