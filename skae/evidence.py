@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from scipy.stats import norm, qmc
 
-__all__ = ["bound_terms", "draw_table", "log_likelihood"]
+__all__ = ["bound_terms", "class_bound_terms", "draw_table", "log_likelihood"]
 
 # Steps from the encoder's mean to where the posterior is highest, and shares of a step
 # of which the best is taken.
@@ -122,6 +122,30 @@ def bound_terms(model, x, draws):
         divergence = posterior.divergences().sum(-1) - tilt / len(draws)
         pieces.append(torch.stack([fit / len(draws), divergence], dim=1))
     return torch.cat(pieces)
+
+
+def class_bound_terms(model, x, draws):
+    """Do the same for a model of classes, the class being a part of the code.
+
+    Parameters
+    ----------
+    model : ConditionalAutoencoder
+
+    x, draws
+        As of :func:`log_likelihood`.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_rows, 2)
+        With the posterior of the class ``q(y | x)`` at which the bound is highest:
+        proportional to the class's share times the exponential of its bound.
+    """
+    terms = torch.stack([bound_terms(given, x, draws) for given in model.each_class()])
+    fit, divergence = terms.unbind(-1)
+    log_shares = model.shares.log()[:, None]
+    log_q = torch.log_softmax(log_shares + fit - divergence, dim=0)
+    divergence = divergence + log_q - log_shares
+    return torch.einsum("cn,tcn->nt", log_q.exp(), torch.stack([fit, divergence]))
 
 
 def _at_once(x, *tables):

@@ -45,6 +45,8 @@ def make_task(
     seed,
     is_judged,
     continues,
+    labels=None,
+    labels_val=None,
 ):
     """Say what an estimator's parameters ask for.
 
@@ -70,6 +72,9 @@ def make_task(
     continues : bool
         Whether training will go on another day.
 
+    labels, labels_val : ndarray of int or None
+        Number of the class of each row of X and of X_val, where a model is told.
+
     Returns
     -------
     Task
@@ -77,7 +82,8 @@ def make_task(
     n_rows = X.shape[0]
     device = resolve_device(estimator.device)
     if blueprint is None:
-        blueprint = make_blueprint(estimator, X, weight, likelihood, seed)
+        shares = _class_shares(labels, weight)
+        blueprint = make_blueprint(estimator, X, weight, likelihood, seed, shares)
     n_judges, n_validation = (n_rows if X_val is None else X_val.shape[0]), 0
     if is_judged and estimator.early_stopping and X_val is None:
         n_judges = n_validation = _count_validation_rows(estimator, n_rows)
@@ -96,10 +102,12 @@ def make_task(
         continues=continues,
         settings=settings,
         device=device,
+        labels=labels,
+        labels_val=labels_val,
     )
 
 
-def make_blueprint(estimator, X, weight, likelihood, seed):
+def make_blueprint(estimator, X, weight, likelihood, seed, class_shares=None):
     """Resolve the architecture."""
     widths = estimator.hidden_layer_sizes
     if isinstance(widths, str):
@@ -128,7 +136,16 @@ def make_blueprint(estimator, X, weight, likelihood, seed):
         from_pca=estimator.init == "pca",
         variational=resolve_variational(estimator),
         seed=seed,
+        class_shares=class_shares,
     )
+
+
+def _class_shares(labels, weight):
+    """Share of each class, by weight."""
+    if labels is None:
+        return None
+    total = np.bincount(labels, weights=weight)
+    return tuple((total / total.sum()).tolist())
 
 
 def make_settings(estimator, shape, n_judges, device):
@@ -283,6 +300,7 @@ def _start_is_final(blueprint):
     return (
         is_linear
         and blueprint.from_pca
+        and blueprint.class_shares is None
         and blueprint.likelihood.starts_exact
         and (blueprint.variational is None or blueprint.variational.keeps_start)
     )

@@ -87,9 +87,19 @@ class VAETransformer(BaseDensity):
         Weight of the divergence of the posterior from the prior. At 1 the objective is
         a bound on the log-likelihood.
 
+    conditional : bool, default=False
+        Whether the prior and the decoder are told the class of a row, the ``y`` of
+        ``fit``, so that ``sample`` draws rows of a class. The encoder is not: rows
+        have codes without one. The start is that of all rows; each class has its own
+        prior, and a place beside the code in what the decoder takes (a factory is
+        called with ``n_components`` and the number of classes added up).
+
     n_score_samples : int, default=64
         Draws of the code of a row by which ``score_samples`` estimates its
-        log-likelihood. More make the bound tighter and cost in proportion.
+        log-likelihood. More make the bound tighter and cost in proportion. With 64,
+        after default fits of the digits data, held-out scores of 8 and of 32
+        components are within 0.05 nats of those of 8,192 random draws, on average over
+        rows; draws from the encoder's own posterior would be 1 to 2 nats too low.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adam"
@@ -196,6 +206,21 @@ class VAETransformer(BaseDensity):
     likelihood_ : likelihood spec
         What was fitted, with columns by number.
 
+    kl_per_component_ : ndarray of shape (n_components_,)
+        Divergence of the posterior from the standard normal, in nats, by component, on
+        average over the training rows: what each component says about a row.
+
+    active_components_ : ndarray of bool of shape (n_components_,)
+        Which components vary with the rows: the variance of their posterior means over
+        the training rows is above 0.01, the prior's being 1 (Burda et al., 2016). If
+        any does not, ``fit`` warns.
+
+    classes_ : ndarray of shape (n_classes,)
+        Classes that ``fit`` has seen, with ``conditional=True``.
+
+    class_prior_ : ndarray of shape (n_classes,)
+        Their shares.
+
     See Also
     --------
     AutoencoderTransformer : Codes and reconstructions without a density.
@@ -232,6 +257,7 @@ class VAETransformer(BaseDensity):
         **BaseDensity._parameter_constraints,
         "prior": [StrOptions(set(PRIORS)), HasMethods("build")],
         "beta": [Interval(numbers.Real, 0, None, closed="left")],
+        "conditional": ["boolean"],
         "n_score_samples": [Interval(numbers.Integral, 1, None, closed="left")],
     }
 
@@ -247,6 +273,7 @@ class VAETransformer(BaseDensity):
         likelihood="gaussian",
         prior="normal",
         beta=1.0,
+        conditional=False,
         n_score_samples=64,
         solver="adam",
         learning_rate_init="auto",
@@ -272,6 +299,7 @@ class VAETransformer(BaseDensity):
         self.likelihood = likelihood
         self.prior = prior
         self.beta = beta
+        self.conditional = conditional
         self.n_score_samples = n_score_samples
         self.solver = solver
         self.learning_rate_init = learning_rate_init
