@@ -16,7 +16,9 @@ any network will do; those of the likelihood in its predictor are autograd's.
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from scipy.linalg import solve_triangular
 from scipy.stats import norm, qmc
 
 __all__ = ["bound_terms", "class_bound_terms", "draw_table", "log_likelihood"]
@@ -25,6 +27,9 @@ __all__ = ["bound_terms", "class_bound_terms", "draw_table", "log_likelihood"]
 # of which the best is taken.
 N_STEPS = 3
 STEP_SHARES = (1.0, 0.5, 0.2)
+
+# Draws for each component from which on a table of them has exact moments.
+ENOUGH_DRAWS = 4
 
 # Codes among which a second place to set out from is found, where the code has so few
 # components that they cover its space.
@@ -57,10 +62,19 @@ class Proposal(NamedTuple):
 
 
 def draw_table(n_draws, n_components, seed):
-    """Draw from the standard normal so that the draws cover their space evenly."""
+    """Draw from the standard normal so that the draws cover their space evenly.
+
+    Where there are enough, their mean is 0 and their covariance the identity, so that
+    means over them of whatever is quadratic in a code are exact.
+    """
     sobol = qmc.Sobol(n_components, rng=seed)
     uniform = sobol.random_base2(math.ceil(math.log2(n_draws)))[:n_draws]
-    return torch.from_numpy(norm.ppf(uniform))
+    draws = norm.ppf(uniform)
+    if n_draws >= ENOUGH_DRAWS * n_components:
+        draws -= draws.mean(axis=0)
+        root = np.linalg.cholesky(draws.T @ draws / n_draws)
+        draws = solve_triangular(root, draws.T, lower=True).T
+    return torch.from_numpy(np.ascontiguousarray(draws))
 
 
 def log_likelihood(model, x, draws):
@@ -192,10 +206,10 @@ def _propose(model, x):
 def _best_place(model, x):
     """Find which of some codes, the same for all rows, suits each row best."""
     places = draw_table(N_PLACES, model.prior.n_components, seed=0).to(x)
-    heights = [
-        _log_joint(model, x, some.expand(len(x), *some.shape))
-        for (some,) in zip(*_at_once(x, places), strict=True)
-    ]
+    heights = []
+    for (some,) in zip(*_at_once(x, places), strict=True):
+        given = model.likelihood.log_prob(x[:, None], model.decoder(some)[None])
+        heights.append(given + model.tilt(some) - some.square().sum(-1) / 2)
     heights = torch.nan_to_num(torch.cat(heights, dim=1), nan=-math.inf)
     return places[heights.argmax(dim=1)]
 
