@@ -63,6 +63,11 @@ class BaseAutoencoder(
     # Whether a code is a distribution, with a prior and an objective of its own.
     _is_variational = False
 
+    @property
+    def _warmup(self):
+        """Share of the epochs over which a part of the loss is warmed up."""
+        return 0.0
+
     # ------------------------------------------------------------------ fitting
 
     @with_callbacks

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._base import BaseAutoencoder
 from ._sklearn import fit_context, n_samples
 from .checking import check_classes, check_weight, number_classes
-from .densities import representatives
+from .densities import CodeMixture, representatives
 from .device import generator_from, seed_from
 from .evidence import (
     bound_terms,
@@ -25,6 +25,8 @@ from .evidence import (
     log_likelihood,
 )
 from .inference import map_blocks
+from .posteriors import noise_like
+from .priors import AggregatePosterior
 from .rows import as_array, take_rows
 
 __all__ = ["BaseDensity", "EvidenceBound"]
@@ -346,22 +348,41 @@ class BaseDensity(BaseAutoencoder):
         return self._activity > LEAST_ACTIVITY
 
     def _attributes(self, task, learned):
+        model = learned.model
+        means, divergences, draws = self._inferred(task, learned)
+        if isinstance(task.blueprint.variational.prior, AggregatePosterior):
+            mixture = CodeMixture(draws, task.seed)
+            is_better = mixture.is_better_than_normal(draws)
+            model.prior.fit(mixture.gaussians() if is_better else [])
+        return super()._attributes(task, learned) | {
+            "kl_per_component_": divergences.mean(axis=0),
+            "_activity": means.var(axis=0),
+        }
+
+    def _inferred(self, task, learned):
+        """Posteriors of some training rows that stand for all.
+
+        Their means, their divergences from the standard normal, and a draw of each;
+        the latter two of the code about its class, where there are any.
+        """
         chosen = representatives(task.weight)
-        origin, k = task.origin(learned.maps), task.blueprint.n_components
         rows, model = take_rows(task.X, chosen), learned.model
+        generator = generator_from(task.seed, task.device)
         labels = np.zeros(len(chosen)) if task.labels is None else task.labels[chosen]
-        inferred = np.empty((len(chosen), 2 * k))
+        inferred = np.empty((3, len(chosen), task.blueprint.n_components))
+
+        def infer(given, x):
+            mean, posterior = model.encode(x), given.posterior(x)
+            draw = posterior.at(noise_like(mean, generator))
+            return torch.stack([mean, posterior.divergences(), draw], dim=1)
+
         for number in np.unique(labels):
             given = model if task.labels is None else model.given_class(number)
             own = np.flatnonzero(labels == number)
-            statistics = partial(_means_and_divergences, model, given)
-            inferred[own] = as_array(
-                map_blocks(statistics, take_rows(rows, own), origin, task.device)
-            )
-        return super()._attributes(task, learned) | {
-            "kl_per_component_": inferred[:, k:].mean(axis=0),
-            "_activity": inferred[:, :k].var(axis=0),
-        }
+            some, origin = take_rows(rows, own), task.origin(learned.maps)
+            of_class = map_blocks(partial(infer, given), some, origin, task.device)
+            inferred[:, own] = as_array(of_class).swapaxes(0, 1)
+        return inferred
 
     def _adopt(self, attributes):
         super()._adopt(attributes)
@@ -381,10 +402,9 @@ class BaseDensity(BaseAutoencoder):
         return self.module_.draw_codes(n_samples, generator).numpy()
 
     def _count_passes(self, n_judges):
-        return min(max(VALIDATION_DRAWS // n_judges, 1), 32)
+        n_draws = n_judges * self.n_importance_samples
+        return min(max(VALIDATION_DRAWS // n_draws, 1), 32)
 
-
-def _means_and_divergences(model, given, x):
-    """Posterior means of rows, and divergences from the prior of their class."""
-    means = model.posterior(x).mean
-    return torch.cat([means, given.posterior(x).divergences()], dim=1)
+    @property
+    def _warmup(self):
+        return float(self.kl_warmup)

@@ -15,8 +15,9 @@ from .conditional import ConditionalAutoencoder, OfCode
 from .device import forked_stream, wide_dtype
 from .models import Autoencoder
 from .networks import FixedLinear, Gated
+from .objectives import EvidenceBound, ImportanceBound
 from .paths import Path
-from .penalties import KullbackLeibler
+from .penalties import DIVERGENCES, KullbackLeibler
 from .posteriors import POSTERIORS
 from .variational import VariationalAutoencoder
 
@@ -34,26 +35,75 @@ class Variational:
 
     prior : prior spec
 
+    divergence : str
+        A name of :data:`skae.penalties.DIVERGENCES`.
+
     beta : float
         Weight of the divergence.
+
+    free_bits : float
+        Nats per component that count in any case.
+
+    n_importance_samples : int
+        Draws per row of the bound that is trained.
     """
 
     posterior: str
     prior: Any
-    beta: float
+    divergence: str = "kl"
+    beta: float = 1.0
+    free_bits: float = 0.0
+    n_importance_samples: int = 1
+
+    def check(self):
+        """Refuse choices that make no sense together."""
+        if self.n_importance_samples > 1:
+            reason = "the importance-weighted bound has no divergence of its own"
+            self._need("n_importance_samples", "divergence", "kl", reason)
+            self._need("n_importance_samples", "free_bits", 0, reason)
+        if self.free_bits > 0:
+            reason = "bits are counted of the divergence of each component"
+            self._need("free_bits", "divergence", "kl", reason)
+        if self.free_bits > 0 and self.prior.is_learned:
+            reason = "a learned prior has no divergence of each component"
+            remedy = "use prior='normal' or 'posterior', or free_bits=0"
+            self._refuse("prior", "free_bits", reason, remedy)
+        if self.divergence == "mmd" and self.prior.is_learned:
+            reason = "codes are compared with draws, from which no prior learns"
+            remedy = "use prior='normal' or 'posterior', or divergence='kl'"
+            self._refuse("prior", "divergence", reason, remedy)
+
+    def _need(self, name, other, plain, reason):
+        if getattr(self, other) != plain:
+            remedy = f"leave {other} at {plain!r}, or {name} at its default"
+            self._refuse(name, other, reason, remedy)
+
+    def _refuse(self, name, other, reason, remedy):
+        raise ValueError(
+            f"{name}={getattr(self, name)!r} and {other}={getattr(self, other)!r} do "
+            f"not go together: {reason}; {remedy}."
+        )
 
     @property
     def keeps_start(self):
         """Whether the objective is at its best where the bound is exact."""
-        return self.beta == 1
+        is_bound = self.divergence != "mmd" and self.beta == 1 and self.free_bits == 0
+        return is_bound and not self.prior.is_learned
 
-    def build(self, n_components):
+    def build(self, n_components, n_features):
         """Make the parts of the model that are its own."""
         return {
             "posterior": POSTERIORS[self.posterior],
-            "prior": self.prior.build(n_components),
-            "divergence": KullbackLeibler(self.beta),
+            "prior": self.prior.build(n_components, n_features),
+            "objective": self._objective(),
         }
+
+    def _objective(self):
+        if self.n_importance_samples > 1:
+            return ImportanceBound(self.n_importance_samples, self.beta)
+        if self.divergence == "kl":
+            return EvidenceBound(KullbackLeibler(self.beta, self.free_bits))
+        return EvidenceBound(DIVERGENCES[self.divergence](self.beta))
 
 
 @dataclass(frozen=True)
@@ -108,7 +158,7 @@ class Blueprint:
             likelihood = self.likelihood.build(self.n_features)
             if self.variational is None:
                 return Autoencoder(encoder, decoder, likelihood).to(device)
-            own = self.variational.build(self.n_components)
+            own = self.variational.build(self.n_components, self.n_features)
         parts = (encoder, decoder, likelihood)
         if self.class_shares is None:
             return VariationalAutoencoder(*parts, **own).to(device)

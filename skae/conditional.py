@@ -122,12 +122,14 @@ class ConditionalAutoencoder(nn.Module):
         center = self.centers.view(self.n_classes, -1)[labels]
         log_scale = self.log_scales.view(self.n_classes, -1)[labels]
         classes = functional.one_hot(labels, self.n_classes)
-        return self._Model(
+        model = self._Model(
             _About(self.encoder, center, log_scale),
             _WithClass(self.decoder, center, log_scale, classes),
             self.likelihood,
             **self._parts,
         )
+        model.warm_up(self.whole.warmth)
+        return model
 
     def given_class(self, number):
         """Variational autoencoder of the rows of one class."""
@@ -137,10 +139,19 @@ class ConditionalAutoencoder(nn.Module):
         """Give the variational autoencoder of each class in turn."""
         return map(self.given_class, range(self.n_classes))
 
+    def warm_up(self, progress):
+        """Take note of how far the warm-up of a training has come."""
+        self.whole.warm_up(progress)
+
     def row_losses(self, labelled, generator=None):
-        """Loss of each row, given its class."""
-        x, labels = labelled[:, :-1], labelled[:, -1].long()
+        """Loss of each row, given its class, as it is judged."""
+        x, labels = _apart(labelled)
         return self.given(labels).row_losses(x, generator)
+
+    def batch_loss(self, labelled, row_factor, generator):
+        """Sum of the rows' losses, each times its factor, as it is trained on."""
+        x, labels = _apart(labelled)
+        return self.given(labels).batch_loss(x, row_factor, generator)
 
     def posterior(self, x):
         """Distribution of the codes given rows."""
@@ -174,6 +185,11 @@ class ConditionalAutoencoder(nn.Module):
         """Draw what the decoder takes: codes with their classes, on the CPU."""
         codes = self.whole.draw_codes(len(labels), generator).to(self.shares.device)
         return self.given(labels.to(codes.device)).decoder.coded(codes).cpu()
+
+
+def _apart(labelled):
+    """Rows, and the numbers of their classes that stand beside them."""
+    return labelled[:, :-1], labelled[:, -1].long()
 
 
 class _About(nn.Module):

@@ -131,7 +131,7 @@ def bound_terms(model, x, draws):
         spread, fit, tilt = posterior.each_draw(), 0.0, 0.0
         for (some,) in zip(*_at_once(piece, draws), strict=True):
             z = spread.at(some)
-            fit = fit + _log_given(model, piece, z).sum(1)
+            fit = fit + model.log_prob_given(piece, z).sum(1)
             tilt = tilt + model.tilt(z).sum(1)
         divergence = posterior.divergences().sum(-1) - tilt / len(draws)
         pieces.append(torch.stack([fit / len(draws), divergence], dim=1))
@@ -168,19 +168,10 @@ def _at_once(x, *tables):
     return [table.split(size) for table in tables]
 
 
-def _predictor(model, z):
-    return model.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2])
-
-
-def _log_given(model, x, z):
-    """``log p(x | z)`` of each row at each of its codes."""
-    return model.likelihood.log_prob(x[:, None], _predictor(model, z))
-
-
 def _log_joint(model, x, z):
     """``log p(x, z)``, without the terms in log(2 pi) of the prior."""
     log_prior = model.tilt(z) - z.square().sum(-1) / 2
-    return _log_given(model, x, z) + log_prior
+    return model.log_prob_given(x, z) + log_prior
 
 
 def _propose(model, x):
@@ -241,7 +232,7 @@ def _shape(model, x, mean, spread):
     shift = torch.diag_embed(spread)
     sides = torch.cat([torch.zeros_like(shift[:, :1]), shift, -shift], dim=1)
     codes = mean[:, None] + sides
-    predictor = _predictor(model, codes)
+    predictor = model.decoder(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
     in_predictor = _slope(model.likelihood.log_prob, x[:, None], predictor)
     decoder = _difference(predictor, spread)
     slope = (decoder @ in_predictor[:, 0, :, None])[..., 0] - mean

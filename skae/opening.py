@@ -15,6 +15,7 @@ from torch import nn
 
 from .blueprint import Blueprint, Variational
 from .densities import CodeMixture
+from .penalties import DIVERGENCES
 from .posteriors import POSTERIORS
 from .start import LinearMaps
 from .storage import StoredModule
@@ -93,9 +94,15 @@ def _check_variational(variational):
     _expect(is_named, "posterior", f"one of {sorted(POSTERIORS)}")
     _expect(_is_spec(variational.prior), "prior", "a prior spec")
     variational.prior.check("prior__")
-    beta = variational.beta
-    is_weight = isinstance(beta, int | float) and 0 <= beta < math.inf
-    _expect(is_weight, "beta", "a number from 0")
+    is_named = variational.divergence in DIVERGENCES
+    _expect(is_named, "divergence", f"one of {sorted(DIVERGENCES)}")
+    for name in ("beta", "free_bits"):
+        value = getattr(variational, name)
+        is_weight = isinstance(value, int | float) and 0 <= value < math.inf
+        _expect(is_weight, name, "a number from 0")
+    is_count = _is_integer(variational.n_importance_samples, 1)
+    _expect(is_count, "n_importance_samples", "an integer of 1 or more")
+    variational.check()
 
 
 def _check_arrays(stored):

@@ -26,7 +26,7 @@ from .engine import Settings
 from .learning import FEWEST_ROWS, Task
 from .likelihoods import LIKELIHOODS, PART_LIKELIHOODS, PerColumn
 from .networks import MLP
-from .priors import PRIORS
+from .priors import PRIORS, Vamp
 from .rows import placed
 from .solvers import SOLVERS
 from .start import fit_linear_maps
@@ -109,6 +109,12 @@ def make_task(
 
 def make_blueprint(estimator, X, weight, likelihood, seed, class_shares=None):
     """Resolve the architecture."""
+    variational = resolve_variational(estimator)
+    if class_shares is not None and isinstance(variational.prior, Vamp):
+        raise ValueError(
+            "conditional=True: prior='vamp' is made of rows, which would need classes; "
+            "use 'gmm' or 'flow'."
+        )
     widths = estimator.hidden_layer_sizes
     if isinstance(widths, str):
         widths = auto_hidden_layer_sizes(*X.shape)
@@ -134,7 +140,7 @@ def make_blueprint(estimator, X, weight, likelihood, seed, class_shares=None):
         decoder=_unshared(estimator.decoder) or mirrored,
         likelihood=likelihood,
         from_pca=estimator.init == "pca",
-        variational=resolve_variational(estimator),
+        variational=variational,
         seed=seed,
         class_shares=class_shares,
     )
@@ -172,6 +178,7 @@ def make_settings(estimator, shape, n_judges, device):
         patience=int(estimator.n_iter_no_change),
         dtype=compute_dtype(estimator.precision, device),
         validation_passes=estimator._count_passes(n_judges),
+        warmup=estimator._warmup,
     )
 
 
@@ -192,7 +199,16 @@ def resolve_variational(estimator):
     refuse_class("prior", prior)
     prior = PRIORS[prior]() if isinstance(prior, str) else clone(prior)
     prior.check("prior__")
-    return Variational(posterior="diagonal", prior=prior, beta=float(estimator.beta))
+    variational = Variational(
+        posterior=estimator.posterior,
+        prior=prior,
+        divergence=estimator.divergence,
+        beta=float(estimator.beta),
+        free_bits=float(estimator.free_bits),
+        n_importance_samples=int(estimator.n_importance_samples),
+    )
+    variational.check()
+    return variational
 
 
 def resolve_likelihood(estimator, X):

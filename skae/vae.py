@@ -4,6 +4,8 @@ import numbers
 
 from ._density import BaseDensity
 from ._sklearn import HasMethods, Interval, StrOptions
+from .penalties import DIVERGENCES
+from .posteriors import POSTERIORS
 from .priors import PRIORS
 
 __all__ = ["VAETransformer"]
@@ -79,13 +81,52 @@ class VAETransformer(BaseDensity):
         counts of their own, without a size. ``"auto"`` looks at the columns, and
         ``likelihood_`` is what it chose.
 
-    prior : {"normal"} or prior spec, default="normal"
-        Density of the codes, by name or as a spec of :mod:`skae.priors`; each begins
-        as the standard normal.
+    prior : str or prior spec, default="normal"
+        Density of the codes, by name or as a spec of :mod:`skae.priors`. Each begins
+        as the standard normal, so the start is the same for all:
+
+        ===============  ===========================================================
+        ``"normal"``     the standard normal
+        ``"gmm"``        a learned mixture of Gaussians
+        ``"vamp"``       posteriors of learned pseudo-inputs, that begin at rows
+        ``"flow"``       the standard normal, bent by a learned coupling flow
+        ``"posterior"``  trained as the standard normal; a Gaussian mixture is then
+                         fitted to the codes of the training rows, and is the prior
+                         of ``sample`` and ``score``, and of any further training
+        ===============  ===========================================================
+
+    posterior : {"diagonal", "full"}, default="diagonal"
+        Covariance of a row's code, given the row: a variance per component, or a full
+        matrix.
+
+    divergence : {"kl", "mmd", "tc"}, default="kl"
+        What keeps codes near the prior. ``"kl"`` is the Kullback-Leibler divergence.
+        ``"mmd"`` compares the codes of a batch with draws of the prior (a Wasserstein
+        autoencoder's maximum mean discrepancy); it is at most 2, so ``beta`` has to be
+        as many nats as the codes' distribution is worth. ``"tc"`` is the
+        Kullback-Leibler divergence, of which ``beta`` weighs the total correlation of
+        the components alone (beta-TCVAE). ``score`` is the bound on the
+        log-likelihood all the same.
 
     beta : float, default=1.0
-        Weight of the divergence of the posterior from the prior. At 1 the objective is
-        a bound on the log-likelihood.
+        Weight of the divergence of the posterior from the prior. At 1, with ``"kl"``,
+        the objective is a bound on the log-likelihood.
+
+    kl_warmup : float, default=0.0
+        Share of the epochs over which the divergence is phased in, from 0 on: of
+        ``max_iter`` first, and of the epochs of a second training on all rows. Rows
+        that judge do so with the whole of it, and ``n_iter_no_change`` counts from the
+        end of the warm-up on, so that it always ends. ``partial_fit`` and a
+        ``warm_start`` that goes on have none.
+
+    free_bits : float, default=0.0
+        Nats of divergence, in the mean of a batch, below which a component has nothing
+        to gain; keeps components from collapsing.
+
+    n_importance_samples : int, default=1
+        Draws per row of the bound that is trained. From 2 on it is the
+        importance-weighted bound, tighter and dearer, with the doubly reparameterised
+        gradient for the encoder; ``beta`` is then a power of prior over posterior.
 
     conditional : bool, default=False
         Whether the prior and the decoder are told the class of a row, the ``y`` of
@@ -256,7 +297,12 @@ class VAETransformer(BaseDensity):
     _parameter_constraints: dict = {
         **BaseDensity._parameter_constraints,
         "prior": [StrOptions(set(PRIORS)), HasMethods("build")],
+        "posterior": [StrOptions(set(POSTERIORS))],
+        "divergence": [StrOptions(set(DIVERGENCES))],
         "beta": [Interval(numbers.Real, 0, None, closed="left")],
+        "kl_warmup": [Interval(numbers.Real, 0, 1, closed="both")],
+        "free_bits": [Interval(numbers.Real, 0, None, closed="left")],
+        "n_importance_samples": [Interval(numbers.Integral, 1, None, closed="left")],
         "conditional": ["boolean"],
         "n_score_samples": [Interval(numbers.Integral, 1, None, closed="left")],
     }
@@ -272,7 +318,12 @@ class VAETransformer(BaseDensity):
         init="pca",
         likelihood="gaussian",
         prior="normal",
+        posterior="diagonal",
+        divergence="kl",
         beta=1.0,
+        kl_warmup=0.0,
+        free_bits=0.0,
+        n_importance_samples=1,
         conditional=False,
         n_score_samples=64,
         solver="adam",
@@ -298,7 +349,12 @@ class VAETransformer(BaseDensity):
         self.init = init
         self.likelihood = likelihood
         self.prior = prior
+        self.posterior = posterior
+        self.divergence = divergence
         self.beta = beta
+        self.kl_warmup = kl_warmup
+        self.free_bits = free_bits
+        self.n_importance_samples = n_importance_samples
         self.conditional = conditional
         self.n_score_samples = n_score_samples
         self.solver = solver

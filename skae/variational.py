@@ -20,11 +20,8 @@ __all__ = ["VariationalAutoencoder"]
 class VariationalAutoencoder(nn.Module):
     """``z ~ p(z)``, ``x | z`` by the likelihood, ``z | x`` by the encoder.
 
-    The loss of a row is minus its evidence lower bound,
-
-        - E_q log p(x | z) + beta KL(q(z | x) || p(z)),
-
-    with one reparameterised draw of z per row.
+    Its loss is what the objective makes of these; by default minus the evidence lower
+    bound.
 
     Parameters
     ----------
@@ -40,18 +37,23 @@ class VariationalAutoencoder(nn.Module):
 
     prior : nn.Module
 
-    divergence : callable
-        The penalty of a posterior that is far from the prior.
+    objective : objective of :mod:`skae.objectives`
+
+    Attributes
+    ----------
+    warmth : float
+        Weight of the divergence in training, while it is warmed up.
     """
 
-    def __init__(self, encoder, decoder, likelihood, *, posterior, prior, divergence):
+    def __init__(self, encoder, decoder, likelihood, *, posterior, prior, objective):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
         self.posterior_kind = posterior
         self.prior = prior
-        self.divergence = divergence
+        self.objective = objective
+        self.warmth = 1.0
         self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
 
     def observe(self, x, weight):
@@ -112,13 +114,25 @@ class VariationalAutoencoder(nn.Module):
         """Draw codes from the prior, in float64 on the CPU."""
         return self.prior.sample(n_samples, generator, self._infer)
 
+    def log_prob_given(self, x, z):
+        """Log-probability of rows given codes, several codes per row."""
+        eta = self.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        return self.likelihood.log_prob(x[:, None], eta)
+
+    def warm_up(self, progress):
+        """Take note of how far the warm-up of a training has come; 1 is its end."""
+        self.warmth = progress
+
     def row_losses(self, x, generator=None):
-        """Minus the evidence lower bound of each row, at one draw of its code."""
+        """Loss of each row, as it is judged."""
         x = self.likelihood.drawn(x, generator)
-        posterior = self.posterior(x)
-        z = posterior.at(noise_like(posterior.mean, generator))
-        divergence = self.divergence(posterior, z, self.tilt(z))
-        return divergence - self.likelihood.log_prob(x, self.decoder(z))
+        return self.objective.row_losses(self, x, generator)
+
+    def batch_loss(self, x, row_factor, generator):
+        """Sum of the rows' losses, each times its factor, as it is trained on."""
+        x = self.likelihood.drawn(x, generator)
+        losses = self.objective.row_losses(self, x, generator, row_factor, self.warmth)
+        return losses @ row_factor
 
     @property
     def is_traceable(self):
@@ -129,23 +143,22 @@ class VariationalAutoencoder(nn.Module):
             and hasattr(self.likelihood, "log_prob_slope")
             and hasattr(self.posterior_kind, "divergence_slopes")
             and self.prior.is_standard
+            and self.objective.plain_beta is not None
         )
 
     def loss_and_grad(self, x, row_factor, generator, working):
-        """Sum of the rows' losses, each times its factor, and its gradient."""
+        """Give :meth:`batch_loss`, and set its gradient."""
         x = self.likelihood.drawn(x, generator)
         seen = self.likelihood.view(x)
         statistics, encoder_trace = self.encoder.traced(seen, working)
         k = self.prior.n_components
         posterior = self.posterior_kind.from_statistics(statistics, k)
         shift = posterior.std * noise_like(posterior.mean, generator)
-        z = posterior.mean + shift
-        eta, decoder_trace = self.decoder.traced(z, working)
+        eta, decoder_trace = self.decoder.traced(posterior.mean + shift, working)
         log_prob, slope = self.likelihood.log_prob_slope(x, eta, -row_factor)
-        divergence = self.divergence(posterior, z, 0.0)
-        in_mean, in_log_variance = posterior.divergence_slopes(
-            self.divergence.beta * row_factor
-        )
+        beta = self.warmth * self.objective.plain_beta
+        divergence = beta * posterior.divergences().sum(-1)
+        in_mean, in_log_variance = posterior.divergence_slopes(beta * row_factor)
         slope = self.decoder.backward(decoder_trace, slope, working, needs_input=True)
         in_mean = in_mean + slope
         in_log_variance = in_log_variance + slope * shift / 2

@@ -16,6 +16,7 @@ from skae.densities import CodeMixture, representatives
 from skae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
 from skae.models import Autoencoder
 from skae.networks import ACTIVATIONS, MLP, Conv, FixedLinear
+from skae.objectives import EvidenceBound
 from skae.paths import Path
 from skae.penalties import KullbackLeibler
 from skae.posteriors import DiagonalGaussian
@@ -387,8 +388,8 @@ def model_of_parts(is_variational, likelihood, activation, from_pca):
             decoder,
             noise,
             posterior=DiagonalGaussian,
-            prior=NormalPrior().build(2),
-            divergence=KullbackLeibler(0.7),
+            prior=NormalPrior().build(2, 6),
+            objective=EvidenceBound(KullbackLeibler(0.7)),
         )
     return Autoencoder(encoder, decoder, noise)
 
