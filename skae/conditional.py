@@ -1,6 +1,6 @@
 """Conditional use: one variational autoencoder for each class, sharing almost all.
 
-    z | y ~ m_y + s_y p        p the prior, m_y and s_y learned from 0 and 1 on
+    z | y ~ m_y + s_y p        p the prior, m_y and s_y of each class
     x | z, y                   the decoder sees the code and the class
     z | x ~ q(z | x)           the encoder does not: rows without a class have codes
 
@@ -8,7 +8,9 @@ In the code (z - m_y) / s_y the model of a class is a variational autoencoder li
 other; :meth:`ConditionalAutoencoder.given` makes it, and what holds of the one (its
 loss, its evidence, its draws) is asked of the other.
 
-While it learns, a row has its class beside it, as one more column.
+It starts at probabilistic PCA of all rows, with the m_y and s_y at which the bound is
+highest there: the moments of the codes of each class. While it learns, a row has its
+class beside it, as one more column.
 """
 
 import torch
@@ -111,6 +113,35 @@ class ConditionalAutoencoder(nn.Module):
         """Begin at probabilistic PCA of all rows, whatever their class."""
         self.whole.set_start(maps, **options)
 
+    @torch.no_grad()
+    def set_class_priors(self, labelled_blocks, weight):
+        """Set each class's prior to the moments of its codes.
+
+        As if one row more had been seen, whose code is standard normal, so that a class
+        of few rows does not believe them too much.
+
+        Parameters
+        ----------
+        labelled_blocks : iterable of torch.Tensor
+            Training rows with their classes.
+
+        weight : torch.Tensor of shape (n_rows,)
+        """
+        count = torch.ones_like(self.shares)[:, None]
+        total, squares = 0.0, count
+        for labelled, share in _with_weights(labelled_blocks, weight):
+            x, labels = _apart(labelled)
+            posterior = self.posterior(x)
+            belongs = functional.one_hot(labels, self.n_classes).mT * share
+            count = count + belongs.sum(1, keepdim=True)
+            total = total + belongs @ posterior.mean.double()
+            second = posterior.mean.square() + posterior.std.square()
+            squares = squares + belongs @ second.double()
+        center = total / count
+        variance = squares / count - center.square()
+        self.centers.copy_(center.flatten())
+        self.log_scales.copy_(variance.log().flatten() / 2)
+
     def given(self, labels):
         """Variational autoencoder of the code about its class.
 
@@ -185,6 +216,14 @@ class ConditionalAutoencoder(nn.Module):
         """Draw what the decoder takes: codes with their classes, on the CPU."""
         codes = self.whole.draw_codes(len(labels), generator).to(self.shares.device)
         return self.given(labels.to(codes.device)).decoder.coded(codes).cpu()
+
+
+def _with_weights(blocks, weight):
+    """Pairs of some rows and their weights, in float64."""
+    n_before = 0
+    for block in blocks:
+        yield block, weight[n_before : n_before + len(block)].double()
+        n_before += len(block)
 
 
 def _apart(labelled):

@@ -126,6 +126,9 @@ class Task:
         if self.blueprint.from_pca and not self.blueprint.likelihood.starts_exact:
             shrinkage = _best_shrinkage(self, model, maps, x, weight)
         model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
+        if self.labels is not None:
+            weight = rows.weight * (maps.n_rows / len(rows))
+            model.set_class_priors(rows.blocks(), weight)
         return model.eval()
 
     def row_losses(self, model, rows):

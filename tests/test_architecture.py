@@ -88,6 +88,7 @@ MAY_IMPORT = {
     "measuring": {"comparison"},
     "comparing": ESTIMATORS | {"comparison", "device", "measuring"},
     # what is made of estimators
+    "oversampling": {"device", "vae"},
     "onnx": PARTS | ESTIMATORS,
     "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
     # the command line, from the file to the page
@@ -101,7 +102,8 @@ MAY_IMPORT = {
     "commands": ESTIMATORS | {"device", "reading", "saving", "tables"},
     "compare_command": {"commands", "comparing", "pictures", "report", "saving"},
     "__main__": {"__init__", "commands", "compare_command"},
-    "__init__": ESTIMATORS | {"comparing", "comparison", "measuring", "trust"},
+    "__init__": ESTIMATORS
+    | {"comparing", "comparison", "measuring", "oversampling", "trust"},
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,
