@@ -200,7 +200,7 @@ class Blueprint:
         else:
             network = _from_factory(spec, role, n_inputs, n_outputs, self.from_pca)
         is_encoder, is_centred = role == "encoder", self.likelihood.centred
-        linear = None
+        linear: nn.Module | None = None
         if self.from_pca:
             n_linear = n_inputs if is_encoder else self.n_components
             linear = FixedLinear(n_linear, n_outputs, dtype)

@@ -128,13 +128,13 @@ def bound_terms(model, x, draws):
     pieces = []
     for piece in x.split(PIECE):
         posterior = model.posterior(piece)
-        spread, fit, tilt = posterior.each_draw(), 0.0, 0.0
+        spread = posterior.each_draw()
+        fit, divergence = torch.zeros_like(piece[:, 0]), posterior.divergences().sum(-1)
         for (some,) in zip(*_at_once(piece, draws), strict=True):
             z = spread.at(some)
-            fit = fit + model.log_prob_given(piece, z).sum(1)
-            tilt = tilt + model.tilt(z).sum(1)
-        divergence = posterior.divergences().sum(-1) - tilt / len(draws)
-        pieces.append(torch.stack([fit / len(draws), divergence], dim=1))
+            fit = fit + model.log_prob_given(piece, z).sum(1) / len(draws)
+            divergence = divergence - model.tilt(z).sum(1) / len(draws)
+        pieces.append(torch.stack([fit, divergence], dim=1))
     return torch.cat(pieces)
 
 
@@ -201,8 +201,8 @@ def _best_place(model, x):
     for (some,) in zip(*_at_once(x, places), strict=True):
         given = model.likelihood.log_prob(x[:, None], model.decoder(some)[None])
         heights.append(given + model.tilt(some) - some.square().sum(-1) / 2)
-    heights = torch.nan_to_num(torch.cat(heights, dim=1), nan=-math.inf)
-    return places[heights.argmax(dim=1)]
+    height = torch.nan_to_num(torch.cat(heights, dim=1), nan=-math.inf)
+    return places[height.argmax(dim=1)]
 
 
 def _climb(model, x, mean, spread):

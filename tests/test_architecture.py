@@ -17,6 +17,7 @@ LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
 PARTS = {
     "densities",
     "likelihoods.__init__",
+    "conditional",
     "models",
     "flows",
     "networks",
@@ -71,7 +72,7 @@ MAY_IMPORT = {
     "storage": {"device"},
     # training
     "solvers": NOTHING,
-    "blueprint": PARTS | {"conditional", "device"},
+    "blueprint": PARTS | {"device"},
     "engine": {"device", "solvers"},
     "learning": {"device", "engine", "rows", "start"},
     "planning": CORE - {"planning"},
@@ -90,7 +91,7 @@ MAY_IMPORT = {
     # what is made of estimators
     "oversampling": {"device", "vae"},
     "onnx": PARTS | ESTIMATORS,
-    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
+    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint", "oversampling"},
     # the command line, from the file to the page
     "reading": NOTHING,
     "kinds": NOTHING,

@@ -438,3 +438,9 @@ def test_a_model_that_is_not_told_ignores_y(split):
         warnings.simplefilter("error")
         assert not hasattr(model.fit(X, y), "classes_")
     assert model.score(X, y) == model.score(X)
+
+
+def test_a_decoder_that_needs_classes_is_no_graph(told):
+    skae_onnx = pytest.importorskip("skae.onnx", exc_type=ImportError)
+    with pytest.raises(ValueError, match="conditional=True: what a code decodes to"):
+        skae_onnx.decoder_to_onnx(told)
