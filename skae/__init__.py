@@ -4,6 +4,7 @@ from .autoencoder import AutoencoderTransformer
 from .comparing import compare
 from .comparison import Comparison
 from .measuring import explained_variance_scorer
+from .oversampling import VAEOverSampler
 from .trust import TRUSTED_TYPES
 from .vae import VAETransformer
 
@@ -13,6 +14,7 @@ __all__ = [
     "TRUSTED_TYPES",
     "AutoencoderTransformer",
     "Comparison",
+    "VAEOverSampler",
     "VAETransformer",
     "__version__",
     "compare",

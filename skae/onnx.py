@@ -41,6 +41,7 @@ except ImportError as error:
     raise ImportError('skae.onnx needs skl2onnx: pip install "skae[onnx]".') from error
 
 from .autoencoder import AutoencoderTransformer
+from .conditional import ConditionalAutoencoder
 from .likelihoods import Bernoulli, Gaussian, GaussianDiag, StudentT
 from .networks import (
     ChannelsFirst,
@@ -101,6 +102,11 @@ def decoder_to_onnx(estimator, *, dtype=np.float32, target_opset=None):
             "give the step of a Pipeline, as in pipeline[1]."
         )
     check_is_fitted(estimator)
+    if isinstance(estimator.module_, ConditionalAutoencoder):
+        raise ValueError(
+            "conditional=True: what a code decodes to depends on its class, and codes "
+            "come without one; ONNX takes the encoder (to_onnx) alone."
+        )
     if np.dtype(dtype) not in TENSOR_TYPES:
         raise ValueError(f"dtype={dtype!r} must be numpy.float32 or numpy.float64.")
     tensor_type = TENSOR_TYPES[np.dtype(dtype)]

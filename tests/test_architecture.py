@@ -17,6 +17,7 @@ LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
 PARTS = {
     "densities",
     "likelihoods.__init__",
+    "conditional",
     "models",
     "flows",
     "networks",
@@ -27,7 +28,7 @@ PARTS = {
     "priors",
     "variational",
 }
-GROUND = {"device", "factors", "rows", "start", "inference", "storage"}
+GROUND = {"device", "evidence", "factors", "rows", "start", "inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning"}
 TRAINING |= {"readout", "solvers", "width"}
 CORE = PARTS | GROUND | TRAINING
@@ -67,6 +68,8 @@ MAY_IMPORT = {
     "factors": NOTHING,
     "start": {"device", "factors", "rows"},
     "inference": {"device", "rows"},
+    "conditional": NOTHING,
+    "evidence": NOTHING,
     "storage": {"device"},
     # training
     "solvers": NOTHING,
@@ -82,14 +85,16 @@ MAY_IMPORT = {
     "reporting": {"storage"},
     "_base": CORE | {"checking", "opening", "reporting"},
     "autoencoder": PARTS | GROUND | {"_base", "checking"},
-    "vae": PARTS | GROUND | {"_base", "checking"},
+    "_density": PARTS | GROUND | {"_base", "checking"},
+    "vae": PARTS | {"_density"},
     # comparison; the pictures are drawn from it, and it asks for them by name
     "comparison": {"plotting.__init__"},
     "measuring": {"comparison"},
     "comparing": ESTIMATORS | {"comparison", "device", "measuring"},
     # what is made of estimators
+    "oversampling": {"device", "vae"},
     "onnx": PARTS | ESTIMATORS,
-    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
+    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint", "oversampling"},
     # the command line, from the file to the page
     "reading": NOTHING,
     "kinds": NOTHING,
@@ -101,7 +106,8 @@ MAY_IMPORT = {
     "commands": ESTIMATORS | {"device", "reading", "saving", "tables"},
     "compare_command": {"commands", "comparing", "pictures", "report", "saving"},
     "__main__": {"__init__", "commands", "compare_command"},
-    "__init__": ESTIMATORS | {"comparing", "comparison", "measuring", "trust"},
+    "__init__": ESTIMATORS
+    | {"comparing", "comparison", "measuring", "oversampling", "trust"},
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,
