@@ -30,6 +30,24 @@ DISPLAYS = {
     "traversal",
 }
 
+CLI = {
+    "kinds": NOTHING,
+    "reading": NOTHING,
+    "recognition": {"kinds"},
+    "report": NOTHING,
+    "saying": NOTHING,
+    "tables": {"recognition"},
+    "writing": {"saving", "saying"},
+    "program": {"arguments", "saying"},
+    "__init__": {"program", "saving"},
+}
+
+
+def rooms(package, names):
+    """Rooms of a package."""
+    return {f"{package}.{name}" for name in names}
+
+
 # From each room to what it may import. `_sklearn` is open to all.
 MAY_IMPORT = {
     "_sklearn": NOTHING,
@@ -63,24 +81,35 @@ MAY_IMPORT = {
     "autoencoder": PARTS | GROUND | {"_base", "checking"},
     "vae": PARTS | GROUND | {"_base", "checking"},
     # comparison; the pictures are drawn from it, and it asks for them by name
-    "comparison": {"plotting.__init__"},
-    "measuring": {"comparison"},
-    "comparing": ESTIMATORS | {"comparison", "device", "measuring"},
+    "comparison.result": {"plotting.__init__"},
+    "comparison.measuring": {"comparison.result"},
+    "comparison.comparing": ESTIMATORS
+    | {"comparison.measuring", "comparison.result", "device"},
+    "comparison.__init__": {
+        f"comparison.{room}" for room in ("comparing", "measuring", "result")
+    },
     # what is made of estimators
     "onnx": PARTS | ESTIMATORS,
     "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
     # the command line, from the file to the page
-    "reading": NOTHING,
-    "kinds": NOTHING,
-    "recognition": {"kinds"},
-    "tables": {"recognition"},
-    "saving": ESTIMATORS | {"kinds", "tables", "trust"},
-    "report": NOTHING,
-    "pictures": {"plotting.__init__", "report"},
-    "commands": ESTIMATORS | {"device", "reading", "saving", "tables"},
-    "compare_command": {"commands", "comparing", "pictures", "report", "saving"},
-    "__main__": {"__init__", "commands", "compare_command"},
-    "__init__": ESTIMATORS | {"comparing", "comparison", "measuring", "trust"},
+    **{f"cli.{room}": rooms("cli", looks) for room, looks in CLI.items()},
+    "cli.pictures": {"cli.report", "plotting.__init__"},
+    "cli.saving": ESTIMATORS | {"cli.kinds", "cli.tables", "trust"},
+    "cli.preparing": ESTIMATORS
+    | rooms("cli", {"reading", "saying", "tables"})
+    | {"device"},
+    "cli.commands": rooms(
+        "cli", {"preparing", "reading", "saving", "saying", "writing"}
+    )
+    | {"device"},
+    "cli.comparing": rooms(
+        "cli", {"pictures", "preparing", "report", "saving", "saying"}
+    )
+    | {"comparison.__init__"},
+    "cli.arguments": rooms("cli", {"commands", "comparing", "preparing"})
+    | {"__init__"},
+    "__main__": {"cli.__init__"},
+    "__init__": ESTIMATORS | {"comparison.__init__", "trust"},
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,

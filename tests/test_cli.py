@@ -18,11 +18,10 @@ pd = pytest.importorskip("pandas")
 pytest.importorskip("rich")
 sio = pytest.importorskip("skops.io")
 
-from skae import compare_command  # noqa: E402
-from skae.__main__ import main  # noqa: E402
-from skae.reading import read_table  # noqa: E402
-from skae.saving import load_pipeline  # noqa: E402
-from skae.tables import TableEncoder, read_target  # noqa: E402
+from skae.cli import comparing, main  # noqa: E402
+from skae.cli.reading import read_table  # noqa: E402
+from skae.cli.saving import load_pipeline  # noqa: E402
+from skae.cli.tables import TableEncoder, read_target  # noqa: E402
 
 QUICK = ["--max-iter", "2"]
 
@@ -145,7 +144,7 @@ def test_compare_gives_the_numbers_of_its_table(run, tmp_path):
     table = read_table("wine")
     X = StandardScaler().fit_transform(table.frame.drop(columns=table.target))
     y = table.frame[table.target]
-    splitter = compare_command.StratifiedKFold(3, shuffle=True, random_state=0)
+    splitter = comparing.StratifiedKFold(3, shuffle=True, random_state=0)
     by_hand = []
     for train, test in splitter.split(X, y):
         pca = PCA(2).fit(X[train])
@@ -201,7 +200,7 @@ def test_a_fit_that_fails_is_a_row_that_says_why(run, monkeypatch):
 def test_sizes_are_chosen_by_the_table(csv):
     def chosen(n_columns, n_rows=100):
         rows = type("Rows", (), {"X": np.empty((n_rows, n_columns))})
-        return compare_command.choose_widths(None, 5, rows)
+        return comparing.choose_widths(None, 5, rows)
 
     assert chosen(64) == [2, 8, 32]
     assert chosen(32) == [2, 8]
@@ -637,7 +636,7 @@ def test_only_known_classes_are_opened(refused, tmp_path):
 
     path = tmp_path / "model.skops"
     sio.dump(Pipeline([("a", FunctionTransformer(read_table))]), path)
-    assert "asks for skae.reading.read_table" in refused("sample", path, code=1)
+    assert "asks for skae.cli.reading.read_table" in refused("sample", path, code=1)
 
 
 # --------------------------------------------------------------------- the process

@@ -1,38 +1,26 @@
-"""Commands: what ``skae compare``, ``fit``, ``transform`` and ``sample`` do.
-
-Each takes the parsed arguments. Results go to standard output, or to the files that
-are named; what is said about the data goes to standard error.
-"""
+"""Preparing: a table as rows of numbers, its target apart, and methods for it."""
 
 import difflib
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from sklearn.decomposition import NMF, PCA, FastICA, KernelPCA
-from sklearn.metrics import r2_score
-from sklearn.pipeline import Pipeline
 
-from .autoencoder import AutoencoderTransformer
-from .device import resolve_device, seed_from
+from skae.autoencoder import AutoencoderTransformer
+from skae.device import resolve_device
+from skae.vae import VAETransformer
+
 from .reading import Table, read_table
-from .saving import load_pipeline, replacing, save_pipeline
+from .saying import UsageError, listed, say, shape_of
 from .tables import TableEncoder, read_target
-from .vae import VAETransformer
 
 __all__ = [
     "LEAST_ROWS",
     "METHODS",
     "MODELS",
     "Rows",
-    "UsageError",
-    "fit",
     "make_method",
     "prepare",
-    "sample",
-    "say",
-    "transform",
     "width_error",
 ]
 
@@ -57,12 +45,6 @@ TRAINED = {"autoencoder", "vae"}
 
 # Fewer rows say nothing, and cannot be parted into folds.
 LEAST_ROWS = 4
-
-WRITERS = (".csv", ".tsv", ".parquet", ".npy")
-
-
-class UsageError(ValueError):
-    """The command line asks for what there is not."""
 
 
 @dataclass
@@ -102,65 +84,6 @@ class Rows:
     told: list
 
 
-# ------------------------------------------------------------------------ commands
-
-
-def fit(options):
-    """Fit a model to a table and save it."""
-    check_folder(options.out)
-    rows = prepare(options)
-    limit = min(rows.X.shape)
-    width = min(2, limit) if options.n_components is None else options.n_components
-    if width > limit:
-        raise width_error(width, limit, rows)
-    model = make_method(options.method, options).set_params(n_components=width)
-    model.fit(rows.X)
-    save_pipeline(Pipeline([("table", rows.encoder), ("model", model)]), options.out)
-    rebuilt = model.inverse_transform(model.transform(rows.X))
-    share = r2_score(rows.X, rebuilt, multioutput="variance_weighted")
-    say(
-        f"{METHODS[options.method][0]}, n_components={model.n_components_}: explains "
-        f"{share:.1%} of the variance of the rows it was fitted to"
-    )
-    say(f"saved as {options.out}")
-
-
-def transform(options):
-    """Write the codes of a table's rows."""
-    import pandas as pd
-
-    check_writer(options.out)
-    pipeline = load_pipeline(options.model)
-    frame = read_table(options.data).frame
-    codes = pipeline.transform(frame)
-    names = pipeline["model"].get_feature_names_out()
-    write_table(pd.DataFrame(codes, columns=names), options.out)
-
-
-def sample(options):
-    """Write rows drawn from a saved model, in the columns and units of its table."""
-    check_writer(options.out)
-    pipeline = load_pipeline(options.model)
-    rows = draw_rows(pipeline["model"], options)
-    write_table(pipeline["table"].inverse_transform(rows), options.out)
-
-
-def draw_rows(model, options):
-    """Draw rows; PCA's from the Gaussian whose log-likelihood is its ``score``."""
-    n_samples, noise = options.n_samples, options.noise
-    if not isinstance(model, PCA):
-        return model.sample(n_samples, noise=noise, random_state=options.random_state)
-    generator = np.random.default_rng(seed_from(options.random_state))
-    variance = np.maximum(model.explained_variance_ - model.noise_variance_, 0)
-    codes = generator.normal(size=(n_samples, model.n_components_)) * np.sqrt(variance)
-    rows = model.inverse_transform(codes)
-    deviation = np.sqrt(model.noise_variance_) if noise else 0
-    return rows + generator.normal(size=rows.shape) * deviation
-
-
-# ------------------------------------------------------------------- rows and methods
-
-
 def prepare(options, max_rows=None):
     """Read a table, part its target from it, and turn its columns into numbers.
 
@@ -196,7 +119,7 @@ def prepare(options, max_rows=None):
     encoder = TableEncoder(standardize, drop_constant=not table.has_one_unit)
     encoder.fit(frame)
     told = [*table.notes, *encoder.describe(), *notes]
-    for line in [f"{table.name}: {_shape(table.frame)}", *told]:
+    for line in [f"{table.name}: {shape_of(table.frame)}", *told]:
         say(line)
     check_width(encoder, table)
     return Rows(table, encoder, encoder.transform(frame), y, target, is_class, told)
@@ -259,7 +182,7 @@ def check_column(name, table, argument):
     if name in names:
         return
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else "there is " + _listed(names)
+    hint = f"did you mean {close[0]!r}?" if close else "there is " + listed(names)
     raise UsageError(
         f"argument {argument}: {table.name} has no column {name!r}; {hint}"
     )
@@ -280,73 +203,3 @@ def width_error(width, limit, rows):
         f"argument --n-components: {width} is too many for {n_rows:,} rows of "
         f"{n_columns:,} numbers; at most {limit:,} can be had"
     )
-
-
-def check_writer(out):
-    """See, before any work is done, that a table can be written there."""
-    if out is None:
-        return
-    check_folder(out)
-    if Path(out).suffix.lower() not in WRITERS:
-        raise UsageError(
-            f"argument --out: {out!r} has to end in {', '.join(WRITERS[:-1])} or "
-            f"{WRITERS[-1]}"
-        )
-
-
-def check_folder(out):
-    """See, before any work is done, that a file can be made there."""
-    path = Path(out)
-    if not path.parent.is_dir():
-        raise UsageError(f"argument --out: there is no folder {str(path.parent)!r}")
-    if path.is_dir():
-        raise UsageError(f"argument --out: {out!r} is a folder; name a file")
-
-
-# -------------------------------------------------------------------------- output
-
-
-def write_table(frame, out):
-    """Write a data frame as the end of the path says, or as CSV to standard output."""
-    if out is None:
-        frame.to_csv(sys.stdout, index=False)
-        return
-    with replacing(out) as path:
-        match Path(out).suffix.lower():
-            case ".parquet":
-                frame.to_parquet(path, index=False)
-            case ".npy":
-                with path.open("wb") as file:
-                    np.save(file, _plain(frame, out), allow_pickle=False)
-            case suffix:
-                separator = "\t" if suffix == ".tsv" else ","
-                frame.to_csv(path, index=False, sep=separator)
-    say(f"{_shape(frame)} written to {out}")
-
-
-def _plain(frame, out):
-    """Take a data frame as an array of numbers."""
-    array = frame.to_numpy()
-    if array.dtype.kind not in "biuf":
-        raise UsageError(
-            f"argument --out: {out!r} holds numbers only, and these rows hold text or "
-            "dates too; use .csv or .parquet"
-        )
-    return array
-
-
-def say(line):
-    """Tell the user something, beside the results."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def _shape(frame):
-    n_rows, n_columns = frame.shape
-    rows = "1 row" if n_rows == 1 else f"{n_rows:,} rows"
-    columns = "1 column" if n_columns == 1 else f"{n_columns:,} columns"
-    return f"{rows}, {columns}"
-
-
-def _listed(names, most=12):
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -11,10 +11,12 @@ from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .commands import METHODS, UsageError, make_method, prepare, say, width_error
-from .comparing import compare as compare_methods
+from skae.comparison import compare as compare_methods
+
+from .preparing import METHODS, make_method, prepare, width_error
 from .report import LEGEND, failures, findings, table_of, write_report
 from .saving import replacing
+from .saying import UsageError, say
 
 __all__ = ["compare"]
 

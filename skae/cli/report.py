@@ -107,7 +107,7 @@ def table_of(summary, predicted=None, *, is_narrow=False):
     Examples
     --------
     >>> import numpy as np
-    >>> from skae.report import table_of
+    >>> from skae.cli.report import table_of
     >>> nan = float("nan")
     >>> summary = {"estimator": ["PCA"], "n_components": [2], "error": [""]}
     >>> for measure in ("explained_variance", "fit_seconds"):

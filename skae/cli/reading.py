@@ -102,7 +102,7 @@ def read_table(source):
 
     Examples
     --------
-    >>> from skae.reading import read_table
+    >>> from skae.cli.reading import read_table
     >>> iris = read_table("iris")
     >>> iris.frame.shape, iris.target
     ((150, 5), 'species')

@@ -57,7 +57,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> import pandas as pd
-    >>> from skae.tables import TableEncoder
+    >>> from skae.cli.tables import TableEncoder
     >>> table = pd.DataFrame(
     ...     {
     ...         "age": [31, None, 45, 52],
@@ -243,7 +243,7 @@ def read_target(column):
     Examples
     --------
     >>> import pandas as pd
-    >>> from skae.tables import read_target
+    >>> from skae.cli.tables import read_target
     >>> read_target(pd.Series(["yes", "no", "yes"]))
     (array(['yes', 'no', 'yes'], dtype=object), True)
     >>> read_target(pd.Series([1.5, 2.0, 3.1]))
