@@ -19,7 +19,7 @@ GROUND = {"device", "factors", "rows", "start", "inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning", "solvers"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
-DRAWING = {f"plotting.{room}" for room in ("canvas", "rows", "transformers")}
+DRAWING = {f"plotting.{room}" for room in ("canvas", "display", "transformers")}
 DISPLAYS = {
     "codes",
     "comparison",
@@ -113,7 +113,7 @@ MAY_IMPORT = {
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,
-    "plotting.rows": {"plotting.canvas", "plotting.columns"},
+    "plotting.display": {"plotting.canvas", "plotting.columns"},
     "plotting.transformers": {"plotting.columns"},
     **{f"plotting.{display}": DRAWING for display in DISPLAYS},
     "plotting.__init__": {f"plotting.{display}" for display in DISPLAYS},

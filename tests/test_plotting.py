@@ -1,7 +1,7 @@
 """Displays: what they hold is true, what they draw is there, what is wrong is named."""
 
 import sys
-from itertools import pairwise
+from itertools import combinations, pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -468,6 +468,16 @@ def test_rare_classes_are_drawn_together(digits):
     assert len(dots(display.axes_[0])) == len(X)
 
 
+def test_names_of_classes_do_not_cover_one_another(digits):
+    X, y = digits
+    names = np.array([f"the digit {i}" for i in y])
+    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, names, None)
+    display.figure_.canvas.draw()
+    boxes = [text.get_window_extent() for text in display.ax_.texts]
+    assert 2 < len(boxes) < 10
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
 def test_two_of_many_components_and_the_only_one(digits):
     X, _ = digits
     pca = PCA(4).fit(X)
@@ -643,8 +653,8 @@ def test_a_constant_column_has_no_share(iris):
 # ------------------------------------------------------------------------- comparison
 
 
-def make_comparison(n_folds=3, fails=()):
-    names, widths = ["PCA", "Autoencoder", "NMF"], [2, 8, 32]
+def make_comparison(n_folds=3, fails=(), widths=(2, 8, 32)):
+    names = ["PCA", "Autoencoder", "NMF"]
     grid = [(n, w, f) for n in names for w in widths for f in range(n_folds)]
     estimator, width, fold = (np.array(column) for column in zip(*grid, strict=True))
     failed = np.array([(n, w) in fails for n, w, _ in grid])
@@ -703,6 +713,21 @@ def test_one_fold_has_no_spread():
     display = ComparisonDisplay.from_comparison(make_comparison(n_folds=1))
     assert display.curves["NMF"]["std"].tolist() == [0, 0, 0]
     assert not says(display.figure_, "standard deviation")
+
+
+def test_with_one_width_there_is_a_line_for_each_name():
+    comparison = make_comparison(widths=[8], fails={("NMF", 8)})
+    display = ComparisonDisplay.from_comparison(comparison)
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert names == ["PCA", "Autoencoder", "NMF (3 failed)"]
+    dots = [container.lines[0] for container in display.ax_.containers]
+    for i, (dot, curve) in enumerate(zip(dots, display.curves.values(), strict=True)):
+        np.testing.assert_array_equal(dot.get_xdata(), curve["mean"])
+        assert set(dot.get_ydata()) <= {i}
+    assert says(display.figure_, "8 components")
+    assert says(display.figure_, "mean of 3 folds ± standard deviation")
+    seconds = ComparisonDisplay.from_comparison(comparison, "fit_seconds")
+    assert seconds.ax_.get_xscale() == "log"
 
 
 def test_seconds_and_given_axes():
