@@ -89,7 +89,17 @@ MAY_IMPORT = {
         f"comparison.{room}" for room in ("comparing", "measuring", "result")
     },
     # what is made of estimators
-    "onnx": PARTS | ESTIMATORS,
+    "onnx.extra": NOTHING,
+    "onnx.graph": {"onnx.extra"},
+    "onnx.networks": {"networks"},
+    "onnx.likelihoods": {
+        f"likelihoods.{kind}" for kind in ("__init__", "counts", "interval")
+    }
+    | {"onnx.networks"},
+    "onnx.converters": ESTIMATORS
+    | {"models"}
+    | rooms("onnx", {"extra", "graph", "likelihoods", "networks"}),
+    "onnx.__init__": ESTIMATORS | rooms("onnx", {"converters", "extra", "graph"}),
     "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
     # the command line, from the file to the page
     **{f"cli.{room}": rooms("cli", looks) for room, looks in CLI.items()},

@@ -143,9 +143,7 @@ class ComparisonDisplay(Display):
         panel.xaxis.minorticks_off()
         panel.set(xlabel="number of components", ylabel=_name(self.measure))
         self._scale(panel, "y")
-        note = f"mean of {self.n_folds} folds\n± standard deviation"
-        note = note if self.n_folds > 1 else None
-        legend_outside(axes, ax, "right upper", title=note, alignment="left")
+        legend_outside(axes, ax, "right upper", title=self._note, alignment="left")
         return axes
 
     def _draw_dots(self, ax, widths):
@@ -160,10 +158,16 @@ class ComparisonDisplay(Display):
         panel.grid(axis="y", color=NEUTRAL, alpha=0.25)
         width = int(widths[0])
         panel.set_title("1 component" if width == 1 else f"{width} components")
-        note = f"\n(mean of {self.n_folds} folds ± standard deviation)"
-        panel.set_xlabel(_name(self.measure) + note * (self.n_folds > 1))
+        panel.set_xlabel("\n".join(filter(None, [_name(self.measure), self._note])))
         self._scale(panel, "x")
         return axes
+
+    @property
+    def _note(self):
+        """What the bars are, where there are any."""
+        if self.n_folds == 1:
+            return ""
+        return f"mean of {self.n_folds} folds\n± standard deviation"
 
     def _scale(self, panel, side):
         """Give seconds, which differ by factors, an axis of factors."""
