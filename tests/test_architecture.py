@@ -32,10 +32,11 @@ DISPLAYS = {
 
 CLI = {
     "kinds": NOTHING,
-    "reading": NOTHING,
+    "reading": {"saying"},
     "recognition": {"kinds"},
     "report": NOTHING,
     "saying": NOTHING,
+    "terminal": {"report"},
     "tables": {"recognition"},
     "writing": {"saving", "saying"},
     "program": {"arguments", "saying"},
@@ -112,11 +113,10 @@ MAY_IMPORT = {
         "cli", {"preparing", "reading", "saving", "saying", "writing"}
     )
     | {"device"},
-    "cli.comparing": rooms(
-        "cli", {"pictures", "preparing", "report", "saving", "saying"}
-    )
+    "cli.comparing": rooms("cli", {"pictures", "preparing", "report", "saving"})
+    | rooms("cli", {"saying", "terminal", "writing"})
     | {"comparison.__init__"},
-    "cli.arguments": rooms("cli", {"commands", "comparing", "preparing"})
+    "cli.arguments": rooms("cli", {"commands", "comparing", "preparing", "saying"})
     | {"__init__"},
     "__main__": {"cli.__init__"},
     "__init__": ESTIMATORS | {"comparison.__init__", "trust"},

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -551,11 +553,15 @@ def test_objects_are_not_unpickled(refused, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("", "required: COMMAND"),
+        ("", "name a command: compare, fit, transform or sample"),
         ("compair iris", "choose from compare, fit, transform, sample"),
         ("compare", "required: DATA"),
         ("compare nowhere.csv", "there is no file 'nowhere.csv'"),
+        ("compare irsi", "did you mean 'iris'?"),
+        ("compare skae_test_fiel", "did you mean 'skae_test_file'?"),
+        ("compare https://where.org/data.csv", "download it first"),
         ("compare .", "'.' is a folder"),
+        ("compare iris --target Species", "did you mean 'species'?"),
         ("compare iris --target specie", "did you mean 'species'?"),
         ("compare iris --target zzz", "there is sepal length (cm), sepal width (cm)"),
         ("compare iris --drop zzz", "argument --drop"),
@@ -568,9 +574,11 @@ def test_objects_are_not_unpickled(refused, tmp_path):
         ("compare iris --cv 100", "at most 75"),
         ("compare iris --cv 500", "500 folds of 150 rows are too small"),
         ("compare iris --n-jobs 0", "-1, or a whole number of 1 or more"),
-        ("compare iris --device abacus", "'abacus' is not a device"),
+        ("compare iris --device abacus", "--device: 'abacus' is not a device"),
         ("compare iris --out skae_test_file", "name a folder"),
-        ("compare iris --colour", "unrecognized arguments: --colour"),
+        ("compare iris --out skae_test_file/sub", "sub': not a directory"),
+        ("compare iris --colour", "--colour (see skae compare --help)"),
+        ("compare iris wine", "unrecognized arguments: wine"),
         ("fit iris", "required: --out"),
         ("fit iris --out no/where/m.skops", "there is no folder 'no/where'"),
         ("fit iris --out .", "name a file"),
@@ -670,17 +678,73 @@ def test_a_missing_extra_is_named(refused, monkeypatch):
     assert 'pip install "skae[plot]"' in line
 
 
+@pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize(
     "command", [[], ["compare"], ["fit"], ["transform"], ["sample"]]
 )
-def test_help_has_examples_and_fits_a_terminal(run, command):
+def test_help_has_examples_and_fits_a_terminal(run, command, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
     code, out, err = run(*command, "--help")
     assert (code, err) == (0, "")
-    assert "examples:" in out
-    assert max(map(len, out.splitlines())) <= 88
+    text, examples = out.split("examples:\n")
+    assert max(map(len, text.splitlines()[1:])) <= min(width, 88)
+    assert "  skae " in examples
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(saved):
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_all_of_a_table_is_read_on_a_terminal_of_any_width(run, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    code, out, _ = run("compare", "iris", "--n-components", 1, "--cv", 2, *QUICK)
+    lines = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", out).splitlines()
+    assert code == 0
+    assert "…" not in out.split("method", 1)[1]
+    words = " ".join(lines).split()
+    for heading in ("variance", "accuracy", "trustworthiness", "seconds"):
+        assert heading in words
+    assert max(map(len, lines[-30:])) <= width
+    assert ("\x1b[3" in out) is False  # no colour, as was asked
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_at_once(
+    refused, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    for command, out in (("compare", tmp_path), ("fit", tmp_path / "m.skops")):
+        line = refused(command, "iris", "--out", out, code=2)
+        assert f"no permission to write in {str(tmp_path)!r}" in line
+
+
+def test_a_file_that_may_not_be_read(refused, monkeypatch, csv):
+    def locked(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.open", locked)
+    assert refused("compare", csv, code=1) == f"skae: permission denied: {str(csv)!r}"
+
+
+@pytest.mark.parametrize(
+    "arguments", ["sample {} -n 20000", "compare iris --n-components 1 --cv 2"]
+)
+def test_a_reader_that_has_seen_enough_is_no_error(
+    saved, monkeypatch, capsys, arguments
+):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+        def fileno(self):
+            return spare.fileno()
+
+    with open(os.devnull, "w") as spare:
+        monkeypatch.setattr(sys, "stdout", Closed())
+        code = main([*arguments.format(saved).split()])
+    assert code == 0
+    assert "skae" not in capsys.readouterr().err
+
+
+def test_a_pipe_that_is_closed_ends_the_process_quietly(saved):
     command = f"{sys.executable} -m skae sample {saved} -n 20000 | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert (done.stdout.startswith("age,"), done.stderr) == (True, "")

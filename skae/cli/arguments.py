@@ -1,17 +1,22 @@
 """Arguments: what each command takes, and what its help says."""
 
 import argparse
-import functools
+import shutil
+import textwrap
 
 import skae
 
 from .commands import fit, sample, transform
 from .comparing import compare
 from .preparing import LEAST_ROWS, METHODS, MODELS
+from .saying import UsageError
 
 __all__ = ["make_parser"]
 
 BAD_USAGE = 2
+
+# Letters of a line that is easily read.
+WIDEST_HELP = 86
 
 OVERVIEW = "Does an autoencoder beat PCA on your data, how small, and at what cost?"
 
@@ -69,14 +74,32 @@ Integers, dates and categories come back as such, within the range that was fitt
 Columns that were left out of the fit are left out here too."""
 
 
+class _Help(argparse.HelpFormatter):
+    """Help that fills the lines of a terminal, but leaves examples as they are."""
+
+    def __init__(self, prog):
+        room = shutil.get_terminal_size().columns - 2
+        super().__init__(prog, max_help_position=28, width=min(room, WIDEST_HELP))
+
+    def _fill_text(self, text, width, indent):
+        parts = text.split("\n\n")
+        return "\n\n".join(
+            part if "\n  " in part else textwrap.fill(part, width) for part in parts
+        )
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser that says in one line what is wrong."""
 
     def __init__(self, **settings):
-        super().__init__(allow_abbrev=False, **settings)
-        self.formatter_class = functools.partial(
-            argparse.RawDescriptionHelpFormatter, max_help_position=28
-        )
+        super().__init__(allow_abbrev=False, formatter_class=_Help, **settings)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Leave nothing unknown: a command knows best what it does not take."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
 
     def error(self, message):
         self.exit(BAD_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
@@ -90,12 +113,15 @@ def make_parser():
     parser.add_argument(
         "--version", action="version", version=f"skae {skae.__version__}"
     )
-    commands = parser.add_subparsers(
-        title="commands", prog="skae", metavar="COMMAND", required=True
-    )
+    parser.set_defaults(run=_ask_for_command)
+    commands = parser.add_subparsers(title="commands", prog="skae", metavar="COMMAND")
     for add in (_add_compare, _add_fit, _add_transform, _add_sample):
         add(commands)
     return parser
+
+
+def _ask_for_command(options):
+    raise UsageError("name a command: compare, fit, transform or sample (see --help)")
 
 
 def _add_compare(commands):

@@ -23,13 +23,13 @@ __all__ = ["fit", "sample", "transform"]
 def fit(options):
     """Fit a model to a table and save it."""
     check_folder(options.out)
+    model = make_method(options.method, options)
     rows = prepare(options)
     limit = min(rows.X.shape)
     width = min(2, limit) if options.n_components is None else options.n_components
     if width > limit:
         raise width_error(width, limit, rows)
-    model = make_method(options.method, options).set_params(n_components=width)
-    model.fit(rows.X)
+    model.set_params(n_components=width).fit(rows.X)
     save_pipeline(Pipeline([("table", rows.encoder), ("model", model)]), options.out)
     rebuilt = model.inverse_transform(model.transform(rows.X))
     share = r2_score(rows.X, rebuilt, multioutput="variance_weighted")

@@ -1,6 +1,5 @@
 """Preparing: a table as rows of numbers, its target apart, and methods for it."""
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from skae.device import resolve_device
 from skae.vae import VAETransformer
 
 from .reading import Table, read_table
-from .saying import UsageError, listed, say, shape_of
+from .saying import UsageError, closest, counted, listed, say, shape_of
 from .tables import TableEncoder, read_target
 
 __all__ = [
@@ -109,8 +108,8 @@ def prepare(options, max_rows=None):
     notes += about_target
     if len(frame) < LEAST_ROWS:
         raise ValueError(
-            f"{table.name} has {len(frame)} rows to learn from; it takes at least "
-            f"{LEAST_ROWS}"
+            f"{table.name} has {counted(len(frame), 'row')} to learn from; it takes "
+            f"at least {LEAST_ROWS}"
         )
     frame = frame.drop(columns=[name for name in options.drop if name != target])
     standardize = options.standardize
@@ -145,8 +144,7 @@ def split_target(frame, target):
         raise ValueError(f"the target {target!r} has no value in any row")
     if n_lost:
         frame = frame[present].reset_index(drop=True)
-        rows = "row" if n_lost == 1 else "rows"
-        notes.append(f"left out, without a target: {n_lost:,} {rows}")
+        notes.append(f"left out, without a target: {counted(n_lost, 'row')}")
     y, is_class = read_target(frame[target])
     kind = f"{len(np.unique(y))} classes" if is_class else "a number"
     notes.append(f"target: {target} ({kind})")
@@ -169,7 +167,8 @@ def checked_device(device):
     try:
         resolve_device(device)
     except ValueError as error:
-        raise UsageError(f"argument --device: {error}") from None
+        reason = str(error).removeprefix("device=").removesuffix(".")
+        raise UsageError(f"argument --device: {reason}") from None
     return device
 
 
@@ -181,8 +180,8 @@ def check_column(name, table, argument):
     names = list(table.frame.columns)
     if name in names:
         return
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else "there is " + listed(names)
+    close = closest(name, names)
+    hint = f"did you mean {close!r}?" if close else f"there is {listed(names)}"
     raise UsageError(
         f"argument {argument}: {table.name} has no column {name!r}; {hint}"
     )

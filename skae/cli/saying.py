@@ -1,8 +1,9 @@
 """Saying: what the user is told beside the results, on standard error."""
 
+import difflib
 import sys
 
-__all__ = ["UsageError", "listed", "say", "shape_of"]
+__all__ = ["UsageError", "closest", "counted", "listed", "say", "shape_of"]
 
 
 class UsageError(ValueError):
@@ -17,9 +18,19 @@ def say(line):
 def shape_of(frame):
     """Say how large a data frame is."""
     n_rows, n_columns = frame.shape
-    rows = "1 row" if n_rows == 1 else f"{n_rows:,} rows"
-    columns = "1 column" if n_columns == 1 else f"{n_columns:,} columns"
-    return f"{rows}, {columns}"
+    return f"{counted(n_rows, 'row')}, {counted(n_columns, 'column')}"
+
+
+def counted(number, noun):
+    """Say a number of things."""
+    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def closest(name, names):
+    """Find the name that was meant, in spite of a slip or of capitals; else None."""
+    folded = {known.casefold(): known for known in names}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
 
 
 def listed(names, most=12):

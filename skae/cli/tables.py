@@ -216,9 +216,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             yield f"missing, as a category of its own: {_listed(own)}"
 
     def _unused(self):
-        constant = [n for n, kind in self.columns_.items() if kind.kind == "constant"]
+        unchanging = {
+            name: kind
+            for name, kind in self.columns_.items()
+            if kind.kind == "constant"
+        }
+        empty = [name for name, kind in unchanging.items() if kind.value is None]
+        constant = [name for name in unchanging if name not in empty]
         if constant:
             yield f"left out, constant: {_listed(constant)}"
+        if empty:
+            yield f"left out, without any value: {_listed(empty)}"
         for reason in dict.fromkeys(self.left_out_.values()):
             names = [n for n, found in self.left_out_.items() if found == reason]
             yield f"left out, {reason}: {_listed(names)}"

@@ -1,5 +1,6 @@
 """Writing: a data frame to a file of the kind that its name says."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from .saving import replacing
 from .saying import UsageError, say, shape_of
 
-__all__ = ["check_folder", "check_writer", "write_table"]
+__all__ = ["check_folder", "check_writable", "check_writer", "write_table"]
 
 WRITERS = (".csv", ".tsv", ".parquet", ".npy")
 
@@ -32,6 +33,15 @@ def check_folder(out):
         raise UsageError(f"argument --out: there is no folder {str(path.parent)!r}")
     if path.is_dir():
         raise UsageError(f"argument --out: {out!r} is a folder; name a file")
+    check_writable(path.parent)
+
+
+def check_writable(folder):
+    """See, before any work is done, that files can be made in a folder."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"argument --out: there is no permission to write in {str(folder)!r}"
+        )
 
 
 def write_table(frame, out):
