@@ -1,5 +1,6 @@
 """The command line, as its users meet it: their files, their mistakes, their Ctrl-C."""
 
+import errno
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
@@ -178,6 +180,48 @@ def test_a_parquet_of_counts_by_a_number(run, tmp_path):
     assert code == 0
     assert "R²" in out
     assert "target: dose (a number)" in err
+
+
+def test_a_sparse_matrix_is_compared_as_the_dense_one(run, tmp_path):
+    X = sp.random_array((60, 12), density=0.3, rng=np.random.default_rng(0))
+    sp.save_npz(tmp_path / "sparse.npz", X.tocsr())
+    np.save(tmp_path / "dense.npy", X.toarray())
+    arguments = ["--n-components", 2, "--cv", 2, *QUICK]
+    found = {}
+    for name in ("sparse.npz", "dense.npy"):
+        code, out, err = run("compare", tmp_path / name, *arguments)
+        assert code == 0
+        assert "60 rows, 12 columns" in err
+        found[name] = [line.split()[:4] for line in out.splitlines() if " 2 " in line]
+    assert len(found["sparse.npz"]) == 3
+    assert found["sparse.npz"] == found["dense.npy"]
+
+
+def test_a_sparse_matrix_too_large_to_be_written_out(refused, tmp_path):
+    huge = sp.csr_array(([1.0], ([0], [0])), shape=(10**6, 10**6))
+    sp.save_npz(tmp_path / "huge.npz", huge)
+    line = refused("compare", tmp_path / "huge.npz", code=1)
+    assert "(1000000, 1000000) numbers do not fit as a dense table" in line
+
+
+def test_every_method_is_compared_on_a_table_as_people_have_it(run, csv):
+    arguments = ["--target", "churned", "--n-components", 2, "--cv", 2, *QUICK]
+    methods = ["pca", "autoencoder", "vae", "kernel-pca", "ica"]
+    code, out, err = run("compare", csv, *arguments, "--methods", *methods)
+    assert code == 0
+    for name in ("PCA", "autoencoder", "VAE", "kernel PCA", "ICA"):
+        assert f"\n{name} " in out
+    assert "left out, constant: country" in err
+
+
+def test_a_column_without_any_value_is_said_to_be_one(run, tmp_path):
+    table = pd.DataFrame({"a": [1.0, 2, 4, 8], "b": [3, 1, 2, 0.5], "c": np.nan})
+    path = written(tmp_path, "gaps.csv", table.to_csv(index=False))
+    out = tmp_path / "model.skops"
+    code, _, err = run("fit", path, "--method", "pca", "--out", out)
+    assert code == 0
+    assert "left out, without any value: c" in err
+    assert "constant" not in err
 
 
 def test_some_rows_of_a_large_table_are_drawn(run, tmp_path):
@@ -725,7 +769,8 @@ def test_a_file_that_may_not_be_read(refused, monkeypatch, csv):
 
 
 @pytest.mark.parametrize(
-    "arguments", ["sample {} -n 20000", "compare iris --n-components 1 --cv 2"]
+    "arguments",
+    ["sample {} -n 20000", "compare iris --n-components 1 --cv 2 --max-iter 1"],
 )
 def test_a_reader_that_has_seen_enough_is_no_error(
     saved, monkeypatch, capsys, arguments
@@ -742,6 +787,17 @@ def test_a_reader_that_has_seen_enough_is_no_error(
         code = main([*arguments.format(saved).split()])
     assert code == 0
     assert "skae" not in capsys.readouterr().err
+
+
+def test_a_full_disk_is_said_in_one_line(saved, monkeypatch, capsys):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    capsys.readouterr()
+    assert main(["sample", str(saved)]) == 1
+    assert capsys.readouterr().err == "skae: no space left on device\n"
 
 
 def test_a_pipe_that_is_closed_ends_the_process_quietly(saved):

@@ -87,7 +87,8 @@ def _require(package):
 
 def _complain(message, code):
     if isinstance(message, OSError) and message.strerror:
-        message = f"{message.strerror.lower()}: {message.filename!r}"
+        where = "" if message.filename is None else f": {message.filename!r}"
+        message = message.strerror.lower() + where
     print(f"skae: {_one_line(message)}", file=sys.stderr)
     return code
 

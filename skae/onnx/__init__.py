@@ -19,6 +19,10 @@ Numbers of a type other than float64 come back as float32. The number of rows is
 The operators are those of opset 13 and later; a graph is in the ``target_opset`` that
 is asked for, or the newest that its operators need.
 
+Rows are seen, and their mean is given, as the likelihood has it: counts by the
+logarithms of their shares, categories by a softmax each, the columns of a mixed table
+by their own.
+
 Of the VAE the posterior mean is written; the option ``return_std`` adds the standard
 deviations: ``to_onnx(vae, X, options={VAETransformer: {"return_std": True}})``.
 """
