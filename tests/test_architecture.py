@@ -14,7 +14,19 @@ HOME = Path(skae.__file__).parent
 
 NOTHING = set()
 LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
-PARTS = {"models", "networks", "likelihoods.__init__", "penalties", "densities"}
+PARTS = {
+    "densities",
+    "likelihoods.__init__",
+    "models",
+    "flows",
+    "networks",
+    "objectives",
+    "paths",
+    "penalties",
+    "posteriors",
+    "priors",
+    "variational",
+}
 GROUND = {"device", "factors", "rows", "start", "inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning", "solvers"}
 CORE = PARTS | GROUND | TRAINING
@@ -58,9 +70,15 @@ MAY_IMPORT = {
     "likelihoods.base": NOTHING,
     **{f"likelihoods.{kind}": {"likelihoods.base"} for kind in LIKELIHOODS},
     "likelihoods.__init__": {f"likelihoods.{kind}" for kind in {"base", *LIKELIHOODS}},
-    "models": NOTHING,
+    "paths": NOTHING,
+    "models": {"paths"},
+    "variational": {"objectives", "paths", "posteriors"},
+    "objectives": {"posteriors"},
     "networks": NOTHING,
-    "penalties": NOTHING,
+    "penalties": {"posteriors"},
+    "posteriors": NOTHING,
+    "priors": {"flows", "networks", "posteriors"},
+    "flows": {"networks"},
     "densities": {"networks"},
     # rows and what is computed from them
     "rows": {"device"},
@@ -76,7 +94,7 @@ MAY_IMPORT = {
     "planning": CORE - {"planning"},
     # estimators
     "checking": PARTS | {"planning", "rows", "solvers"},
-    "opening": {"blueprint", "densities", "start", "storage"},
+    "opening": {"blueprint", "start", "storage"} | PARTS,
     "reporting": {"storage"},
     "_base": CORE | {"checking", "opening", "reporting"},
     "autoencoder": PARTS | GROUND | {"_base", "checking"},
@@ -98,7 +116,7 @@ MAY_IMPORT = {
     }
     | {"onnx.networks"},
     "onnx.converters": ESTIMATORS
-    | {"models"}
+    | {"posteriors"}
     | rooms("onnx", {"extra", "graph", "likelihoods", "networks"}),
     "onnx.__init__": ESTIMATORS | rooms("onnx", {"converters", "extra", "graph"}),
     "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},

@@ -225,8 +225,9 @@ def test_rows_far_from_zero_keep_their_digits(Estimator, dtype):
     assert_close(found, model.transform(X))
 
 
-def test_the_deviations_of_codes_are_an_option(images):
-    model = fitted(VAETransformer, images)
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+def test_the_deviations_of_codes_are_an_option(images, posterior):
+    model = fitted(VAETransformer, images, posterior=posterior)
     options = {VAETransformer: {"return_std": True}}
     graph = skl2onnx.to_onnx(model, images[:1], options=options)
     for found, expected in zip(

@@ -9,7 +9,7 @@ that a whole Pipeline becomes one file; :func:`decoder_to_onnx` writes the way b
     to_onnx(pipeline, X[:1])  # scaler, autoencoder, classifier
     skae.onnx.decoder_to_onnx(autoencoder)  # from codes to rows
 
-The graph is that of :class:`skae.models.Path`, operation by operation,
+The graph is that of :class:`skae.paths.Path`, operation by operation,
 
     y = offset + A (x - center) + gain * f((x - center) * unit),
 

@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skae.autoencoder import AutoencoderTransformer
-from skae.models import LOG_VARIANCES
+from skae.posteriors import LOG_VARIANCES, FullGaussian
 from skae.vae import VAETransformer
 
 from .extra import (
@@ -35,7 +35,7 @@ class Decoder(BaseEstimator):
 
 
 def _path(graph, path, x, where):
-    """Write a path; see :class:`skae.models.Path`."""
+    """Write a path; see :class:`skae.paths.Path`."""
     if path.center is not None:
         x = graph.add("Sub", x, graph.constant(path.center))
     inner = graph.add("Mul", graph.cast(x, np.float32), graph.single(path.unit))
@@ -62,16 +62,28 @@ def _convert_encoder(scope, operator, container):
     centred = graph.add("Sub", rows, graph.constant(estimator._origin))
     seen = write_view(graph, estimator.likelihood_, centred, estimator.n_features_in_)
     statistics = _path(graph, estimator.module_.encoder, seen, "encoder")
-    n_codes = estimator.n_components_
-    codes = graph.columns(statistics, 0, n_codes)
+    codes = graph.columns(statistics, 0, estimator.n_components_)
     graph.name(graph.cast(codes, _result_dtype(x)), outputs[0])
     if len(outputs) == 2:
-        bounds = map(graph.constant, LOG_VARIANCES)
-        log_variance = graph.columns(statistics, n_codes, 2 * n_codes)
-        log_variance = graph.add("Clip", log_variance, *bounds)
-        half = graph.add("Mul", log_variance, graph.constant(0.5))
-        std = graph.add("Exp", half)
+        std = _deviations(graph, estimator, statistics)
         graph.name(graph.cast(std, _result_dtype(x)), outputs[1])
+
+
+def _deviations(graph, estimator, statistics):
+    """Write the posterior's deviations; see :mod:`skae.posteriors`."""
+    k, kind = estimator.n_components_, estimator.module_.posterior_kind
+    log_variance = graph.columns(statistics, k, 2 * k)
+    log_variance = graph.add("Clip", log_variance, *map(graph.constant, LOG_VARIANCES))
+    std = graph.add("Exp", graph.add("Mul", log_variance, graph.constant(0.5)))
+    if kind is not FullGaussian or k == 1:
+        return std
+    # The row of a triangular factor is std (n_1, .., n_i-1, 1): its square adds up.
+    below = graph.columns(statistics, 2 * k, kind.n_statistics(k))
+    is_of_row = np.eye(k)[np.tril_indices(k, -1)[0]]
+    squares = graph.add("Mul", below, below)
+    sums = graph.add("MatMul", squares, graph.constant(is_of_row))
+    length = graph.add("Sqrt", graph.add("Add", sums, graph.constant(1.0)))
+    return graph.add("Mul", std, length)
 
 
 def _convert_decoder(scope, operator, container):
