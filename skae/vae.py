@@ -27,7 +27,7 @@ class VAETransformer(BaseAutoencoder):
 
     A density model of rows, ``z ~ N(0, I)`` and ``x | z`` by the likelihood about a
     decoder d, with an encoder that gives a Gaussian posterior ``q(z | x)``. Maximises
-    the evidence lower bound on the log-likelihood,
+    the evidence lower bound on the log-likelihood::
 
         sum_i w_i (E_q log p(x_i | z) - beta KL(q(z | x_i) || N(0, I)))
 
@@ -169,13 +169,13 @@ class VAETransformer(BaseAutoencoder):
     n_features_in_ : int
         Number of columns seen in ``fit``.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where they are all strings.
 
     n_iter_ : int
         Epochs run, those of a second training on all rows included.
 
-    mean_ : ndarray of shape (n_features_in_,)
+    mean_ : ndarray of shape (`n_features_in_`,)
         Mean of the columns.
 
     module_ : torch.nn.Module
@@ -199,7 +199,7 @@ class VAETransformer(BaseAutoencoder):
     best_loss_ : float
         Loss of the weights that were kept, on the same rows.
 
-    noise_variance_ : float or ndarray of shape (n_features_in_,)
+    noise_variance_ : float or ndarray of shape (`n_features_in_`,)
         Variance of the noise, with a Gaussian likelihood.
 
     likelihood_ : likelihood spec
@@ -222,7 +222,7 @@ class VAETransformer(BaseAutoencoder):
     are probabilities, or both densities, of the same values. With ``"bernoulli"`` and
     values between 0 and 1 the score is minus a cross entropy. With
     ``"negative_binomial"`` and sizes it is a lower bound, see
-    :mod:`skae.likelihoods.counts`.
+    :class:`skae.likelihoods.NegativeBinomial`.
 
     Examples
     --------
