@@ -258,7 +258,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.verbose = verbose
 
     def score_samples(self, X):
-        """Minus the squared error of each row: the lower, the more abnormal.
+        """Take minus the squared error of each row: the lower, the more abnormal.
 
         Parameters
         ----------

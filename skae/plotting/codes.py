@@ -90,6 +90,7 @@ class CodeDisplay:
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
+            Gives the codes.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to encode.
@@ -142,6 +143,7 @@ class CodeDisplay:
         Returns
         -------
         CodeDisplay
+            The Display itself.
         """
         points = {name: self._points(codes) for name, codes in self.codes.items()}
         n_panels = len(points)

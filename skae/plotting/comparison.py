@@ -124,6 +124,7 @@ class ComparisonDisplay:
         Returns
         -------
         ComparisonDisplay
+            The Display itself.
         """
         given, ax = ax, new_axes(ax, (8.0, 4.2))
         widths = np.unique(
