@@ -32,8 +32,11 @@ nitpicky = True
 nitpick_ignore_regex = [("py:obj", r"[a-z_]+_|best_epoch")]
 suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold functions
 
+highlight_language = "none"  # formulas; code says what it is
+
 # --------------------------------------------------------------------------- API
 
+toc_object_entries_show_parents = "hide"
 autosummary_generate = True
 autodoc_default_options = {"members": False}
 numpydoc_show_class_members = False
@@ -68,7 +71,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "show_memory": False,
-    "min_reported_time": 0,
+    "write_computation_times": False,
     "remove_config_comments": True,
     "abort_on_example_error": False,
     "matplotlib_animations": False,
@@ -81,6 +84,7 @@ html_title = "skae"
 html_logo = html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["skae.css"]
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_copy_source = False
 html_sidebars = {"**": ["sidebar-nav-bs"], "index": [], "changelog": []}

@@ -7,6 +7,7 @@ table is made up here, so that the truth is known: one hidden quantity, the age 
 customer's account, moves all columns.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -49,3 +50,20 @@ invented.head()
 # They go together as the real ones do.
 
 pd.concat({"real": table.corr(), "invented": invented.corr()}, axis=1).round(2)
+
+# %%
+# Balance and visits of those who are subscribed and those who are not.
+
+figure, axes = plt.subplots(
+    1, 2, figsize=(8, 3.4), sharex=True, sharey=True, layout="constrained"
+)
+for ax, (name, rows) in zip(
+    axes, {"real": table, "invented": invented}.items(), strict=True
+):
+    for subscribed, some in rows.groupby("subscribed"):
+        label = "subscribed" if subscribed else "not"
+        ax.plot(some["balance"], some["visits"], ".", ms=3, alpha=0.6, label=label)
+    ax.set(title=name, xlabel="balance", ylabel="visits")
+    ax.label_outer()
+axes[0].legend(frameon=False, markerscale=3)
+plt.show()
