@@ -54,3 +54,13 @@ def _strings_of(path):
 def test_every_public_name_is_in_the_api():
     listed = set(re.findall(r"^   ([A-Za-z_]+)$", (DOCS / "api.rst").read_text(), re.M))
     assert {name.rpartition(".")[2] for name in public_names()} <= listed
+
+
+def test_the_links_of_the_front_page_lead_somewhere():
+    page = (ROOT / "README.md").read_text()
+    links = re.findall(r"\]\(([^)]+)\)", page) + re.findall(
+        r'src(?:set)?="(.+?)"', page
+    )
+    here = [link for link in links if "://" not in link]
+    assert len(here) > 5
+    assert [link for link in here if not (ROOT / link).exists()] == []
