@@ -1,6 +1,7 @@
 """How the documentation is built: ``make docs``, without the network."""
 
 import pathlib
+import re
 import sys
 
 import skae
@@ -37,6 +38,18 @@ highlight_language = "none"  # formulas; code says what it is
 # --------------------------------------------------------------------------- API
 
 toc_object_entries_show_parents = "hide"
+
+
+def spare_underscores(app, what, name, obj, options, lines):
+    """Keep ``(n_features_in_,)`` from being read as a link: a fitted name is a name."""
+    lines[:] = [re.sub(r"\((\w+_),", r"(`\1`,", line) for line in lines]
+
+
+def setup(app):
+    """Look at docstrings before numpydoc does."""
+    app.connect("autodoc-process-docstring", spare_underscores, priority=400)
+
+
 autosummary_generate = True
 autodoc_default_options = {"members": False}
 numpydoc_show_class_members = False

@@ -149,13 +149,13 @@ class AutoencoderTransformer(BaseAutoencoder):
     n_features_in_ : int
         Number of columns seen in ``fit``.
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where they are all strings.
 
     n_iter_ : int
         Epochs run, those of a second training on all rows included.
 
-    mean_ : ndarray of shape (`n_features_in_`,)
+    mean_ : ndarray of shape (n_features_in_,)
         Mean of the columns.
 
     module_ : torch.nn.Module
@@ -178,7 +178,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     best_loss_ : float
         Loss of the weights that were kept, on the same rows.
 
-    noise_variance_ : float or ndarray of shape (`n_features_in_`,)
+    noise_variance_ : float or ndarray of shape (n_features_in_,)
         Mean squared error per column and degree of freedom, with a Gaussian
         likelihood: the noise that ``sample`` adds.
 

@@ -169,13 +169,13 @@ class VAETransformer(BaseAutoencoder):
     n_features_in_ : int
         Number of columns seen in ``fit``.
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where they are all strings.
 
     n_iter_ : int
         Epochs run, those of a second training on all rows included.
 
-    mean_ : ndarray of shape (`n_features_in_`,)
+    mean_ : ndarray of shape (n_features_in_,)
         Mean of the columns.
 
     module_ : torch.nn.Module
@@ -199,7 +199,7 @@ class VAETransformer(BaseAutoencoder):
     best_loss_ : float
         Loss of the weights that were kept, on the same rows.
 
-    noise_variance_ : float or ndarray of shape (`n_features_in_`,)
+    noise_variance_ : float or ndarray of shape (n_features_in_,)
         Variance of the noise, with a Gaussian likelihood.
 
     likelihood_ : likelihood spec
