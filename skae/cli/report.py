@@ -7,6 +7,7 @@ reader's preference for light or dark.
 import base64
 import html
 import math
+import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,9 @@ __all__ = [
 
 # Probability below which a difference from PCA is more than noise.
 LEVEL = 0.05
+
+# A picture less wide than so many times its height leaves room for another.
+NARROW = 2.0
 
 # Measures in the order of the table: heading, and format of a value.
 MEASURES = {
@@ -78,6 +82,12 @@ class Picture:
     caption: str
     light: bytes
     dark: bytes
+
+    @property
+    def is_narrow(self):
+        """Whether two stand side by side; a PNG begins with its width and height."""
+        width, height = struct.unpack(">II", self.light[16:24])
+        return width < NARROW * height
 
 
 # ---------------------------------------------------------------- table and sentences
@@ -240,7 +250,10 @@ def write_report(path, *, title, told, summary, predicted, pictures, command):
     sections = [
         _section("What was found", _list(findings(summary))),
         _section("Numbers", _numbers(summary, predicted)),
-        *(_section(picture.title, _figure(picture)) for picture in pictures),
+        *(
+            _section(picture.title, _figure(picture), picture.is_narrow)
+            for picture in pictures
+        ),
         _section("The data", _list(told)),
         _section("How to make this again", f"<pre>{html.escape(command)}</pre>"),
     ]
@@ -249,8 +262,9 @@ def write_report(path, *, title, told, summary, predicted, pictures, command):
         file.write(page)
 
 
-def _section(heading, body):
-    return f"<section>\n<h2>{html.escape(heading)}</h2>\n{body}\n</section>"
+def _section(heading, body, is_narrow=False):
+    kind = ' class="narrow"' if is_narrow else ""
+    return f"<section{kind}>\n<h2>{html.escape(heading)}</h2>\n{body}\n</section>"
 
 
 def _list(lines):
@@ -372,6 +386,10 @@ img { max-width: min(100%, 54rem); height: auto; display: block; }
 pre {
   background: var(--card); padding: .8rem; border-radius: .5rem;
   white-space: pre-wrap; overflow-wrap: anywhere;
+}
+@media (min-width: 64rem) {
+  main { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2rem; }
+  section:not(.narrow) { grid-column: 1 / -1; }
 }
 @media (max-width: 40rem) {
   /* Letters in a picture stay as large as these; it is moved sideways instead. */

@@ -90,6 +90,7 @@ class CodeDisplay(Display):
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
+            Gives the codes.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to encode.

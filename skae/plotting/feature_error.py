@@ -100,6 +100,7 @@ class FeatureErrorDisplay(RowsDisplay):
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
+            Its errors are drawn.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to reconstruct.

@@ -112,6 +112,7 @@ class TraversalDisplay(RowsDisplay):
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
+            Encodes and decodes.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows whose codes say where the lines begin, end and cross.
