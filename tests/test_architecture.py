@@ -46,7 +46,7 @@ CLI = {
     "kinds": NOTHING,
     "reading": {"saying"},
     "recognition": {"kinds"},
-    "report": NOTHING,
+    "report": {"saying"},
     "saying": NOTHING,
     "terminal": {"report"},
     "tables": {"recognition"},

@@ -24,8 +24,10 @@ sio = pytest.importorskip("skops.io")
 
 from skae.cli import comparing, main  # noqa: E402
 from skae.cli.reading import read_table  # noqa: E402
+from skae.cli.report import findings  # noqa: E402
 from skae.cli.saving import load_pipeline  # noqa: E402
 from skae.cli.tables import TableEncoder, read_target  # noqa: E402
+from skae.comparison.result import COSTS, QUALITIES, Comparison  # noqa: E402
 
 QUICK = ["--max-iter", "2"]
 
@@ -241,6 +243,35 @@ def test_a_fit_that_fails_is_a_row_that_says_why(run, monkeypatch):
     assert code == 0
     assert "autoencoder, 1 component: " in out
     assert "no luck today" in out
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (
+            0.6,
+            "explains 60.0% of the variance of unseen rows, PCA 50.0%; it leaves 80%",
+        ),
+        (
+            0.9996,
+            "explains 99.96% of the variance of unseen rows, PCA 50.0%; it leaves",
+        ),
+        (0.9999, "it leaves less than 1% of PCA's squared error"),
+        (0.4, "explains 40.0% of the variance of unseen rows, less than PCA's 50.0%."),
+    ],
+)
+def test_what_is_found_is_said_in_a_sentence(share, said):
+    folds = {
+        "estimator": np.repeat(["PCA", "VAE"], 3),
+        "n_components": np.full(6, 2),
+        "fold": np.tile(np.arange(3), 2),
+        "explained_variance": np.repeat([0.5, share], 3) + np.tile([0, 1e-9, 2e-9], 2),
+        "error": np.full(6, ""),
+    }
+    nothing = dict.fromkeys(QUALITIES + COSTS, np.full(6, np.nan))
+    summary = Comparison(nothing | folds, reference="PCA", test_ratio=0.5).summary()
+    (sentence,) = findings(summary)
+    assert said in sentence
 
 
 def test_sizes_are_chosen_by_the_table(csv):

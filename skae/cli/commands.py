@@ -14,7 +14,7 @@ from skae.device import seed_from
 from .preparing import METHODS, make_method, prepare, width_error
 from .reading import read_table
 from .saving import load_pipeline, save_pipeline
-from .saying import say
+from .saying import percent, say
 from .writing import check_folder, check_writer, write_table
 
 __all__ = ["fit", "sample", "transform"]
@@ -35,7 +35,7 @@ def fit(options):
     share = r2_score(rows.X, rebuilt, multioutput="variance_weighted")
     say(
         f"{METHODS[options.method][0]}, n_components={model.n_components_}: explains "
-        f"{share:.1%} of the variance of the rows it was fitted to"
+        f"{percent(share)} of the variance of the rows it was fitted to"
     )
     say(f"saved as {options.out}")
 

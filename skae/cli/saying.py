@@ -3,7 +3,7 @@
 import difflib
 import sys
 
-__all__ = ["UsageError", "closest", "counted", "listed", "say", "shape_of"]
+__all__ = ["UsageError", "closest", "counted", "listed", "percent", "say", "shape_of"]
 
 
 class UsageError(ValueError):
@@ -37,3 +37,16 @@ def listed(names, most=12):
     """List names, the first of many."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def percent(share):
+    """Write a share with the decimals that tell it from all, at least one.
+
+    Examples
+    --------
+    >>> from skae.cli.saying import percent
+    >>> percent(0.957), percent(0.99986), percent(1.0)
+    ('95.7%', '99.99%', '100.0%')
+    """
+    few = (f"{share:.{decimals}%}" for decimals in (1, 2, 3))
+    return next((text for text in few if float(text[:-1]) < 100), f"{share:.1%}")
