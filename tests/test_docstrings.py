@@ -11,6 +11,8 @@ from torch import nn
 IGNORED = {
     "ES01": "one sentence may say all there is to say",
     "SA01": "a See Also names what a reader would look for, where there is such",
+    "PR09": "a description may end in a table",
+    "RT03": "a type and a shape may say all there is to say",
     "RT02": "a return value may have a name, as scikit-learn's `self : object`",
 }
 

@@ -143,7 +143,6 @@ class CodeDisplay:
         Returns
         -------
         CodeDisplay
-            The Display itself.
         """
         points = {name: self._points(codes) for name, codes in self.codes.items()}
         n_panels = len(points)

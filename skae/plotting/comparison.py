@@ -124,7 +124,6 @@ class ComparisonDisplay:
         Returns
         -------
         ComparisonDisplay
-            The Display itself.
         """
         given, ax = ax, new_axes(ax, (8.0, 4.2))
         widths = np.unique(

@@ -148,7 +148,6 @@ class LossCurveDisplay:
         Returns
         -------
         LossCurveDisplay
-            The Display itself.
         """
         given, ax = ax, new_axes(ax, (7.6, 4.0))
         epochs = np.arange(1, len(self.loss_curve) + 1)
