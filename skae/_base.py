@@ -60,10 +60,13 @@ class BaseAutoencoder(
 
     _parameter_constraints: dict = PARAMETER_CONSTRAINTS
 
+    # Whether a code is a distribution, with a prior and an objective of its own.
+    _is_variational = False
+
     @property
-    def _beta(self):
-        """Weight of the divergence; None is an autoencoder without one."""
-        return None
+    def _warmup(self):
+        """Share of the epochs over which a part of the loss is warmed up."""
+        return 0.0
 
     # ------------------------------------------------------------------ fitting
 

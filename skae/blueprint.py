@@ -12,11 +12,97 @@ import torch
 from torch import nn
 
 from .device import forked_stream, wide_dtype
-from .models import Autoencoder, Path, VariationalAutoencoder
+from .models import Autoencoder
 from .networks import FixedLinear, Gated
-from .penalties import NormalDivergence
+from .objectives import EvidenceBound, ImportanceBound
+from .paths import Path
+from .penalties import DIVERGENCES, KullbackLeibler
+from .posteriors import POSTERIORS
+from .variational import VariationalAutoencoder
 
-__all__ = ["Blueprint"]
+__all__ = ["Blueprint", "Variational"]
+
+
+@dataclass(frozen=True)
+class Variational:
+    """What makes an autoencoder variational.
+
+    Attributes
+    ----------
+    posterior : str
+        A name of :data:`skae.posteriors.POSTERIORS`.
+
+    prior : prior spec
+
+    divergence : str
+        A name of :data:`skae.penalties.DIVERGENCES`.
+
+    beta : float
+        Weight of the divergence.
+
+    free_bits : float
+        Nats per component that count in any case.
+
+    n_importance_samples : int
+        Draws per row of the bound that is trained.
+    """
+
+    posterior: str
+    prior: Any
+    divergence: str = "kl"
+    beta: float = 1.0
+    free_bits: float = 0.0
+    n_importance_samples: int = 1
+
+    def check(self):
+        """Refuse choices that make no sense together."""
+        if self.n_importance_samples > 1:
+            reason = "the importance-weighted bound has no divergence of its own"
+            self._need("n_importance_samples", "divergence", "kl", reason)
+            self._need("n_importance_samples", "free_bits", 0, reason)
+        if self.free_bits > 0:
+            reason = "bits are counted of the divergence of each component"
+            self._need("free_bits", "divergence", "kl", reason)
+        if self.free_bits > 0 and self.prior.is_learned:
+            reason = "a learned prior has no divergence of each component"
+            remedy = "use prior='normal' or 'posterior', or free_bits=0"
+            self._refuse("prior", "free_bits", reason, remedy)
+        if self.divergence == "mmd" and self.prior.is_learned:
+            reason = "codes are compared with draws, from which no prior learns"
+            remedy = "use prior='normal' or 'posterior', or divergence='kl'"
+            self._refuse("prior", "divergence", reason, remedy)
+
+    def _need(self, name, other, plain, reason):
+        if getattr(self, other) != plain:
+            remedy = f"leave {other} at {plain!r}, or {name} at its default"
+            self._refuse(name, other, reason, remedy)
+
+    def _refuse(self, name, other, reason, remedy):
+        raise ValueError(
+            f"{name}={getattr(self, name)!r} and {other}={getattr(self, other)!r} do "
+            f"not go together: {reason}; {remedy}."
+        )
+
+    @property
+    def keeps_start(self):
+        """Whether the objective is at its best where the bound is exact."""
+        is_bound = self.divergence != "mmd" and self.beta == 1 and self.free_bits == 0
+        return is_bound and not self.prior.is_learned
+
+    def build(self, n_components, n_features):
+        """Make the parts of the model that are its own."""
+        return {
+            "posterior": POSTERIORS[self.posterior],
+            "prior": self.prior.build(n_components, n_features),
+            "objective": self._objective(),
+        }
+
+    def _objective(self):
+        if self.n_importance_samples > 1:
+            return ImportanceBound(self.n_importance_samples, self.beta)
+        if self.divergence == "kl":
+            return EvidenceBound(KullbackLeibler(self.beta, self.free_bits))
+        return EvidenceBound(DIVERGENCES[self.divergence](self.beta))
 
 
 @dataclass(frozen=True)
@@ -35,8 +121,8 @@ class Blueprint:
     from_pca : bool
         Whether the paths have a linear map beside their network.
 
-    beta : float or None
-        Weight of the divergence of a variational autoencoder; None makes a plain one.
+    variational : Variational or None
+        What makes it a variational autoencoder; None makes a plain one.
 
     seed : int
         Of the networks' random weights.
@@ -48,7 +134,7 @@ class Blueprint:
     decoder: Any
     likelihood: Any
     from_pca: bool
-    beta: float | None
+    variational: Variational | None
     seed: int
 
     @property
@@ -56,21 +142,26 @@ class Blueprint:
         """In which units of the columns the linear maps are found."""
         if not self.likelihood.has_column_noise:
             return "one"
-        return "deviations" if self.beta is None else "noise"
+        return "deviations" if self.variational is None else "noise"
 
     def build(self, device):
         """Make the model, its networks at their random start."""
-        n_statistics = self.n_components * (1 if self.beta is None else 2)
         dtype = wide_dtype(device)
         with forked_stream(self.seed, torch.device("cpu")):
-            encoder = self._path("encoder", self.n_features, n_statistics, dtype)
+            encoder = self._path("encoder", self.n_features, self._n_statistics, dtype)
             decoder = self._path("decoder", self.n_components, self.n_features, dtype)
-        likelihood = self.likelihood.build(self.n_features)
-        if self.beta is None:
-            return Autoencoder(encoder, decoder, likelihood).to(device)
-        return VariationalAutoencoder(
-            encoder, decoder, likelihood, NormalDivergence(), self.beta
-        ).to(device)
+            likelihood = self.likelihood.build(self.n_features)
+            if self.variational is None:
+                return Autoencoder(encoder, decoder, likelihood).to(device)
+            own = self.variational.build(self.n_components, self.n_features)
+        return VariationalAutoencoder(encoder, decoder, likelihood, **own).to(device)
+
+    @property
+    def _n_statistics(self):
+        """What the encoder gives for a row: its code, or what its posterior takes."""
+        if self.variational is None:
+            return self.n_components
+        return POSTERIORS[self.variational.posterior].n_statistics(self.n_components)
 
     def outline(self):
         """Names, shapes and types of what the model holds, without its memory.
@@ -102,7 +193,7 @@ class Blueprint:
             n_outputs,
             # Rows come centred or raw, codes are about zero; a posterior has variances.
             has_center=is_encoder and not is_centred,
-            has_offset=self.beta is not None if is_encoder else not is_centred,
+            has_offset=self.variational is not None if is_encoder else not is_centred,
             dtype=dtype,
         )
 

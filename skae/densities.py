@@ -74,6 +74,21 @@ class CodeMixture:
                 codes = np.repeat(codes, 2, axis=0)
             return mixture.fit(codes)
 
+    def gaussians(self):
+        """Give a share, a mean and a covariance of each, in the units of the codes."""
+        mixture, scale = self.mixture_, self.scale_
+        means = mixture.means_ * scale + self.mean_
+        covariances = mixture.covariances_ * np.outer(scale, scale)
+        return list(zip(mixture.weights_, means, covariances, strict=True))
+
+    def is_better_than_normal(self, codes):
+        """Whether BIC prefers it to the standard normal, for the codes of its fit."""
+        codes = np.asarray(codes, dtype=np.float64)
+        own = self.mixture_.bic((codes - self.mean_) / self.scale_)
+        own += 2 * len(codes) * np.log(self.scale_).sum()
+        normal = (codes**2 + np.log(2 * np.pi)).sum()
+        return bool(own < normal)
+
     def sample(self, n_samples, random_state=None):
         """Draw codes, in random order."""
         random_state = check_random_state(random_state)

@@ -4,6 +4,10 @@ It knows no model. It asks one for ``row_losses(x, generator)``, the loss of eac
 and for ``loss_unit``, the loss that counts as 1; everything else (batches, optimizer,
 learning rate, stopping, the best weights) is here. The gradient is autograd's, or, for
 a model that ``is_traceable``, its own ``loss_and_grad``.
+
+What is trained on may differ from what is judged: a model may offer
+``batch_loss(x, row_factor, generator)`` in place of the sum of its rows' losses, and
+``warm_up(progress)``, which is told how far the first epochs have come.
 """
 
 import math
@@ -60,6 +64,9 @@ class Settings:
     validation_passes : int
         How often the validation rows are walked through for one loss, for a model
         that draws.
+    warmup : float
+        Share of the epochs, at the beginning, over which the model is warmed up. What
+        they give is judged, but they do not end the training.
     """
 
     solver: object
@@ -71,10 +78,11 @@ class Settings:
     patience: int
     dtype: torch.dtype
     validation_passes: int = 1
+    warmup: float = 0.0
 
     def for_one_epoch(self):
         """Train for one epoch, and leave the learning rate alone."""
-        return replace(self, max_iter=1, patience=sys.maxsize)
+        return replace(self, max_iter=1, patience=sys.maxsize, warmup=0.0)
 
 
 @dataclass
@@ -222,11 +230,22 @@ class _Loop:
         self.model.train()
         return losses.mean().item()
 
-    def epoch(self):
-        """Go through the rows once; return their mean loss on the way."""
-        total = torch.zeros((), device=self.rows.device)
+    def epoch(self, n_before, n_warm):
+        """Go through the rows once; return their mean loss on the way.
+
+        Parameters
+        ----------
+        n_before : int
+            Epochs before this one.
+
+        n_warm : float
+            Epochs over which the model is warmed up.
+        """
+        total, n_seen = torch.zeros((), device=self.rows.device), 0
         loss_and_grad = self.autograd if self.working is None else self.written_out
         for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
+            self.warm_up(n_before + n_seen / len(self.rows), n_warm)
+            n_seen += len(x)
             row_factor = weight / (len(x) * self.unit)
             loss = self.optimizer.step(partial(loss_and_grad, x, row_factor))
             total += loss.detach() * len(x)
@@ -240,9 +259,20 @@ class _Loop:
             torch.enable_grad(),
             torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32),
         ):
-            loss = self.model.row_losses(x, self.draws) @ row_factor
+            loss = self.batch_loss(x, row_factor)
         loss.backward()
         return loss
+
+    def batch_loss(self, x, row_factor):
+        """Loss of a batch, as the model wants it to be trained on."""
+        if hasattr(self.model, "batch_loss"):
+            return self.model.batch_loss(x, row_factor, self.draws)
+        return self.model.row_losses(x, self.draws) @ row_factor
+
+    def warm_up(self, n_epochs, n_warm):
+        """Tell the model how far its warm-up has come."""
+        if hasattr(self.model, "warm_up"):
+            self.model.warm_up(min(n_epochs / n_warm, 1.0) if n_warm else 1.0)
 
     def written_out(self, x, row_factor):
         """Loss of a batch, with the gradient that the model has written out."""
@@ -303,6 +333,8 @@ def train(
     TrainingResult
     """
     result = TrainingResult()
+    if state:
+        settings = replace(settings, warmup=0.0)  # no schedule starts over
     if _has_large_products(model, settings.batch_size):
         n_threads = torch.get_num_threads()
     else:
@@ -321,6 +353,7 @@ def train(
         finally:
             loop.go_back()
             loop.parameters.release()
+            loop.warm_up(1.0, 0.0)
             model.eval()
         result.state = loop.state()
     return result
@@ -335,6 +368,7 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
     settings = loop.settings
     replayed = iter(learning_rates or ())
     n_epochs = settings.max_iter if learning_rates is None else len(learning_rates)
+    n_warm = settings.warmup * n_epochs
     limit = start_loss + DIVERGED * loop.unit
     # The loss of an epoch is taken on the way; where nothing judges what the last step
     # made of the weights, a few rows do.
@@ -347,7 +381,7 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
         if observer is not None and n_retries == 0:
             observer.begin()
         rate = loop.rate
-        loss = loop.epoch()
+        loss = loop.epoch(result.n_epochs, n_warm)
         judged = loss if valid is None else _validate(loop, valid, seed)
         is_sound = loss < limit and judged < limit  # NaN is not
         if not (is_sound and loop.probe() < probe_limit):
@@ -367,7 +401,10 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
         if valid is None or judged < result.best_loss:
             result.best_loss, result.best_epoch = judged, result.n_epochs
             loop.keep()
-        loop.plateau.observe(judged, settings.tol * loop.unit)
+        if result.n_epochs <= n_warm:
+            loop.plateau.reference = judged
+        else:
+            loop.plateau.observe(judged, settings.tol * loop.unit)
         n_retries = 0
         if observer is not None and observer.end(result):
             return

@@ -113,12 +113,11 @@ class Task:
     def begin(self, maps, rows):
         """Make a model that stands at a start."""
         model = self.blueprint.build(self.device)
+        x, weight = _sample(rows)
+        model.observe(x, weight)
         shrinkage = 1.0
-        if not self.blueprint.likelihood.starts_exact:
-            x, weight = _sample(rows)
-            model.likelihood.observe(x, weight)
-            if self.blueprint.from_pca:
-                shrinkage = _best_shrinkage(self, model, maps, x, weight)
+        if self.blueprint.from_pca and not self.blueprint.likelihood.starts_exact:
+            shrinkage = _best_shrinkage(self, model, maps, x, weight)
         model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
         return model.eval()
 

@@ -13,8 +13,10 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 from torch import nn
 
-from .blueprint import Blueprint
+from .blueprint import Blueprint, Variational
 from .densities import CodeMixture
+from .penalties import DIVERGENCES
+from .posteriors import POSTERIORS
 from .start import LinearMaps
 from .storage import StoredModule
 
@@ -70,9 +72,26 @@ def _check_blueprint(blueprint):
             part.check(f"{role}__")
     _expect(_is_spec(blueprint.likelihood), "blueprint.likelihood", "a likelihood spec")
     _expect(isinstance(blueprint.from_pca, bool), "blueprint.from_pca", "a bool")
-    beta = blueprint.beta
-    is_weight = isinstance(beta, int | float) and 0 <= beta < math.inf
-    _expect(beta is None or is_weight, "blueprint.beta", "None or a number from 0")
+    if blueprint.variational is not None:
+        _check_variational(blueprint.variational)
+
+
+def _check_variational(variational):
+    is_right = isinstance(variational, Variational)
+    _expect(is_right, "blueprint.variational", "None or a Variational")
+    is_named = variational.posterior in POSTERIORS
+    _expect(is_named, "posterior", f"one of {sorted(POSTERIORS)}")
+    _expect(_is_spec(variational.prior), "prior", "a prior spec")
+    variational.prior.check("prior__")
+    is_named = variational.divergence in DIVERGENCES
+    _expect(is_named, "divergence", f"one of {sorted(DIVERGENCES)}")
+    for name in ("beta", "free_bits"):
+        value = getattr(variational, name)
+        is_weight = isinstance(value, int | float) and 0 <= value < math.inf
+        _expect(is_weight, name, "a number from 0")
+    is_count = _is_integer(variational.n_importance_samples, 1)
+    _expect(is_count, "n_importance_samples", "an integer of 1 or more")
+    variational.check()
 
 
 def _check_arrays(stored):

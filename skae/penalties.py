@@ -1,28 +1,141 @@
-"""Penalties: a number per row from its code or its posterior."""
+"""Penalties: what keeps codes near the prior, per row.
 
-__all__ = ["NormalDivergence"]
+A penalty is called with the posterior of some rows, one draw z from it per row, and
+the prior's tilt at the draws. Those that compare all rows' codes take the rows'
+weights too, and give each row its share.
+"""
+
+import torch
+
+from .posteriors import noise_like
+
+__all__ = ["DIVERGENCES", "KullbackLeibler", "MeanDiscrepancy", "TotalCorrelation"]
+
+# Squared lengths at which codes are compared, by that of a pair of draws of the prior.
+KERNEL_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+# Draws of the prior that codes are compared with.
+PRIOR_DRAWS = 256
 
 
-class NormalDivergence:
-    """Kullback-Leibler divergence of a diagonal Gaussian from the standard normal.
+class KullbackLeibler:
+    """``beta KL(q(z | x) || p(z))``.
 
-    KL(N(m, diag(v)) || N(0, I)) = 1/2 sum(m^2 + v - log v - 1), in nats.
+    With free bits each component counts at least so many nats, in the mean over the
+    rows, and has nothing to gain from fewer (Kingma et al., 2016).
 
-    Examples
-    --------
-    >>> import torch
-    >>> from skae.penalties import NormalDivergence
-    >>> NormalDivergence()(torch.ones(1, 2), torch.zeros(1, 2))
-    tensor([1.])
+    Parameters
+    ----------
+    beta : float
+
+    free_bits : float, default=0.0
     """
 
-    def __call__(self, mean, log_variance):
-        """Divergence of each row's posterior, from its mean and log-variance."""
-        terms = mean.square() + log_variance.exp() - log_variance - 1
-        return terms.sum(-1) / 2
+    def __init__(self, beta, free_bits=0.0):
+        self.beta, self.free_bits = beta, free_bits
 
-    def slope(self, mean, log_variance, row_factor):
-        """Give the divergence, and the derivatives of its sum, rows times factors."""
-        factor = row_factor[:, None]
-        in_log_variance = (log_variance.exp() - 1) / 2 * factor
-        return self(mean, log_variance), mean * factor, in_log_variance
+    @property
+    def is_plain(self):
+        """Whether a row's penalty is its own, in closed form."""
+        return self.free_bits == 0
+
+    def __call__(self, posterior, z, tilt, weight=None, generator=None):
+        """Penalty of each row.
+
+        Parameters
+        ----------
+        posterior : posterior of the rows
+
+        z : torch.Tensor of shape (n_rows, n_components)
+            One draw per row.
+
+        tilt : torch.Tensor of shape (n_rows,)
+            Of the prior, at the draws.
+
+        weight : torch.Tensor of shape (n_rows,), optional
+            How much each row counts where rows are compared.
+
+        generator : torch.Generator, optional
+        """
+        divergences = posterior.divergences()
+        if self.free_bits:
+            mean = _share(weight, z) @ divergences
+            is_costly = mean > self.free_bits
+            divergences = torch.where(is_costly, divergences, self.free_bits)
+        return self.beta * (divergences.sum(-1) - tilt)
+
+
+class MeanDiscrepancy:
+    """``beta MMD^2(q(z), p(z))``: codes of all rows together against the prior.
+
+    Of a Wasserstein autoencoder (Tolstikhin et al., 2018), with the mean of inverse
+    multiquadratic kernels ``c / (c + |z - z'|^2)`` of several scales c.
+
+    Parameters
+    ----------
+    beta : float
+    """
+
+    is_plain = False
+
+    def __init__(self, beta):
+        self.beta = beta
+
+    def __call__(self, posterior, z, tilt, weight=None, generator=None):
+        """Penalty of each row; see :class:`KullbackLeibler`."""
+        share = _share(weight, z)
+        normal = noise_like(z[:1].expand(PRIOR_DRAWS, -1), generator)
+        others = share * (1 - torch.eye(len(z), dtype=z.dtype, device=z.device))
+        others = others / others.sum(1, keepdim=True).clamp(min=1e-30)
+        among_codes = (_kernel(z, z) * others).sum(1)
+        across = _kernel(z, normal).mean(1)
+        n_pairs = PRIOR_DRAWS * (PRIOR_DRAWS - 1)
+        among_normal = (_kernel(normal, normal).sum() - PRIOR_DRAWS) / n_pairs
+        return self.beta * (among_codes - 2 * across + among_normal)
+
+
+class TotalCorrelation:
+    """``KL(q(z | x) || p(z)) + (beta - 1) KL(q(z) || q(z_1) ... q(z_k))``.
+
+    Of a beta-TCVAE (Chen et al., 2018): beta weighs the dependence of components
+    alone. ``q(z)`` is estimated by minibatch-weighted sampling, the mixture of the
+    posteriors of the rows at hand; a constant, the logarithm of the number of all rows,
+    is left out.
+
+    Parameters
+    ----------
+    beta : float
+    """
+
+    is_plain = False
+
+    def __init__(self, beta):
+        self.beta = beta
+
+    def __call__(self, posterior, z, tilt, weight=None, generator=None):
+        """Penalty of each row; see :class:`KullbackLeibler`."""
+        log_share = _share(weight, z).log()
+        pairs = z[:, None]  # each draw under each row's posterior
+        joint = posterior.log_prob(pairs) + log_share
+        marginals = posterior.log_marginals(pairs) + log_share[:, None]
+        correlation = joint.logsumexp(1) - marginals.logsumexp(1).sum(-1)
+        divergence = posterior.divergences().sum(-1) - tilt
+        return divergence + (self.beta - 1) * correlation
+
+
+DIVERGENCES = {"kl": KullbackLeibler, "mmd": MeanDiscrepancy, "tc": TotalCorrelation}
+
+
+def _share(weight, z):
+    """Weights that add up to 1; without any, all the same."""
+    if weight is None:
+        weight = torch.ones_like(z[:, 0])
+    return weight / weight.sum()
+
+
+def _kernel(a, b):
+    """Compare each of some codes with each of others; 1 where they are the same."""
+    squares = (a[:, None] - b).square().sum(-1)
+    typical = 2 * a.shape[1]  # mean squared distance of two standard normal draws
+    terms = [typical * c / (typical * c + squares) for c in KERNEL_SCALES]
+    return torch.stack(terms).mean(0)

@@ -20,12 +20,13 @@ from .auto import (
     auto_max_iter,
     auto_validation_rows,
 )
-from .blueprint import Blueprint
+from .blueprint import Blueprint, Variational
 from .device import compute_dtype, resolve_device
 from .engine import Settings
 from .learning import FEWEST_ROWS, Task
 from .likelihoods import LIKELIHOODS, PART_LIKELIHOODS, PerColumn
 from .networks import MLP
+from .priors import PRIORS
 from .rows import placed
 from .solvers import SOLVERS
 from .start import fit_linear_maps
@@ -125,7 +126,7 @@ def make_blueprint(estimator, X, weight, likelihood, seed):
         decoder=_unshared(estimator.decoder) or mirrored,
         likelihood=likelihood,
         from_pca=estimator.init == "pca",
-        beta=estimator._beta,
+        variational=resolve_variational(estimator),
         seed=seed,
     )
 
@@ -154,6 +155,7 @@ def make_settings(estimator, shape, n_judges, device):
         patience=int(estimator.n_iter_no_change),
         dtype=compute_dtype(estimator.precision, device),
         validation_passes=estimator._count_passes(n_judges),
+        warmup=estimator._warmup,
     )
 
 
@@ -164,6 +166,26 @@ def refuse_class(name, part):
             f"{name}={part.__name__} is a class; give an instance, as in "
             f"{name}={part.__name__}(...)."
         )
+
+
+def resolve_variational(estimator):
+    """Find what makes a model variational; None where nothing does."""
+    if not estimator._is_variational:
+        return None
+    prior = estimator.prior
+    refuse_class("prior", prior)
+    prior = PRIORS[prior]() if isinstance(prior, str) else clone(prior)
+    prior.check("prior__")
+    variational = Variational(
+        posterior=estimator.posterior,
+        prior=prior,
+        divergence=estimator.divergence,
+        beta=float(estimator.beta),
+        free_bits=float(estimator.free_bits),
+        n_importance_samples=int(estimator.n_importance_samples),
+    )
+    variational.check()
+    return variational
 
 
 def resolve_likelihood(estimator, X):
@@ -272,7 +294,7 @@ def _start_is_final(blueprint):
         is_linear
         and blueprint.from_pca
         and blueprint.likelihood.starts_exact
-        and blueprint.beta in (None, 1.0)
+        and (blueprint.variational is None or blueprint.variational.keeps_start)
     )
 
 

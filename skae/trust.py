@@ -7,8 +7,8 @@ and what was fitted is checked as it is opened (:mod:`skae.opening`).
 
 from sklearn.base import BaseEstimator
 
-from . import autoencoder, likelihoods, networks, vae
-from .blueprint import Blueprint
+from . import autoencoder, likelihoods, networks, priors, vae
+from .blueprint import Blueprint, Variational
 from .densities import CodeMixture
 from .start import LinearMaps
 from .storage import StoredModule
@@ -16,11 +16,15 @@ from .storage import StoredModule
 __all__ = ["TRUSTED_TYPES"]
 
 
+# Of specs; nothing is ever an instance of them alone.
+BASES = (likelihoods.Likelihood, priors.Prior)
+
+
 def _specs(room):
     """Classes of a room that hold parameters, by scikit-learn's convention."""
     found = (getattr(room, name) for name in room.__all__)
     specs = [c for c in found if isinstance(c, type) and issubclass(c, BaseEstimator)]
-    return [spec for spec in specs if spec is not likelihoods.Likelihood]
+    return [spec for spec in specs if spec not in BASES]
 
 
 TRUSTED_TYPES = sorted(
@@ -29,8 +33,9 @@ TRUSTED_TYPES = sorted(
         *_specs(autoencoder),
         *_specs(likelihoods),
         *_specs(networks),
+        *_specs(priors),
         *_specs(vae),
-        *(Blueprint, CodeMixture, LinearMaps, StoredModule),
+        *(Blueprint, CodeMixture, LinearMaps, StoredModule, Variational),
     ]
 )
 """Names of skae's classes, for ``trusted`` of :func:`skops.io.load`."""

@@ -9,17 +9,20 @@ from scipy.stats import norm, qmc
 from sklearn.utils.metadata_routing import UNUSED
 
 from ._base import BaseAutoencoder
-from ._sklearn import Interval
+from ._sklearn import HasMethods, Interval, StrOptions
 from .checking import check_weight
-from .rows import as_array
+from .densities import CodeMixture, representatives
+from .device import generator_from, seed_from
+from .inference import map_blocks
+from .penalties import DIVERGENCES
+from .posteriors import POSTERIORS, noise_like
+from .priors import PRIORS, AggregatePosterior
+from .rows import as_array, take_rows
 
 __all__ = ["VAETransformer"]
 
 # Draws of the codes of the validation rows, all told, by which a loss is judged.
 VALIDATION_DRAWS = 4096
-
-# Numbers that the decoded draws of a block of rows may take.
-DECODED_NUMBERS = 2**22
 
 
 class VAETransformer(BaseAutoencoder):
@@ -92,9 +95,53 @@ class VAETransformer(BaseAutoencoder):
         counts of their own, without a size. ``"auto"`` looks at the columns, and
         ``likelihood_`` is what it chose.
 
+    prior : str or prior spec, default="normal"
+        Density of the codes, by name or as a spec of :mod:`skae.priors`:
+
+        ===============  ===========================================================
+        ``"normal"``     the standard normal
+        ``"gmm"``        a learned mixture of Gaussians
+        ``"vamp"``       posteriors of learned pseudo-inputs, that begin at rows
+        ``"flow"``       the standard normal, bent by a learned coupling flow
+        ``"posterior"``  trained as the standard normal; a Gaussian mixture is then
+                         fitted to the codes of the training rows, and is the prior
+                         of ``sample`` and ``score``, and of any further training
+        ===============  ===========================================================
+
+        Each begins as the standard normal, so the start is the same for all.
+
+    posterior : {"diagonal", "full"}, default="diagonal"
+        Covariance of a row's code, given the row: a variance per component, or a full
+        matrix.
+
+    divergence : {"kl", "mmd", "tc"}, default="kl"
+        What keeps codes near the prior. ``"kl"`` is the Kullback-Leibler divergence.
+        ``"mmd"`` compares the codes of a batch with draws of the prior (a Wasserstein
+        autoencoder's maximum mean discrepancy); it is at most 2, so ``beta`` has to be
+        as many nats as the codes' distribution is worth. ``"tc"`` is the
+        Kullback-Leibler divergence, of which ``beta`` weighs the total correlation of
+        the components alone (beta-TCVAE). ``score`` is the bound on the
+        log-likelihood all the same.
+
     beta : float, default=1.0
-        Weight of the divergence of the posterior from the prior. At 1 the objective is
-        a bound on the log-likelihood.
+        Weight of the divergence of the posterior from the prior. At 1, with ``"kl"``,
+        the objective is a bound on the log-likelihood.
+
+    kl_warmup : float, default=0.0
+        Share of the epochs over which the divergence is phased in, from 0 on: of
+        ``max_iter`` first, and of the epochs of a second training on all rows. Rows
+        that judge do so with the whole of it, and ``n_iter_no_change`` counts from the
+        end of the warm-up on, so that it always ends. ``partial_fit`` and a
+        ``warm_start`` that goes on have none.
+
+    free_bits : float, default=0.0
+        Nats of divergence, in the mean of a batch, below which a component has nothing
+        to gain; keeps components from collapsing.
+
+    n_importance_samples : int, default=1
+        Draws per row of the bound that is trained. From 2 on it is the
+        importance-weighted bound, tighter and dearer, with the doubly reparameterised
+        gradient for the encoder; ``beta`` is then a power of prior over posterior.
 
     n_score_samples : int, default=64
         Draws of the code of a row by which ``score_samples`` estimates its
@@ -237,12 +284,20 @@ class VAETransformer(BaseAutoencoder):
     (3, 64)
     """
 
+    _is_variational = True
+
     # return_std changes what is returned; a Pipeline must not route it.
     __metadata_request__transform = {"return_std": UNUSED}
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
+        "prior": [StrOptions(set(PRIORS)), HasMethods("build")],
+        "posterior": [StrOptions(set(POSTERIORS))],
+        "divergence": [StrOptions(set(DIVERGENCES))],
         "beta": [Interval(numbers.Real, 0, None, closed="left")],
+        "kl_warmup": [Interval(numbers.Real, 0, 1, closed="both")],
+        "free_bits": [Interval(numbers.Real, 0, None, closed="left")],
+        "n_importance_samples": [Interval(numbers.Integral, 1, None, closed="left")],
         "n_score_samples": [Interval(numbers.Integral, 1, None, closed="left")],
     }
 
@@ -256,7 +311,13 @@ class VAETransformer(BaseAutoencoder):
         decoder=None,
         init="pca",
         likelihood="gaussian",
+        prior="normal",
+        posterior="diagonal",
+        divergence="kl",
         beta=1.0,
+        kl_warmup=0.0,
+        free_bits=0.0,
+        n_importance_samples=1,
         n_score_samples=64,
         solver="adam",
         learning_rate_init="auto",
@@ -280,7 +341,13 @@ class VAETransformer(BaseAutoencoder):
         self.decoder = decoder
         self.init = init
         self.likelihood = likelihood
+        self.prior = prior
+        self.posterior = posterior
+        self.divergence = divergence
         self.beta = beta
+        self.kl_warmup = kl_warmup
+        self.free_bits = free_bits
+        self.n_importance_samples = n_importance_samples
         self.n_score_samples = n_score_samples
         self.solver = solver
         self.learning_rate_init = learning_rate_init
@@ -322,8 +389,8 @@ class VAETransformer(BaseAutoencoder):
         return both[:, : self.n_components_], both[:, self.n_components_ :]
 
     def _mean_and_std(self, x):
-        mean, log_variance = self.module_.posterior(x)
-        return torch.cat([mean, torch.exp(log_variance / 2)], dim=1)
+        posterior = self.module_.posterior(x)
+        return torch.cat([posterior.mean, posterior.std], dim=1)
 
     def score_samples(self, X):
         """Log-likelihood of each row.
@@ -344,9 +411,8 @@ class VAETransformer(BaseAutoencoder):
         return self._map(self._check_fitted_X(X), self._score_rows)
 
     def _score_rows(self, x):
-        n_at_once = max(1, DECODED_NUMBERS // x.numel())
         draws = torch.from_numpy(self._draw_table()).to(x)
-        return self.module_.log_likelihood(x, draws, n_at_once)
+        return self.module_.log_likelihood(x, draws)
 
     def _draw_table(self):
         """Draw from the standard normal so that the draws cover their space evenly."""
@@ -379,11 +445,34 @@ class VAETransformer(BaseAutoencoder):
         return float(np.average(scores, weights=weight))
 
     def _draw_codes(self, n_samples, random_state):
-        return random_state.standard_normal((n_samples, self.n_components_))
+        generator = generator_from(seed_from(random_state))
+        return self.module_.draw_codes(n_samples, generator).numpy()
 
     def _count_passes(self, n_judges):
-        return min(max(VALIDATION_DRAWS // n_judges, 1), 32)
+        n_draws = n_judges * self.n_importance_samples
+        return min(max(VALIDATION_DRAWS // n_draws, 1), 32)
 
     @property
-    def _beta(self):
-        return float(self.beta)
+    def _warmup(self):
+        return float(self.kl_warmup)
+
+    def _attributes(self, task, learned):
+        prior = learned.model.prior
+        if isinstance(task.blueprint.variational.prior, AggregatePosterior):
+            codes = self._posterior_draws(task, learned)
+            mixture = CodeMixture(codes, task.seed)
+            is_better = mixture.is_better_than_normal(codes)
+            prior.fit(mixture.gaussians() if is_better else [])
+        return super()._attributes(task, learned)
+
+    def _posterior_draws(self, task, learned):
+        """Draw a code of each of some training rows that stand for all."""
+        rows = take_rows(task.X, representatives(task.weight))
+        generator = generator_from(task.seed, task.device)
+
+        def draw(x):
+            posterior = learned.model.posterior(x)
+            return posterior.at(noise_like(posterior.mean, generator))
+
+        origin = task.origin(learned.maps)
+        return as_array(map_blocks(draw, rows, origin, task.device))

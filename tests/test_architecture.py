@@ -14,12 +14,24 @@ HOME = Path(skae.__file__).parent
 
 NOTHING = set()
 LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
-PARTS = {"models", "networks", "likelihoods.__init__", "penalties", "densities"}
+PARTS = {
+    "densities",
+    "likelihoods.__init__",
+    "models",
+    "flows",
+    "networks",
+    "objectives",
+    "paths",
+    "penalties",
+    "posteriors",
+    "priors",
+    "variational",
+}
 GROUND = {"device", "factors", "rows", "start", "inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning", "solvers"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
-DRAWING = {f"plotting.{room}" for room in ("canvas", "rows", "transformers")}
+DRAWING = {f"plotting.{room}" for room in ("canvas", "display", "transformers")}
 DISPLAYS = {
     "codes",
     "comparison",
@@ -30,6 +42,25 @@ DISPLAYS = {
     "traversal",
 }
 
+CLI = {
+    "kinds": NOTHING,
+    "reading": {"saying"},
+    "recognition": {"kinds"},
+    "report": {"saying"},
+    "saying": NOTHING,
+    "terminal": {"report"},
+    "tables": {"recognition"},
+    "writing": {"saving", "saying"},
+    "program": {"arguments", "saying"},
+    "__init__": {"program", "saving"},
+}
+
+
+def rooms(package, names):
+    """Rooms of a package."""
+    return {f"{package}.{name}" for name in names}
+
+
 # From each room to what it may import. `_sklearn` is open to all.
 MAY_IMPORT = {
     "_sklearn": NOTHING,
@@ -39,9 +70,15 @@ MAY_IMPORT = {
     "likelihoods.base": NOTHING,
     **{f"likelihoods.{kind}": {"likelihoods.base"} for kind in LIKELIHOODS},
     "likelihoods.__init__": {f"likelihoods.{kind}" for kind in {"base", *LIKELIHOODS}},
-    "models": NOTHING,
+    "paths": NOTHING,
+    "models": {"paths"},
+    "variational": {"objectives", "paths", "posteriors"},
+    "objectives": {"posteriors"},
     "networks": NOTHING,
-    "penalties": NOTHING,
+    "penalties": {"posteriors"},
+    "posteriors": NOTHING,
+    "priors": {"flows", "networks", "posteriors"},
+    "flows": {"networks"},
     "densities": {"networks"},
     # rows and what is computed from them
     "rows": {"device"},
@@ -57,34 +94,54 @@ MAY_IMPORT = {
     "planning": CORE - {"planning"},
     # estimators
     "checking": PARTS | {"planning", "rows", "solvers"},
-    "opening": {"blueprint", "densities", "start", "storage"},
+    "opening": {"blueprint", "start", "storage"} | PARTS,
     "reporting": {"storage"},
     "_base": CORE | {"checking", "opening", "reporting"},
     "autoencoder": PARTS | GROUND | {"_base", "checking"},
     "vae": PARTS | GROUND | {"_base", "checking"},
     # comparison; the pictures are drawn from it, and it asks for them by name
-    "comparison": {"plotting.__init__"},
-    "measuring": {"comparison"},
-    "comparing": ESTIMATORS | {"comparison", "device", "measuring"},
+    "comparison.result": {"plotting.__init__"},
+    "comparison.measuring": {"comparison.result"},
+    "comparison.comparing": ESTIMATORS
+    | {"comparison.measuring", "comparison.result", "device"},
+    "comparison.__init__": {
+        f"comparison.{room}" for room in ("comparing", "measuring", "result")
+    },
     # what is made of estimators
-    "onnx": PARTS | ESTIMATORS,
+    "onnx.extra": NOTHING,
+    "onnx.graph": {"onnx.extra"},
+    "onnx.networks": {"networks"},
+    "onnx.likelihoods": {
+        f"likelihoods.{kind}" for kind in ("__init__", "counts", "interval")
+    }
+    | {"onnx.networks"},
+    "onnx.converters": ESTIMATORS
+    | {"posteriors"}
+    | rooms("onnx", {"extra", "graph", "likelihoods", "networks"}),
+    "onnx.__init__": ESTIMATORS | rooms("onnx", {"converters", "extra", "graph"}),
     "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
     # the command line, from the file to the page
-    "reading": NOTHING,
-    "kinds": NOTHING,
-    "recognition": {"kinds"},
-    "tables": {"recognition"},
-    "saving": ESTIMATORS | {"kinds", "tables", "trust"},
-    "report": NOTHING,
-    "pictures": {"plotting.__init__", "report"},
-    "commands": ESTIMATORS | {"device", "reading", "saving", "tables"},
-    "compare_command": {"commands", "comparing", "pictures", "report", "saving"},
-    "__main__": {"__init__", "commands", "compare_command"},
-    "__init__": ESTIMATORS | {"comparing", "comparison", "measuring", "trust"},
+    **{f"cli.{room}": rooms("cli", looks) for room, looks in CLI.items()},
+    "cli.pictures": {"cli.report", "plotting.__init__"},
+    "cli.saving": ESTIMATORS | {"cli.kinds", "cli.tables", "trust"},
+    "cli.preparing": ESTIMATORS
+    | rooms("cli", {"reading", "saying", "tables"})
+    | {"device"},
+    "cli.commands": rooms(
+        "cli", {"preparing", "reading", "saving", "saying", "writing"}
+    )
+    | {"device"},
+    "cli.comparing": rooms("cli", {"pictures", "preparing", "report", "saving"})
+    | rooms("cli", {"saying", "terminal", "writing"})
+    | {"comparison.__init__"},
+    "cli.arguments": rooms("cli", {"commands", "comparing", "preparing", "saying"})
+    | {"__init__"},
+    "__main__": {"cli.__init__"},
+    "__init__": ESTIMATORS | {"comparison.__init__", "trust"},
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,
-    "plotting.rows": {"plotting.canvas", "plotting.columns"},
+    "plotting.display": {"plotting.canvas", "plotting.columns"},
     "plotting.transformers": {"plotting.columns"},
     **{f"plotting.{display}": DRAWING for display in DISPLAYS},
     "plotting.__init__": {f"plotting.{display}" for display in DISPLAYS},

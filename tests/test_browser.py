@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from skae.__main__ import main
+from skae.cli import main
 
 ROOT = pathlib.Path(__file__).parent.parent
 BUILT = ROOT / "docs" / "_build" / "html"

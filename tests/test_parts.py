@@ -14,11 +14,16 @@ from torch.distributions import Independent, Normal, kl_divergence
 from skae import AutoencoderTransformer, VAETransformer
 from skae.densities import CodeMixture, representatives
 from skae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
-from skae.models import Autoencoder, Path, VariationalAutoencoder
+from skae.models import Autoencoder
 from skae.networks import ACTIVATIONS, MLP, Conv, FixedLinear
-from skae.penalties import NormalDivergence
+from skae.objectives import EvidenceBound
+from skae.paths import Path
+from skae.penalties import KullbackLeibler
+from skae.posteriors import DiagonalGaussian
+from skae.priors import Normal as NormalPrior
 from skae.rows import weighted_moments
 from skae.start import fit_linear_maps
+from skae.variational import VariationalAutoencoder
 
 both = pytest.mark.parametrize("Estimator", [AutoencoderTransformer, VAETransformer])
 is_zero_last = pytest.mark.parametrize("zero_last", [True, False])
@@ -141,10 +146,10 @@ def test_divergence_is_that_of_torch():
     mean, log_variance = tensors((20, 3), (20, 3))
     posterior = Independent(Normal(mean, torch.exp(log_variance / 2)), 1)
     prior = Independent(Normal(torch.zeros_like(mean), torch.ones_like(mean)), 1)
-    found = NormalDivergence()(mean, log_variance)
+    found = DiagonalGaussian(mean, log_variance).divergences().sum(-1)
     np.testing.assert_allclose(found, kl_divergence(posterior, prior))
     zeros = torch.zeros(1, 3)
-    assert NormalDivergence()(zeros, zeros).item() == 0
+    assert not DiagonalGaussian(zeros, zeros).divergences().any()
 
 
 # ------------------------------------------------------------------------ networks
@@ -378,7 +383,14 @@ def model_of_parts(is_variational, likelihood, activation, from_pca):
     torch.set_rng_state(torch_state)
     noise = built(likelihood, 6)
     if is_variational:
-        return VariationalAutoencoder(encoder, decoder, noise, NormalDivergence(), 0.7)
+        return VariationalAutoencoder(
+            encoder,
+            decoder,
+            noise,
+            posterior=DiagonalGaussian,
+            prior=NormalPrior().build(2, 6),
+            objective=EvidenceBound(KullbackLeibler(0.7)),
+        )
     return Autoencoder(encoder, decoder, noise)
 
 

@@ -18,10 +18,9 @@ from .canvas import (
     label_features,
     legend_outside,
     main_features,
-    new_axes,
     panels,
 )
-from .rows import RowsDisplay
+from .display import RowsDisplay
 from .transformers import (
     as_rows,
     dense,
@@ -165,13 +164,13 @@ class ReconstructionDisplay(RowsDisplay):
         images = self.columns.as_images(lines)
         n_lines, n_images, height, width, _ = images.shape
         side = WIDTH / max(n_images, 4)
-        ax = new_axes(
-            ax, (side * n_images + 1.2, side * n_lines * height / width + 0.4)
-        )
-        _, x_middles, y_middles = draw_images(ax, images, self.columns.limits)
-        ax.set_yticks(y_middles, ["original", *self.reconstructions])
-        ax.set_xticks(x_middles, [f"row {i}" for i in self.row_numbers])
-        return np.array([ax])
+        size = (side * n_images + 1.2, side * n_lines * height / width + 0.4)
+        axes = panels(ax, 1, 1, size)
+        panel = axes[0, 0]
+        _, x_middles, y_middles = draw_images(panel, images, self.columns.limits)
+        panel.set_yticks(y_middles, ["original", *self.reconstructions])
+        panel.set_xticks(x_middles, [f"row {i}" for i in self.row_numbers])
+        return axes
 
     def _draw_profiles(self, ax):
         """Draw a panel per profile: the original wide and grey, the others over it."""

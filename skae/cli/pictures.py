@@ -4,13 +4,14 @@ import io
 
 import numpy as np
 
-from .plotting import (
+from skae.plotting import (
     CodeDisplay,
     ComparisonDisplay,
     FeatureErrorDisplay,
     LossCurveDisplay,
     ReconstructionDisplay,
 )
+
 from .report import NARROW, Picture, components
 
 __all__ = ["curve_pictures", "model_pictures"]

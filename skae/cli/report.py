@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .saying import percent
+
 __all__ = [
     "LEGEND",
     "NARROW",
@@ -118,7 +120,7 @@ def table_of(summary, predicted=None, *, is_narrow=False):
     Examples
     --------
     >>> import numpy as np
-    >>> from skae.report import table_of
+    >>> from skae.cli.report import table_of
     >>> nan = float("nan")
     >>> summary = {"estimator": ["PCA"], "n_components": [2], "error": [""]}
     >>> for measure in ("explained_variance", "fit_seconds"):
@@ -211,15 +213,16 @@ def _finding(summary, width):
     best = others[np.argmax(means[others])]
     name, share = summary["estimator"][best], means[best]
     start = (
-        f"{components(width)}: {name} explains {share:.1%} of the variance of unseen "
-        "rows"
+        f"{components(width)}: {name} explains {percent(share)} of the variance of "
+        "unseen rows"
     )
     if not _mark(summary, best, "explained_variance"):
-        return f"{start}, PCA {pca:.1%}; the difference is no more than noise."
+        return f"{start}, PCA {percent(pca)}; the difference is no more than noise."
     if share < pca:
-        return f"{start}, less than PCA's {pca:.1%}."
+        return f"{start}, less than PCA's {percent(pca)}."
     left = (1 - share) / (1 - pca) if pca < 1 else 1.0
-    return f"{start}, PCA {pca:.1%}; it leaves {left:.0%} of PCA's squared error."
+    part = "less than 1%" if left < 0.005 else f"{left:.0%}"
+    return f"{start}, PCA {percent(pca)}; it leaves {part} of PCA's squared error."
 
 
 # -------------------------------------------------------------------------- the page

@@ -1,0 +1,114 @@
+"""Objectives: what a variational autoencoder minimises, a bound or what stands for it.
+
+An objective gives the loss of each row from the parts of a model. In training the rows
+have weights, where an objective compares them, and ``warmth`` is between 0 and 1
+while the prior is warmed up; what is judged is judged with ``warmth`` 1.
+"""
+
+import math
+
+import torch
+
+from .posteriors import noise_like
+
+__all__ = ["EvidenceBound", "ImportanceBound", "log_weights"]
+
+# Numbers that the decoded draws of a block of rows may take, where none is kept for a
+# gradient.
+DECODED_NUMBERS = 2**22
+
+
+class EvidenceBound:
+    """``- E_q log p(x | z) + penalty``, at one draw of z per row.
+
+    With :class:`~skae.penalties.KullbackLeibler` at beta 1 it is minus the evidence
+    lower bound.
+
+    Parameters
+    ----------
+    penalty : callable
+        Of :mod:`skae.penalties`.
+    """
+
+    def __init__(self, penalty):
+        self.penalty = penalty
+
+    @property
+    def plain_beta(self):
+        """Weight of the divergence, where it is each row's own, in closed form."""
+        return self.penalty.beta if self.penalty.is_plain else None
+
+    def row_losses(self, model, x, generator, weight=None, warmth=1.0):
+        """Loss of each row."""
+        posterior = model.posterior(x)
+        z = posterior.at(noise_like(posterior.mean, generator))
+        penalty = self.penalty(posterior, z, model.tilt(z), weight, generator)
+        return warmth * penalty - model.likelihood.log_prob(x, model.decoder(z))
+
+
+class ImportanceBound:
+    """Minus the importance-weighted bound (Burda et al., 2016).
+
+    - log 1/S sum_s p(x | z_s) (p(z_s) / q(z_s | x))^beta,    z_s ~ q(z | x)
+
+    The encoder gets the doubly reparameterised gradient (Tucker et al., 2019): with
+    ``share_s`` the weight of a draw by the sum of all, it reaches the encoder through
+    the draws alone, each times ``(1 - beta) share_s + beta share_s^2``.
+
+    Parameters
+    ----------
+    n_draws : int
+
+    beta : float
+    """
+
+    plain_beta = None
+
+    def __init__(self, n_draws, beta):
+        self.n_draws, self.beta = n_draws, beta
+
+    def row_losses(self, model, x, generator, weight=None, warmth=1.0):
+        """Loss of each row."""
+        posterior = model.posterior(x).each_draw()
+        shape = len(x), self.n_draws, posterior.mean.shape[-1]
+        noise = noise_like(posterior.mean.expand(shape), generator)
+        power = self.beta * warmth
+        if not torch.is_grad_enabled():
+            logs = log_weights(model, x, posterior, noise, power)
+            return math.log(self.n_draws) - logs.logsumexp(1)
+        z = posterior.at(noise)
+        fixed = posterior.map(torch.Tensor.detach)
+        log_ratio = model.log_prior(z) - fixed.log_prob(z)
+        logs = model.log_prob_given(x, z) + power * log_ratio
+        share = logs.detach().softmax(1)
+        z.register_hook(lambda slope: slope * (1 - power + power * share)[..., None])
+        bound = logs.detach().logsumexp(1) - math.log(self.n_draws)
+        surrogate = (share * logs).sum(1)
+        return -(bound + surrogate - surrogate.detach())
+
+
+def log_weights(model, x, posterior, noise, power=1.0):
+    """Logarithm of ``p(x | z) (p(z) / q(z | x))^power`` of each draw of each row.
+
+    Draws are decoded a few at a time, so that memory is bounded.
+
+    Parameters
+    ----------
+    model : VariationalAutoencoder
+
+    x : torch.Tensor of shape (n_rows, n_features)
+
+    posterior : posterior of the rows, after ``each_draw``
+
+    noise : torch.Tensor of shape (n_rows or 1, n_draws, n_components)
+
+    power : float, default=1.0
+    """
+    logs = []
+    for some in noise.split(max(1, DECODED_NUMBERS // x.numel()), dim=1):
+        z = posterior.at(some)
+        # log p(z) - log q(z | x): the terms in log(2 pi) cancel.
+        log_ratio = some.square() - z.square() + posterior.log_variance
+        log_ratio = log_ratio.sum(-1) / 2 + model.tilt(z)
+        logs.append(model.log_prob_given(x, z) + power * log_ratio)
+    return torch.cat(logs, dim=1)

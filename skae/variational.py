@@ -1,0 +1,200 @@
+"""The variational autoencoder: a density model of rows, as an ``nn.Module``.
+
+    z ~ p(z)            the prior
+    x | z               the likelihood, about what the decoder makes of z
+    z | x ~ q(z | x)    the posterior, from what the encoder makes of x
+
+It is made of two :class:`~skae.paths.Path` and of parts that are handed in.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+from .objectives import log_weights
+from .paths import reciprocal
+from .posteriors import noise_like
+
+__all__ = ["VariationalAutoencoder"]
+
+
+class VariationalAutoencoder(nn.Module):
+    """``z ~ p(z)``, ``x | z`` by the likelihood, ``z | x`` by the encoder.
+
+    Its loss is what the objective makes of these; by default minus the evidence lower
+    bound.
+
+    Parameters
+    ----------
+    encoder : Path
+        Gives the statistics of the posterior.
+
+    decoder : Path
+
+    likelihood : nn.Module
+
+    posterior : type
+        Of :data:`skae.posteriors.POSTERIORS`.
+
+    prior : nn.Module
+
+    objective : objective of :mod:`skae.objectives`
+
+    Attributes
+    ----------
+    warmth : float
+        Weight of the divergence in training, while it is warmed up.
+    """
+
+    def __init__(self, encoder, decoder, likelihood, *, posterior, prior, objective):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.posterior_kind = posterior
+        self.prior = prior
+        self.objective = objective
+        self.warmth = 1.0
+        self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
+
+    def observe(self, x, weight):
+        """Look at some training rows, before the start."""
+        self.likelihood.observe(x, weight)
+        self.prior.observe(self.likelihood.view(x))
+
+    def set_start(self, maps, *, origin, shrinkage=1.0):
+        """Begin at probabilistic PCA; see :meth:`Autoencoder.set_start`.
+
+        A shrinkage of 0 is independent columns, with the prior as posterior.
+        """
+        with torch.no_grad():
+            spread = np.ones(maps.n_components)
+            start = self.likelihood.start(maps, maps.loadings, spread, shrinkage)
+            centre = maps.center - origin
+            unit = reciprocal(np.sqrt(maps.variance))
+            if self.encoder.linear is None:
+                self.encoder.set_start(center=centre, unit=unit)
+            else:
+                k = maps.n_components
+                n_statistics = self.posterior_kind.n_statistics(k)
+                weight = np.zeros((n_statistics, maps.n_features))
+                weight[:k] = shrinkage * maps.posterior_map
+                offset = np.zeros(n_statistics)
+                offset[k : 2 * k] = np.log(
+                    1 - shrinkage * (1 - maps.posterior_variance)
+                )
+                self.encoder.set_start(
+                    weight=weight, center=centre, offset=offset, unit=unit
+                )
+            self.decoder.set_start(
+                weight=start.slopes,
+                offset=start.intercept,
+                gain=start.gain,
+            )
+            self.loss_unit.fill_(maps.n_features)
+
+    def posterior(self, x):
+        """Distribution of the codes given rows."""
+        return self._infer(self.likelihood.view(x))
+
+    def _infer(self, seen):
+        """Distribution of the codes given rows as the encoder sees them."""
+        statistics = self.encoder(seen)
+        return self.posterior_kind.from_statistics(statistics, self.prior.n_components)
+
+    def tilt(self, z):
+        """Log-density of codes under the prior, above the standard normal's."""
+        return self.prior.tilt(z, self._infer)
+
+    def log_prior(self, z):
+        """Log-density of codes under the prior."""
+        return self.prior.log_prob(z, self._infer)
+
+    @torch.no_grad()
+    def draw_codes(self, n_samples, generator):
+        """Draw codes from the prior, in float64 on the CPU."""
+        return self.prior.sample(n_samples, generator, self._infer)
+
+    def log_prob_given(self, x, z):
+        """Log-probability of rows given codes, several codes per row."""
+        eta = self.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        return self.likelihood.log_prob(x[:, None], eta)
+
+    def warm_up(self, progress):
+        """Take note of how far the warm-up of a training has come; 1 is its end."""
+        self.warmth = progress
+
+    def row_losses(self, x, generator=None):
+        """Loss of each row, as it is judged."""
+        x = self.likelihood.drawn(x, generator)
+        return self.objective.row_losses(self, x, generator)
+
+    def batch_loss(self, x, row_factor, generator):
+        """Sum of the rows' losses, each times its factor, as it is trained on."""
+        x = self.likelihood.drawn(x, generator)
+        losses = self.objective.row_losses(self, x, generator, row_factor, self.warmth)
+        return losses @ row_factor
+
+    @property
+    def is_traceable(self):
+        """Whether :meth:`loss_and_grad` is there for these parts."""
+        return (
+            self.encoder.is_traceable
+            and self.decoder.is_traceable
+            and hasattr(self.likelihood, "log_prob_slope")
+            and hasattr(self.posterior_kind, "divergence_slopes")
+            and self.prior.is_standard
+            and self.objective.plain_beta is not None
+        )
+
+    def loss_and_grad(self, x, row_factor, generator, working):
+        """Give :meth:`batch_loss`, and set its gradient."""
+        x = self.likelihood.drawn(x, generator)
+        seen = self.likelihood.view(x)
+        statistics, encoder_trace = self.encoder.traced(seen, working)
+        k = self.prior.n_components
+        posterior = self.posterior_kind.from_statistics(statistics, k)
+        shift = posterior.std * noise_like(posterior.mean, generator)
+        eta, decoder_trace = self.decoder.traced(posterior.mean + shift, working)
+        log_prob, slope = self.likelihood.log_prob_slope(x, eta, -row_factor)
+        beta = self.warmth * self.objective.plain_beta
+        divergence = beta * posterior.divergences().sum(-1)
+        in_mean, in_log_variance = posterior.divergence_slopes(beta * row_factor)
+        slope = self.decoder.backward(decoder_trace, slope, working, needs_input=True)
+        in_mean = in_mean + slope
+        in_log_variance = in_log_variance + slope * shift / 2
+        in_log_variance *= posterior.log_variance == statistics[:, k:]
+        self.encoder.backward(
+            encoder_trace, torch.cat([in_mean, in_log_variance], dim=1), working
+        )
+        return (divergence - log_prob) @ row_factor
+
+    def log_likelihood(self, x, draws):
+        """Importance-weighted bound on ``log p(x)`` of each row.
+
+        log 1/S sum_s p(x | z_s) p(z_s) / q(z_s | x),    z_s drawn by draws_s
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n_rows, n_features)
+
+        draws : torch.Tensor of shape (n_draws, n_components)
+            Standard normal; the same for all rows.
+        """
+        posterior = self.posterior(x).each_draw()
+        logs = log_weights(self, x, posterior, draws[None])
+        return logs.logsumexp(1) - math.log(len(draws))
+
+    def encode(self, x):
+        """Posterior means of the codes of rows."""
+        return self.posterior(x).mean
+
+    def decode(self, z):
+        """Mean of the rows given their codes."""
+        return self.likelihood.mean(self.decoder(z))
+
+    def forward(self, x):
+        """Reconstruct rows from their posterior means; see :class:`Autoencoder`."""
+        return self.likelihood.mean(self.decoder(self.encode(x)), x)

@@ -1,0 +1,520 @@
+"""Objectives: closed forms, long Monte Carlo runs, gradients, warm-up, bad input."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skae import VAETransformer
+from skae.blueprint import Variational
+from skae.engine import Settings, train
+from skae.likelihoods import Gaussian
+from skae.objectives import EvidenceBound, ImportanceBound
+from skae.penalties import (
+    DIVERGENCES,
+    KERNEL_SCALES,
+    KullbackLeibler,
+    MeanDiscrepancy,
+    TotalCorrelation,
+)
+from skae.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
+from skae.priors import Normal
+from skae.rows import Rows
+from skae.variational import VariationalAutoencoder
+
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+
+
+def posterior(n=200, k=2, kind="diagonal", seed=0):
+    made = POSTERIORS[kind]
+    statistics = normal(n, made.n_statistics(k), seed=seed)
+    return made.from_statistics(statistics, k)
+
+
+def penalised(penalty, posterior, seed=1, weight=None):
+    z = posterior.at(normal(*posterior.mean.shape, seed=seed))
+    tilt = torch.zeros_like(z[:, 0])
+    return penalty(posterior, z, tilt, weight, generator(seed))
+
+
+# ------------------------------------------------------------------------- divergences
+
+
+@pytest.mark.parametrize("kind", POSTERIORS)
+def test_the_divergence_is_the_mean_of_a_long_run(kind):
+    one = posterior(1, 3, kind)
+    noise = normal(200_000, 1, 3)
+    z = one.at(noise)
+    ratio = one.log_prob(z) + (z.square() + math.log(2 * math.pi)).sum(-1) / 2
+    found = penalised(KullbackLeibler(2.5), one).item()
+    error = ratio.std().item() / len(ratio) ** 0.5
+    assert found / 2.5 == pytest.approx(ratio.mean().item(), abs=4 * error)
+
+
+def test_a_tilted_prior_is_nearer():
+    one = posterior()
+    z, tilt = one.mean, torch.full((200,), 0.3, dtype=torch.float64)
+    plain = KullbackLeibler(2.0)(one, z, 0 * tilt)
+    np.testing.assert_allclose(KullbackLeibler(2.0)(one, z, tilt), plain - 0.6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_free_bits_count_a_component_as_kingma_has_it(weighted):
+    one = posterior(50, 4)
+    weight = torch.rand(50, generator=generator(2)).double() if weighted else None
+    share = (
+        torch.full((50,), 0.02).double() if weight is None else weight / weight.sum()
+    )
+    means = share @ one.divergences()
+    free = means.sort().values[1:3].mean().item()  # two components are below
+    losses = penalised(KullbackLeibler(1.5, free), one, weight=weight)
+    wanted = 1.5 * means.clamp(min=free).sum()
+    assert (share @ losses).item() == pytest.approx(wanted.item())
+
+
+def test_below_its_free_bits_a_component_has_no_gradient():
+    mean = torch.tensor([[0.1, 3.0], [-0.1, 3.0]]).double().requires_grad_()
+    losses = penalised(KullbackLeibler(1.0, 0.5), DiagonalGaussian(mean, 0 * mean))
+    losses.sum().backward()
+    assert (mean.grad[:, 0] == 0).all()
+    assert (mean.grad[:, 1] == 3).all()
+
+
+def expected_kernel(variance, k):
+    """``E c / (c + |d|^2)`` for a Gaussian d, through the kernel as a mixture.
+
+    ``c / (c + s) = E exp(-s t / c)`` over exponential t, and of a Gaussian square the
+    exponential has a closed form.
+    """
+    t, weight = np.polynomial.laguerre.laggauss(120)
+    scales = 2 * k * np.array(KERNEL_SCALES)[:, None]
+    return float((weight * (1 + 2 * variance * t / scales) ** (-k / 2)).sum(1).mean())
+
+
+@pytest.mark.parametrize("variance", [1.0, 0.3])
+def test_the_mean_discrepancy_is_its_closed_form(variance):
+    k, found = 2, []
+    for seed in range(40):
+        codes = variance**0.5 * normal(200, k, seed=seed)
+        one = DiagonalGaussian(codes, torch.full_like(codes, -40.0))
+        found.append(penalised(MeanDiscrepancy(3.0), one, seed=seed + 50).mean().item())
+    wanted = 3 * (
+        expected_kernel(2 * variance, k)
+        - 2 * expected_kernel(1 + variance, k)
+        + expected_kernel(2.0, k)
+    )
+    error = np.std(found) / len(found) ** 0.5
+    assert np.mean(found) == pytest.approx(wanted, abs=4 * error + 1e-4)
+    assert wanted == pytest.approx(0, abs=1e-12) if variance == 1 else wanted > 0.01
+
+
+def test_the_mean_discrepancy_moves_codes_towards_the_prior():
+    codes = (0.1 * normal(200, 2) + 2).requires_grad_()
+    for step in range(100):
+        one = DiagonalGaussian(codes, torch.full_like(codes, -40.0))
+        loss = penalised(MeanDiscrepancy(1.0), one, seed=step).sum()
+        (slope,) = torch.autograd.grad(loss, codes)
+        codes = (codes - 1.5 * slope).detach().requires_grad_()
+    assert codes.mean(0).abs().max().item() < 0.3
+    assert 0.5 < codes.std().item() < 1.5
+
+
+def test_one_row_alone_has_a_discrepancy():
+    assert torch.isfinite(penalised(MeanDiscrepancy(1.0), posterior(1))).all()
+
+
+@pytest.mark.parametrize("kind", POSTERIORS)
+def test_total_correlation_at_beta_1_is_the_divergence(kind):
+    one = posterior(kind=kind)
+    found = penalised(TotalCorrelation(1.0), one)
+    np.testing.assert_allclose(found, one.divergences().sum(1))
+
+
+def test_total_correlation_is_that_of_the_mixture_of_posteriors():
+    # The mixture of the posteriors is known, so its total correlation is a long run
+    # of draws from it.
+    line = normal(40, 1)
+    one = DiagonalGaussian(line.expand(40, 2), torch.full((40, 2), -2.0).double())
+    found = np.mean(
+        [
+            (penalised(TotalCorrelation(2.0), one, seed) - one.divergences().sum(1))
+            .mean()
+            .item()
+            for seed in range(400)
+        ]
+    )
+    chosen = torch.randint(40, (100_000,), generator=generator(3))
+    z = one.map(lambda field: field[chosen]).at(normal(100_000, 2, seed=4))
+    parts = one.log_marginals(z[:, None])
+    logs = parts.sum(-1).logsumexp(1) - parts.logsumexp(1).sum(-1) + math.log(40)
+    error = logs.std().item() / len(logs) ** 0.5
+    assert found == pytest.approx(logs.mean().item(), abs=6 * error)
+    assert found > 0.3
+
+
+def test_total_correlation_counts_weighted_rows_as_often():
+    one = posterior(6, 2)
+    z = one.at(normal(6, 2, seed=1))
+    index = torch.tensor([0, 0, 0, 1, 2, 3, 4, 5, 5])
+    weight = torch.tensor([3.0, 1, 1, 1, 1, 2]).double()
+    repeated = TotalCorrelation(3.0)(
+        one.map(lambda field: field[index]), z[index], torch.zeros(9).double()
+    )
+    weighted = TotalCorrelation(3.0)(one, z, torch.zeros(6).double(), weight)
+    np.testing.assert_allclose(repeated, weighted[index])
+
+
+# ------------------------------------------------------------------- importance weights
+
+
+class Linear(nn.Module):
+    """A path that is one matrix, for a model whose likelihood is known."""
+
+    def __init__(self, weight, offset=None):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.offset = None if offset is None else nn.Parameter(offset)
+        self.linear = None
+        self.is_traceable = False
+
+    def forward(self, x):
+        y = x @ self.weight.T
+        return y if self.offset is None else y + self.offset
+
+
+def linear_model(objective, kind="diagonal"):
+    """One code, two columns: z ~ N(0, 1), x | z ~ N(w z, I)."""
+    encoder = Linear(
+        torch.tensor([[0.3, 0.1], [0, 0]]).double(), torch.tensor([0.0, -1.0])
+    )
+    decoder = Linear(torch.tensor([[1.0], [0.5]]).double())
+    likelihood = Gaussian().build(2)
+    return VariationalAutoencoder(
+        encoder,
+        decoder,
+        likelihood,
+        posterior=POSTERIORS[kind],
+        prior=Normal().build(1, 2),
+        objective=objective,
+    )
+
+
+X2 = torch.tensor([[1.0, 0.2], [-0.5, 1.5]]).double()
+
+
+def log_likelihood_of_linear(x):
+    w = torch.tensor([1.0, 0.5]).double()
+    covariance = torch.eye(2).double() + torch.outer(w, w)
+    zeros = torch.zeros(2).double()
+    return torch.distributions.MultivariateNormal(zeros, covariance).log_prob(x)
+
+
+def test_more_draws_make_the_bound_tighter():
+    bounds = []
+    with torch.no_grad():
+        for n_draws in (1, 5, 50, 5000):
+            model = linear_model(ImportanceBound(n_draws, 1.0))
+            repeated = X2.repeat(4000 // n_draws + 1, 1)
+            losses = model.row_losses(repeated, generator())
+            bounds.append(-losses.mean().item())
+    exact = log_likelihood_of_linear(X2).mean().item()
+    assert bounds == sorted(bounds)
+    assert bounds[-1] == pytest.approx(exact, abs=0.01)
+    assert bounds[0] < exact - 0.1
+
+
+def test_one_importance_sample_is_the_evidence_bound():
+    with torch.no_grad():
+        one = linear_model(ImportanceBound(1, 0.7))
+        other = linear_model(EvidenceBound(KullbackLeibler(0.7)))
+        repeated = X2.repeat(20_000, 1)
+        found = one.row_losses(repeated, generator()).mean().item()
+        wanted = other.row_losses(repeated, generator()).mean().item()
+    assert found == pytest.approx(wanted, abs=0.02)
+
+
+def plain_gradient(model, x, n_draws, power, seed):
+    """Gradient of the bound by reparameterisation alone."""
+    one = model.posterior(x).each_draw()
+    noise = normal(len(x), n_draws, 1, seed=seed)
+    z = one.at(noise)
+    logs = model.log_prob_given(x, z)
+    logs = logs + power * (model.log_prior(z) - one.log_prob(z))
+    bound = logs.logsumexp(1) - math.log(n_draws)
+    return -bound.mean(), torch.autograd.grad(-bound.mean(), list(model.parameters()))
+
+
+@pytest.mark.parametrize("power", [1.0, 0.6])
+@pytest.mark.parametrize("n_draws", [2, 6])
+def test_the_doubly_reparameterised_gradient_has_the_same_mean(n_draws, power):
+    model = linear_model(ImportanceBound(n_draws, power))
+    x = X2.repeat(40_000, 1)
+    factor = torch.full((len(x),), 1 / len(x)).double()
+    loss = model.batch_loss(x, factor, generator())
+    found = torch.autograd.grad(loss, list(model.parameters()))
+    wanted_loss, wanted = plain_gradient(model, x, n_draws, power, seed=9)
+    assert loss.item() == pytest.approx(wanted_loss.item(), abs=0.01)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, atol=0.02, rtol=0.02)
+
+
+def test_the_doubly_reparameterised_gradient_varies_less():
+    # Where the posterior is exact all weights are alike: no draw moves the encoder.
+    model = linear_model(ImportanceBound(8, 1.0))
+    variance = 1 / 2.25
+    with torch.no_grad():
+        model.encoder.weight.copy_(torch.tensor([[1.0, 0.5], [0, 0]]) * variance)
+        model.encoder.offset.copy_(torch.tensor([0.0, math.log(variance)]))
+    factor = torch.full((2,), 0.5).double()
+    found = torch.autograd.grad(
+        model.batch_loss(X2, factor, generator()), list(model.encoder.parameters())
+    )
+    _, plain = plain_gradient(model, X2, 8, 1.0, seed=1)
+    assert max(slope.abs().max().item() for slope in found) < 1e-8
+    assert max(slope.abs().max().item() for slope in plain) > 1e-3
+
+
+def test_the_model_learns_from_draws_by_their_weights():
+    """The decoder's gradient is that of the bound at the same draws."""
+    model = linear_model(ImportanceBound(5, 1.0))
+    factor = torch.full((2,), 0.5).double()
+    loss = model.batch_loss(X2, factor, generator(3))
+    (found,) = torch.autograd.grad(loss, [model.decoder.weight])
+    noise = torch.randn(2, 5, 1, generator=generator(3), dtype=torch.float64)
+    one = model.posterior(X2).each_draw()
+    z = one.at(noise).detach()
+    logs = model.log_prob_given(X2, z) + model.log_prior(z) - one.log_prob(z).detach()
+    bound = -(logs.logsumexp(1).mean() - math.log(5))
+    (wanted,) = torch.autograd.grad(bound, [model.decoder.weight])
+    np.testing.assert_allclose(found, wanted)
+    assert loss.item() == pytest.approx(bound.item())
+
+
+# ----------------------------------------------------------------------------- warm-up
+
+
+class Quadratic(nn.Module):
+    """A model with one number, that writes down how its warm-up goes."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((3,), 2.0))
+        self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
+        self.progress = []
+
+    def row_losses(self, x, generator=None):
+        return ((x - self.weight) ** 2).sum(1)
+
+    def warm_up(self, progress):
+        self.progress.append(progress)
+
+
+def trained(warmup, state=None, learning_rates=None, **changes):
+    rows = Rows(np.random.RandomState(0).randn(40, 3), np.ones(40), np.zeros(3), CPU)
+    parameters = {
+        "solver": "sgd",
+        "learning_rate": 1e-9,
+        "alpha": 0.0,
+        "batch_size": 20,
+        "max_iter": 10,
+        "tol": 1e-3,
+        "patience": 2,
+        "dtype": torch.float32,
+        "warmup": warmup,
+    }
+    model = Quadratic()
+    result = train(
+        model,
+        rows,
+        Settings(**parameters | changes),
+        seed=0,
+        start_loss=100.0,
+        valid=rows if learning_rates is None else None,
+        learning_rates=learning_rates,
+        state=state,
+    )
+    return model.progress, result
+
+
+CPU = torch.device("cpu")
+
+
+def test_a_warm_up_goes_from_nothing_to_all_within_its_share():
+    progress, result = trained(0.4, patience=10)
+    assert progress[:10] == pytest.approx([*np.arange(8) / 8, 1, 1])
+    assert set(progress[8:]) == {1.0}
+    assert result.n_epochs == 10
+
+
+def test_patience_does_not_count_before_the_end_of_the_warm_up():
+    # Nothing improves: patience ends a training after 2 epochs, twice.
+    assert trained(0.0)[1].n_epochs == 4
+    progress, result = trained(0.5)
+    assert result.n_epochs == 5 + 4
+    assert progress[-1] == 1
+
+
+def test_a_refit_warms_up_in_shares_of_its_own_epochs():
+    progress, _ = trained(0.5, learning_rates=[1e-9] * 4)
+    assert progress[:8] == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1, 1, 1])
+
+
+def test_no_warm_up_starts_over():
+    _, result = trained(0.5)
+    progress, _ = trained(0.5, state=result.state)
+    assert set(progress) == {1.0}
+    assert set(trained(0.0)[0]) == {1.0}
+
+
+def test_one_epoch_of_a_stream_is_not_warmed_up(iris):
+    parameters = SMALL | {"max_iter": 1}
+    cold = VAETransformer(2, **parameters).partial_fit(iris[0])
+    warm = VAETransformer(2, kl_warmup=1.0, **parameters).partial_fit(iris[0])
+    np.testing.assert_array_equal(cold.transform(iris[0]), warm.transform(iris[0]))
+
+
+def test_warm_up_changes_the_training_and_what_judges_it_stays(iris):
+    X = iris[0]
+    warm = VAETransformer(2, kl_warmup=1.0, **SMALL).fit(X)
+    cold = VAETransformer(2, **SMALL).fit(X)
+    assert warm.start_loss_ == cold.start_loss_
+    assert warm.validation_loss_curve_[0] == cold.validation_loss_curve_[0]
+    assert warm.loss_curve_[0] < cold.loss_curve_[0]
+    assert warm.module_.warmth == 1
+
+
+@pytest.mark.parametrize("warmth", [0.0, 0.4])
+def test_the_gradient_written_out_knows_of_the_warm_up(warmth, iris):
+    X = torch.from_numpy(iris[0]).float()
+    model = VAETransformer(2, **SMALL | {"max_iter": 1}).fit(iris[0]).module_
+    model.train()
+    model.warm_up(warmth)
+    factor = torch.rand(len(X), generator=generator())
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    loss = model.batch_loss(X, factor, generator(1))
+    wanted = torch.autograd.grad(loss, parameters)
+    for p in parameters:
+        p.grad = torch.zeros_like(p)
+    working = {p: (p.data, p.grad) for p in parameters if p.ndim >= 2}
+    with torch.no_grad():
+        found = model.loss_and_grad(X, factor, generator(1), working)
+    assert found.item() == pytest.approx(loss.item(), rel=1e-4)
+    for p, gradient in zip(parameters, wanted, strict=True):
+        scale = gradient.abs().max().item() + 1e-6
+        assert (p.grad - gradient).abs().max().item() < 1e-3 * scale
+
+
+# ------------------------------------------------------------------------------- users
+
+OBJECTIVES = [
+    {"divergence": "mmd", "beta": 20.0},
+    {"divergence": "tc", "beta": 3.0},
+    {"free_bits": 0.5},
+    {"n_importance_samples": 3},
+    {"n_importance_samples": 3, "beta": 0.5, "kl_warmup": 0.3},
+    {"kl_warmup": 0.5, "divergence": "tc", "prior": "gmm"},
+]
+
+
+@pytest.mark.parametrize("posterior", POSTERIORS)
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=str)
+def test_a_score_is_the_bound_on_the_likelihood_whatever_is_trained(
+    objective, posterior, iris
+):
+    X = iris[0]
+    start = VAETransformer(2, max_iter=0, random_state=0).fit(X)
+    vae = VAETransformer(2, posterior=posterior, **objective, **SMALL)
+    assert np.isfinite(vae.fit(X).score(X))
+    assert vae.loss_curve_
+    vae.set_params(max_iter=0, prior="normal").fit(X)
+    np.testing.assert_allclose(vae.score_samples(X), start.score_samples(X), rtol=1e-6)
+
+
+def test_training_lowers_each_objective(digits):
+    X = digits[0][:400] / 16
+    for objective in OBJECTIVES:
+        parameters = SMALL | {"max_iter": 6, "hidden_layer_sizes": (32,)}
+        vae = VAETransformer(4, **objective, **parameters).fit(X)
+        assert vae.best_loss_ < vae.start_loss_, objective
+
+
+def test_free_bits_keep_components_from_collapsing():
+    random = np.random.RandomState(0)
+    X = random.randn(400, 1) * [3, 1, 1] + 0.5 * random.randn(400, 3)
+    parameters = {"hidden_layer_sizes": (), "max_iter": 30, "random_state": 0}
+    parameters |= {"learning_rate_init": 0.01, "early_stopping": False, "beta": 4.0}
+    divergences = []
+    for free_bits in (0.0, 0.5):
+        vae = VAETransformer(2, free_bits=free_bits, **parameters).fit(X)
+        posterior = vae.module_.posterior(torch.from_numpy(X - vae.mean_))
+        divergences.append(posterior.divergences().mean(0).min().item())
+    assert divergences[0] < 0.1
+    assert divergences[1] > 0.3
+
+
+def test_a_linear_model_is_final_where_nothing_is_to_be_gained(iris):
+    parameters = {"hidden_layer_sizes": (), "max_iter": 2, "random_state": 0}
+    for final in ({}, {"posterior": "full"}, {"n_importance_samples": 4}):
+        assert not VAETransformer(2, **final, **parameters).fit(iris[0]).loss_curve_
+    for trained in ({"prior": "gmm"}, {"divergence": "mmd"}, {"free_bits": 1.0}):
+        assert VAETransformer(2, **trained, **parameters).fit(iris[0]).loss_curve_
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"n_importance_samples": 0}, "'n_importance_samples' parameter"),
+        ({"n_importance_samples": 2.5}, "'n_importance_samples' parameter"),
+        ({"kl_warmup": 2}, "'kl_warmup' parameter"),
+        ({"kl_warmup": -0.1}, "'kl_warmup' parameter"),
+        ({"free_bits": -1}, "'free_bits' parameter"),
+        ({"divergence": "js"}, "'divergence' parameter"),
+        ({"divergence": None}, "'divergence' parameter"),
+        ({"posterior": "low-rank"}, "'posterior' parameter"),
+        ({"prior": "no"}, "'prior' parameter"),
+        (
+            {"n_importance_samples": 5, "divergence": "mmd"},
+            "n_importance_samples=5 and divergence='mmd' .* leave divergence at 'kl'",
+        ),
+        (
+            {"n_importance_samples": 5, "divergence": "tc"},
+            "n_importance_samples=5 and divergence='tc'",
+        ),
+        (
+            {"n_importance_samples": 5, "free_bits": 0.1},
+            "n_importance_samples=5 and free_bits=0.1 .* leave free_bits at 0",
+        ),
+        (
+            {"free_bits": 0.1, "divergence": "tc"},
+            "free_bits=0.1 and divergence='tc'",
+        ),
+        (
+            {"free_bits": 0.1, "prior": "vamp"},
+            r"prior=Vamp\(\) and free_bits=0.1 .* use prior='normal'",
+        ),
+        (
+            {"divergence": "mmd", "prior": "flow"},
+            r"prior=Flow\(\) and divergence='mmd' .* use prior='normal'",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused(parameters, match, iris):
+    with pytest.raises(ValueError, match=match):
+        VAETransformer(2, **parameters).fit(iris[0])
+
+
+def test_every_divergence_has_an_objective():
+    for divergence in DIVERGENCES:
+        parts = Variational("full", Normal(), divergence=divergence).build(2, 5)
+        assert isinstance(parts["objective"].penalty, DIVERGENCES[divergence])
+        assert parts["posterior"] is FullGaussian

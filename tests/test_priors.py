@@ -1,0 +1,421 @@
+"""Priors and posteriors: densities that integrate to 1, samples that follow them."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kstest, multivariate_normal, norm
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.mixture import GaussianMixture
+from torch.distributions import MultivariateNormal
+from torch.distributions import kl_divergence as torch_divergence
+
+from skae import VAETransformer
+from skae.densities import MIXTURE_SIZES, CodeMixture
+from skae.flows import BOUND, N_BINS, Spline
+from skae.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
+from skae.priors import (
+    MOST_GAUSSIANS,
+    NORMAL_SHARE,
+    PRIORS,
+    Flow,
+    Mixture,
+    Normal,
+    Vamp,
+)
+
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
+LEARNED = ("gmm", "vamp", "flow")
+SMALLER = {"gmm": Mixture(5), "vamp": Vamp(5), "flow": Flow(3, 8)}
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def infer(seen):
+    """A posterior of rows of 3 columns, by no network."""
+    return DiagonalGaussian(seen[:, : seen.shape[1] - 1], seen[:, 1:].abs() - 2)
+
+
+def disturbed(name, n_components, seed=0):
+    """A prior far from its start, whatever a training would make of it."""
+    prior = PRIORS[name]() if name not in SMALLER else SMALLER[name]
+    torch_state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    module = prior.build(n_components, n_components + 1)
+    with torch.no_grad():
+        module.observe(torch.randn(40, n_components + 1))
+        for parameter in module.parameters():
+            parameter.add_(
+                torch.randn_like(parameter) * (0.2 if name == "flow" else 0.5)
+            )
+    torch.set_rng_state(torch_state)
+    if name == "posterior":
+        module.fit(gaussians(n_components))
+    return module.eval()
+
+
+def gaussians(n_components):
+    random = np.random.RandomState(3)
+    factors = random.randn(3, n_components, n_components) * 0.4
+    shares, means = [0.5, 0.3, 0.2], random.randn(3, n_components)
+    covariances = [a @ a.T + 0.1 * np.eye(n_components) for a in factors]
+    return list(zip(shares, means, covariances, strict=True))
+
+
+def grid(n_components, half_width=12.0, n=None):
+    """Points and the volume of each, of a midpoint rule."""
+    n = n or (40_000 if n_components == 1 else 900)
+    step = 2 * half_width / n
+    axis = torch.linspace(-half_width + step / 2, half_width - step / 2, n)
+    axes = torch.meshgrid(*[axis.double()] * n_components, indexing="ij")
+    return torch.stack(axes, dim=-1).reshape(-1, n_components), step**n_components
+
+
+# ------------------------------------------------------------------------- densities
+
+
+@pytest.mark.parametrize("n_components", [1, 2])
+@pytest.mark.parametrize("name", PRIORS)
+def test_a_prior_is_a_density_and_its_samples_follow_it(name, n_components):
+    prior = disturbed(name, n_components)
+    points, volume = grid(n_components)
+    with torch.no_grad():
+        density = prior.log_prob(points, infer).exp() * volume
+        drawn = prior.sample(40_000, generator(), infer)
+    assert drawn.dtype == torch.float64
+    assert density.sum().item() == pytest.approx(1, abs=2e-4)
+    mean = density @ points
+    squares = torch.einsum("n,ni,nj->ij", density, points, points)
+    found = drawn.T @ drawn / len(drawn)
+    error = drawn.std(0).max().item() / len(drawn) ** 0.5
+    np.testing.assert_allclose(drawn.mean(0), mean, atol=4.5 * error)
+    fourth = (drawn**2).std(0).max().item() / len(drawn) ** 0.5
+    np.testing.assert_allclose(found, squares, atol=4.5 * fourth)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_sample_has_the_distribution_of_the_density(name):
+    prior = disturbed(name, 1, seed=1)
+    points, volume = grid(1)
+    with torch.no_grad():
+        cumulated = (prior.log_prob(points, infer).exp() * volume).cumsum(0)
+        drawn = prior.sample(5000, generator(2), infer)
+    order = points[:, 0].numpy()
+    found = kstest(drawn[:, 0].numpy(), lambda x: np.interp(x, order, cumulated))
+    assert found.pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", ["posterior", "gmm"])
+def test_mixtures_have_the_density_that_scipy_finds(name):
+    prior = disturbed(name, 3)
+    z = np.random.RandomState(0).randn(50, 3)
+    if name == "posterior":
+        parts = gaussians(3)
+    else:
+        shares = prior._log_shares().exp().tolist()
+        means, variances = prior.means.detach(), prior.log_variances.detach().exp()
+        parts = [(shares[0], np.zeros(3), np.eye(3))]
+        parts += [
+            (share, mean.numpy(), np.diag(variance.numpy()))
+            for share, mean, variance in zip(shares[1:], means, variances, strict=True)
+        ]
+    wanted = sum(w * multivariate_normal(m, c).pdf(z) for w, m, c in parts)
+    with torch.no_grad():
+        found = prior.log_prob(torch.from_numpy(z), infer)
+    np.testing.assert_allclose(found, np.log(wanted), rtol=1e-5, atol=1e-5)
+
+
+def test_the_parts_of_a_vamp_prior_are_posteriors_of_its_pseudo_inputs():
+    prior = Vamp(4).build(2, 3)
+    rows = torch.randn(40, 3, generator=generator())
+    prior.observe(rows)
+    z = torch.randn(20, 2, generator=generator(1))
+    parts = infer(rows[[0, 10, 20, 30]])
+    densities = parts.log_prob(z[:, None]).exp().mean(1)
+    normal = torch.from_numpy(norm.pdf(z.numpy()).prod(1))
+    wanted = NORMAL_SHARE * normal + (1 - NORMAL_SHARE) * densities
+    found = prior.log_prob(z, infer).exp()
+    np.testing.assert_allclose(found.detach(), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_a_vamp_prior_begins_at_fewer_rows_than_it_has_pseudo_inputs(n_rows):
+    prior = Vamp(7).build(2, 3)
+    prior.observe(torch.randn(n_rows, 3, generator=generator()))
+    z = torch.zeros(2, 2)
+    assert torch.isfinite(prior.log_prob(z, infer)).all()
+
+
+# ------------------------------------------------------------------------------ starts
+
+
+@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("n_components", [1, 2, 5])
+def test_a_prior_begins_as_the_standard_normal(name, n_components):
+    prior = PRIORS[name]().build(n_components, 4).eval()
+    z = 3 * torch.randn(500, n_components, generator=generator(), dtype=torch.float64)
+    with torch.no_grad():
+        tilt = prior.tilt(z, lambda seen: DiagonalGaussian(*[seen[:, :1] * z[:1]] * 2))
+    if name in ("gmm", "vamp"):
+        assert tilt.min().item() >= np.log(NORMAL_SHARE) - 1e-6
+    else:
+        assert tilt.abs().max().item() < 1e-5
+
+
+@pytest.mark.parametrize("prior", ["normal", "gmm", "vamp", "flow"])
+@pytest.mark.parametrize("posterior", POSTERIORS)
+@pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_diag"])
+def test_the_start_is_at_least_that_of_the_standard_normal(
+    prior, posterior, likelihood, iris
+):
+    X = iris[0]
+    parameters = {"likelihood": likelihood, "max_iter": 0, "random_state": 0}
+    start = VAETransformer(3, **parameters).fit(X)
+    other = VAETransformer(3, prior=prior, posterior=posterior, **parameters).fit(X)
+    lower = -np.log(NORMAL_SHARE) + 1e-5
+    assert (other.score_samples(X) >= start.score_samples(X) - lower).all()
+    for found, wanted in zip(
+        other.transform(X, return_std=True),
+        start.transform(X, return_std=True),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-9)
+
+
+# ------------------------------------------------------------------------------- flow
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 3.0])
+def test_a_spline_rises_and_its_inverse_undoes_it(scale):
+    n = 4001
+    numbers = scale * torch.randn(3 * N_BINS - 1, generator=generator()).double()
+    spline = Spline.from_numbers(numbers.expand(n, -1))
+    x = torch.linspace(-1.4 * BOUND, 1.4 * BOUND, n, dtype=torch.float64)
+    y, log_slope = spline(x)
+    assert (y.diff() > 0).all()
+    np.testing.assert_allclose(spline.inverse(y), x, atol=1e-6)
+    x = x.requires_grad_()
+    (slope,) = torch.autograd.grad(spline(x)[0].sum(), x)
+    np.testing.assert_allclose(log_slope.exp(), slope, rtol=1e-8)
+    if scale == 0:
+        np.testing.assert_allclose(y.detach(), x.detach(), atol=1e-6)
+
+
+def test_a_flow_changes_volume_as_its_jacobian_says():
+    prior = disturbed("flow", 4)
+    z = torch.randn(6, 4, generator=generator(), dtype=torch.float64)
+
+    def bent(z):
+        for coupling in prior.couplings:
+            z, _ = coupling(z)
+        return z
+
+    u = bent(z)
+    wanted = torch.from_numpy(norm.logpdf(u.detach().numpy()).sum(1))
+    for row, point in enumerate(z):
+        jacobian = torch.autograd.functional.jacobian(lambda p: bent(p[None])[0], point)
+        wanted[row] += torch.linalg.slogdet(jacobian).logabsdet
+    found = prior.log_prob(z, infer).detach()
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+# -------------------------------------------------------------------------- posteriors
+
+
+def full_posterior(n=5, k=3):
+    statistics = torch.randn(
+        n, FullGaussian.n_statistics(k), generator=generator(), dtype=torch.float64
+    )
+    return FullGaussian.from_statistics(statistics, k)
+
+
+def diagonal_posterior(n=5, k=3):
+    statistics = torch.randn(n, 2 * k, generator=generator(), dtype=torch.float64)
+    return DiagonalGaussian.from_statistics(statistics, k)
+
+
+def as_torch(posterior):
+    """The same as a distribution of torch's."""
+    if isinstance(posterior, FullGaussian):
+        return MultivariateNormal(posterior.mean, scale_tril=posterior.factor)
+    factor = torch.diag_embed(posterior.std)
+    return MultivariateNormal(posterior.mean, scale_tril=factor)
+
+
+@pytest.mark.parametrize("made", [full_posterior, diagonal_posterior])
+def test_a_posterior_is_that_of_torch(made):
+    posterior = made()
+    wanted = as_torch(posterior)
+    noise = torch.randn(5, 3, generator=generator(1), dtype=torch.float64)
+    z = posterior.at(noise)
+    covariance = wanted.covariance_matrix
+    np.testing.assert_allclose(
+        z, wanted.mean + (wanted.scale_tril @ noise[..., None])[..., 0]
+    )
+    np.testing.assert_allclose(posterior.log_prob(z), wanted.log_prob(z))
+    np.testing.assert_allclose(posterior.log_prob_at(noise), wanted.log_prob(z))
+    pairs = posterior.log_prob(z[:, None])
+    np.testing.assert_allclose(pairs, wanted.log_prob(z[:, None]))
+    std = covariance.diagonal(dim1=1, dim2=2).sqrt()
+    np.testing.assert_allclose(posterior.std, std)
+    by_component = norm(wanted.mean, std).logpdf(z)
+    np.testing.assert_allclose(posterior.log_marginals(z), by_component)
+    normal = MultivariateNormal(torch.zeros_like(z), torch.eye(3).double())
+    divergences = posterior.divergences()
+    np.testing.assert_allclose(divergences.sum(1), torch_divergence(wanted, normal))
+    assert (divergences >= 0).all()
+
+
+def test_a_full_posterior_finds_what_a_diagonal_one_cannot():
+    # Two factors, seen through three columns of which one tells their sum: given the
+    # row they depend on each other, and the network rotates nothing.
+    random = np.random.RandomState(0)
+    Z = random.randn(2000, 2)
+    X = np.c_[Z.sum(1), Z[:, :1] ** 2, Z.prod(1)] + 0.3 * random.randn(2000, 3)
+    scores = {}
+    for posterior in POSTERIORS:
+        vae = VAETransformer(
+            2,
+            posterior=posterior,
+            hidden_layer_sizes=(16,),
+            max_iter=12,
+            learning_rate_init=0.01,
+            batch_size=200,
+            random_state=0,
+        ).fit(X[:1500])
+        scores[posterior] = -vae.best_loss_
+    assert scores["full"] > scores["diagonal"]
+    mean, std = vae.transform(X[:7], return_std=True)
+    both = vae.module_.posterior(torch.from_numpy(X[:7] - vae.mean_))
+    np.testing.assert_allclose(mean, both.mean.detach(), rtol=1e-6)
+    covariance = both.factor @ both.factor.mT
+    variances = covariance.diagonal(dim1=1, dim2=2).detach()
+    np.testing.assert_allclose(std, variances.sqrt(), rtol=1e-6)
+    assert covariance[:, 0, 1].abs().max() > 1e-3
+
+
+# -------------------------------------------------------------- fitted after a training
+
+
+def blobs():
+    X, _ = make_blobs(400, 4, centers=3, cluster_std=0.4, random_state=0)
+    return X
+
+
+def test_gaussians_are_fitted_to_the_codes():
+    X = blobs()
+    parameters = SMALL | {"max_iter": 0}
+    normal = VAETransformer(2, **parameters).fit(X)
+    fitted = VAETransformer(2, prior="posterior", **parameters).fit(X)
+    np.testing.assert_array_equal(normal.transform(X), fitted.transform(X))
+    assert fitted.score(X) > normal.score(X) + 0.5
+    codes = fitted.transform(X)
+    drawn = fitted.module_.draw_codes(2000, generator()).numpy()
+    reference = GaussianMixture(3, random_state=0).fit(codes)
+    assert reference.score(drawn) > reference.score(
+        np.random.RandomState(0).randn(2000, 2)
+    )
+
+
+def test_where_the_codes_are_normal_the_prior_stays_the_standard_normal():
+    X = np.random.RandomState(0).randn(500, 3) * [5, 4, 0.1]
+    vae = VAETransformer(2, prior="posterior", max_iter=0).fit(X)
+    assert vae.module_.prior.is_standard
+    reference = VAETransformer(2, max_iter=0).fit(X)
+    np.testing.assert_allclose(vae.score(X), reference.score(X))
+
+
+def test_there_is_room_for_every_mixture_that_is_tried():
+    assert max(MIXTURE_SIZES) == MOST_GAUSSIANS
+
+
+def test_gaussians_of_codes_are_in_the_units_of_the_codes():
+    codes = np.random.RandomState(0).randn(3000, 2) @ [[3, 0.5], [0, 0.1]] + [5, -1]
+    mixture = CodeMixture(codes, 0)
+    assert mixture.is_better_than_normal(codes)
+    mean = sum(w * m for w, m, _ in mixture.gaussians())
+    np.testing.assert_allclose(mean, codes.mean(0), atol=1e-3)
+    if len(mixture.gaussians()) == 1:
+        covariance = mixture.gaussians()[0][2]
+        np.testing.assert_allclose(covariance, np.cov(codes.T), rtol=1e-2)
+    normal = np.random.RandomState(1).randn(3000, 2)
+    assert not CodeMixture(normal, 0).is_better_than_normal(normal)
+
+
+# ------------------------------------------------------------------------------ users
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_learned_prior_is_above_the_standard_normal_on_clusters(name):
+    X = blobs()
+    parameters = {"hidden_layer_sizes": (), "max_iter": 15, "random_state": 0}
+    parameters |= {"learning_rate_init": 0.02, "batch_size": 50}
+    normal = VAETransformer(2, **parameters).fit(X[:300])
+    prior = Flow(2, 8) if name == "flow" else name
+    learned = VAETransformer(2, prior=prior, **parameters).fit(X[:300])
+    assert learned.score(X[300:]) > normal.score(X[300:]) + 0.2
+
+
+@pytest.mark.parametrize("posterior", POSTERIORS)
+@pytest.mark.parametrize("name", PRIORS)
+def test_a_fitted_prior_travels_and_goes_on(name, posterior, iris):
+    X = iris[0]
+    prior = SMALLER.get(name, name)
+    vae = VAETransformer(2, prior=prior, posterior=posterior, warm_start=True, **SMALL)
+    vae.fit(X)
+    drawn = vae.sample(5, random_state=1)
+    for copied in (pickle.loads(pickle.dumps(vae)), copy.deepcopy(vae)):
+        np.testing.assert_array_equal(copied.score_samples(X), vae.score_samples(X))
+        np.testing.assert_array_equal(copied.sample(5, random_state=1), drawn)
+        np.testing.assert_array_equal(
+            copied.fit(X).transform(X), copy.deepcopy(vae).fit(X).transform(X)
+        )
+    assert np.isfinite(vae.partial_fit(X).score(X))
+    again = clone(vae).fit(X)
+    np.testing.assert_array_equal(again.sample(5, random_state=1), drawn)
+
+
+@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_a_score_does_not_depend_on_other_rows(name, posterior, iris):
+    X = iris[0]
+    prior = SMALLER.get(name, name)
+    vae = VAETransformer(2, prior=prior, posterior=posterior, **SMALL).fit(X)
+    one_by_one = np.concatenate([vae.score_samples(row[None]) for row in X[:10]])
+    np.testing.assert_array_equal(vae.score_samples(X)[:10], one_by_one)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "poisson", "negative_binomial"])
+def test_pseudo_inputs_are_rows_as_the_encoder_sees_them(likelihood):
+    X = np.random.RandomState(0).randint(0, 2, (60, 5)).astype(float)
+    vae = VAETransformer(2, prior=Vamp(3), likelihood=likelihood, **SMALL)
+    vae.fit(X + (likelihood != "bernoulli"))
+    assert np.isfinite(vae.score(X + (likelihood != "bernoulli")))
+
+
+@pytest.mark.parametrize(
+    ("prior", "match"),
+    [
+        ("no", "prior"),
+        (None, "prior"),
+        (Normal, "prior=Normal is a class"),
+        (Mixture(0), "prior__n_parts=0 must be an integer of 1 or more"),
+        (Vamp(2.5), "prior__n_pseudo_inputs=2.5 must be"),
+        (Flow(-1), "prior__n_couplings=-1 must be"),
+        (Flow(2, True), "prior__n_hidden=True must be"),
+    ],
+)
+def test_a_wrong_prior_is_refused(prior, match, iris):
+    with pytest.raises((ValueError, TypeError), match=match):
+        VAETransformer(2, prior=prior).fit(iris[0])
+
+
+def test_settings_of_a_prior_are_found_by_set_params(iris):
+    vae = VAETransformer(2, prior=Mixture(4), **SMALL).set_params(prior__n_parts=6)
+    assert len(vae.fit(iris[0]).module_.prior.means) == 6
+    assert vae.prior.n_parts == 6
