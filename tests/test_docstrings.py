@@ -19,7 +19,14 @@ IGNORED = {
 # What an estimator has from scikit-learn, described there.
 INHERITED = ("set_fit_request", "set_partial_fit_request", "set_score_request")
 
-ROOMS = ("skae", "skae.plotting", "skae.likelihoods", "skae.networks", "skae.onnx")
+ROOMS = (
+    "skae",
+    "skae.plotting",
+    "skae.likelihoods",
+    "skae.priors",
+    "skae.networks",
+    "skae.onnx",
+)
 
 
 def public_names():
@@ -41,7 +48,7 @@ def _is_public(module, name):
     if not inspect.isclass(found):
         return inspect.isfunction(found)
     is_built = issubclass(found, nn.Module | tuple)
-    return not is_built and found.__name__ != "Likelihood"
+    return not is_built and found.__name__ not in ("Likelihood", "Prior")
 
 
 def documented_names():
