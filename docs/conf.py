@@ -29,8 +29,9 @@ templates_path = ["_templates"]
 
 # Every reference has to lead somewhere.
 nitpicky = True
-# Fitted attributes that are properties; they are told of on their class's page.
-nitpick_ignore_regex = [("py:obj", r"[a-z_]+_|best_epoch")]
+# Fitted attributes that are properties are told of on their class's page, and rooms
+# that a docstring points to have none.
+nitpick_ignore_regex = [("py:obj", r"[a-z_]+_|best_epoch"), ("py:mod", r"skae\..+")]
 suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold functions
 
 highlight_language = "none"  # formulas; code says what it is

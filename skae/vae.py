@@ -378,7 +378,6 @@ class VAETransformer(BaseAutoencoder):
         Returns
         -------
         codes : ndarray of shape (n_samples, n_components)
-            The means.
 
         std : ndarray of shape (n_samples, n_components)
             Only with ``return_std=True``.

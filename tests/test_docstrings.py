@@ -11,13 +11,22 @@ from torch import nn
 IGNORED = {
     "ES01": "one sentence may say all there is to say",
     "SA01": "a See Also names what a reader would look for, where there is such",
+    "PR09": "a description may end in a table",
+    "RT03": "a type and a shape may say all there is to say",
     "RT02": "a return value may have a name, as scikit-learn's `self : object`",
 }
 
 # What an estimator has from scikit-learn, described there.
 INHERITED = ("set_fit_request", "set_partial_fit_request", "set_score_request")
 
-ROOMS = ("skae", "skae.plotting", "skae.likelihoods", "skae.networks", "skae.onnx")
+ROOMS = (
+    "skae",
+    "skae.plotting",
+    "skae.likelihoods",
+    "skae.priors",
+    "skae.networks",
+    "skae.onnx",
+)
 
 
 def public_names():
@@ -39,7 +48,7 @@ def _is_public(module, name):
     if not inspect.isclass(found):
         return inspect.isfunction(found)
     is_built = issubclass(found, nn.Module | tuple)
-    return not is_built and found.__name__ != "Likelihood"
+    return not is_built and found.__name__ not in ("Likelihood", "Prior")
 
 
 def documented_names():

@@ -16,6 +16,7 @@ from .saying import percent
 
 __all__ = [
     "LEGEND",
+    "NARROW",
     "Picture",
     "components",
     "failures",
@@ -395,8 +396,8 @@ pre {
   section:not(.narrow) { grid-column: 1 / -1; }
 }
 @media (max-width: 40rem) {
-  /* Letters in a picture stay as large as these; it is moved sideways instead. */
-  img { max-width: none; width: 38rem; }
+  /* Letters in a wide picture stay as large as these; it is moved sideways instead. */
+  section:not(.narrow) img { max-width: none; width: 38rem; }
   dl { grid-template-columns: 1fr; }
   dd { margin-bottom: .4rem; }
 }
