@@ -4,9 +4,10 @@
 PYTHON ?= python3
 RUN := .venv/bin/python -m
 INSTALLED := .venv/installed
+DOCS_INSTALLED := .venv/docs-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help compare test lint types format clean
+.PHONY: help compare test docs lint types format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s%s\n", $$1, $$2}' Makefile
@@ -16,6 +17,9 @@ compare: $(INSTALLED)  ## Compare PCA, an autoencoder and a VAE on the digits
 
 test: $(INSTALLED)  ## Run the tests and the docstring examples
 	$(RUN) pytest
+
+docs: $(DOCS_INSTALLED)  ## Build the documentation into docs/_build/html
+	MPLBACKEND=agg $(RUN) sphinx -b html -d docs/_build/doctrees -W --keep-going docs docs/_build/html
 
 lint: $(INSTALLED)  ## Check style and formatting
 	$(RUN) ruff check
@@ -30,10 +34,15 @@ format: $(INSTALLED)  ## Mend style and formatting where a machine can
 
 clean:  ## Remove what make made, .venv included
 	rm -rf .venv build dist skae.egg-info
+	rm -rf docs/_build docs/generated docs/auto_examples docs/sg_execution_times.rst
 	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(RUN) pip install --editable ".[dev]" --constraint constraints.txt
+	touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(RUN) pip install --editable ".[docs]" --constraint constraints.txt
 	touch $@

@@ -1,9 +1,7 @@
 """Autoencoders for scikit-learn that start as PCA."""
 
 from .autoencoder import AutoencoderTransformer
-from .comparing import compare
-from .comparison import Comparison
-from .measuring import explained_variance_scorer
+from .comparison import Comparison, compare, explained_variance_scorer
 from .oversampling import VAEOverSampler
 from .trust import TRUSTED_TYPES
 from .vae import VAETransformer

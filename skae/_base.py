@@ -358,10 +358,12 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to encode.
 
         Returns
         -------
         ndarray of shape (n_samples, n_components)
+            A code for each row.
         """
         X = self._check_fitted_X(X)
         return self._map(X, self.module_.encode)
@@ -395,10 +397,12 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to encode.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            In the units of the rows.
         """
         rows = self._map(self._check_fitted_X(X), self.module_)
         return self._as_rows(self._restored(rows), X)
@@ -421,6 +425,7 @@ class BaseAutoencoder(
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            In the units of the rows that were fitted.
         """
         check_is_fitted(self)
         n_samples = check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)

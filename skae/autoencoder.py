@@ -15,7 +15,7 @@ __all__ = ["AutoencoderTransformer"]
 class AutoencoderTransformer(BaseAutoencoder):
     """Autoencoder that starts as PCA and can only get better.
 
-    Finds an encoder e and a decoder d that minimise the squared error
+    Finds an encoder e and a decoder d that minimise the squared error::
 
         sum_i w_i |x_i - d(e(x_i))|^2
 
@@ -263,7 +263,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.verbose = verbose
 
     def score_samples(self, X):
-        """Minus the squared error of each row: the lower, the more abnormal.
+        """Take minus the squared error of each row: the lower, the more abnormal.
 
         Parameters
         ----------

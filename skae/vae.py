@@ -16,7 +16,7 @@ class VAETransformer(BaseDensity):
 
     A density model of rows, ``z ~ N(0, I)`` and ``x | z`` by the likelihood about a
     decoder d, with an encoder that gives a Gaussian posterior ``q(z | x)``. Maximises
-    the evidence lower bound on the log-likelihood,
+    the evidence lower bound on the log-likelihood::
 
         sum_i w_i (E_q log p(x_i | z) - beta KL(q(z | x_i) || N(0, I)))
 
@@ -85,8 +85,7 @@ class VAETransformer(BaseDensity):
         ``likelihood_`` is what it chose.
 
     prior : str or prior spec, default="normal"
-        Density of the codes, by name or as a spec of :mod:`skae.priors`. Each begins
-        as the standard normal, so the start is the same for all:
+        Density of the codes, by name or as a spec of :mod:`skae.priors`:
 
         ===============  ===========================================================
         ``"normal"``     the standard normal
@@ -97,6 +96,8 @@ class VAETransformer(BaseDensity):
                          fitted to the codes of the training rows, and is the prior
                          of ``sample`` and ``score``, and of any further training
         ===============  ===========================================================
+
+        Each begins as the standard normal, so the start is the same for all.
 
     posterior : {"diagonal", "full"}, default="diagonal"
         Covariance of a row's code, given the row: a variance per component, or a full
@@ -282,7 +283,7 @@ class VAETransformer(BaseDensity):
     are probabilities, or both densities, of the same values. With ``"bernoulli"`` and
     values between 0 and 1 the score is minus a cross entropy. With
     ``"negative_binomial"`` and sizes it is a lower bound, see
-    :mod:`skae.likelihoods.counts`.
+    :class:`skae.likelihoods.NegativeBinomial`.
 
     Examples
     --------

@@ -33,7 +33,7 @@ TRAINING = {"auto", "blueprint", "engine", "learning", "planning"}
 TRAINING |= {"readout", "solvers", "width"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
-DRAWING = {f"plotting.{room}" for room in ("canvas", "rows", "transformers")}
+DRAWING = {f"plotting.{room}" for room in ("canvas", "display", "transformers")}
 DISPLAYS = {
     "codes",
     "comparison",
@@ -43,6 +43,25 @@ DISPLAYS = {
     "samples",
     "traversal",
 }
+
+CLI = {
+    "kinds": NOTHING,
+    "reading": {"saying"},
+    "recognition": {"kinds"},
+    "report": {"saying"},
+    "saying": NOTHING,
+    "terminal": {"report"},
+    "tables": {"recognition"},
+    "writing": {"saving", "saying"},
+    "program": {"arguments", "saying"},
+    "__init__": {"program", "saving"},
+}
+
+
+def rooms(package, names):
+    """Rooms of a package."""
+    return {f"{package}.{name}" for name in names}
+
 
 # From each room to what it may import. `_sklearn` is open to all.
 MAY_IMPORT = {
@@ -88,30 +107,51 @@ MAY_IMPORT = {
     "_density": PARTS | GROUND | {"_base", "checking"},
     "vae": PARTS | {"_density"},
     # comparison; the pictures are drawn from it, and it asks for them by name
-    "comparison": {"plotting.__init__"},
-    "measuring": {"comparison"},
-    "comparing": ESTIMATORS | {"comparison", "device", "measuring"},
+    "comparison.result": {"plotting.__init__"},
+    "comparison.measuring": {"comparison.result"},
+    "comparison.comparing": ESTIMATORS
+    | {"comparison.measuring", "comparison.result", "device"},
+    "comparison.__init__": {
+        f"comparison.{room}" for room in ("comparing", "measuring", "result")
+    },
     # what is made of estimators
     "oversampling": {"device", "vae"},
-    "onnx": PARTS | ESTIMATORS,
+    "onnx.extra": NOTHING,
+    "onnx.graph": {"onnx.extra"},
+    "onnx.networks": {"networks"},
+    "onnx.likelihoods": {
+        f"likelihoods.{kind}" for kind in ("__init__", "counts", "interval")
+    }
+    | {"onnx.networks"},
+    "onnx.converters": ESTIMATORS
+    | {"posteriors"}
+    | rooms("onnx", {"extra", "graph", "likelihoods", "networks"}),
+    "onnx.__init__": ESTIMATORS
+    | rooms("onnx", {"converters", "extra", "graph"})
+    | {"conditional"},
     "trust": PARTS | GROUND | ESTIMATORS | {"blueprint", "oversampling"},
     # the command line, from the file to the page
-    "reading": NOTHING,
-    "kinds": NOTHING,
-    "recognition": {"kinds"},
-    "tables": {"recognition"},
-    "saving": ESTIMATORS | {"kinds", "tables", "trust"},
-    "report": NOTHING,
-    "pictures": {"plotting.__init__", "report"},
-    "commands": ESTIMATORS | {"device", "reading", "saving", "tables"},
-    "compare_command": {"commands", "comparing", "pictures", "report", "saving"},
-    "__main__": {"__init__", "commands", "compare_command"},
-    "__init__": ESTIMATORS
-    | {"comparing", "comparison", "measuring", "oversampling", "trust"},
+    **{f"cli.{room}": rooms("cli", looks) for room, looks in CLI.items()},
+    "cli.pictures": {"cli.report", "plotting.__init__"},
+    "cli.saving": ESTIMATORS | {"cli.kinds", "cli.tables", "trust"},
+    "cli.preparing": ESTIMATORS
+    | rooms("cli", {"reading", "saying", "tables"})
+    | {"device"},
+    "cli.commands": rooms(
+        "cli", {"preparing", "reading", "saving", "saying", "writing"}
+    )
+    | {"device"},
+    "cli.comparing": rooms("cli", {"pictures", "preparing", "report", "saving"})
+    | rooms("cli", {"saying", "terminal", "writing"})
+    | {"comparison.__init__"},
+    "cli.arguments": rooms("cli", {"commands", "comparing", "preparing", "saying"})
+    | {"__init__"},
+    "__main__": {"cli.__init__"},
+    "__init__": ESTIMATORS | {"comparison.__init__", "oversampling", "trust"},
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,
-    "plotting.rows": {"plotting.canvas", "plotting.columns"},
+    "plotting.display": {"plotting.canvas", "plotting.columns"},
     "plotting.transformers": {"plotting.columns"},
     **{f"plotting.{display}": DRAWING for display in DISPLAYS},
     "plotting.__init__": {f"plotting.{display}" for display in DISPLAYS},

@@ -1,7 +1,10 @@
 """The command line, as its users meet it: their files, their mistakes, their Ctrl-C."""
 
+import errno
 import io
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +12,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
@@ -18,11 +22,12 @@ pd = pytest.importorskip("pandas")
 pytest.importorskip("rich")
 sio = pytest.importorskip("skops.io")
 
-from skae import compare_command  # noqa: E402
-from skae.__main__ import main  # noqa: E402
-from skae.reading import read_table  # noqa: E402
-from skae.saving import load_pipeline  # noqa: E402
-from skae.tables import TableEncoder, read_target  # noqa: E402
+from skae.cli import comparing, main  # noqa: E402
+from skae.cli.reading import read_table  # noqa: E402
+from skae.cli.report import findings  # noqa: E402
+from skae.cli.saving import load_pipeline  # noqa: E402
+from skae.cli.tables import TableEncoder, read_target  # noqa: E402
+from skae.comparison.result import COSTS, QUALITIES, Comparison  # noqa: E402
 
 QUICK = ["--max-iter", "2"]
 
@@ -145,7 +150,7 @@ def test_compare_gives_the_numbers_of_its_table(run, tmp_path):
     table = read_table("wine")
     X = StandardScaler().fit_transform(table.frame.drop(columns=table.target))
     y = table.frame[table.target]
-    splitter = compare_command.StratifiedKFold(3, shuffle=True, random_state=0)
+    splitter = comparing.StratifiedKFold(3, shuffle=True, random_state=0)
     by_hand = []
     for train, test in splitter.split(X, y):
         pca = PCA(2).fit(X[train])
@@ -179,6 +184,48 @@ def test_a_parquet_of_counts_by_a_number(run, tmp_path):
     assert "target: dose (a number)" in err
 
 
+def test_a_sparse_matrix_is_compared_as_the_dense_one(run, tmp_path):
+    X = sp.random_array((60, 12), density=0.3, rng=np.random.default_rng(0))
+    sp.save_npz(tmp_path / "sparse.npz", X.tocsr())
+    np.save(tmp_path / "dense.npy", X.toarray())
+    arguments = ["--n-components", 2, "--cv", 2, *QUICK]
+    found = {}
+    for name in ("sparse.npz", "dense.npy"):
+        code, out, err = run("compare", tmp_path / name, *arguments)
+        assert code == 0
+        assert "60 rows, 12 columns" in err
+        found[name] = [line.split()[:4] for line in out.splitlines() if " 2 " in line]
+    assert len(found["sparse.npz"]) == 3
+    assert found["sparse.npz"] == found["dense.npy"]
+
+
+def test_a_sparse_matrix_too_large_to_be_written_out(refused, tmp_path):
+    huge = sp.csr_array(([1.0], ([0], [0])), shape=(10**6, 10**6))
+    sp.save_npz(tmp_path / "huge.npz", huge)
+    line = refused("compare", tmp_path / "huge.npz", code=1)
+    assert "(1000000, 1000000) numbers do not fit as a dense table" in line
+
+
+def test_every_method_is_compared_on_a_table_as_people_have_it(run, csv):
+    arguments = ["--target", "churned", "--n-components", 2, "--cv", 2, *QUICK]
+    methods = ["pca", "autoencoder", "vae", "kernel-pca", "ica"]
+    code, out, err = run("compare", csv, *arguments, "--methods", *methods)
+    assert code == 0
+    for name in ("PCA", "autoencoder", "VAE", "kernel PCA", "ICA"):
+        assert f"\n{name} " in out
+    assert "left out, constant: country" in err
+
+
+def test_a_column_without_any_value_is_said_to_be_one(run, tmp_path):
+    table = pd.DataFrame({"a": [1.0, 2, 4, 8], "b": [3, 1, 2, 0.5], "c": np.nan})
+    path = written(tmp_path, "gaps.csv", table.to_csv(index=False))
+    out = tmp_path / "model.skops"
+    code, _, err = run("fit", path, "--method", "pca", "--out", out)
+    assert code == 0
+    assert "left out, without any value: c" in err
+    assert "constant" not in err
+
+
 def test_some_rows_of_a_large_table_are_drawn(run, tmp_path):
     arguments = ["--methods", "pca", "--n-components", 2, "--max-rows", 60]
     _, out, err = run("compare", "wine", *arguments)
@@ -198,10 +245,39 @@ def test_a_fit_that_fails_is_a_row_that_says_why(run, monkeypatch):
     assert "no luck today" in out
 
 
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (
+            0.6,
+            "explains 60.0% of the variance of unseen rows, PCA 50.0%; it leaves 80%",
+        ),
+        (
+            0.9996,
+            "explains 99.96% of the variance of unseen rows, PCA 50.0%; it leaves",
+        ),
+        (0.9999, "it leaves less than 1% of PCA's squared error"),
+        (0.4, "explains 40.0% of the variance of unseen rows, less than PCA's 50.0%."),
+    ],
+)
+def test_what_is_found_is_said_in_a_sentence(share, said):
+    folds = {
+        "estimator": np.repeat(["PCA", "VAE"], 3),
+        "n_components": np.full(6, 2),
+        "fold": np.tile(np.arange(3), 2),
+        "explained_variance": np.repeat([0.5, share], 3) + np.tile([0, 1e-9, 2e-9], 2),
+        "error": np.full(6, ""),
+    }
+    nothing = dict.fromkeys(QUALITIES + COSTS, np.full(6, np.nan))
+    summary = Comparison(nothing | folds, reference="PCA", test_ratio=0.5).summary()
+    (sentence,) = findings(summary)
+    assert said in sentence
+
+
 def test_sizes_are_chosen_by_the_table(csv):
     def chosen(n_columns, n_rows=100):
         rows = type("Rows", (), {"X": np.empty((n_rows, n_columns))})
-        return compare_command.choose_widths(None, 5, rows)
+        return comparing.choose_widths(None, 5, rows)
 
     assert chosen(64) == [2, 8, 32]
     assert chosen(32) == [2, 8]
@@ -552,11 +628,15 @@ def test_objects_are_not_unpickled(refused, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("", "required: COMMAND"),
+        ("", "name a command: compare, fit, transform or sample"),
         ("compair iris", "choose from compare, fit, transform, sample"),
         ("compare", "required: DATA"),
         ("compare nowhere.csv", "there is no file 'nowhere.csv'"),
+        ("compare irsi", "did you mean 'iris'?"),
+        ("compare skae_test_fiel", "did you mean 'skae_test_file'?"),
+        ("compare https://where.org/data.csv", "download it first"),
         ("compare .", "'.' is a folder"),
+        ("compare iris --target Species", "did you mean 'species'?"),
         ("compare iris --target specie", "did you mean 'species'?"),
         ("compare iris --target zzz", "there is sepal length (cm), sepal width (cm)"),
         ("compare iris --drop zzz", "argument --drop"),
@@ -569,9 +649,11 @@ def test_objects_are_not_unpickled(refused, tmp_path):
         ("compare iris --cv 100", "at most 75"),
         ("compare iris --cv 500", "500 folds of 150 rows are too small"),
         ("compare iris --n-jobs 0", "-1, or a whole number of 1 or more"),
-        ("compare iris --device abacus", "'abacus' is not a device"),
+        ("compare iris --device abacus", "--device: 'abacus' is not a device"),
         ("compare iris --out skae_test_file", "name a folder"),
-        ("compare iris --colour", "unrecognized arguments: --colour"),
+        ("compare iris --out skae_test_file/sub", "sub': not a directory"),
+        ("compare iris --colour", "--colour (see skae compare --help)"),
+        ("compare iris wine", "unrecognized arguments: wine"),
         ("fit iris", "required: --out"),
         ("fit iris --out no/where/m.skops", "there is no folder 'no/where'"),
         ("fit iris --out .", "name a file"),
@@ -637,7 +719,7 @@ def test_only_known_classes_are_opened(refused, tmp_path):
 
     path = tmp_path / "model.skops"
     sio.dump(Pipeline([("a", FunctionTransformer(read_table))]), path)
-    assert "asks for skae.reading.read_table" in refused("sample", path, code=1)
+    assert "asks for skae.cli.reading.read_table" in refused("sample", path, code=1)
 
 
 # --------------------------------------------------------------------- the process
@@ -671,17 +753,85 @@ def test_a_missing_extra_is_named(refused, monkeypatch):
     assert 'pip install "skae[plot]"' in line
 
 
+@pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize(
     "command", [[], ["compare"], ["fit"], ["transform"], ["sample"]]
 )
-def test_help_has_examples_and_fits_a_terminal(run, command):
+def test_help_has_examples_and_fits_a_terminal(run, command, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
     code, out, err = run(*command, "--help")
     assert (code, err) == (0, "")
-    assert "examples:" in out
-    assert max(map(len, out.splitlines())) <= 88
+    text, examples = out.split("examples:\n")
+    assert max(map(len, text.splitlines()[1:])) <= min(width, 88)
+    assert "  skae " in examples
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(saved):
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_all_of_a_table_is_read_on_a_terminal_of_any_width(run, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    code, out, _ = run("compare", "iris", "--n-components", 1, "--cv", 2, *QUICK)
+    lines = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", out).splitlines()
+    assert code == 0
+    assert "…" not in out.split("method", 1)[1]
+    words = " ".join(lines).split()
+    for heading in ("variance", "accuracy", "trustworthiness", "seconds"):
+        assert heading in words
+    assert max(map(len, lines[-30:])) <= width
+    assert ("\x1b[3" in out) is False  # no colour, as was asked
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_at_once(
+    refused, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    for command, out in (("compare", tmp_path), ("fit", tmp_path / "m.skops")):
+        line = refused(command, "iris", "--out", out, code=2)
+        assert f"no permission to write in {str(tmp_path)!r}" in line
+
+
+def test_a_file_that_may_not_be_read(refused, monkeypatch, csv):
+    def locked(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.open", locked)
+    assert refused("compare", csv, code=1) == f"skae: permission denied: {str(csv)!r}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["sample {} -n 20000", "compare iris --n-components 1 --cv 2 --max-iter 1"],
+)
+def test_a_reader_that_has_seen_enough_is_no_error(
+    saved, monkeypatch, capsys, arguments
+):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+        def fileno(self):
+            return spare.fileno()
+
+    with open(os.devnull, "w") as spare:
+        monkeypatch.setattr(sys, "stdout", Closed())
+        code = main([*arguments.format(saved).split()])
+    assert code == 0
+    assert "skae" not in capsys.readouterr().err
+
+
+def test_a_full_disk_is_said_in_one_line(saved, monkeypatch, capsys):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    capsys.readouterr()
+    assert main(["sample", str(saved)]) == 1
+    assert capsys.readouterr().err == "skae: no space left on device\n"
+
+
+def test_a_pipe_that_is_closed_ends_the_process_quietly(saved):
     command = f"{sys.executable} -m skae sample {saved} -n 20000 | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert (done.stdout.startswith("age,"), done.stderr) == (True, "")

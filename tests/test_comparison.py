@@ -36,7 +36,7 @@ from skae import (
     compare,
     explained_variance_scorer,
 )
-from skae.comparison import corrected_t_test
+from skae.comparison.result import corrected_t_test
 
 QUALITIES = [
     "explained_variance",

@@ -1,7 +1,7 @@
 """Displays: what they hold is true, what they draw is there, what is wrong is named."""
 
 import sys
-from itertools import pairwise
+from itertools import combinations, pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -96,9 +96,17 @@ def case(request, cases):
     return cases[request.param]
 
 
+def show(Display, estimator, X, **settings):
+    """Make a Display; of single rows with few of them, since each takes a panel."""
+    few = {"n_rows": 3} if Display is ReconstructionDisplay else {}
+    return Display.from_estimator(estimator, X, **few, **settings)
+
+
 def texts(figure):
-    """Every word in a picture, where it is to be read."""
-    figure.canvas.draw()
+    """Every word in a picture."""
+    for ax in figure.findobj(plt.Axes):
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.get_ticklabels()  # which are written no sooner
     return [
         t.get_text()
         for t in figure.findobj(plt.Text)
@@ -126,8 +134,7 @@ def test_every_kind_of_row_is_drawn_in_every_style(case, style):
     model, X, image_shape, kind = case
     with plt.style.context(style):
         displays = [
-            Display.from_estimator(model, X, image_shape=image_shape)
-            for Display in OF_ROWS
+            show(Display, model, X, image_shape=image_shape) for Display in OF_ROWS
         ]
         displays.append(
             SampleDisplay.from_estimator(model, 9, X, image_shape, random_state=0)
@@ -136,6 +143,7 @@ def test_every_kind_of_row_is_drawn_in_every_style(case, style):
             assert display.columns.kind == kind
             assert all(isinstance(ax, plt.Axes) for ax in display.axes_)
             assert display.figure_ is display.axes_[0].figure
+            display.figure_.canvas.draw()
             assert texts(display.figure_)
 
 
@@ -145,7 +153,7 @@ def test_a_display_is_drawn_where_it_is_told(Display, cases):
         model, X, image_shape, _ = cases[name]
         shape = {} if Display is CodeDisplay else {"image_shape": image_shape}
         figure, axes = plt.subplots(1, 2, figsize=(14, 5), layout="constrained")
-        display = Display.from_estimator(model, X, ax=axes[1], **shape)
+        display = show(Display, model, X, ax=axes[1], **shape)
         assert display.figure_ is figure
         figure.canvas.draw()
         left = axes[0].get_window_extent().x1
@@ -161,42 +169,54 @@ def test_a_display_draws_itself_again(cases):
     assert display.figure_ is not first
 
 
-@pytest.mark.parametrize("Display", OF_X)
-def test_any_transformer_that_decodes_is_shown(Display, digits):
+@pytest.fixture(scope="module")
+def transformers(digits):
+    """Those of scikit-learn that decode, alone, in Pipelines and in a search."""
     X, _ = digits
-    search = GridSearchCV(PCA(), {"n_components": [2, 3]}, cv=2).fit(X)
     nested = make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), PCA(2)))
-    for estimator in (
-        PCA(3).fit(X),
-        NMF(2, max_iter=400).fit(X),
-        make_pipeline(StandardScaler(), PCA(2)).fit(X),
-        make_pipeline(PCA(2)).fit(X),
-        nested.fit(X),
-        search,
-    ):
-        Display.from_estimator(estimator, X)
+    kinds = [
+        PCA(3),
+        NMF(2, max_iter=400),
+        make_pipeline(StandardScaler(), PCA(2)),
+        make_pipeline(PCA(2)),
+        nested,
+        GridSearchCV(PCA(), {"n_components": [2, 3]}, cv=2),
+    ]
+    return [kind.fit(X) for kind in kinds]
 
 
 @pytest.mark.parametrize("Display", OF_X)
-@pytest.mark.parametrize("container", [list, sp.csr_array, sp.coo_array, pl.DataFrame])
-def test_rows_of_any_container_are_shown(Display, container, iris):
+def test_any_transformer_that_decodes_is_shown(Display, transformers, digits):
+    for estimator in transformers:
+        display = show(Display, estimator, digits[0])
+        assert all(ax.has_data() for ax in display.axes_)
+
+
+@pytest.fixture(scope="module", params=["list", "csr", "coo", "polars"])
+def contained(request, iris):
+    """Rows in a container, and an estimator that was fitted to them."""
     X = np.abs(iris[0])
-    if container is list:
-        rows = X.tolist()
-    elif container is pl.DataFrame:
-        rows = pl.DataFrame(X, schema=["a", "b", "c", "d"])
-    else:
-        rows = container(X)
-    model = AutoencoderTransformer(2, **SMALL).fit(rows)
-    if container is pl.DataFrame:
-        assert says(FeatureErrorDisplay.from_estimator(model, rows).figure_, "a")
-    Display.from_estimator(model, rows)
+    rows = {
+        "list": X.tolist,
+        "csr": lambda: sp.csr_array(X),
+        "coo": lambda: sp.coo_array(X),
+        "polars": lambda: pl.DataFrame(X, schema=["a", "b", "c", "d"]),
+    }[request.param]()
+    return AutoencoderTransformer(2, **SMALL).fit(rows), rows
+
+
+@pytest.mark.parametrize("Display", OF_X)
+def test_rows_of_any_container_are_shown(Display, contained):
+    display = show(Display, *contained)
+    names = ["a", "b"] if isinstance(contained[1], pl.DataFrame) else ["x0", "x1"]
+    if Display is not CodeDisplay:
+        assert set(names) < set(texts(display.figure_))
 
 
 @pytest.mark.parametrize("Display", OF_X)
 def test_frames_that_come_out_are_understood(Display, wine):
     model = make_pipeline(StandardScaler(), AutoencoderTransformer(2, **SMALL))
-    Display.from_estimator(model.set_output(transform="pandas").fit(wine[0]), wine[0])
+    show(Display, model.set_output(transform="pandas").fit(wine[0]), wine[0])
 
 
 @pytest.mark.parametrize("Display", OF_X)
@@ -420,7 +440,7 @@ def test_a_reference_of_ones_own(wine):
 def test_a_wide_table_says_which_columns_are_shown(digits):
     X, _ = digits
     for Display in OF_ROWS:
-        figure = Display.from_estimator(PCA(2).fit(X), X, kind="table").figure_
+        figure = show(Display, PCA(2).fit(X), X, kind="table").figure_
         assert says(figure, "(the 30 of 64 columns ")
 
 
@@ -466,6 +486,16 @@ def test_rare_classes_are_drawn_together(digits):
     assert legend[-1] == "all others"
     assert "c30" in legend
     assert len(dots(display.axes_[0])) == len(X)
+
+
+def test_names_of_classes_do_not_cover_one_another(digits):
+    X, y = digits
+    names = np.array([f"the digit {i}" for i in y])
+    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, names, None)
+    display.figure_.canvas.draw()
+    boxes = [text.get_window_extent() for text in display.ax_.texts]
+    assert 2 < len(boxes) < 10
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
 
 
 def test_two_of_many_components_and_the_only_one(digits):
@@ -643,8 +673,8 @@ def test_a_constant_column_has_no_share(iris):
 # ------------------------------------------------------------------------- comparison
 
 
-def make_comparison(n_folds=3, fails=()):
-    names, widths = ["PCA", "Autoencoder", "NMF"], [2, 8, 32]
+def make_comparison(n_folds=3, fails=(), widths=(2, 8, 32)):
+    names = ["PCA", "Autoencoder", "NMF"]
     grid = [(n, w, f) for n in names for w in widths for f in range(n_folds)]
     estimator, width, fold = (np.array(column) for column in zip(*grid, strict=True))
     failed = np.array([(n, w) in fails for n, w, _ in grid])
@@ -705,6 +735,21 @@ def test_one_fold_has_no_spread():
     assert not says(display.figure_, "standard deviation")
 
 
+def test_with_one_width_there_is_a_line_for_each_name():
+    comparison = make_comparison(widths=[8], fails={("NMF", 8)})
+    display = ComparisonDisplay.from_comparison(comparison)
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert names == ["PCA", "Autoencoder", "NMF (3 failed)"]
+    dots = [container.lines[0] for container in display.ax_.containers]
+    for i, (dot, curve) in enumerate(zip(dots, display.curves.values(), strict=True)):
+        np.testing.assert_array_equal(dot.get_xdata(), curve["mean"])
+        assert set(dot.get_ydata()) <= {i}
+    assert says(display.figure_, "8 components")
+    assert says(display.figure_, "mean of 3 folds\n± standard deviation")
+    seconds = ComparisonDisplay.from_comparison(comparison, "fit_seconds")
+    assert seconds.ax_.get_xscale() == "log"
+
+
 def test_seconds_and_given_axes():
     ax = plt.figure().add_subplot()
     display = ComparisonDisplay.from_comparison(make_comparison(), "fit_seconds", ax)
@@ -742,7 +787,7 @@ def overlaps(figure):
 def test_labels_do_not_overlap_and_stay_within_the_figure(case):
     model, X, image_shape, _ = case
     for display in (
-        ReconstructionDisplay.from_estimator(model, X, image_shape=image_shape),
+        show(ReconstructionDisplay, model, X, image_shape=image_shape),
         FeatureErrorDisplay.from_estimator(model, X, image_shape=image_shape),
         TraversalDisplay.from_estimator(model, X, [0, 1], image_shape),
         SampleDisplay.from_estimator(model, 9, X, image_shape),

@@ -28,16 +28,17 @@ from skae.priors import PRIORS, Normal
 
 sio = pytest.importorskip("skops.io")
 
-SMALL = {"hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 
 
 def opened(model):
     return sio.loads(sio.dumps(model), trusted=TRUSTED_TYPES)
 
 
-@pytest.fixture
-def fitted(Estimator, iris):
-    return Estimator(**SMALL).fit(iris[0])
+@pytest.fixture(scope="module", params=[AutoencoderTransformer, VAETransformer])
+def fitted(request, iris):
+    """Fitted once for all tests, which write it to files and change what they read."""
+    return request.param(**SMALL).fit(iris[0])
 
 
 def assert_travels(model, X):
@@ -138,10 +139,11 @@ def test_trusted_types_are_the_classes_that_files_name(digits):
     X = digits[0][:60, 24:40] / 16
     named = set()
     for Estimator in (AutoencoderTransformer, VAETransformer):
-        mixed = Estimator(likelihood=MIXED, **SMALL).fit(mixed_rows())
+        start = SMALL | {"max_iter": 0}
+        mixed = Estimator(likelihood=MIXED, **start).fit(mixed_rows())
         named.update(sio.get_untrusted_types(data=sio.dumps(mixed)))
         for likelihood in set(LIKELIHOODS) - {"categorical"}:
-            model = Estimator(likelihood=likelihood, **SMALL).fit(np.round(X))
+            model = Estimator(likelihood=likelihood, **start).fit(np.round(X))
             model.sample()
             named.update(sio.get_untrusted_types(data=sio.dumps(model)))
     for prior in PRIORS:

@@ -15,6 +15,7 @@ __all__ = [
     "REFERENCE",
     "check_matplotlib",
     "colour_bar",
+    "count_in_factors",
     "draw_heat",
     "draw_images",
     "draw_profiles",
@@ -22,7 +23,6 @@ __all__ = [
     "label_features",
     "legend_outside",
     "main_features",
-    "new_axes",
     "panels",
     "root_figure",
     "title_above",
@@ -54,13 +54,6 @@ def check_matplotlib():
             'installed: pip install "skae[plot]"'
         ) from error
     return plt
-
-
-def new_axes(ax, size=(6.4, 4.2)):
-    """Give the axes to draw on: those given, or a figure's own."""
-    if ax is not None:
-        return _check_axes(ax)
-    return check_matplotlib().subplots(figsize=size, layout="constrained")[1]
 
 
 def _check_axes(ax):
@@ -114,6 +107,18 @@ def root_figure(ax):
     while figure.figure is not figure:
         figure = figure.figure
     return figure
+
+
+def count_in_factors(panel, side, values):
+    """Give an axis, "x" or "y", a logarithmic scale with its numbers written out."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    panel.set(**{f"{side}scale": "log"})
+    axis = getattr(panel, f"{side}axis")
+    decades = np.ptp(np.log10(values))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if decades < 2 else (1,)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def label_below(axes, ax, label):

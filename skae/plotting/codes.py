@@ -10,8 +10,8 @@ from .canvas import (
     check_matplotlib,
     colour_bar,
     panels,
-    root_figure,
 )
+from .display import Display
 from .transformers import as_rows, check_component, encode, named_transformers
 
 __all__ = ["CodeDisplay"]
@@ -24,11 +24,11 @@ OTHERS = "all others"
 # Each takes all colours in turn.
 MARKERS = "o^s"
 
-# Direct labels of two classes are at least so far apart, as a share of the axes.
-LABEL_DISTANCE = 0.05
+# Width and height that the name of a class keeps free of others, in its own.
+LABEL_ROOM = (1.2, 1.1)
 
 
-class CodeDisplay:
+class CodeDisplay(Display):
     """Two components of the codes, coloured by y, beside those of PCA.
 
     Parameters
@@ -90,6 +90,7 @@ class CodeDisplay:
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
+            Gives the codes.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to encode.
@@ -131,18 +132,7 @@ class CodeDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
-        """Draw the codes.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw, divided as needed; by default a new figure.
-
-        Returns
-        -------
-        CodeDisplay
-        """
+    def _draw(self, ax):
         points = {name: self._points(codes) for name, codes in self.codes.items()}
         n_panels = len(points)
         axes = panels(ax, 1, n_panels, (4.2 * n_panels + 1.0, 4.2))
@@ -153,9 +143,7 @@ class CodeDisplay:
         if self.y is not None:
             draw = self._draw_scale if self._is_scale() else self._draw_classes
             draw(axes.ravel(), list(points.values()))
-        self.axes_ = axes.ravel()
-        self.figure_ = root_figure(self.axes_[0])
-        return self
+        return axes
 
     def _points(self, codes):
         """Where the rows are drawn."""
@@ -173,6 +161,7 @@ class CodeDisplay:
         across, up = self.components
         if n_components == 1:
             panel.set(title=name, xlabel="the only component", yticks=[])
+            panel.set_ylabel("(rows are spread upwards)")
             return
         title = name if n_components == 2 else f"{name}, 2 of {n_components} components"
         panel.set(title=title, xlabel=f"component {across}", ylabel=f"component {up}")
@@ -234,20 +223,21 @@ def _scatter(panel, xy, n_dots, **style):
 
 
 def _label_classes(panel, xy, labels, members):
-    """Write the name of a class where its middle is, unless another is too near."""
+    """Write the name of a class where its middle is, unless another is in its way."""
     from matplotlib.patheffects import withStroke
 
-    low, high = xy.min(axis=0), xy.max(axis=0)
-    extent = np.where(high > low, high - low, 1.0)
-    taken: list[np.ndarray] = []
+    halo = withStroke(linewidth=3, foreground=panel.get_facecolor())
+    style = {"ha": "center", "va": "center", "weight": "bold", "path_effects": [halo]}
+    panel.margins(0.1)
+    panel.autoscale_view()  # else the names would not know where they are
+    taken: list = []
     for label, chosen in zip(labels, members, strict=True):
-        middle = np.median(xy[chosen], axis=0)
-        place = (middle - low) / extent
-        is_free = all(np.abs(place - p).max() > LABEL_DISTANCE for p in taken)
-        if label == OTHERS or not is_free:
+        if label == OTHERS:
             continue
-        taken.append(place)
-        halo = withStroke(linewidth=3, foreground=panel.get_facecolor())
-        panel.annotate(
-            label, middle, ha="center", va="center", weight="bold", path_effects=[halo]
-        )
+        name = panel.annotate(label, np.median(xy[chosen], axis=0), **style)
+        # The layout may yet take some room from the panel.
+        room = name.get_window_extent().expanded(*LABEL_ROOM)
+        if any(room.overlaps(other) for other in taken):
+            name.remove()
+        else:
+            taken.append(room)

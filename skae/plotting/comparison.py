@@ -3,13 +3,17 @@
 import numpy as np
 
 from .canvas import (
+    LINE,
+    NEUTRAL,
     PALETTE,
     REFERENCE,
     check_matplotlib,
+    count_in_factors,
+    label_features,
     legend_outside,
-    new_axes,
-    root_figure,
+    panels,
 )
+from .display import Display
 
 __all__ = ["ComparisonDisplay"]
 
@@ -32,11 +36,12 @@ MARKERS = "osD^vP"
 WIDE_RANGE = 8
 
 
-class ComparisonDisplay:
+class ComparisonDisplay(Display):
     """A measure over the number of components, one curve per estimator.
 
     A curve is the mean over the folds, and its bars the standard deviation. A fold on
-    which it failed is left out of both and counted in the legend.
+    which it failed is left out of both and counted beside the name. With one width only
+    it is a dot for each estimator.
 
     Parameters
     ----------
@@ -113,60 +118,75 @@ class ComparisonDisplay:
         n_folds = len(np.unique(folds["fold"]))
         return cls(curves, measure=measure, n_folds=n_folds).plot(ax=ax)
 
-    def plot(self, ax=None):
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        ComparisonDisplay
-        """
-        given, ax = ax, new_axes(ax, (8.0, 4.2))
-        widths = np.unique(
-            np.concatenate([curve["n_components"] for curve in self.curves.values()])
-        )
-        if widths[-1] >= WIDE_RANGE * widths[0]:
-            ax.set_xscale("log")
-        if self.measure.endswith("_seconds"):
-            ax.set_yscale("log")
-        self._draw_curves(ax, widths)
-        ax.set_xticks(widths, [str(width) for width in widths])
-        ax.xaxis.minorticks_off()
-        ax.set(xlabel="number of components", ylabel=_name(self.measure))
-        title = f"mean of {self.n_folds} folds\n± standard deviation"
-        legend_outside(
-            np.array([ax]),
-            given,
-            "right upper",
-            title=title if self.n_folds > 1 else None,
-            alignment="left",
-        )
-        self.ax_, self.figure_ = ax, root_figure(ax)
-        return self
+    def _draw(self, ax):
+        every = [curve["n_components"] for curve in self.curves.values()]
+        widths = np.unique(np.concatenate(every))
+        draw = self._draw_curves if len(widths) > 1 else self._draw_dots
+        return draw(ax, widths)
 
     def _draw_curves(self, ax, widths):
-        """Draw each curve, its bars beside those of the others at the same width."""
-        colours = _colours(self.curves)
+        """Draw a curve each, its bars beside those of the others at the same width."""
+        axes = panels(ax, 1, 1, (8.0, 4.2))
+        panel = axes[0, 0]
+        is_wide = widths[-1] >= WIDE_RANGE * widths[0]
         middle = (len(self.curves) - 1) / 2
-        for i, (name, curve) in enumerate(self.curves.items()):
+        for i, (name, style) in enumerate(self._styles().items()):
+            curve = self.curves[name]
             x = curve["n_components"]
-            if ax.get_xscale() == "log":
+            if is_wide:
                 x = x * 1.03 ** (i - middle)
             else:
                 x = x + 0.01 * np.ptp(widths) * (i - middle)
-            ax.errorbar(
-                x,
-                curve["mean"],
-                curve["std"],
-                color=colours[name],
-                marker=MARKERS[i % len(MARKERS)],
-                capsize=3,
-                label=_label(name, curve["n_failed"]),
-            )
+            panel.errorbar(x, curve["mean"], curve["std"], **style)
+        panel.set_xscale("log" if is_wide else "linear")
+        panel.set_xticks(widths, [str(width) for width in widths])
+        panel.xaxis.minorticks_off()
+        panel.set(xlabel="number of components", ylabel=_name(self.measure))
+        self._scale(panel, "y")
+        legend_outside(axes, ax, "right upper", title=self._note, alignment="left")
+        return axes
+
+    def _draw_dots(self, ax, widths):
+        """Draw a line each, as there is one width only: names down, values across."""
+        axes = panels(ax, 1, 1, (6.4, 1.4 + 2 * LINE * len(self.curves)))
+        panel = axes[0, 0]
+        for i, (name, style) in enumerate(self._styles().items()):
+            curve = self.curves[name]
+            heights = np.full(len(curve["mean"]), i)
+            panel.errorbar(curve["mean"], heights, xerr=curve["std"], **style)
+        label_features(panel, [style["label"] for style in self._styles().values()])
+        panel.grid(axis="y", color=NEUTRAL, alpha=0.25)
+        width = int(widths[0])
+        panel.set_title("1 component" if width == 1 else f"{width} components")
+        panel.set_xlabel("\n".join(filter(None, [_name(self.measure), self._note])))
+        self._scale(panel, "x")
+        return axes
+
+    @property
+    def _note(self):
+        """What the bars are, where there are any."""
+        if self.n_folds == 1:
+            return ""
+        return f"mean of {self.n_folds} folds\n± standard deviation"
+
+    def _scale(self, panel, side):
+        """Give seconds, which differ by factors, an axis of factors."""
+        means = np.concatenate([curve["mean"] for curve in self.curves.values()])
+        if self.measure.endswith("_seconds") and (means > 0).all():
+            count_in_factors(panel, side, means)
+
+    def _styles(self):
+        """How each curve is drawn, by its name."""
+        colours = _colours(self.curves)
+        return {
+            name: {
+                "color": colours[name],
+                "marker": MARKERS[i % len(MARKERS)],
+                "capsize": 3,
+                "label": _label(name, curve["n_failed"]),
+            }
+            for i, (name, curve) in enumerate(self.curves.items())
+        }
 
 
 def _measured(folds, measure):

@@ -16,9 +16,9 @@ from .canvas import (
     label_features,
     legend_outside,
     main_features,
-    new_axes,
+    panels,
 )
-from .rows import RowsDisplay
+from .display import RowsDisplay
 from .transformers import (
     as_rows,
     dense,
@@ -100,6 +100,7 @@ class FeatureErrorDisplay(RowsDisplay):
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
+            Its errors are drawn.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to reconstruct.
@@ -150,28 +151,31 @@ class FeatureErrorDisplay(RowsDisplay):
             )
             for name, squares in self.squared_errors.items()
         }
-        ax = new_axes(ax, (3.0 * len(errors) + 1.2, 3.4))
+        axes = panels(ax, 1, 1, (3.0 * len(errors) + 1.2, 3.4))
+        panel = axes[0, 0]
         images = np.stack(list(errors.values()))[None]
-        image, x_middles, _ = draw_images(ax, images, (0, images.max()), "viridis")
-        ax.xaxis.tick_top()
-        ax.tick_params(length=0)
-        ax.set_xticks(x_middles, errors)
-        colour_bar(image, ax, "root mean squared error of a pixel")
-        return np.array([ax])
+        image, x_middles, _ = draw_images(panel, images, (0, images.max()), "viridis")
+        panel.xaxis.tick_top()
+        panel.tick_params(length=0)
+        panel.set_xticks(x_middles, errors)
+        colour_bar(image, axes, "root mean squared error of a pixel")
+        return axes
 
     def _draw_profiles(self, ax):
         """Draw one line per reconstruction."""
-        given, ax = ax, new_axes(ax)
+        axes = panels(ax, 1, 1, (6.4, 4.2))
+        panel = axes[0, 0]
         for (name, squares), colour in zip(
             self.squared_errors.items(), (ESTIMATOR, REFERENCE), strict=False
         ):
             label = f"{name}: {_overall(squares):.3g} overall"
             profile = np.sqrt(squares)
-            draw_profiles(ax, self.columns.positions, [profile], label, color=colour)
-        ax.set(xlabel="position of the column", ylabel="root mean squared error")
-        ax.set_ylim(bottom=0)
-        legend_outside(np.array([ax]), given)
-        return np.array([ax])
+            positions = self.columns.positions
+            draw_profiles(panel, positions, [profile], label, color=colour)
+        panel.set(xlabel="position of the column", ylabel="root mean squared error")
+        panel.set_ylim(bottom=0)
+        legend_outside(axes, ax)
+        return axes
 
     def _draw_table(self, ax):
         """Draw a bar per column, the worst on top, and a diamond for the reference."""
@@ -183,21 +187,22 @@ class FeatureErrorDisplay(RowsDisplay):
         }
         first = next(iter(unexplained.values()))
         chosen, note = main_features(first, "with the largest errors")
-        given, ax = ax, new_axes(ax, (6.4, 1.6 + LINE * 1.15 * len(chosen)))
+        axes = panels(ax, 1, 1, (6.4, 1.6 + LINE * 1.15 * len(chosen)))
+        panel = axes[0, 0]
         heights = np.arange(len(chosen))
-        handles = [ax.barh(heights, first[chosen], 0.7, color=ESTIMATOR)]
-        style = {"color": REFERENCE, "ms": 7, "mec": ax.get_facecolor()}
+        handles = [panel.barh(heights, first[chosen], 0.7, color=ESTIMATOR)]
+        style = {"color": REFERENCE, "ms": 7, "mec": panel.get_facecolor()}
         for shares in list(unexplained.values())[1:]:
-            handles += ax.plot(shares[chosen], heights, "D", **style)
+            handles += panel.plot(shares[chosen], heights, "D", **style)
         labels = [
             f"{name}: {shares.mean():.2g} on average"
             for name, shares in unexplained.items()
         ]
-        label_features(ax, [self.columns.names[j] for j in chosen])
-        ax.set_xlabel("share of the variance that is not explained" + note)
-        ax.set_xlim(left=0)
-        legend_outside(np.array([ax]), given, handles=handles, labels=labels)
-        return np.array([ax])
+        label_features(panel, [self.columns.names[j] for j in chosen])
+        panel.set_xlabel("share of the variance that is not explained" + note)
+        panel.set_xlim(left=0)
+        legend_outside(axes, ax, handles=handles, labels=labels)
+        return axes
 
 
 def _overall(squares):

@@ -8,10 +8,11 @@ from .canvas import (
     NEUTRAL,
     REFERENCE,
     check_matplotlib,
+    count_in_factors,
     legend_outside,
-    new_axes,
-    root_figure,
+    panels,
 )
+from .display import Display
 from .transformers import check_instance, last_step, name_of
 
 __all__ = ["LossCurveDisplay"]
@@ -20,7 +21,7 @@ __all__ = ["LossCurveDisplay"]
 WIDE_RANGE = 5
 
 
-class LossCurveDisplay:
+class LossCurveDisplay(Display):
     """Training and validation loss per epoch, and what the start scores.
 
     Parameters
@@ -137,52 +138,38 @@ class LossCurveDisplay:
         distance = np.abs(np.asarray(self.validation_loss_curve) - self.best_loss)
         return int(distance.argmin())
 
-    def plot(self, ax=None):
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        LossCurveDisplay
-        """
-        given, ax = ax, new_axes(ax, (7.6, 4.0))
+    def _draw(self, ax):
+        axes = panels(ax, 1, 1, (7.6, 4.0))
+        panel = axes[0, 0]
         epochs = np.arange(1, len(self.loss_curve) + 1)
-        ax.plot(epochs, self.loss_curve, color=NEUTRAL, label="training rows")
+        panel.plot(epochs, self.loss_curve, color=NEUTRAL, label="training rows")
         if len(self.validation_loss_curve):
             epochs = np.arange(len(self.validation_loss_curve))
             validation = self.validation_loss_curve
-            ax.plot(epochs, validation, color=ESTIMATOR, label="validation rows")
+            panel.plot(epochs, validation, color=ESTIMATOR, label="validation rows")
         if self.start_loss is not None:
             label = f"{self.start_name}: {self.start_loss:.4g}"
-            ax.axhline(self.start_loss, color=REFERENCE, ls="--", label=label)
+            panel.axhline(self.start_loss, color=REFERENCE, ls="--", label=label)
         if self.best_loss is not None:
-            self._mark_best(ax)
-        self._scale(ax)
-        ax.set(xlabel="epoch", ylabel="mean loss of a row", title=self.estimator_name)
-        legend_outside(np.array([ax]), given, "right upper")
-        self.ax_, self.figure_ = ax, root_figure(ax)
-        return self
+            self._mark_best(panel)
+        self._scale(panel)
+        panel.set(
+            xlabel="epoch", ylabel="mean loss of a row", title=self.estimator_name
+        )
+        legend_outside(axes, ax, "right upper")
+        return axes
 
-    def _mark_best(self, ax):
+    def _mark_best(self, panel):
         where = f"epoch {self.best_epoch}" if self.best_epoch else "the start"
         label = f"kept, {where}: {self.best_loss:.4g}"
         if min(self.validation_loss_curve, default=np.inf) < self.best_loss:
             label += "\n(too few rows agree on a gain)"
         style = {"marker": "o", "ms": 8, "ls": "none", "color": ESTIMATOR}
-        ax.plot([self.best_epoch], [self.best_loss], label=label, **style)
+        panel.plot([self.best_epoch], [self.best_loss], label=label, **style)
 
-    def _scale(self, ax):
+    def _scale(self, panel):
         """Give losses of many sizes a logarithmic axis."""
-        from matplotlib.ticker import LogLocator, NullLocator
-
         losses = np.array([*self.loss_curve, *self.validation_loss_curve])
         if losses.size and 0 < losses.min() * WIDE_RANGE < losses.max():
-            ax.set_yscale("log")
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
-            ax.yaxis.set_minor_locator(NullLocator())
-            ax.yaxis.set_major_formatter("{x:g}")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+            count_in_factors(panel, "y", losses)
+        panel.xaxis.get_major_locator().set_params(integer=True)

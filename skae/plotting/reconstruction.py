@@ -18,10 +18,9 @@ from .canvas import (
     label_features,
     legend_outside,
     main_features,
-    new_axes,
     panels,
 )
-from .rows import RowsDisplay
+from .display import RowsDisplay
 from .transformers import (
     as_rows,
     dense,
@@ -110,6 +109,7 @@ class ReconstructionDisplay(RowsDisplay):
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
+            Encodes and decodes.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; those shown are spread evenly over them.
@@ -164,13 +164,13 @@ class ReconstructionDisplay(RowsDisplay):
         images = self.columns.as_images(lines)
         n_lines, n_images, height, width, _ = images.shape
         side = WIDTH / max(n_images, 4)
-        ax = new_axes(
-            ax, (side * n_images + 1.2, side * n_lines * height / width + 0.4)
-        )
-        _, x_middles, y_middles = draw_images(ax, images, self.columns.limits)
-        ax.set_yticks(y_middles, ["original", *self.reconstructions])
-        ax.set_xticks(x_middles, [f"row {i}" for i in self.row_numbers])
-        return np.array([ax])
+        size = (side * n_images + 1.2, side * n_lines * height / width + 0.4)
+        axes = panels(ax, 1, 1, size)
+        panel = axes[0, 0]
+        _, x_middles, y_middles = draw_images(panel, images, self.columns.limits)
+        panel.set_yticks(y_middles, ["original", *self.reconstructions])
+        panel.set_xticks(x_middles, [f"row {i}" for i in self.row_numbers])
+        return axes
 
     def _draw_profiles(self, ax):
         """Draw a panel per profile: the original wide and grey, the others over it."""
@@ -200,11 +200,12 @@ class ReconstructionDisplay(RowsDisplay):
         axes = panels(ax, 1, len(original), size, sharex=True, sharey=True)
         heights = np.arange(len(chosen))
         limit = 1.15 * max(np.abs(rows[:, chosen]).max() for _, rows in series)
-        tick = max(1, int(limit * 0.7))
+        tick = max(1, int(limit * 0.95))
         for i, panel in enumerate(axes.flat):
             panel.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
             panel.grid(axis="y", color=NEUTRAL, alpha=0.25)
             panel.tick_params(axis="y", length=0)
+            panel.tick_params(axis="x", labelsize="small")
             ends = original[i, chosen], decoded[i, chosen]
             panel.hlines(heights, *ends, color=ESTIMATOR, lw=1.5, alpha=0.5)
             for (label, rows), style in zip(series, DOTS, strict=False):

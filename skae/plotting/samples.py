@@ -19,7 +19,7 @@ from .canvas import (
     main_features,
     panels,
 )
-from .rows import RowsDisplay
+from .display import RowsDisplay
 from .transformers import (
     as_rows,
     dense,

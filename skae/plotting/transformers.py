@@ -178,22 +178,6 @@ def check_component(component, n_components, argument):
         )
 
 
-def column_names(X, estimator):
-    """Names of the columns: those of a frame, or that the estimator was fitted with."""
-    names = getattr(X, "columns", None)
-    if names is None:
-        names = getattr(_found(estimator), "feature_names_in_", None)
-    return None if names is None else [str(name) for name in names]
-
-
-def image_shape_of(estimator):
-    """Shape of the images that a convolutional estimator is built for, if it is one."""
-    last = last_step(estimator)
-    specs = (getattr(last, part, None) for part in ("encoder", "decoder"))
-    shapes = (getattr(spec, "image_shape", None) for spec in specs)
-    return next((shape for shape in shapes if shape is not None), None)
-
-
 def describe_columns(estimator, X, *, kind="auto", image_shape=None):
     """Find out what the columns of X are, from some of its rows.
 

@@ -14,11 +14,10 @@ from .canvas import (
     draw_images,
     label_below,
     main_features,
-    new_axes,
     panels,
     title_above,
 )
-from .rows import RowsDisplay
+from .display import RowsDisplay
 from .transformers import (
     as_rows,
     check_component,
@@ -113,6 +112,7 @@ class TraversalDisplay(RowsDisplay):
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
+            Encodes and decodes.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows whose codes say where the lines begin, end and cross.
@@ -186,13 +186,14 @@ class TraversalDisplay(RowsDisplay):
         n_lines, n_steps, height, width, _ = images.shape
         side = WIDTH / n_steps
         size = (WIDTH + 1.2, max(1.6, side * n_lines * height / width + 0.8))
-        ax = new_axes(ax, size)
-        _, x_middles, y_middles = draw_images(ax, images, self.columns.limits)
-        ax.set_yticks(y_middles, [f"component {i}" for i in self.components])
-        ax.set_xticks(x_middles[[0, -1]], self._ends)
-        ax.set_xlabel("code of the component, all others at their medians")
-        title_above(np.array([ax]), ax, self._title)
-        return np.array([ax])
+        axes = panels(ax, 1, 1, size)
+        panel = axes[0, 0]
+        _, x_middles, y_middles = draw_images(panel, images, self.columns.limits)
+        panel.set_yticks(y_middles, [f"component {i}" for i in self.components])
+        panel.set_xticks(x_middles[[0, -1]], self._ends)
+        panel.set_xlabel("code of the component, all others at their medians")
+        title_above(axes, panel, self._title)
+        return axes
 
     def _draw_profiles(self, ax):
         """Draw a panel per component, its lines coloured from low to high."""

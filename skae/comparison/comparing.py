@@ -20,12 +20,13 @@ from sklearn.utils import assert_all_finite, indexable
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import Parallel, delayed
 
-from ._sklearn import callbacks_of
-from .autoencoder import AutoencoderTransformer
-from .comparison import Comparison
-from .device import seed_from
+from skae._sklearn import callbacks_of
+from skae.autoencoder import AutoencoderTransformer
+from skae.device import seed_from
+from skae.vae import VAETransformer
+
 from .measuring import Case, Entry, Judge, measure
-from .vae import VAETransformer
+from .result import Comparison
 
 __all__ = ["compare"]
 

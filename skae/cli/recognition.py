@@ -80,7 +80,7 @@ def learn_column(column, *, standardize, max_categories, drop_constant=True):
     Examples
     --------
     >>> import pandas as pd
-    >>> from skae.recognition import learn_column
+    >>> from skae.cli.recognition import learn_column
     >>> rooms = pd.Series([2, 3, None, 4])
     >>> kind = learn_column(rooms, standardize=False, max_categories=20)
     >>> kind.encode(rooms).ravel()

@@ -230,7 +230,7 @@ class Comparison:
         skae.plotting.ComparisonDisplay
             Holds the figure and its axes.
         """
-        from .plotting import ComparisonDisplay
+        from skae.plotting import ComparisonDisplay
 
         return ComparisonDisplay.from_comparison(self, ax=ax)
 

@@ -57,7 +57,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> import pandas as pd
-    >>> from skae.tables import TableEncoder
+    >>> from skae.cli.tables import TableEncoder
     >>> table = pd.DataFrame(
     ...     {
     ...         "age": [31, None, 45, 52],
@@ -216,9 +216,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             yield f"missing, as a category of its own: {_listed(own)}"
 
     def _unused(self):
-        constant = [n for n, kind in self.columns_.items() if kind.kind == "constant"]
+        unchanging = {
+            name: kind
+            for name, kind in self.columns_.items()
+            if kind.kind == "constant"
+        }
+        empty = [name for name, kind in unchanging.items() if kind.value is None]
+        constant = [name for name in unchanging if name not in empty]
         if constant:
             yield f"left out, constant: {_listed(constant)}"
+        if empty:
+            yield f"left out, without any value: {_listed(empty)}"
         for reason in dict.fromkeys(self.left_out_.values()):
             names = [n for n, found in self.left_out_.items() if found == reason]
             yield f"left out, {reason}: {_listed(names)}"
@@ -243,7 +251,7 @@ def read_target(column):
     Examples
     --------
     >>> import pandas as pd
-    >>> from skae.tables import read_target
+    >>> from skae.cli.tables import read_target
     >>> read_target(pd.Series(["yes", "no", "yes"]))
     (array(['yes', 'no', 'yes'], dtype=object), True)
     >>> read_target(pd.Series([1.5, 2.0, 3.1]))

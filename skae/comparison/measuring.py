@@ -11,8 +11,9 @@ from sklearn.base import clone
 from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
 
-from ._sklearn import n_samples, safe_indexing
-from .comparison import COSTS, QUALITIES
+from skae._sklearn import n_samples, safe_indexing
+
+from .result import COSTS, QUALITIES
 
 __all__ = ["Case", "Entry", "Judge", "explained_variance_scorer", "measure"]
 

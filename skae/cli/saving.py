@@ -13,11 +13,12 @@ from pathlib import Path
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
+from skae.autoencoder import AutoencoderTransformer
+from skae.trust import TRUSTED_TYPES
+from skae.vae import VAETransformer
+
 from . import kinds
-from .autoencoder import AutoencoderTransformer
 from .tables import TableEncoder
-from .trust import TRUSTED_TYPES
-from .vae import VAETransformer
 
 __all__ = ["load_pipeline", "replacing", "save_pipeline"]
 
@@ -55,7 +56,7 @@ def save_pipeline(pipeline, path):
     Parameters
     ----------
     pipeline : Pipeline
-        A :class:`~skae.tables.TableEncoder` and a model.
+        A :class:`~skae.cli.tables.TableEncoder` and a model.
 
     path : str or path-like
     """
@@ -86,8 +87,8 @@ def load_pipeline(path):
     >>> import pandas as pd
     >>> from sklearn.decomposition import PCA
     >>> from sklearn.pipeline import Pipeline
-    >>> from skae.saving import load_pipeline, save_pipeline
-    >>> from skae.tables import TableEncoder
+    >>> from skae.cli.saving import load_pipeline, save_pipeline
+    >>> from skae.cli.tables import TableEncoder
     >>> table = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [2.5, 1.0, 0.5]})
     >>> pipeline = Pipeline([("table", TableEncoder()), ("model", PCA(1))]).fit(table)
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -22,6 +22,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import datasets
 
+from .saying import closest
+
 __all__ = ["BUNDLED", "Table", "read_table"]
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
@@ -102,7 +104,7 @@ def read_table(source):
 
     Examples
     --------
-    >>> from skae.reading import read_table
+    >>> from skae.cli.reading import read_table
     >>> iris = read_table("iris")
     >>> iris.frame.shape, iris.target
     ((150, 5), 'species')
@@ -111,10 +113,7 @@ def read_table(source):
     if not path.exists():
         if source in BUNDLED:
             return _bundled(source)
-        raise FileNotFoundError(
-            f"there is no file {source!r}; DATA is the path of a CSV, TSV, Parquet, "
-            f"NPY or NPZ file, or one of {', '.join(BUNDLED)}"
-        )
+        raise FileNotFoundError(f"there is no file {source!r}; {_hint(source)}")
     if path.is_dir():
         raise IsADirectoryError(f"{source!r} is a folder; DATA is one file")
     with path.open("rb") as file:
@@ -125,8 +124,23 @@ def read_table(source):
     table.frame.columns = [str(name).strip() for name in table.frame.columns]
     table.frame = table.frame.reset_index(drop=True)
     if not len(table.frame):
-        raise ValueError(f"{source!r} has a header, but no rows")
+        raise ValueError(f"{source!r} has columns, but no rows")
     return table
+
+
+def _hint(source):
+    """Say what might have been meant where there is no such file."""
+    if "://" in source:
+        return "download it first"
+    path = Path(source)
+    around = [*path.parent.iterdir()] if path.parent.is_dir() else []
+    names = [str(found) for found in around if found.is_file()]
+    if close := closest(source, [*names, *BUNDLED]):
+        return f"did you mean {close!r}?"
+    return (
+        "DATA is the path of a CSV, TSV, Parquet, NPY or NPZ file, or one of "
+        + ", ".join(BUNDLED)
+    )
 
 
 def _reader(start):

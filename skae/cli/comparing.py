@@ -11,18 +11,19 @@ from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .commands import METHODS, UsageError, make_method, prepare, say, width_error
-from .comparing import compare as compare_methods
-from .report import LEGEND, failures, findings, table_of, write_report
+from skae.comparison import compare as compare_methods
+
+from .preparing import METHODS, make_method, prepare, width_error
+from .report import write_report
 from .saving import replacing
+from .saying import UsageError, say
+from .terminal import print_summary
+from .writing import check_writable
 
 __all__ = ["compare"]
 
 # Sizes of the code, and those for tables that are too narrow for two of them.
 WIDTHS = ((2, 8, 32), (1, 2, 4))
-
-# Letters in a line of a table with all there is, which a file has room for.
-WIDE = 120
 
 # Kernel PCA takes a matrix of all pairs of rows.
 MOST_PAIRED_ROWS = 10_000
@@ -35,10 +36,10 @@ def compare(options):
     """Compare methods on a table; print what was found, and keep it if asked."""
     if options.out is not None:
         _check_out(options.out)
-    rows = prepare(options, options.max_rows)
     methods = dict.fromkeys(["pca", *options.methods])
-    _check_rows(methods, options.cv, rows)
     estimators = {METHODS[name][0]: make_method(name, options) for name in methods}
+    rows = prepare(options, options.max_rows)
+    _check_rows(methods, options.cv, rows)
     widths = choose_widths(options.n_components, options.cv, rows)
     comparison = compare_methods(
         rows.X,
@@ -54,7 +55,7 @@ def compare(options):
     summary = comparison.summary()
     if not np.isfinite(summary["explained_variance_mean"]).any():
         raise ValueError(f"no fit succeeded: {summary['error'][0]}")
-    _print(summary, rows)
+    print_summary(summary, _score_name(rows))
     if options.out is not None:
         pictures = _draw(comparison, estimators, widths, rows, options)
         _keep(comparison, pictures, rows, options)
@@ -131,40 +132,6 @@ def _score_name(rows):
     return "accuracy" if rows.is_class else "R²"
 
 
-def _print(summary, rows):
-    """Print the table, and what it says."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
-    is_narrow = console.width < WIDE
-    headings, lines = table_of(summary, _score_name(rows), is_narrow=is_narrow)
-    gap = 1 if is_narrow else 2
-    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
-    for place, heading in enumerate(headings):
-        # Headings may be broken between words, cells may not.
-        width = max(map(len, [*heading.split(), *(cells[place] for cells in lines)]))
-        table.add_column(heading, justify="right" if place else "left", width=width)
-    styles = {"▲": "green", "▼": "red"}
-    for place, cells in enumerate(lines):
-        is_last = place + 1 == len(lines) or lines[place + 1][1] != cells[1]
-        table.add_row(
-            *(Text(cell, style=styles.get(cell[-1:], "")) for cell in cells),
-            end_section=is_last,
-        )
-    console.print()
-    console.print(table)
-    console.print(f"\n{LEGEND}", style="dim", markup=False)
-    for line in failures(summary):
-        console.print(line, style="red", markup=False)
-    console.print()
-    for line in findings(summary):
-        console.print(line, markup=False)
-
-
 def _draw(comparison, estimators, widths, rows, options):
     """Draw the curves, and what the first method but PCA makes of unseen rows."""
     import pandas as pd
@@ -208,7 +175,12 @@ def _check_out(out):
             'the pictures of --out need matplotlib: pip install "skae[plot]"'
         ) from None
     matplotlib.use("agg")
-    Path(out).mkdir(parents=True, exist_ok=True)
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or "it cannot be made").lower()
+        raise UsageError(f"argument --out: no folder {out!r}: {reason}") from None
+    check_writable(out)
 
 
 def _keep(comparison, pictures, rows, options):

@@ -4,18 +4,22 @@ import io
 
 import numpy as np
 
-from .plotting import (
+from skae.plotting import (
     CodeDisplay,
     ComparisonDisplay,
     FeatureErrorDisplay,
     LossCurveDisplay,
     ReconstructionDisplay,
 )
-from .report import Picture, components
+
+from .report import NARROW, Picture, components
 
 __all__ = ["curve_pictures", "model_pictures"]
 
 DOTS_PER_INCH = 150
+
+# Width in inches of a picture that fits a column or a telephone, its letters readable.
+COLUMN = 5.4
 
 # A page's colour, so that a picture has no edge.
 LIGHT, DARK = "#ffffff", "#14171f"
@@ -152,6 +156,9 @@ def _picture(name, title, caption, draw):
 def _png(figure):
     import matplotlib.pyplot as plt
 
+    width, height = figure.get_size_inches()
+    if width < NARROW * height:
+        figure.set_size_inches(min(width, COLUMN), height)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=DOTS_PER_INCH, facecolor="auto")
     plt.close(figure)

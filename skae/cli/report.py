@@ -7,12 +7,16 @@ reader's preference for light or dark.
 import base64
 import html
 import math
+import struct
 from dataclasses import dataclass
 
 import numpy as np
 
+from .saying import percent
+
 __all__ = [
     "LEGEND",
+    "NARROW",
     "Picture",
     "components",
     "failures",
@@ -23,6 +27,9 @@ __all__ = [
 
 # Probability below which a difference from PCA is more than noise.
 LEVEL = 0.05
+
+# A picture less wide than so many times its height leaves room for another.
+NARROW = 2.0
 
 # Measures in the order of the table: heading, and format of a value.
 MEASURES = {
@@ -79,6 +86,12 @@ class Picture:
     light: bytes
     dark: bytes
 
+    @property
+    def is_narrow(self):
+        """Whether two stand side by side; a PNG begins with its width and height."""
+        width, height = struct.unpack(">II", self.light[16:24])
+        return width < NARROW * height
+
 
 # ---------------------------------------------------------------- table and sentences
 
@@ -107,7 +120,7 @@ def table_of(summary, predicted=None, *, is_narrow=False):
     Examples
     --------
     >>> import numpy as np
-    >>> from skae.report import table_of
+    >>> from skae.cli.report import table_of
     >>> nan = float("nan")
     >>> summary = {"estimator": ["PCA"], "n_components": [2], "error": [""]}
     >>> for measure in ("explained_variance", "fit_seconds"):
@@ -200,15 +213,16 @@ def _finding(summary, width):
     best = others[np.argmax(means[others])]
     name, share = summary["estimator"][best], means[best]
     start = (
-        f"{components(width)}: {name} explains {share:.1%} of the variance of unseen "
-        "rows"
+        f"{components(width)}: {name} explains {percent(share)} of the variance of "
+        "unseen rows"
     )
     if not _mark(summary, best, "explained_variance"):
-        return f"{start}, PCA {pca:.1%}; the difference is no more than noise."
+        return f"{start}, PCA {percent(pca)}; the difference is no more than noise."
     if share < pca:
-        return f"{start}, less than PCA's {pca:.1%}."
+        return f"{start}, less than PCA's {percent(pca)}."
     left = (1 - share) / (1 - pca) if pca < 1 else 1.0
-    return f"{start}, PCA {pca:.1%}; it leaves {left:.0%} of PCA's squared error."
+    part = "less than 1%" if left < 0.005 else f"{left:.0%}"
+    return f"{start}, PCA {percent(pca)}; it leaves {part} of PCA's squared error."
 
 
 # -------------------------------------------------------------------------- the page
@@ -240,7 +254,10 @@ def write_report(path, *, title, told, summary, predicted, pictures, command):
     sections = [
         _section("What was found", _list(findings(summary))),
         _section("Numbers", _numbers(summary, predicted)),
-        *(_section(picture.title, _figure(picture)) for picture in pictures),
+        *(
+            _section(picture.title, _figure(picture), picture.is_narrow)
+            for picture in pictures
+        ),
         _section("The data", _list(told)),
         _section("How to make this again", f"<pre>{html.escape(command)}</pre>"),
     ]
@@ -249,8 +266,9 @@ def write_report(path, *, title, told, summary, predicted, pictures, command):
         file.write(page)
 
 
-def _section(heading, body):
-    return f"<section>\n<h2>{html.escape(heading)}</h2>\n{body}\n</section>"
+def _section(heading, body, is_narrow=False):
+    kind = ' class="narrow"' if is_narrow else ""
+    return f"<section{kind}>\n<h2>{html.escape(heading)}</h2>\n{body}\n</section>"
 
 
 def _list(lines):
@@ -373,9 +391,13 @@ pre {
   background: var(--card); padding: .8rem; border-radius: .5rem;
   white-space: pre-wrap; overflow-wrap: anywhere;
 }
+@media (min-width: 64rem) {
+  main { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2rem; }
+  section:not(.narrow) { grid-column: 1 / -1; }
+}
 @media (max-width: 40rem) {
-  /* Letters in a picture stay as large as these; it is moved sideways instead. */
-  img { max-width: none; width: 38rem; }
+  /* Letters in a wide picture stay as large as these; it is moved sideways instead. */
+  section:not(.narrow) img { max-width: none; width: 38rem; }
   dl { grid-template-columns: 1fr; }
   dd { margin-bottom: .4rem; }
 }

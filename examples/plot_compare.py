@@ -1,0 +1,36 @@
+"""
+Does an autoencoder beat PCA on my data?
+========================================
+
+:func:`skae.compare` fits each method at each width on two folds in three, and
+measures it on the third. Here for 30 measures of 569 tumours, standardised, since they
+have different units; any transformer with ``inverse_transform`` can take part.
+"""
+
+from sklearn.datasets import load_breast_cancer
+from sklearn.decomposition import PCA, KernelPCA
+from sklearn.preprocessing import StandardScaler
+
+import skae
+
+X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+X = StandardScaler().set_output(transform="pandas").fit_transform(X)
+methods = {
+    "PCA": PCA(),
+    "KernelPCA": KernelPCA(kernel="rbf", gamma=0.01, fit_inverse_transform=True),
+    "Autoencoder": skae.AutoencoderTransformer(),
+}
+comparison = skae.compare(
+    X, y, estimators=methods, n_components=[1, 2, 4], cv=3, random_state=0
+)
+comparison
+
+# %%
+# The same as pictures: bars are a standard deviation over the folds.
+
+_ = comparison.plot()
+
+# %%
+# One number for each fold, for statistics of one's own.
+
+comparison.to_pandas().head()

@@ -1,0 +1,73 @@
+"""Commands: what ``skae fit``, ``transform`` and ``sample`` do.
+
+Each takes the parsed arguments. Results go to standard output, or to the files that
+are named; what is said about the data goes to standard error.
+"""
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
+from sklearn.pipeline import Pipeline
+
+from skae.device import seed_from
+
+from .preparing import METHODS, make_method, prepare, width_error
+from .reading import read_table
+from .saving import load_pipeline, save_pipeline
+from .saying import percent, say
+from .writing import check_folder, check_writer, write_table
+
+__all__ = ["fit", "sample", "transform"]
+
+
+def fit(options):
+    """Fit a model to a table and save it."""
+    check_folder(options.out)
+    model = make_method(options.method, options)
+    rows = prepare(options)
+    limit = min(rows.X.shape)
+    width = min(2, limit) if options.n_components is None else options.n_components
+    if width > limit:
+        raise width_error(width, limit, rows)
+    model.set_params(n_components=width).fit(rows.X)
+    save_pipeline(Pipeline([("table", rows.encoder), ("model", model)]), options.out)
+    rebuilt = model.inverse_transform(model.transform(rows.X))
+    share = r2_score(rows.X, rebuilt, multioutput="variance_weighted")
+    say(
+        f"{METHODS[options.method][0]}, n_components={model.n_components_}: explains "
+        f"{percent(share)} of the variance of the rows it was fitted to"
+    )
+    say(f"saved as {options.out}")
+
+
+def transform(options):
+    """Write the codes of a table's rows."""
+    import pandas as pd
+
+    check_writer(options.out)
+    pipeline = load_pipeline(options.model)
+    frame = read_table(options.data).frame
+    codes = pipeline.transform(frame)
+    names = pipeline["model"].get_feature_names_out()
+    write_table(pd.DataFrame(codes, columns=names), options.out)
+
+
+def sample(options):
+    """Write rows drawn from a saved model, in the columns and units of its table."""
+    check_writer(options.out)
+    pipeline = load_pipeline(options.model)
+    rows = draw_rows(pipeline["model"], options)
+    write_table(pipeline["table"].inverse_transform(rows), options.out)
+
+
+def draw_rows(model, options):
+    """Draw rows; PCA's from the Gaussian whose log-likelihood is its ``score``."""
+    n_samples, noise = options.n_samples, options.noise
+    if not isinstance(model, PCA):
+        return model.sample(n_samples, noise=noise, random_state=options.random_state)
+    generator = np.random.default_rng(seed_from(options.random_state))
+    variance = np.maximum(model.explained_variance_ - model.noise_variance_, 0)
+    codes = generator.normal(size=(n_samples, model.n_components_)) * np.sqrt(variance)
+    rows = model.inverse_transform(codes)
+    deviation = np.sqrt(model.noise_variance_) if noise else 0
+    return rows + generator.normal(size=rows.shape) * deviation

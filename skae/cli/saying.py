@@ -1,0 +1,52 @@
+"""Saying: what the user is told beside the results, on standard error."""
+
+import difflib
+import sys
+
+__all__ = ["UsageError", "closest", "counted", "listed", "percent", "say", "shape_of"]
+
+
+class UsageError(ValueError):
+    """The command line asks for what there is not."""
+
+
+def say(line):
+    """Tell the user something, beside the results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def shape_of(frame):
+    """Say how large a data frame is."""
+    n_rows, n_columns = frame.shape
+    return f"{counted(n_rows, 'row')}, {counted(n_columns, 'column')}"
+
+
+def counted(number, noun):
+    """Say a number of things."""
+    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def closest(name, names):
+    """Find the name that was meant, in spite of a slip or of capitals; else None."""
+    folded = {known.casefold(): known for known in names}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
+
+
+def listed(names, most=12):
+    """List names, the first of many."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def percent(share):
+    """Write a share with the decimals that tell it from all, at least one.
+
+    Examples
+    --------
+    >>> from skae.cli.saying import percent
+    >>> percent(0.957), percent(0.99986), percent(1.0)
+    ('95.7%', '99.99%', '100.0%')
+    """
+    few = (f"{share:.{decimals}%}" for decimals in (1, 2, 3))
+    return next((text for text in few if float(text[:-1]) < 100), f"{share:.1%}")
