@@ -458,7 +458,7 @@ def test_fused_steps_are_those_of_torch(name):
                 optimizer.step()
         ends.append(p.detach())
     torch.testing.assert_close(*ends)
-    assert (ends[0] - begin).abs().min() > 0.01
+    assert (ends[0] - begin).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("n_rows", [1, 40, 41, 47])
