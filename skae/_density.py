@@ -31,7 +31,8 @@ from .rows import as_array, take_rows
 
 __all__ = ["BaseDensity", "EvidenceBound"]
 
-# Draws of the codes of the validation rows, all told, by which a loss is judged.
+# Draws of the codes of the validation rows, all told, by which it is decided what a
+# fit returns.
 VALIDATION_DRAWS = 4096
 
 # A component is active if the means of its posteriors vary by more than this share of

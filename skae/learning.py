@@ -72,6 +72,9 @@ class Task:
     continues : bool
         Whether training will go on another day: then the rows that judge stay
         unseen, and nothing is found or trained again from all rows.
+    judging_passes : int
+        How often the rows that judge are walked through to decide what is returned,
+        for a model that draws; ``settings`` says how often after each epoch.
     settings : Settings
     device : torch.device
     labels, labels_val : ndarray of int or None
@@ -85,6 +88,7 @@ class Task:
     trains: bool
     n_validation: int
     continues: bool
+    judging_passes: int
     settings: Settings
     device: torch.device
     labels: np.ndarray | None = None
@@ -146,7 +150,7 @@ class Task:
 
     def row_losses(self, model, rows):
         """Loss of each row, as it is judged."""
-        return row_losses(model, rows, self.seed, self.settings.validation_passes)
+        return row_losses(model, rows, self.seed, self.judging_passes)
 
 
 @dataclass
@@ -292,6 +296,8 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         observer=watched,
         state=state,
     )
+    if valid is not None:
+        start_loss = result.validation_curve[0]
     learned = Learned(model, maps, result, start_loss, result.n_epochs)
     if valid is not None:
         if has_readout(model) and not (task.continues or result.interrupted):
@@ -355,7 +361,10 @@ def _refitted(task, everything, held_out, learned, observer):
     learned.n_epochs += again.n_epochs
     seen = task.subset(held_out, maps)
     is_whole = again.n_epochs == len(rates)
-    is_worse = seen.mean(task.row_losses(model, seen)) > learned.result.best_loss
+    unseen = task.subset(held_out, learned.maps)
+    is_worse = seen.mean(task.row_losses(model, seen)) > unseen.mean(
+        task.row_losses(learned.model, unseen)
+    )
     if not is_whole or is_worse or _goes_on(task, learned, model, maps, held_out):
         return learned
     return replace(learned, model=model, maps=maps)
@@ -433,7 +442,7 @@ def _best_shrinkage(task, model, maps, x, weight):
         model.set_start(maps, origin=task.origin(maps), shrinkage=shrinkage)
         stream, loss = generator_from(task.seed, task.device), 0.0
         with torch.no_grad():
-            for _ in range(task.settings.validation_passes):
+            for _ in range(task.judging_passes):
                 loss += (model.eval().row_losses(x, stream) @ weight).item()
         losses.append(loss)
     return SHRINKAGES[int(np.argmin(losses))]

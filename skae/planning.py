@@ -34,6 +34,10 @@ from .width import find_width
 
 __all__ = ["make_task", "resolve_likelihood"]
 
+# How often the rows that judge are walked through after an epoch, at most, for a model
+# that draws: more would cost more than a tenth of the epoch.
+EPOCH_PASSES = 2
+
 
 def make_task(
     estimator,
@@ -102,6 +106,7 @@ def make_task(
         trains=not (is_final or is_too_small),
         n_validation=n_validation,
         continues=continues,
+        judging_passes=estimator._count_passes(n_judges),
         settings=settings,
         device=device,
         labels=labels,
@@ -182,7 +187,7 @@ def make_settings(estimator, shape, n_judges, device):
         tol=float(estimator.tol),
         patience=int(estimator.n_iter_no_change),
         dtype=compute_dtype(estimator.precision, device),
-        validation_passes=estimator._count_passes(n_judges),
+        validation_passes=min(estimator._count_passes(n_judges), EPOCH_PASSES),
         warmup=estimator._warmup,
     )
 
