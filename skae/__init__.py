@@ -2,6 +2,7 @@
 
 from .autoencoder import AutoencoderTransformer
 from .comparison import Comparison, compare, explained_variance_scorer
+from .oversampling import VAEOverSampler
 from .trust import TRUSTED_TYPES
 from .vae import VAETransformer
 
@@ -11,6 +12,7 @@ __all__ = [
     "TRUSTED_TYPES",
     "AutoencoderTransformer",
     "Comparison",
+    "VAEOverSampler",
     "VAETransformer",
     "__version__",
     "compare",

@@ -35,7 +35,7 @@ from .learning import learn, resume
 from .opening import check_opened
 from .planning import make_task, resolve_likelihood
 from .reporting import Reporter
-from .rows import as_array, floating_type, merge_rows
+from .rows import as_array, distinct_rows, floating_type, merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
 
 # Without weights, sets of more rows than this are taken as they come: merging and
@@ -120,13 +120,17 @@ class BaseAutoencoder(
                 setattr(self, name, value)
             raise
 
-    def _fit(self, X, y, sample_weight, X_val):
+    def _fit(self, X, y, sample_weight, X_val, y_val=None):
         going_on = self.warm_start and hasattr(self, "_stored")
         rows, weight = check_rows(self, X, sample_weight, reset=not going_on)
         check_n_components(self, rows)
+        labels, labels_val = self._find_labels(y, weight, X_val, y_val, going_on)
         checked = rows
         if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
-            rows, weight = merge_rows(rows, weight)
+            rows = as_array(rows)
+            index, weight = distinct_rows(rows, weight, labels)
+            rows = rows[index]
+            labels = None if labels is None else labels[index]
         likelihood = self._find_likelihood(rows, going_on)
         likelihood.check(checked)
         if X_val is not None:
@@ -141,6 +145,8 @@ class BaseAutoencoder(
             seed=seed_from(self.random_state),
             is_judged=True,
             continues=self.warm_start,
+            labels=labels,
+            labels_val=labels_val,
         )
         context = self._init_callback_context(max_subtasks=_n_subtasks(task))
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -224,6 +230,10 @@ class BaseAutoencoder(
         else:
             rows = np.vstack([earlier, X])
         return rows, np.append(earlier_weight, weight)
+
+    def _find_labels(self, y, weight, X_val, y_val, going_on):
+        """Find numbers of the classes of X and of X_val; None where y is ignored."""
+        return None, None
 
     def _find_likelihood(self, X, going_on):
         """Say what the rows are taken to be."""
@@ -411,6 +421,10 @@ class BaseAutoencoder(
         n_samples = check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
         seed = seed_from(random_state)
         codes = self._draw_codes(n_samples, np.random.RandomState(seed))
+        return self._decode_drawn(codes, noise, seed)
+
+    def _decode_drawn(self, codes, noise, seed):
+        """Make rows of codes, drawn from the likelihood if asked."""
         model = self.module_
         generator = generator_from(seed)
 

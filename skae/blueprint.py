@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .conditional import ConditionalAutoencoder, OfCode
 from .device import forked_stream, wide_dtype
 from .models import Autoencoder
 from .networks import FixedLinear, Gated
@@ -126,6 +127,9 @@ class Blueprint:
 
     seed : int
         Of the networks' random weights.
+
+    class_shares : tuple of float or None
+        Share of each class that it is told of; None tells it of none.
     """
 
     n_features: int
@@ -136,6 +140,7 @@ class Blueprint:
     from_pca: bool
     variational: Variational | None
     seed: int
+    class_shares: tuple | None = None
 
     @property
     def units(self):
@@ -149,12 +154,22 @@ class Blueprint:
         dtype = wide_dtype(device)
         with forked_stream(self.seed, torch.device("cpu")):
             encoder = self._path("encoder", self.n_features, self._n_statistics, dtype)
-            decoder = self._path("decoder", self.n_components, self.n_features, dtype)
+            decoder = self._path("decoder", self._n_coded, self.n_features, dtype)
             likelihood = self.likelihood.build(self.n_features)
             if self.variational is None:
                 return Autoencoder(encoder, decoder, likelihood).to(device)
             own = self.variational.build(self.n_components, self.n_features)
-        return VariationalAutoencoder(encoder, decoder, likelihood, **own).to(device)
+        parts = (encoder, decoder, likelihood)
+        if self.class_shares is None:
+            return VariationalAutoencoder(*parts, **own).to(device)
+        return ConditionalAutoencoder(
+            VariationalAutoencoder, *parts, self.class_shares, **own
+        ).to(device)
+
+    @property
+    def _n_coded(self):
+        """What the decoder takes: a code, with its class where there are any."""
+        return self.n_components + len(self.class_shares or ())
 
     @property
     def _n_statistics(self):
@@ -184,8 +199,13 @@ class Blueprint:
             )
         else:
             network = _from_factory(spec, role, n_inputs, n_outputs, self.from_pca)
-        linear = FixedLinear(n_inputs, n_outputs, dtype) if self.from_pca else None
         is_encoder, is_centred = role == "encoder", self.likelihood.centred
+        linear: nn.Module | None = None
+        if self.from_pca:
+            n_linear = n_inputs if is_encoder else self.n_components
+            linear = FixedLinear(n_linear, n_outputs, dtype)
+            if n_linear < n_inputs:
+                linear = OfCode(linear)
         return Path(
             network,
             linear,

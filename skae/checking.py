@@ -9,7 +9,13 @@ import numbers
 
 import numpy as np
 import torch
-from sklearn.utils.validation import assert_all_finite, check_array, validate_data
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import (
+    assert_all_finite,
+    check_array,
+    column_or_1d,
+    validate_data,
+)
 
 from ._sklearn import (
     HasMethods,
@@ -27,10 +33,12 @@ __all__ = [
     "PARAMETER_CONSTRAINTS",
     "check_X",
     "check_X_val",
+    "check_classes",
     "check_codes",
     "check_n_components",
     "check_rows",
     "check_weight",
+    "number_classes",
 ]
 
 # Types of X that are taken as they are; anything else becomes the first of them.
@@ -109,6 +117,56 @@ def check_weight(sample_weight, X):
     return check_sample_weight(
         sample_weight, np.empty(X.shape[0]), dtype=np.float64, ensure_non_negative=True
     )
+
+
+def check_classes(y, name, n_rows):
+    """Check classes of rows, one for each."""
+    if y is None:
+        raise ValueError(
+            f"conditional=True needs {name}, the class of each row; pass it, or set "
+            "conditional=False."
+        )
+    y = column_or_1d(y, warn=True)
+    kind = type_of_target(y, input_name=name)
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(
+            f"{name}: conditional=True needs classes, but these values are {kind}; "
+            "cut them into classes, or set conditional=False."
+        )
+    if len(y) != n_rows:
+        raise ValueError(f"{name} has {len(y)} classes for {n_rows} rows.")
+    return y
+
+
+def number_classes(y, name, n_rows, classes, is_needed=None):
+    """Turn classes into their numbers among those that are known.
+
+    Parameters
+    ----------
+    y : array-like
+
+    name : str
+        Of the argument.
+
+    n_rows : int
+
+    classes : ndarray
+        In order.
+
+    is_needed : ndarray of bool, optional
+        The rows whose classes have to be known; others get any.
+    """
+    y = check_classes(y, name, n_rows)
+    labels = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    is_unknown = classes[labels] != y
+    if is_needed is not None:
+        is_unknown &= is_needed
+    if is_unknown.any():
+        raise ValueError(
+            f"{name} has classes that fit has not seen: "
+            f"{np.unique(y[is_unknown]).tolist()[:5]}; it has seen {classes.tolist()}."
+        )
+    return labels
 
 
 def check_X(estimator, X, *, reset=False, fewest=1):

@@ -67,6 +67,8 @@ class Task:
         unseen, and nothing is found or trained again from all rows.
     settings : Settings
     device : torch.device
+    labels, labels_val : ndarray of int or None
+        Number of the class of each row of X and of X_val, where a model is told.
     """
 
     blueprint: Any
@@ -78,6 +80,8 @@ class Task:
     continues: bool
     settings: Settings
     device: torch.device
+    labels: np.ndarray | None = None
+    labels_val: np.ndarray | None = None
 
     @property
     def seed(self):
@@ -102,13 +106,16 @@ class Task:
             least_noise=blueprint.likelihood.least_noise,
         )
 
-    def rows(self, X, weight, maps):
-        """Give rows to the engine, measured from the origin of a start."""
-        return Rows(X, weight, self.origin(maps), self.device)
-
     def subset(self, index, maps):
-        """Give some of the rows to the engine."""
-        return self.rows(take_rows(self.X, index), self.weight[index], maps)
+        """Give some of the rows to the engine, measured from the origin of a start."""
+        labels = None if self.labels is None else self.labels[index]
+        X, weight = take_rows(self.X, index), self.weight[index]
+        return Rows(X, weight, self.origin(maps), self.device, labels)
+
+    def judges(self, maps):
+        """Give the rows of the user's own that judge to the engine."""
+        weight = np.ones(self.X_val.shape[0])
+        return Rows(self.X_val, weight, self.origin(maps), self.device, self.labels_val)
 
     def begin(self, maps, rows):
         """Make a model that stands at a start."""
@@ -119,6 +126,9 @@ class Task:
         if self.blueprint.from_pca and not self.blueprint.likelihood.starts_exact:
             shrinkage = _best_shrinkage(self, model, maps, x, weight)
         model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
+        if self.labels is not None:
+            weight = rows.weight * (maps.n_rows / len(rows))
+            model.set_class_priors(rows.blocks(), weight)
         return model.eval()
 
     def row_losses(self, model, rows):
@@ -237,7 +247,7 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     rows = task.subset(kept, maps)
     valid = None
     if task.X_val is not None:
-        valid = task.rows(task.X_val, np.ones(task.X_val.shape[0]), maps)
+        valid = task.judges(maps)
     elif held_out is not None:
         valid = task.subset(held_out, maps)
     judges = task.subset(_some_of(kept), maps) if valid is None else valid

@@ -51,6 +51,10 @@ def check_opened(estimator):
     _check_array(estimator, "mean_", (n_features,))
     _check_start(estimator._start, n_features)
     _expect(isinstance(estimator._training, dict), "_training", "a dict")
+    if blueprint.class_shares is not None:
+        n_classes = len(getattr(estimator, "classes_", ()))
+        is_right = n_classes == len(blueprint.class_shares)
+        _expect(is_right, "classes_", f"{len(blueprint.class_shares)} classes")
     if hasattr(estimator, "_codes"):
         _check_array(estimator, "_codes", (None, n_components))
     if getattr(estimator, "_density", None) is not None:
@@ -74,6 +78,13 @@ def _check_blueprint(blueprint):
     _expect(isinstance(blueprint.from_pca, bool), "blueprint.from_pca", "a bool")
     if blueprint.variational is not None:
         _check_variational(blueprint.variational)
+    shares = blueprint.class_shares
+    are_shares = (
+        isinstance(shares, tuple)
+        and len(shares) > 0
+        and all(isinstance(share, float) and 0 < share <= 1 for share in shares)
+    )
+    _expect(shares is None or are_shares, "blueprint.class_shares", "None or shares")
 
 
 def _check_variational(variational):

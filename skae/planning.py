@@ -26,7 +26,7 @@ from .engine import Settings
 from .learning import FEWEST_ROWS, Task
 from .likelihoods import LIKELIHOODS, PART_LIKELIHOODS, PerColumn
 from .networks import MLP
-from .priors import PRIORS
+from .priors import PRIORS, Vamp
 from .rows import placed
 from .solvers import SOLVERS
 from .start import fit_linear_maps
@@ -45,6 +45,8 @@ def make_task(
     seed,
     is_judged,
     continues,
+    labels=None,
+    labels_val=None,
 ):
     """Say what an estimator's parameters ask for.
 
@@ -70,6 +72,9 @@ def make_task(
     continues : bool
         Whether training will go on another day.
 
+    labels, labels_val : ndarray of int or None
+        Number of the class of each row of X and of X_val, where a model is told.
+
     Returns
     -------
     Task
@@ -77,7 +82,8 @@ def make_task(
     n_rows = X.shape[0]
     device = resolve_device(estimator.device)
     if blueprint is None:
-        blueprint = make_blueprint(estimator, X, weight, likelihood, seed)
+        shares = _class_shares(labels, weight)
+        blueprint = make_blueprint(estimator, X, weight, likelihood, seed, shares)
     n_judges, n_validation = (n_rows if X_val is None else X_val.shape[0]), 0
     if is_judged and estimator.early_stopping and X_val is None:
         n_judges = n_validation = _count_validation_rows(estimator, n_rows)
@@ -96,11 +102,19 @@ def make_task(
         continues=continues,
         settings=settings,
         device=device,
+        labels=labels,
+        labels_val=labels_val,
     )
 
 
-def make_blueprint(estimator, X, weight, likelihood, seed):
+def make_blueprint(estimator, X, weight, likelihood, seed, class_shares=None):
     """Resolve the architecture."""
+    variational = resolve_variational(estimator)
+    if class_shares is not None and isinstance(variational.prior, Vamp):
+        raise ValueError(
+            "conditional=True: prior='vamp' is made of rows, which would need classes; "
+            "use 'gmm' or 'flow'."
+        )
     widths = estimator.hidden_layer_sizes
     if isinstance(widths, str):
         widths = auto_hidden_layer_sizes(*X.shape)
@@ -126,9 +140,18 @@ def make_blueprint(estimator, X, weight, likelihood, seed):
         decoder=_unshared(estimator.decoder) or mirrored,
         likelihood=likelihood,
         from_pca=estimator.init == "pca",
-        variational=resolve_variational(estimator),
+        variational=variational,
         seed=seed,
+        class_shares=class_shares,
     )
+
+
+def _class_shares(labels, weight):
+    """Share of each class, by weight."""
+    if labels is None:
+        return None
+    total = np.bincount(labels, weights=weight)
+    return tuple((total / total.sum()).tolist())
 
 
 def make_settings(estimator, shape, n_judges, device):
@@ -293,6 +316,7 @@ def _start_is_final(blueprint):
     return (
         is_linear
         and blueprint.from_pca
+        and blueprint.class_shares is None
         and blueprint.likelihood.starts_exact
         and (blueprint.variational is None or blueprint.variational.keeps_start)
     )

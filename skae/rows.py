@@ -26,6 +26,7 @@ __all__ = [
     "Rows",
     "as_array",
     "dense_blocks",
+    "distinct_rows",
     "measured",
     "merge_rows",
     "placed",
@@ -64,14 +65,38 @@ def merge_rows(X, weight):
     X, weight : the distinct rows, and the sum of the weights of each.
     """
     X = as_array(X)
+    index, merged_weight = distinct_rows(X, weight)
+    return X[index], merged_weight
+
+
+def distinct_rows(X, weight, labels=None):
+    """Find the distinct rows of weighted ones, in canonical order.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n_samples, n_features)
+
+    weight : ndarray of shape (n_samples,)
+
+    labels : ndarray of int of shape (n_samples,), optional
+        Equal rows with different labels are different rows.
+
+    Returns
+    -------
+    index, weight : numbers of the rows, and the sum of the weights of each.
+    """
     present = np.flatnonzero(weight)
     keys = _row_keys(X)[present]
     order = np.argsort(keys, kind="stable")
+    if labels is not None:
+        order = order[np.argsort(labels[present][order], kind="stable")]
     keys, present = keys[order], present[order]
     is_first = np.ones(len(keys), dtype=bool)
     is_first[1:] = keys[1:] != keys[:-1]
+    if labels is not None:
+        is_first[1:] |= np.diff(labels[present]) != 0
     merged_weight = np.add.reduceat(weight[present], np.flatnonzero(is_first))
-    return X[present[is_first]], merged_weight
+    return present[is_first], merged_weight
 
 
 def _row_keys(X):
@@ -106,14 +131,18 @@ class Rows:
 
     device : torch.device
         Where the batches are wanted.
+
+    labels : ndarray of int of shape (n_samples,), optional
+        Stand beside the rows, as one more column.
     """
 
-    def __init__(self, X, weight, origin, device):
+    def __init__(self, X, weight, origin, device, labels=None):
         self.n_features = X.shape[1]
         self.device = device
         self.weight = torch.from_numpy(np.asarray(weight / weight.mean(), np.float32))
         self.weight = self.weight.to(device)
         self._X = X
+        self._labels = labels
         self._origin = origin.astype(floating_type(X))
         self._resident = None
         if _float32_bytes(X) <= RESIDENT_BYTES:
@@ -125,6 +154,9 @@ class Rows:
     def _read(self, index):
         """Measure some rows from the origin; bring them to the device."""
         block = measured(self._X[index], self._origin).to(torch.float32)
+        if self._labels is not None:
+            labels = torch.from_numpy(self._labels[index]).to(block)
+            block = torch.cat([block, labels[:, None]], dim=1)
         if self.device.type == "cuda" and block.device.type == "cpu":
             block = block.pin_memory()
         return block.to(self.device, non_blocking=True)

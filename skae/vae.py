@@ -1,31 +1,17 @@
-"""The VAE: parameters, docstring, and what its scores and samples are."""
+"""The VAE: its parameters, and what they mean."""
 
-import math
 import numbers
 
-import numpy as np
-import torch
-from scipy.stats import norm, qmc
-from sklearn.utils.metadata_routing import UNUSED
-
-from ._base import BaseAutoencoder
+from ._density import BaseDensity
 from ._sklearn import HasMethods, Interval, StrOptions
-from .checking import check_weight
-from .densities import CodeMixture, representatives
-from .device import generator_from, seed_from
-from .inference import map_blocks
 from .penalties import DIVERGENCES
-from .posteriors import POSTERIORS, noise_like
-from .priors import PRIORS, AggregatePosterior
-from .rows import as_array, take_rows
+from .posteriors import POSTERIORS
+from .priors import PRIORS
 
 __all__ = ["VAETransformer"]
 
-# Draws of the codes of the validation rows, all told, by which a loss is judged.
-VALIDATION_DRAWS = 4096
 
-
-class VAETransformer(BaseAutoencoder):
+class VAETransformer(BaseDensity):
     """Variational autoencoder that starts as probabilistic PCA.
 
     A density model of rows, ``z ~ N(0, I)`` and ``x | z`` by the likelihood about a
@@ -143,9 +129,19 @@ class VAETransformer(BaseAutoencoder):
         importance-weighted bound, tighter and dearer, with the doubly reparameterised
         gradient for the encoder; ``beta`` is then a power of prior over posterior.
 
+    conditional : bool, default=False
+        Whether the prior and the decoder are told the class of a row, the ``y`` of
+        ``fit``, so that ``sample`` draws rows of a class. The encoder is not: rows
+        have codes without one. Each class has a prior of its own, which starts at the
+        moments of its codes, and a place beside the code in what the decoder takes (a
+        factory is called with ``n_components`` and the number of classes added up).
+
     n_score_samples : int, default=64
         Draws of the code of a row by which ``score_samples`` estimates its
-        log-likelihood. More make the bound tighter and cost in proportion.
+        log-likelihood. More make the bound tighter and cost in proportion. With 64,
+        after default fits of the digits data, held-out scores of 8 and of 32
+        components are within 0.05 nats of those of 8,192 random draws, on average over
+        rows; draws from the encoder's own posterior would be 1 to 2 nats too low.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adam"
@@ -252,6 +248,21 @@ class VAETransformer(BaseAutoencoder):
     likelihood_ : likelihood spec
         What was fitted, with columns by number.
 
+    kl_per_component_ : ndarray of shape (n_components_,)
+        Divergence of the posterior from the standard normal, in nats, by component, on
+        average over the training rows: what each component says about a row.
+
+    active_components_ : ndarray of bool of shape (n_components_,)
+        Which components vary with the rows: the variance of their posterior means over
+        the training rows is above 0.01, the prior's being 1 (Burda et al., 2016). If
+        any does not, ``fit`` warns.
+
+    classes_ : ndarray of shape (n_classes,)
+        Classes that ``fit`` has seen, with ``conditional=True``.
+
+    class_prior_ : ndarray of shape (n_classes,)
+        Their shares.
+
     See Also
     --------
     AutoencoderTransformer : Codes and reconstructions without a density.
@@ -284,13 +295,8 @@ class VAETransformer(BaseAutoencoder):
     (3, 64)
     """
 
-    _is_variational = True
-
-    # return_std changes what is returned; a Pipeline must not route it.
-    __metadata_request__transform = {"return_std": UNUSED}
-
     _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
+        **BaseDensity._parameter_constraints,
         "prior": [StrOptions(set(PRIORS)), HasMethods("build")],
         "posterior": [StrOptions(set(POSTERIORS))],
         "divergence": [StrOptions(set(DIVERGENCES))],
@@ -298,6 +304,7 @@ class VAETransformer(BaseAutoencoder):
         "kl_warmup": [Interval(numbers.Real, 0, 1, closed="both")],
         "free_bits": [Interval(numbers.Real, 0, None, closed="left")],
         "n_importance_samples": [Interval(numbers.Integral, 1, None, closed="left")],
+        "conditional": ["boolean"],
         "n_score_samples": [Interval(numbers.Integral, 1, None, closed="left")],
     }
 
@@ -318,6 +325,7 @@ class VAETransformer(BaseAutoencoder):
         kl_warmup=0.0,
         free_bits=0.0,
         n_importance_samples=1,
+        conditional=False,
         n_score_samples=64,
         solver="adam",
         learning_rate_init="auto",
@@ -348,6 +356,7 @@ class VAETransformer(BaseAutoencoder):
         self.kl_warmup = kl_warmup
         self.free_bits = free_bits
         self.n_importance_samples = n_importance_samples
+        self.conditional = conditional
         self.n_score_samples = n_score_samples
         self.solver = solver
         self.learning_rate_init = learning_rate_init
@@ -363,116 +372,3 @@ class VAETransformer(BaseAutoencoder):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
-
-    def transform(self, X, return_std=False):
-        """Give rows the means of their codes' posterior.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
-            Rows to encode.
-
-        return_std : bool, default=False
-            Whether to return the standard deviations too.
-
-        Returns
-        -------
-        codes : ndarray of shape (n_samples, n_components)
-
-        std : ndarray of shape (n_samples, n_components)
-            Only with ``return_std=True``.
-        """
-        X = self._check_fitted_X(X)
-        if not return_std:
-            return self._map(X, self.module_.encode)
-        both = self._map(X, self._mean_and_std)
-        return both[:, : self.n_components_], both[:, self.n_components_ :]
-
-    def _mean_and_std(self, x):
-        posterior = self.module_.posterior(x)
-        return torch.cat([posterior.mean, posterior.std], dim=1)
-
-    def score_samples(self, X):
-        """Log-likelihood of each row.
-
-        The importance-weighted bound with ``n_score_samples`` draws, which are one
-        fixed quasi-random table shared by all rows: the same row has the same score.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
-            Rows to score.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            In nats, in the units of the rows.
-        """
-        return self._map(self._check_fitted_X(X), self._score_rows)
-
-    def _score_rows(self, x):
-        draws = torch.from_numpy(self._draw_table()).to(x)
-        return self.module_.log_likelihood(x, draws)
-
-    def _draw_table(self):
-        """Draw from the standard normal so that the draws cover their space evenly."""
-        n_draws = self.n_score_samples
-        sobol = qmc.Sobol(self.n_components_, rng=self._stored.blueprint.seed)
-        uniform = sobol.random_base2(math.ceil(math.log2(n_draws)))[:n_draws]
-        return norm.ppf(uniform)
-
-    def score(self, X, y=None, sample_weight=None):
-        """Mean log-likelihood of rows; the mean of :meth:`score_samples`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
-            Rows to score.
-
-        y : None
-            Ignored.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            How many times each row counts.
-
-        Returns
-        -------
-        float
-            In nats per row.
-        """
-        scores = as_array(self.score_samples(X)).astype(np.float64)
-        weight = check_weight(sample_weight, scores)
-        return float(np.average(scores, weights=weight))
-
-    def _draw_codes(self, n_samples, random_state):
-        generator = generator_from(seed_from(random_state))
-        return self.module_.draw_codes(n_samples, generator).numpy()
-
-    def _count_passes(self, n_judges):
-        n_draws = n_judges * self.n_importance_samples
-        return min(max(VALIDATION_DRAWS // n_draws, 1), 32)
-
-    @property
-    def _warmup(self):
-        return float(self.kl_warmup)
-
-    def _attributes(self, task, learned):
-        prior = learned.model.prior
-        if isinstance(task.blueprint.variational.prior, AggregatePosterior):
-            codes = self._posterior_draws(task, learned)
-            mixture = CodeMixture(codes, task.seed)
-            is_better = mixture.is_better_than_normal(codes)
-            prior.fit(mixture.gaussians() if is_better else [])
-        return super()._attributes(task, learned)
-
-    def _posterior_draws(self, task, learned):
-        """Draw a code of each of some training rows that stand for all."""
-        rows = take_rows(task.X, representatives(task.weight))
-        generator = generator_from(task.seed, task.device)
-
-        def draw(x):
-            posterior = learned.model.posterior(x)
-            return posterior.at(noise_like(posterior.mean, generator))
-
-        origin = task.origin(learned.maps)
-        return as_array(map_blocks(draw, rows, origin, task.device))

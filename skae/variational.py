@@ -7,13 +7,10 @@
 It is made of two :class:`~skae.paths.Path` and of parts that are handed in.
 """
 
-import math
-
 import numpy as np
 import torch
 from torch import nn
 
-from .objectives import log_weights
 from .paths import reciprocal
 from .posteriors import noise_like
 
@@ -170,22 +167,6 @@ class VariationalAutoencoder(nn.Module):
             encoder_trace, torch.cat([in_mean, in_log_variance], dim=1), working
         )
         return (divergence - log_prob) @ row_factor
-
-    def log_likelihood(self, x, draws):
-        """Importance-weighted bound on ``log p(x)`` of each row.
-
-        log 1/S sum_s p(x | z_s) p(z_s) / q(z_s | x),    z_s drawn by draws_s
-
-        Parameters
-        ----------
-        x : torch.Tensor of shape (n_rows, n_features)
-
-        draws : torch.Tensor of shape (n_draws, n_components)
-            Standard normal; the same for all rows.
-        """
-        posterior = self.posterior(x).each_draw()
-        logs = log_weights(self, x, posterior, draws[None])
-        return logs.logsumexp(1) - math.log(len(draws))
 
     def encode(self, x):
         """Posterior means of the codes of rows."""

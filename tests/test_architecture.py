@@ -17,6 +17,7 @@ LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
 PARTS = {
     "densities",
     "likelihoods.__init__",
+    "conditional",
     "models",
     "flows",
     "networks",
@@ -27,7 +28,7 @@ PARTS = {
     "priors",
     "variational",
 }
-GROUND = {"device", "factors", "rows", "start", "inference", "storage"}
+GROUND = {"device", "evidence", "factors", "rows", "start", "inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning", "solvers"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
@@ -85,6 +86,8 @@ MAY_IMPORT = {
     "factors": NOTHING,
     "start": {"device", "factors", "rows"},
     "inference": {"device", "rows"},
+    "conditional": NOTHING,
+    "evidence": NOTHING,
     "storage": {"device"},
     # training
     "solvers": NOTHING,
@@ -98,7 +101,8 @@ MAY_IMPORT = {
     "reporting": {"storage"},
     "_base": CORE | {"checking", "opening", "reporting"},
     "autoencoder": PARTS | GROUND | {"_base", "checking"},
-    "vae": PARTS | GROUND | {"_base", "checking"},
+    "_density": PARTS | GROUND | {"_base", "checking"},
+    "vae": PARTS | {"_density"},
     # comparison; the pictures are drawn from it, and it asks for them by name
     "comparison.result": {"plotting.__init__"},
     "comparison.measuring": {"comparison.result"},
@@ -108,6 +112,7 @@ MAY_IMPORT = {
         f"comparison.{room}" for room in ("comparing", "measuring", "result")
     },
     # what is made of estimators
+    "oversampling": {"device", "vae"},
     "onnx.extra": NOTHING,
     "onnx.graph": {"onnx.extra"},
     "onnx.networks": {"networks"},
@@ -118,8 +123,10 @@ MAY_IMPORT = {
     "onnx.converters": ESTIMATORS
     | {"posteriors"}
     | rooms("onnx", {"extra", "graph", "likelihoods", "networks"}),
-    "onnx.__init__": ESTIMATORS | rooms("onnx", {"converters", "extra", "graph"}),
-    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
+    "onnx.__init__": ESTIMATORS
+    | {"conditional"}
+    | rooms("onnx", {"converters", "extra", "graph"}),
+    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint", "oversampling"},
     # the command line, from the file to the page
     **{f"cli.{room}": rooms("cli", looks) for room, looks in CLI.items()},
     "cli.pictures": {"cli.report", "plotting.__init__"},
@@ -137,7 +144,7 @@ MAY_IMPORT = {
     "cli.arguments": rooms("cli", {"commands", "comparing", "preparing", "saying"})
     | {"__init__"},
     "__main__": {"cli.__init__"},
-    "__init__": ESTIMATORS | {"comparison.__init__", "trust"},
+    "__init__": ESTIMATORS | {"comparison.__init__", "oversampling", "trust"},
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,

@@ -31,6 +31,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skae.autoencoder import AutoencoderTransformer
+from skae.conditional import ConditionalAutoencoder
 from skae.vae import VAETransformer
 
 from .converters import TENSOR_TYPES, Decoder, register
@@ -83,6 +84,11 @@ def decoder_to_onnx(estimator, *, dtype=np.float32, target_opset=None):
             "give the step of a Pipeline, as in pipeline[1]."
         )
     check_is_fitted(estimator)
+    if isinstance(estimator.module_, ConditionalAutoencoder):
+        raise ValueError(
+            "conditional=True: what a code decodes to depends on its class, and codes "
+            "come without one; ONNX takes the encoder (to_onnx) alone."
+        )
     if np.dtype(dtype) not in TENSOR_TYPES:
         raise ValueError(f"dtype={dtype!r} must be numpy.float32 or numpy.float64.")
     tensor_type = TENSOR_TYPES[np.dtype(dtype)]

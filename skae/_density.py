@@ -1,0 +1,410 @@
+"""What a variational autoencoder answers about rows, as a density model."""
+
+import numbers
+import warnings
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.callback import with_callbacks
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_scalar
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted
+
+from ._base import BaseAutoencoder
+from ._sklearn import fit_context, n_samples
+from .checking import check_classes, check_weight, number_classes
+from .densities import CodeMixture, representatives
+from .device import generator_from, seed_from
+from .evidence import (
+    bound_terms,
+    class_bound_terms,
+    draw_table,
+    log_likelihood,
+)
+from .inference import map_blocks
+from .posteriors import noise_like
+from .priors import AggregatePosterior
+from .rows import as_array, take_rows
+
+__all__ = ["BaseDensity", "EvidenceBound"]
+
+# Draws of the codes of the validation rows, all told, by which a loss is judged.
+VALIDATION_DRAWS = 4096
+
+# A component is active if the means of its posteriors vary by more than this share of
+# the prior's variance (Burda, Grosse & Salakhutdinov, 2016).
+LEAST_ACTIVITY = 0.01
+
+
+class EvidenceBound(NamedTuple):
+    """Terms of the evidence lower bound of each row, in nats.
+
+    Attributes
+    ----------
+    reconstruction : ndarray of shape (n_samples,)
+        ``E_q log p(x | z)``: how likely the row is, given what its code may be.
+
+    kl : ndarray of shape (n_samples,)
+        Divergence of ``q(z | x)`` from the prior: what the code says about the row.
+    """
+
+    reconstruction: np.ndarray
+    kl: np.ndarray
+
+    @property
+    def total(self):
+        """The bound on the log-likelihood."""
+        return self.reconstruction - self.kl
+
+
+class BaseDensity(BaseAutoencoder):
+    """Codes with a posterior, and rows with a likelihood."""
+
+    _is_variational = True
+
+    # return_std changes what is returned; a Pipeline must not route it.
+    __metadata_request__transform = {"return_std": UNUSED}
+
+    # ------------------------------------------------------------------ fitting
+
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None):
+        """Fit the model to rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Training rows.
+
+        y : array-like of shape (n_samples,), default=None
+            Class of each row, with ``conditional=True``; else ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts: a weight of 3 is the same as three copies
+            of the row, a weight of 0 as its absence.
+
+        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), \
+                default=None
+            Rows that judge when to stop, in place of a share of X.
+
+        y_val : array-like of shape (n_validation,), default=None
+            Their classes, with ``conditional=True``.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        with self._unchanged_on_error():
+            return self._fit(X, y, sample_weight, X_val, y_val)
+
+    def _partial_fit(self, X, sample_weight):
+        if self.conditional:
+            raise ValueError(
+                "conditional=True needs all classes at once; use fit in place of "
+                "partial_fit, or conditional=False."
+            )
+        return super()._partial_fit(X, sample_weight)
+
+    def _find_labels(self, y, weight, X_val, y_val, going_on):
+        if going_on and self._is_conditional != self.conditional:
+            raise ValueError(
+                f"conditional={self.conditional} is not what the fitted model was made "
+                "with; set it back, or warm_start=False."
+            )
+        if not self.conditional:
+            self.__dict__.pop("classes_", None)
+            return None, None
+        if not going_on:
+            self.classes_ = np.unique(check_classes(y, "y", len(weight))[weight > 0])
+        labels = number_classes(y, "y", len(weight), self.classes_, weight > 0)
+        if X_val is None:
+            return labels, None
+        return labels, number_classes(y_val, "y_val", n_samples(X_val), self.classes_)
+
+    @property
+    def _is_conditional(self):
+        return self._stored.blueprint.class_shares is not None
+
+    @property
+    def class_prior_(self):
+        """Share of each class, with ``conditional=True``."""
+        check_is_fitted(self)
+        if not self._is_conditional:
+            raise AttributeError("class_prior_ is there with conditional=True only.")
+        return np.array(self._stored.blueprint.class_shares)
+
+    # ------------------------------------------------------------ rows in, rows out
+
+    def transform(self, X, return_std=False):
+        """Give rows the means of their codes' posterior.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to encode.
+
+        return_std : bool, default=False
+            Whether to return the standard deviations too.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_components)
+
+        std : ndarray of shape (n_samples, n_components)
+            Only with ``return_std=True``.
+        """
+        X = self._check_fitted_X(X)
+        if not return_std:
+            return self._map(X, self.module_.encode)
+        both = self._map(X, self._mean_and_std)
+        return both[:, : self.n_components_], both[:, self.n_components_ :]
+
+    def _mean_and_std(self, x):
+        posterior = self.module_.posterior(x)
+        return torch.cat([posterior.mean, posterior.std], dim=1)
+
+    def sample_posterior(self, X, n_samples=1, random_state=None):
+        """Draw codes from the posterior of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_rows, n_features)
+            Rows to encode.
+
+        n_samples : int, default=1
+            Draws for each row.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_samples, n_components)
+        """
+        n_samples = check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
+        X = self._check_fitted_X(X)
+        generator = generator_from(seed_from(random_state))
+        shape = n_samples, self.n_components_
+
+        def draw(x):
+            posterior = self.module_.posterior(x).each_draw()
+            noise = torch.randn(len(x), *shape, generator=generator)
+            return posterior.at(noise.to(x)).flatten(1)
+
+        return self._map(X, draw).reshape(-1, *shape)
+
+    def score_samples(self, X):
+        """Log-likelihood of each row.
+
+        The importance-weighted bound with ``n_score_samples`` draws about where the
+        posterior of the row is highest (:mod:`skae.evidence`). They come from one
+        fixed quasi-random table shared by all rows: the same row has the same score.
+        With ``conditional=True`` the classes that a row may have are summed over, by
+        their shares.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            In nats, in the units of the rows.
+        """
+        X, draws = self._check_fitted_X(X), self._draws()
+        if not self._is_conditional:
+            return self._map(X, partial(log_likelihood, self.module_, draws=draws))
+        model = self.module_
+
+        def over_classes(x):
+            each = [log_likelihood(given, x, draws) for given in model.each_class()]
+            return torch.logsumexp(torch.stack(each, 1) + model.shares.log(), dim=1)
+
+        return self._map(X, over_classes)
+
+    def _score_given(self, X, y):
+        """Log-likelihood of each row given its class."""
+        X, draws = self._check_fitted_X(X), self._draws()
+        labels = number_classes(y, "y", X.shape[0], self.classes_)
+        scores = np.empty(len(labels))
+        for number in np.unique(labels):
+            given = partial(
+                log_likelihood, self.module_.given_class(number), draws=draws
+            )
+            own = np.flatnonzero(labels == number)
+            scores[own] = as_array(self._map(X[own], given))
+        return scores
+
+    def _draws(self):
+        """Codes of the standard normal by which rows are scored."""
+        seed = self._stored.blueprint.seed
+        return draw_table(self.n_score_samples, self.n_components_, seed)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Mean log-likelihood of rows; the mean of :meth:`score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to score.
+
+        y : array-like of shape (n_samples,), default=None
+            With ``conditional=True`` the classes of the rows, given which they are
+            scored; else ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        float
+            In nats per row.
+        """
+        check_is_fitted(self)
+        if y is not None and self._is_conditional:
+            scores = self._score_given(X, y)
+        else:
+            scores = as_array(self.score_samples(X)).astype(np.float64)
+        weight = check_weight(sample_weight, scores)
+        return float(np.average(scores, weights=weight))
+
+    def elbo(self, X):
+        """Evidence lower bound of each row, by the encoder's posterior, in its terms.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        EvidenceBound
+            Of ``reconstruction`` and ``kl``, each an ndarray of shape (n_samples,), by
+            ``n_score_samples`` draws; ``total`` is their difference, and at most the
+            log-likelihood but for the error of the draws. With ``conditional=True``
+            the class is part of the code, and the bound is at its best in it.
+        """
+        X, draws = self._check_fitted_X(X), self._draws()
+        if self._is_conditional:
+            terms = self._map(X, partial(class_bound_terms, self.module_, draws=draws))
+        else:
+            terms = self._map(X, partial(bound_terms, self.module_, draws=draws))
+        return EvidenceBound(terms[:, 0], terms[:, 1])
+
+    def sample(self, n_samples=1, *, y=None, noise=True, random_state=None):
+        """Draw new rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+
+        y : class or array-like of shape (n_samples,), default=None
+            With ``conditional=True``, the class of all rows or of each. None draws
+            classes by their shares.
+
+        noise : bool, default=True
+            Whether rows are drawn from the likelihood about what their code decodes
+            to, or are what it decodes to.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        if not self._is_conditional:
+            if y is not None:
+                raise ValueError(
+                    "y: rows of a class are drawn by a model that was fitted with "
+                    "conditional=True and the classes of its rows."
+                )
+            return super().sample(n_samples, noise=noise, random_state=random_state)
+        n_samples = check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
+        seed = seed_from(random_state)
+        if y is None:
+            drawn = np.random.RandomState(seed)
+            labels = drawn.choice(len(self.classes_), n_samples, p=self.class_prior_)
+        else:
+            y = np.full(n_samples, y) if np.ndim(y) == 0 else y
+            labels = number_classes(y, "y", n_samples, self.classes_)
+        generator = generator_from(seed + 1)
+        coded = self.module_.draw_coded(torch.from_numpy(labels), generator)
+        return self._decode_drawn(coded.numpy(), noise, seed)
+
+    # ------------------------------------------------------------------ diagnostics
+
+    @property
+    def active_components_(self):
+        """Which components vary with the rows, as a mask."""
+        return self._activity > LEAST_ACTIVITY
+
+    def _attributes(self, task, learned):
+        model = learned.model
+        means, divergences, draws = self._inferred(task, learned)
+        if isinstance(task.blueprint.variational.prior, AggregatePosterior):
+            mixture = CodeMixture(draws, task.seed)
+            is_better = mixture.is_better_than_normal(draws)
+            model.prior.fit(mixture.gaussians() if is_better else [])
+        return super()._attributes(task, learned) | {
+            "kl_per_component_": divergences.mean(axis=0),
+            "_activity": means.var(axis=0),
+        }
+
+    def _inferred(self, task, learned):
+        """Posteriors of some training rows that stand for all.
+
+        Their means, their divergences from the standard normal, and a draw of each;
+        the latter two of the code about its class, where there are any.
+        """
+        chosen = representatives(task.weight)
+        rows, model = take_rows(task.X, chosen), learned.model
+        generator = generator_from(task.seed, task.device)
+        labels = np.zeros(len(chosen)) if task.labels is None else task.labels[chosen]
+        inferred = np.empty((3, len(chosen), task.blueprint.n_components))
+
+        def infer(given, x):
+            mean, posterior = model.encode(x), given.posterior(x)
+            draw = posterior.at(noise_like(mean, generator))
+            return torch.stack([mean, posterior.divergences(), draw], dim=1)
+
+        for number in np.unique(labels):
+            given = model if task.labels is None else model.given_class(number)
+            own = np.flatnonzero(labels == number)
+            some, origin = take_rows(rows, own), task.origin(learned.maps)
+            of_class = map_blocks(partial(infer, given), some, origin, task.device)
+            inferred[:, own] = as_array(of_class).swapaxes(0, 1)
+        return inferred
+
+    def _adopt(self, attributes):
+        super()._adopt(attributes)
+        silent = np.flatnonzero(~self.active_components_)
+        if silent.size > 0:
+            warnings.warn(
+                f"Components {silent.tolist()} are the same for every row: their "
+                "posterior has collapsed to the prior, or the rows do not vary in so "
+                "many directions. Use a smaller beta, free_bits or a longer kl_warmup, "
+                "or fewer n_components.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _draw_codes(self, n_samples, random_state):
+        generator = generator_from(seed_from(random_state))
+        return self.module_.draw_codes(n_samples, generator).numpy()
+
+    def _count_passes(self, n_judges):
+        n_draws = n_judges * self.n_importance_samples
+        return min(max(VALIDATION_DRAWS // n_draws, 1), 32)
+
+    @property
+    def _warmup(self):
+        return float(self.kl_warmup)

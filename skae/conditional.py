@@ -1,0 +1,270 @@
+"""Conditional use: one variational autoencoder for each class, sharing almost all.
+
+    z | y ~ m_y + s_y p        p the prior, m_y and s_y of each class
+    x | z, y                   the decoder sees the code and the class
+    z | x ~ q(z | x)           the encoder does not: rows without a class have codes
+
+In the code (z - m_y) / s_y the model of a class is a variational autoencoder like any
+other; :meth:`ConditionalAutoencoder.given` makes it, and what holds of the one (its
+loss, its evidence, its draws) is asked of the other.
+
+It starts at probabilistic PCA of all rows, with the m_y and s_y at which the bound is
+highest there: the moments of the codes of each class. While it learns, a row has its
+class beside it, as one more column.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = ["ConditionalAutoencoder", "OfCode"]
+
+
+class OfCode(nn.Module):
+    """A linear map of the code alone, of a code with its class beside it.
+
+    Parameters
+    ----------
+    linear : nn.Module
+        With a buffer ``weight`` of shape (n_outputs, n_components).
+    """
+
+    def __init__(self, linear):
+        super().__init__()
+        self.linear = linear
+
+    @property
+    def weight(self):
+        """The matrix."""
+        return self.linear.weight
+
+    def forward(self, coded):
+        """Map codes."""
+        return self.linear(coded[..., : self.weight.shape[1]])
+
+
+class ConditionalAutoencoder(nn.Module):
+    """A variational autoencoder that is told the class of each row.
+
+    Parameters
+    ----------
+    Model : type
+        :class:`~skae.variational.VariationalAutoencoder`.
+
+    encoder, decoder : Path
+        The decoder is of a code with its class, one-hot, beside it.
+
+    likelihood : nn.Module
+
+    shares : sequence of float
+        Share of each class.
+
+    **parts
+        What else the model is made of.
+    """
+
+    is_traceable = False
+
+    def __init__(self, Model, encoder, decoder, likelihood, shares, **parts):
+        super().__init__()
+        self.whole = Model(encoder, decoder, likelihood, **parts)
+        self._Model, self._parts = Model, parts
+        self.shares = nn.Buffer(torch.tensor(shares, dtype=torch.float64))
+        # One after the other: a matrix would be taken for a network's, and decay.
+        size = len(shares) * parts["prior"].n_components
+        self.centers = nn.Parameter(torch.zeros(size, dtype=torch.float32))
+        self.log_scales = nn.Parameter(torch.zeros(size, dtype=torch.float32))
+
+    @property
+    def n_classes(self):
+        """Number of classes."""
+        return len(self.shares)
+
+    @property
+    def encoder(self):
+        """Path from rows to the statistics of their posterior."""
+        return self.whole.encoder
+
+    @property
+    def decoder(self):
+        """Path from codes with their classes to predictors."""
+        return self.whole.decoder
+
+    @property
+    def likelihood(self):
+        """Of a row given its predictor."""
+        return self.whole.likelihood
+
+    @property
+    def prior(self):
+        """Of the code, about its class."""
+        return self.whole.prior
+
+    @property
+    def loss_unit(self):
+        """Loss that counts as 1 in the optimisation."""
+        return self.whole.loss_unit
+
+    def observe(self, labelled, weight):
+        """Look at some training rows, before the start."""
+        self.whole.observe(labelled[:, :-1], weight)
+
+    def set_start(self, maps, **options):
+        """Begin at probabilistic PCA of all rows, whatever their class."""
+        self.whole.set_start(maps, **options)
+
+    @torch.no_grad()
+    def set_class_priors(self, labelled_blocks, weight):
+        """Set each class's prior to the moments of its codes.
+
+        As if one row more had been seen, whose code is standard normal, so that a class
+        of few rows does not believe them too much.
+
+        Parameters
+        ----------
+        labelled_blocks : iterable of torch.Tensor
+            Training rows with their classes.
+
+        weight : torch.Tensor of shape (n_rows,)
+        """
+        count = torch.ones_like(self.shares)[:, None]
+        total, squares = 0.0, count
+        for labelled, share in _with_weights(labelled_blocks, weight):
+            x, labels = _apart(labelled)
+            posterior = self.posterior(x)
+            belongs = functional.one_hot(labels, self.n_classes).mT * share
+            count = count + belongs.sum(1, keepdim=True)
+            total = total + belongs @ posterior.mean.double()
+            second = posterior.mean.square() + posterior.std.square()
+            squares = squares + belongs @ second.double()
+        center = total / count
+        variance = squares / count - center.square()
+        self.centers.copy_(center.flatten())
+        self.log_scales.copy_(variance.log().flatten() / 2)
+
+    def given(self, labels):
+        """Variational autoencoder of the code about its class.
+
+        Parameters
+        ----------
+        labels : torch.Tensor of int64, of shape (n_rows,) or (1,)
+            Number of the class of each row, or of all.
+        """
+        center = self.centers.view(self.n_classes, -1)[labels]
+        log_scale = self.log_scales.view(self.n_classes, -1)[labels]
+        classes = functional.one_hot(labels, self.n_classes)
+        model = self._Model(
+            _About(self.encoder, center, log_scale),
+            _WithClass(self.decoder, center, log_scale, classes),
+            self.likelihood,
+            **self._parts,
+        )
+        model.warm_up(self.whole.warmth)
+        return model
+
+    def given_class(self, number):
+        """Variational autoencoder of the rows of one class."""
+        return self.given(torch.tensor([number], device=self.shares.device))
+
+    def each_class(self):
+        """Give the variational autoencoder of each class in turn."""
+        return map(self.given_class, range(self.n_classes))
+
+    def warm_up(self, progress):
+        """Take note of how far the warm-up of a training has come."""
+        self.whole.warm_up(progress)
+
+    def row_losses(self, labelled, generator=None):
+        """Loss of each row, given its class, as it is judged."""
+        x, labels = _apart(labelled)
+        return self.given(labels).row_losses(x, generator)
+
+    def batch_loss(self, labelled, row_factor, generator):
+        """Sum of the rows' losses, each times its factor, as it is trained on."""
+        x, labels = _apart(labelled)
+        return self.given(labels).batch_loss(x, row_factor, generator)
+
+    def posterior(self, x):
+        """Distribution of the codes given rows."""
+        return self.whole.posterior(x)
+
+    def encode(self, x):
+        """Posterior means of the codes of rows."""
+        return self.whole.encode(x)
+
+    def decode(self, z, x=None):
+        """Mean of the rows given their codes, over the classes that these may have."""
+        models = list(self.each_class())
+        about = [model.decoder.about(z) for model in models]
+        heights = [
+            model.log_prior(code) - model.decoder.log_scale.sum(-1)
+            for model, code in zip(models, about, strict=True)
+        ]
+        share = torch.softmax(torch.stack(heights) + self.shares.log()[:, None], dim=0)
+        mean = torch.zeros((), dtype=z.dtype, device=z.device)
+        for model, code, weight in zip(models, about, share, strict=True):
+            of_class = self.likelihood.mean(model.decoder(code), x)
+            mean = mean + weight[:, None].to(z.dtype) * of_class
+        return mean
+
+    def forward(self, x):
+        """Reconstruct rows from their posterior means; see :class:`Autoencoder`."""
+        return self.decode(self.encode(x), x)
+
+    @torch.no_grad()
+    def draw_coded(self, labels, generator):
+        """Draw what the decoder takes: codes with their classes, on the CPU."""
+        codes = self.whole.draw_codes(len(labels), generator).to(self.shares.device)
+        return self.given(labels.to(codes.device)).decoder.coded(codes).cpu()
+
+
+def _with_weights(blocks, weight):
+    """Pairs of some rows and their weights, in float64."""
+    n_before = 0
+    for block in blocks:
+        yield block, weight[n_before : n_before + len(block)].double()
+        n_before += len(block)
+
+
+def _apart(labelled):
+    """Rows, and the numbers of their classes that stand beside them."""
+    return labelled[:, :-1], labelled[:, -1].long()
+
+
+class _About(nn.Module):
+    """The encoder's statistics, of the code about its class."""
+
+    def __init__(self, encoder, center, log_scale):
+        super().__init__()
+        self.encoder, self.center, self.log_scale = encoder, center, log_scale
+
+    def forward(self, seen):
+        statistics = self.encoder(seen)
+        k = self.center.shape[-1]
+        mean = (statistics[:, :k] - self.center) * torch.exp(-self.log_scale)
+        log_variance = statistics[:, k : 2 * k] - 2 * self.log_scale
+        return torch.cat([mean, log_variance, statistics[:, 2 * k :]], dim=1)
+
+
+class _WithClass(nn.Module):
+    """The decoder of the code about its class; draws of a row follow one another."""
+
+    def __init__(self, decoder, center, log_scale, classes):
+        super().__init__()
+        self.decoder, self.classes = decoder, classes
+        self.center, self.log_scale = center, log_scale
+
+    def about(self, z):
+        return (z - self.center) * torch.exp(-self.log_scale)
+
+    def coded(self, z):
+        n_each = len(z) // len(self.classes)
+        center, log_scale, classes = (
+            values.repeat_interleave(n_each, dim=0)
+            for values in (self.center, self.log_scale, self.classes)
+        )
+        code = center + torch.exp(log_scale) * z
+        return torch.cat([code, classes.to(code.dtype)], dim=1)
+
+    def forward(self, z):
+        return self.decoder(self.coded(z))

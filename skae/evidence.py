@@ -1,0 +1,258 @@
+"""Evidence: how likely a row is, from draws of its code.
+
+    log p(x) = log E_r p(x | z) p(z) / r(z)          z ~ r, for any r
+
+The fewer draws that takes the nearer r is to the posterior p(z | x). An encoder says
+in one pass where the code of a row is, and of a row that it has not been trained on it
+says so only roughly. So the posterior of each row is looked for, from what the encoder
+says, by a few steps of Gauss and Newton; r is the Gaussian with the curvature found
+there (Laplace's approximation). For a linear decoder with Gaussian noise, as at the
+start of training, that is the posterior, and one draw is exact.
+
+Slopes of the decoder are differences over a deviation of the code to either side, so
+any network will do; those of the likelihood in its predictor are autograd's.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.linalg import solve_triangular
+from scipy.stats import norm, qmc
+
+__all__ = ["bound_terms", "class_bound_terms", "draw_table", "log_likelihood"]
+
+# Steps from the encoder's mean to where the posterior is highest, and shares of a step
+# of which the best is taken.
+N_STEPS = 3
+STEP_SHARES = (1.0, 0.5, 0.2)
+
+# Draws for each component from which on a table of them has exact moments.
+ENOUGH_DRAWS = 4
+
+# Codes among which a second place to set out from is found, where the code has so few
+# components that they cover its space.
+N_PLACES = 256
+MOST_COVERED = 4
+
+# Rows that are looked at together; their number does not depend on how many there are.
+PIECE = 64
+
+# Numbers that the decoded draws of a piece may take.
+DECODED_NUMBERS = 2**22
+
+
+class Proposal(NamedTuple):
+    """A Gaussian for the code of each row, ``z = mean + factor @ noise``.
+
+    Attributes
+    ----------
+    mean : torch.Tensor of shape (n_rows, n_components)
+
+    factor : torch.Tensor of shape (n_rows, n_components, n_components)
+
+    log_volume : torch.Tensor of shape (n_rows,)
+        Logarithm of the determinant of the factor.
+    """
+
+    mean: torch.Tensor
+    factor: torch.Tensor
+    log_volume: torch.Tensor
+
+
+def draw_table(n_draws, n_components, seed):
+    """Draw from the standard normal so that the draws cover their space evenly.
+
+    Where there are enough, their mean is 0 and their covariance the identity, so that
+    means over them of whatever is quadratic in a code are exact.
+    """
+    sobol = qmc.Sobol(n_components, rng=seed)
+    uniform = sobol.random_base2(math.ceil(math.log2(n_draws)))[:n_draws]
+    draws = norm.ppf(uniform)
+    if n_draws >= ENOUGH_DRAWS * n_components:
+        draws -= draws.mean(axis=0)
+        root = np.linalg.cholesky(draws.T @ draws / n_draws)
+        draws = solve_triangular(root, draws.T, lower=True).T
+    return torch.from_numpy(np.ascontiguousarray(draws))
+
+
+def log_likelihood(model, x, draws):
+    """Importance-weighted bound on ``log p(x)`` of each row.
+
+    log 1/S sum_s p(x | z_s) p(z_s) / r(z_s),    z_s drawn from r by draws_s
+
+    Parameters
+    ----------
+    model : VariationalAutoencoder
+
+    x : torch.Tensor of shape (n_rows, n_features)
+
+    draws : torch.Tensor of shape (n_draws, n_components)
+        Standard normal; the same for all rows.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_rows,)
+    """
+    draws = draws.to(x)
+    # log r(z_s), but for the volume of the proposal and the terms in log(2 pi), which
+    # cancel.
+    height = -draws.square().sum(-1) / 2
+    scores = []
+    for piece in x.split(PIECE):
+        proposal = _propose(model, piece)
+        log_weights = []
+        for some, log_r in zip(*_at_once(piece, draws, height), strict=True):
+            z = proposal.mean[:, None] + some @ proposal.factor.mT
+            log_weights.append(_log_joint(model, piece, z) - log_r)
+        total = torch.logsumexp(torch.cat(log_weights, dim=1), dim=1)
+        scores.append(total - math.log(len(draws)) + proposal.log_volume)
+    return torch.cat(scores)
+
+
+def bound_terms(model, x, draws):
+    """Terms of the evidence lower bound of each row, by the encoder's posterior.
+
+    Parameters
+    ----------
+    model, x, draws
+        As of :func:`log_likelihood`.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_rows, 2)
+        ``E_q log p(x | z)``, and the divergence of q from the prior.
+    """
+    draws = draws.to(x)
+    pieces = []
+    for piece in x.split(PIECE):
+        posterior = model.posterior(piece)
+        spread = posterior.each_draw()
+        fit, divergence = torch.zeros_like(piece[:, 0]), posterior.divergences().sum(-1)
+        for (some,) in zip(*_at_once(piece, draws), strict=True):
+            z = spread.at(some)
+            fit = fit + model.log_prob_given(piece, z).sum(1) / len(draws)
+            divergence = divergence - model.tilt(z).sum(1) / len(draws)
+        pieces.append(torch.stack([fit, divergence], dim=1))
+    return torch.cat(pieces)
+
+
+def class_bound_terms(model, x, draws):
+    """Do the same for a model of classes, the class being a part of the code.
+
+    Parameters
+    ----------
+    model : ConditionalAutoencoder
+
+    x, draws
+        As of :func:`log_likelihood`.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_rows, 2)
+        With the posterior of the class ``q(y | x)`` at which the bound is highest:
+        proportional to the class's share times the exponential of its bound.
+    """
+    terms = torch.stack([bound_terms(given, x, draws) for given in model.each_class()])
+    fit, divergence = terms.unbind(-1)
+    log_shares = model.shares.log()[:, None]
+    log_q = torch.log_softmax(log_shares + fit - divergence, dim=0)
+    divergence = divergence + log_q - log_shares
+    return torch.einsum("cn,tcn->nt", log_q.exp(), torch.stack([fit, divergence]))
+
+
+def _at_once(x, *tables):
+    """Split tables of draws into what is decoded together."""
+    size = max(1, DECODED_NUMBERS // x.numel())
+    return [table.split(size) for table in tables]
+
+
+def _log_joint(model, x, z):
+    """``log p(x, z)``, without the terms in log(2 pi) of the prior."""
+    log_prior = model.tilt(z) - z.square().sum(-1) / 2
+    return model.log_prob_given(x, z) + log_prior
+
+
+def _propose(model, x):
+    """Find a Gaussian near the posterior of each row.
+
+    Where a posterior has several peaks the encoder may be at the foot of a small one,
+    so there is a second place to set out from, and the higher peak is taken.
+    """
+    posterior = model.posterior(x)
+    height, proposal = _climb(model, x, posterior.mean, posterior.std)
+    if posterior.mean.shape[1] > MOST_COVERED:
+        return proposal
+    other_height, other = _climb(model, x, _best_place(model, x), posterior.std)
+    is_higher = other_height > height
+    return Proposal(
+        *(
+            torch.where(is_higher.reshape(-1, *[1] * (b.ndim - 1)), a, b)
+            for a, b in zip(other, proposal, strict=True)
+        )
+    )
+
+
+def _best_place(model, x):
+    """Find which of some codes, the same for all rows, suits each row best."""
+    places = draw_table(N_PLACES, model.prior.n_components, seed=0).to(x)
+    heights = []
+    for (some,) in zip(*_at_once(x, places), strict=True):
+        given = model.likelihood.log_prob(x[:, None], model.decoder(some)[None])
+        heights.append(given + model.tilt(some) - some.square().sum(-1) / 2)
+    height = torch.nan_to_num(torch.cat(heights, dim=1), nan=-math.inf)
+    return places[height.argmax(dim=1)]
+
+
+def _climb(model, x, mean, spread):
+    """Go up to a peak of ``log p(x, z)``; give its height, and the Gaussian there."""
+    highest = _log_joint(model, x, mean[:, None])[:, 0]
+    shares = torch.tensor(STEP_SHARES).to(x)[:, None]
+    for _ in range(N_STEPS):
+        slope, curvature = _shape(model, x, mean, spread)
+        values, axes = torch.linalg.eigh(curvature)
+        # No wider than the standard normal, whatever the curvature.
+        values = values.clamp(min=1.0)
+        step = axes @ ((axes.mT @ slope[..., None]) / values[..., None])
+        tried = mean[:, None] + shares * step.mT
+        heights = torch.nan_to_num(_log_joint(model, x, tried), nan=-math.inf)
+        height, which = heights.max(dim=1)
+        found = tried[torch.arange(len(x), device=x.device), which]
+        mean = torch.where((height > highest)[:, None], found, mean)
+        highest = torch.maximum(height, highest)
+        factor = axes / values.sqrt()[:, None]
+        spread = factor.square().sum(-1).sqrt()
+    return highest, Proposal(mean, factor, -values.log().sum(-1) / 2)
+
+
+def _shape(model, x, mean, spread):
+    """Slope of ``log p(x, z)`` in each code at a mean, and minus its curvature."""
+    k = mean.shape[1]
+    shift = torch.diag_embed(spread)
+    sides = torch.cat([torch.zeros_like(shift[:, :1]), shift, -shift], dim=1)
+    codes = mean[:, None] + sides
+    predictor = model.decoder(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+    in_predictor = _slope(model.likelihood.log_prob, x[:, None], predictor)
+    decoder = _difference(predictor, spread)
+    slope = (decoder @ in_predictor[:, 0, :, None])[..., 0] - mean
+    curvature = -decoder @ _difference(in_predictor, spread).mT
+    if not model.prior.is_standard:
+        in_code = _slope(lambda _, z: model.tilt(z), x, codes)
+        slope = slope + in_code[:, 0]
+        curvature = curvature - _difference(in_code, spread)
+    curvature = (curvature + curvature.mT) / 2 + torch.eye(k).to(x)
+    return torch.nan_to_num(slope), torch.nan_to_num(curvature)
+
+
+def _difference(values, spread):
+    """Slope in each code, of values at the mean and to its two sides in each."""
+    k = spread.shape[1]
+    return (values[:, 1 : k + 1] - values[:, k + 1 :]) / (2 * spread[..., None])
+
+
+def _slope(function, x, at):
+    """Slope of a function of rows and of something else in the latter."""
+    with torch.inference_mode(False), torch.enable_grad():
+        x, at = x.clone(), at.clone().requires_grad_()
+        return torch.autograd.grad(function(x, at).sum(), at)[0]

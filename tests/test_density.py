@@ -1,0 +1,446 @@
+"""The VAE as a density model: scores, bounds, draws, diagnostics, classes."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.special import logsumexp
+from scipy.stats import norm
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA, FactorAnalysis
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+
+from skae import VAETransformer
+from skae.evidence import log_likelihood
+
+
+@pytest.fixture(scope="module")
+def split():
+    """Digits in two halves, with what they show."""
+    X, y = load_digits(return_X_y=True)
+    return X[:900], X[900:1100], y[:900], y[900:1100]
+
+
+@pytest.fixture(scope="module")
+def fitted(split):
+    """A VAE of digits at its defaults, but for fewer epochs."""
+    return VAETransformer(8, max_iter=20, random_state=0).fit(split[0])
+
+
+@pytest.fixture(scope="module")
+def told(split):
+    """The same, told the classes."""
+    X, _, y, _ = split
+    vae = VAETransformer(
+        4, conditional=True, hidden_layer_sizes=(32,), max_iter=30, random_state=0
+    )
+    return vae.fit(X, y)
+
+
+# ---------------------------------------------------------------------- scores
+
+
+def test_a_score_is_near_that_of_many_random_draws(fitted, split):
+    X = split[1][:64]
+    draws = np.random.RandomState(0).standard_normal((4096, 8))
+    many = fitted._map(
+        X, lambda x: log_likelihood(fitted.module_, x, torch.from_numpy(draws))
+    )
+    error = fitted.score_samples(X) - many
+    assert abs(error.mean()) < 0.1
+    assert abs(error).mean() < 0.1
+
+
+LIKELIHOODS = {
+    "gaussian": lambda rng, eta: eta + rng.normal(size=eta.shape) / 3,
+    "gaussian_diag": lambda rng, eta: eta + rng.normal(size=eta.shape) / [1, 2, 3, 4],
+    "student_t": lambda rng, eta: eta + rng.standard_t(3, size=eta.shape) / 3,
+    "bernoulli": lambda rng, eta: (eta > rng.logistic(size=eta.shape)).astype(float),
+    "poisson": lambda rng, eta: rng.poisson(np.exp(eta)).astype(float) + 1,
+    "negative_binomial": lambda rng, eta: (
+        rng.poisson(np.exp(eta + rng.normal(size=eta.shape))).astype(float) + 1
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Components")
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_a_score_is_the_integral_over_the_code(name):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(300, 1))
+    eta = np.concatenate([2 * z, z**2, np.sin(3 * z), -z], axis=1)
+    X = LIKELIHOODS[name](rng, eta)
+    vae = VAETransformer(
+        1, likelihood=name, hidden_layer_sizes=(16,), max_iter=30, random_state=0
+    ).fit(X)
+    grid = np.linspace(-8, 8, 20001)
+
+    def integral(x):
+        predictor = vae.module_.decoder(torch.from_numpy(grid[:, None]))
+        given = vae.module_.likelihood.log_prob(x[:, None], predictor[None])
+        log_prior = torch.from_numpy(norm.logpdf(grid))
+        return torch.logsumexp(given + log_prior, dim=1) + np.log(grid[1] - grid[0])
+
+    X = X[:64]
+    error = vae.score_samples(X) - vae._map(X, integral)
+    assert abs(error).mean() < 0.02
+    assert abs(error.mean()) < 0.01
+
+
+def test_more_draws_do_not_change_a_score_by_much(fitted, split):
+    X = split[1][:100]
+    more = copy.deepcopy(fitted).set_params(n_score_samples=1024)
+    assert abs(more.score(X) - fitted.score(X)) < 0.1
+
+
+def test_the_draws_that_are_decoded_together_do_not_change_a_score(
+    fitted, split, monkeypatch
+):
+    whole = fitted.score_samples(split[1][:10])
+    monkeypatch.setattr("skae.evidence.DECODED_NUMBERS", 1)
+    np.testing.assert_allclose(
+        fitted.score_samples(split[1][:10]), whole, rtol=1e-6, atol=1e-3
+    )
+
+
+def test_a_row_has_the_same_score_in_any_company(fitted, split):
+    X = split[1][:70]
+    alone = np.concatenate([fitted.score_samples(X[[i]]) for i in (0, 13, 69)])
+    np.testing.assert_array_equal(alone, fitted.score_samples(X)[[0, 13, 69]])
+
+
+def test_at_the_start_the_score_is_factor_analysis(iris):
+    X, _ = iris
+    vae = VAETransformer(2, likelihood="gaussian_diag", max_iter=0).fit(X)
+    module = vae.module_
+    same = FactorAnalysis(2).fit(X)
+    same.components_ = module.decoder.linear.weight.numpy().T
+    same.noise_variance_ = vae.noise_variance_
+    np.testing.assert_allclose(vae.score(X), same.score(X), atol=1e-6)
+    np.testing.assert_allclose(vae.elbo(X).total.mean(), same.score(X), atol=1e-6)
+
+
+def test_counts_that_vary_more_than_poissons_are_negative_binomial():
+    rng = np.random.default_rng(0)
+    share = rng.dirichlet(np.ones(12), size=2)[rng.integers(2, size=400)]
+    size = rng.gamma(2, 100, size=(400, 1))
+    X = rng.poisson(share * size * rng.gamma(20, 1 / 20, size=(400, 12))).astype(float)
+    X[:, 0] += 1
+    scores = [
+        VAETransformer(2, likelihood=name, max_iter=10, random_state=0)
+        .fit(X[:300])
+        .score(X[300:])
+        for name in ("negative_binomial", "poisson", "gaussian")
+    ]
+    assert scores == sorted(scores, reverse=True)
+
+
+# ---------------------------------------------------------------------- the bound
+
+
+def test_at_the_start_the_bound_is_the_likelihood(iris):
+    X, _ = iris
+    vae = VAETransformer(2, max_iter=0, n_score_samples=1024).fit(X)
+    bound = vae.elbo(X)
+    np.testing.assert_allclose(bound.total, vae.score_samples(X), atol=1e-6)
+    np.testing.assert_allclose(bound.total.mean(), PCA(2).fit(X).score(X), atol=1e-2)
+
+
+def test_the_bound_is_below_the_score(fitted, split):
+    bound = fitted.elbo(split[1])
+    assert bound.total.mean() < fitted.score(split[1])
+    assert (bound.kl > 0).all()
+    np.testing.assert_array_equal(bound.total, bound.reconstruction - bound.kl)
+
+
+def test_the_divergence_of_the_bound_is_that_of_the_components(fitted, split):
+    kl = fitted.elbo(split[0]).kl.mean()
+    np.testing.assert_allclose(kl, fitted.kl_per_component_.sum(), rtol=1e-5)
+
+
+# ---------------------------------------------------------------------- draws of codes
+
+
+def test_draws_of_the_posterior_have_its_moments(fitted, split):
+    X = split[1][:5]
+    draws = fitted.sample_posterior(X, 4000, random_state=0)
+    mean, std = fitted.transform(X, return_std=True)
+    assert draws.shape == (5, 4000, 8)
+    np.testing.assert_allclose(draws.mean(axis=1), mean, atol=5 * std.max() / 63)
+    np.testing.assert_allclose(draws.std(axis=1), std, rtol=0.1)
+
+
+def test_draws_of_the_posterior_follow_their_seed(fitted, split):
+    X = split[1][:3]
+    first, again = (fitted.sample_posterior(X, 2, random_state=1) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, fitted.sample_posterior(X, 2, random_state=2))
+    assert fitted.sample_posterior(X).shape == (3, 1, 8)
+    with pytest.raises(ValueError, match="n_samples"):
+        fitted.sample_posterior(X, 0)
+
+
+# ---------------------------------------------------------------------- diagnostics
+
+
+def test_a_collapse_is_told_with_its_remedy(split):
+    vae = VAETransformer(8, beta=50, max_iter=10, early_stopping=False, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=r"smaller beta, free_bits"):
+        vae.fit(split[0])
+    assert not vae.active_components_.all()
+    silent = ~vae.active_components_
+    assert vae.transform(split[0])[:, silent].var(axis=0).max() <= 0.01
+    assert vae.kl_per_component_[silent].max() < 0.05
+
+
+def test_a_healthy_fit_is_not_warned_of(fitted):
+    assert fitted.active_components_.all()  # a warning would have been an error
+    assert fitted.kl_per_component_.shape == (8,)
+
+
+def test_a_constant_component_does_not_pass_in_silence(split):
+    pipeline = make_pipeline(
+        VAETransformer(2, beta=50, max_iter=10, early_stopping=False, random_state=0),
+        KNeighborsClassifier(),
+    )
+    with pytest.warns(ConvergenceWarning, match="same for every row"):
+        pipeline.fit(split[0], split[2])
+
+
+# ---------------------------------------------------------------------- classes
+
+
+def test_a_model_of_classes_starts_at_the_maps_of_all_rows(split):
+    X, X_test, y, y_test = split
+    start = VAETransformer(4, conditional=True, max_iter=0, random_state=0).fit(X, y)
+    plain = VAETransformer(4, max_iter=0, random_state=0).fit(X)
+    np.testing.assert_allclose(start.transform(X_test), plain.transform(X_test))
+    np.testing.assert_allclose(
+        start.reconstruct(X_test), plain.reconstruct(X_test), atol=1e-5
+    )
+    assert start.score(X_test, y_test) > start.score(X_test) > plain.score(X_test)
+
+
+def test_a_class_that_says_nothing_leaves_the_start_as_it_is(split):
+    X, X_test, *_ = split
+    start = VAETransformer(4, conditional=True, max_iter=0, random_state=0)
+    start.fit(X, np.zeros(len(X), dtype=int))
+    plain = VAETransformer(4, max_iter=0, random_state=0).fit(X)
+    for ours, theirs in [
+        (start.score_samples(X_test), plain.score_samples(X_test)),
+        (start.elbo(X_test).total, plain.elbo(X_test).total),
+    ]:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+
+
+def test_the_prior_of_a_class_starts_at_the_moments_of_its_codes(iris):
+    X, y = iris
+    start = VAETransformer(2, conditional=True, max_iter=0).fit(X, y)
+    mean, std = start.transform(X[y == 1], return_std=True)
+    center = mean.sum(axis=0) / 51
+    variance = ((mean**2 + std**2).sum(axis=0) + 1) / 51 - center**2
+    module = start.module_
+    np.testing.assert_allclose(
+        module.centers.detach().reshape(3, 2)[1], center, rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        module.log_scales.detach().exp().reshape(3, 2)[1] ** 2, variance, rtol=1e-4
+    )
+
+
+def test_scores_without_classes_sum_over_them(told, split):
+    X = split[1][:30]
+    each = [told._score_given(X, np.full(30, c)) for c in told.classes_]
+    shares = np.log(told.class_prior_)[:, None]
+    np.testing.assert_allclose(told.score_samples(X), logsumexp(each + shares, axis=0))
+
+
+def test_scores_given_classes_are_higher_where_these_are_right(told, split):
+    _, X, _, y = split
+    assert told.score(X, y) > told.score(X) > told.score(X, (y + 1) % 10)
+
+
+def test_classes_make_the_model_better_than_its_start(told, split):
+    X, X_test, _, _ = split
+    assert told.best_loss_ < told.start_loss_
+    assert told.score(X_test) > PCA(4).fit(X).score(X_test)
+
+
+def test_the_bound_of_a_model_of_classes_is_below_its_score(told, split):
+    bound = told.elbo(split[1])
+    assert bound.total.mean() < told.score(split[1])
+
+
+def test_drawn_rows_are_of_the_class_that_was_asked_for(told, split):
+    X, _, y, _ = split
+    classes = np.repeat(np.arange(10), 20)
+    drawn = told.sample(200, y=classes, random_state=0)
+    judge = KNeighborsClassifier().fit(X, y)
+    assert judge.score(drawn, classes) > 0.6
+    zeros = told.sample(50, y=0, random_state=0)
+    assert (judge.predict(zeros) == 0).mean() > 0.6
+
+
+def test_drawn_rows_follow_their_seed(told):
+    first, again = (told.sample(5, random_state=3) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    means = told.sample(5, y=3, noise=False, random_state=3)
+    assert means.shape == (5, 64)
+
+
+def test_names_of_classes_are_kept(iris):
+    X, y = iris
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    model = VAETransformer(2, conditional=True, max_iter=2, random_state=0)
+    model.fit(X, names)
+    assert model.classes_.tolist() == ["setosa", "versicolor", "virginica"]
+    np.testing.assert_allclose(model.class_prior_, 1 / 3)
+    assert model.sample(4, y="setosa", random_state=0).shape == (4, 4)
+    assert np.isfinite(model.score(X, names))
+
+
+def test_equal_rows_of_different_classes_are_different_rows(iris):
+    X, _ = iris
+    model = VAETransformer(1, conditional=True, max_iter=0)
+    model.fit(np.repeat(X[:20], 2, axis=0), np.tile([0, 1], 20))
+    np.testing.assert_allclose(model.class_prior_, 0.5)
+
+
+def test_weights_are_repetitions_with_classes_too(iris):
+    X, y = iris
+    weight = np.random.RandomState(0).randint(0, 3, len(X))
+    order = np.random.RandomState(1).permutation(np.repeat(np.arange(len(X)), weight))
+    model = VAETransformer(2, conditional=True, max_iter=3, random_state=0)
+    by_weight = clone(model).fit(X, y, sample_weight=weight)
+    repeated = clone(model).fit(X[order], y[order])
+    np.testing.assert_allclose(by_weight.class_prior_, repeated.class_prior_)
+    np.testing.assert_allclose(
+        by_weight.score_samples(X), repeated.score_samples(X), rtol=1e-6
+    )
+
+
+def test_a_class_of_no_weight_is_not_there(iris):
+    X, y = iris
+    model = VAETransformer(2, conditional=True, max_iter=0)
+    model.fit(X, y, sample_weight=(y > 0).astype(float))
+    assert model.classes_.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("as_format", [sp.csr_array, torch.from_numpy])
+def test_rows_of_any_kind_may_have_classes(as_format, iris):
+    X, y = iris
+    model = VAETransformer(2, conditional=True, max_iter=3, random_state=0)
+    plain = clone(model).fit(X, y).score_samples(X)
+    other = clone(model).fit(as_format(X), y)
+    np.testing.assert_allclose(other.score_samples(X), plain, rtol=1e-3, atol=0.05)
+    assert np.isfinite(other.score(as_format(X), y))
+
+
+def test_a_model_of_classes_is_a_step_of_a_pipeline_and_a_grid(iris):
+    X, y = iris
+    model = VAETransformer(2, conditional=True, max_iter=3, random_state=0)
+    pipeline = make_pipeline(model, KNeighborsClassifier()).fit(X, y)
+    assert pipeline.score(X, y) > 0.8
+    grid = GridSearchCV(model, {"n_components": [1, 2]}, cv=2).fit(X, y)
+    assert np.isfinite(grid.cv_results_["mean_test_score"]).all()
+
+
+def test_classes_and_weights_are_routed(iris):
+    X, y = iris
+    with config_context(enable_metadata_routing=True):
+        model = VAETransformer(2, conditional=True, max_iter=2, random_state=0)
+        model.set_fit_request(sample_weight=True)
+        pipeline = make_pipeline(model, KNeighborsClassifier())
+        weight = np.where(y == 0, 0.0, 1.0)
+        fitted = pipeline.fit(X, y, sample_weight=weight)[0]
+    assert fitted.classes_.tolist() == [1, 2]
+
+
+def test_a_model_of_classes_travels(told, split):
+    X = split[1][:20]
+    opened = pickle.loads(pickle.dumps(told))
+    np.testing.assert_array_equal(opened.score_samples(X), told.score_samples(X))
+    np.testing.assert_array_equal(
+        opened.sample(3, y=1, random_state=0), told.sample(3, y=1, random_state=0)
+    )
+    assert clone(told).conditional
+
+
+def test_a_model_of_classes_can_be_opened_without_trust(told, split):
+    io = pytest.importorskip("skops.io")
+    from skae import TRUSTED_TYPES
+
+    opened = io.loads(io.dumps(told), trusted=TRUSTED_TYPES)
+    np.testing.assert_array_equal(
+        opened.score_samples(split[1][:5]), told.score_samples(split[1][:5])
+    )
+
+
+def test_training_of_classes_goes_on(iris):
+    X, y = iris
+    model = VAETransformer(
+        2, conditional=True, max_iter=2, warm_start=True, random_state=0
+    ).fit(X, y)
+    first = model.best_loss_
+    assert model.set_params(max_iter=20).fit(X, y).best_loss_ <= first
+    with pytest.raises(ValueError, match=r"y has classes that fit has not seen: \[3\]"):
+        model.fit(X, y + 1)
+
+
+def test_rows_that_judge_have_classes(iris):
+    X, y = iris
+    model = VAETransformer(2, conditional=True, max_iter=3, random_state=0)
+    model.fit(X[:100], y[:100], X_val=X[100:], y_val=y[100:])
+    assert len(model.validation_loss_curve_) > 1
+    with pytest.raises(ValueError, match="needs y_val"):
+        model.fit(X[:100], y[:100], X_val=X[100:])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "needs y, the class of each row"),
+        (np.linspace(0, 1, 150), "y: conditional=True needs classes"),
+        (np.zeros(20, dtype=int), "20 classes for 150 rows"),
+    ],
+)
+def test_what_is_no_class_is_refused(y, message, iris):
+    with pytest.raises(ValueError, match=message):
+        VAETransformer(2, conditional=True).fit(iris[0], y)
+
+
+def test_wrong_uses_of_classes_are_refused(told, fitted, split, iris):
+    with pytest.raises(
+        ValueError, match=r"y has classes that fit has not seen: \[11\]"
+    ):
+        told.sample(2, y=11)
+    with pytest.raises(ValueError, match="conditional=True"):
+        fitted.sample(2, y=1)
+    with pytest.raises(ValueError, match="use fit in place of partial_fit"):
+        VAETransformer(2, conditional=True).partial_fit(*iris)
+    with pytest.raises(AttributeError, match="conditional=True only"):
+        _ = fitted.class_prior_
+
+
+def test_a_model_that_is_not_told_ignores_y(split):
+    X, _, y, _ = split
+    model = VAETransformer(2, max_iter=0, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not hasattr(model.fit(X, y), "classes_")
+    assert model.score(X, y) == model.score(X)
+
+
+def test_a_decoder_that_needs_classes_is_no_graph(told):
+    skae_onnx = pytest.importorskip("skae.onnx", exc_type=ImportError)
+    with pytest.raises(ValueError, match="conditional=True: what a code decodes to"):
+        skae_onnx.decoder_to_onnx(told)

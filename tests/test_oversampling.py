@@ -1,0 +1,178 @@
+"""Rows of rare classes, by imbalanced-learn's interface."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from skae import VAEOverSampler, VAETransformer
+from skae.oversampling import LEFT_ALONE, _count_new
+
+QUICK = VAETransformer(2, hidden_layer_sizes=(16,), max_iter=3)
+
+
+@pytest.fixture
+def rare(iris):
+    """Flowers, of one species few."""
+    X, y = iris
+    chosen = np.flatnonzero((y < 2) | (np.cumsum(y == 2) <= 12))
+    return X[chosen], y[chosen]
+
+
+def test_classes_become_as_large_as_the_largest(rare):
+    X, y = rare
+    X_new, y_new = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, y)
+    assert np.bincount(y_new).tolist() == [50, 50, 50]
+    np.testing.assert_array_equal(X_new[: len(X)], X)
+    np.testing.assert_array_equal(y_new[: len(y)], y)
+
+
+def test_new_rows_are_of_their_class(rare):
+    X, y = rare
+    vae = VAETransformer(2, likelihood="gaussian_diag", hidden_layer_sizes=(16,))
+    X_new, y_new = VAEOverSampler(vae=vae, random_state=0).fit_resample(X, y)
+    judge = KNeighborsClassifier().fit(X, y)
+    assert judge.score(X_new[len(X) :], y_new[len(X) :]) > 0.5
+
+
+def test_the_same_seed_gives_the_same_rows(rare):
+    sampler = VAEOverSampler(vae=QUICK, random_state=3)
+    first, again = (clone(sampler).fit_resample(*rare)[0] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    other, _ = VAEOverSampler(vae=QUICK, random_state=4).fit_resample(*rare)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.filterwarnings("ignore:Components")
+def test_the_default_vae_looks_at_the_columns():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [60, 15])
+    group = np.eye(3)[(rng.integers(2, size=75) + y) % 3]
+    X = np.column_stack([rng.normal(y[:, None], size=(75, 2)), group])
+    sampler = VAEOverSampler(random_state=0)
+    X_new, _ = sampler.fit_resample(X, y)
+    assert sampler.vae_.conditional
+    drawn = X_new[75:, 2:]
+    np.testing.assert_array_equal(np.sort(drawn, axis=1), [[0, 0, 1]] * 45)
+
+
+def test_the_parameter_is_left_as_it_was(rare):
+    sampler = VAEOverSampler(vae=clone(QUICK)).fit(*rare)
+    assert not sampler.vae.conditional
+    assert not hasattr(sampler.vae, "classes_")
+    assert sampler.vae_.classes_.tolist() == [0, 1, 2]
+
+
+def test_whole_numbers_stay_whole():
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 20, size=(40, 3)), np.repeat([0, 1], [30, 10])
+    X_new, _ = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, y)
+    assert X_new.dtype == X.dtype
+    assert X_new.shape == (60, 3)
+
+
+def test_sparse_rows_stay_sparse(rare):
+    X, y = rare
+    X_new, _ = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(
+        sp.csr_matrix(X), y
+    )
+    assert sp.issparse(X_new)
+    assert X_new.shape == (150, 4)
+
+
+def test_data_frames_stay_data_frames(rare):
+    pd = pytest.importorskip("pandas")
+    X, y = rare
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(n=(X[:, 0] * 10).astype(int))
+    names = pd.Series(np.array(["x", "y", "z"])[y], name="kind")
+    X_new, y_new = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(frame, names)
+    assert X_new.dtypes.to_dict() == frame.dtypes.to_dict()
+    assert y_new.name == "kind"
+    assert y_new.value_counts().to_dict() == {"x": 50, "y": 50, "z": 50}
+
+
+labels = st.lists(st.integers(0, 2), min_size=5, max_size=40).filter(
+    lambda y: len(set(y)) > 1
+)
+
+
+@given(labels, st.sampled_from(sorted(LEFT_ALONE)))
+@settings(max_examples=60, deadline=None)
+def test_strategies_are_imbalanced_learns(y, strategy):
+    utils = pytest.importorskip("imblearn.utils")
+    theirs = utils.check_sampling_strategy(strategy, np.array(y), "over-sampling")
+    ours = _count_new(strategy, np.array(y))
+    assert ours == {int(c): int(n) for c, n in theirs.items() if n > 0}
+
+
+@given(st.integers(2, 60), st.integers(2, 60), st.floats(0.01, 1))
+@settings(max_examples=60, deadline=None)
+def test_ratios_are_imbalanced_learns(n_first, n_second, ratio):
+    utils = pytest.importorskip("imblearn.utils")
+    y = np.repeat([0, 1], [n_first, n_second])
+    try:
+        theirs = utils.check_sampling_strategy(ratio, y, "over-sampling")
+    except ValueError:
+        return
+    assert _count_new(ratio, y) == {int(c): int(n) for c, n in theirs.items()}
+
+
+def test_numbers_of_rows_may_be_asked_for(rare):
+    sampler = VAEOverSampler({2: 20, 0: 50}, vae=QUICK, random_state=0)
+    assert np.bincount(sampler.fit_resample(*rare)[1]).tolist() == [50, 50, 20]
+    assert sampler.sampling_strategy_ == {2: 8}
+    sampler.set_params(sampling_strategy=lambda y: {2: 13})
+    assert np.bincount(sampler.fit_resample(*rare)[1]).tolist() == [50, 50, 13]
+
+
+def test_where_nothing_is_asked_for_nothing_is_added(iris):
+    X, y = iris
+    X_new, y_new = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, y)
+    assert X_new is X
+    assert y_new is y
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (0.5, "ratio of two classes, but y has 3"),
+        ({7: 10}, r"y has no classes \[7\]"),
+        ({0: 3}, r"classes \[0\] have more rows than are asked for"),
+        ("majority", "sampling_strategy"),
+        (1.5, "sampling_strategy"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(strategy, message, rare):
+    with pytest.raises(ValueError, match=message):
+        VAEOverSampler(strategy, vae=QUICK).fit_resample(*rare)
+
+
+def test_a_ratio_that_would_remove_rows_is_refused(iris):
+    X, y = iris
+    with pytest.raises(ValueError, match=r"below the ratio of the classes of y, 0\.5"):
+        VAEOverSampler(0.1, vae=QUICK).fit_resample(X, np.minimum(y, 1))
+
+
+def test_one_class_is_refused(iris):
+    with pytest.raises(ValueError, match="y has one class only"):
+        VAEOverSampler(vae=QUICK).fit_resample(iris[0], np.zeros(150, dtype=int))
+
+
+def test_values_in_place_of_classes_are_refused(iris):
+    with pytest.raises(ValueError, match="Unknown label type"):
+        VAEOverSampler(vae=QUICK).fit_resample(iris[0], np.linspace(0, 1, 150))
+
+
+def test_it_is_a_step_of_imbalanced_learns_pipeline():
+    pipeline = pytest.importorskip("imblearn.pipeline")
+    X, y = load_breast_cancer(return_X_y=True)
+    steps = [StandardScaler(), VAEOverSampler(vae=QUICK, random_state=0)]
+    model = pipeline.make_pipeline(*steps, LogisticRegression()).fit(X, y)
+    assert model.score(X, y) > 0.9
+    assert len(model[:2].fit_resample(X, y)[1]) == 2 * (y == 1).sum()
