@@ -124,8 +124,8 @@ MAY_IMPORT = {
     | {"posteriors"}
     | rooms("onnx", {"extra", "graph", "likelihoods", "networks"}),
     "onnx.__init__": ESTIMATORS
-    | {"conditional"}
-    | rooms("onnx", {"converters", "extra", "graph"}),
+    | rooms("onnx", {"converters", "extra", "graph"})
+    | {"conditional"},
     "trust": PARTS | GROUND | ESTIMATORS | {"blueprint", "oversampling"},
     # the command line, from the file to the page
     **{f"cli.{room}": rooms("cli", looks) for room, looks in CLI.items()},

@@ -236,6 +236,20 @@ def test_the_deviations_of_codes_are_an_option(images, posterior):
         assert_close(found, expected)
 
 
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+def test_a_conditional_encoder_is_written_and_its_decoder_refused(iris, posterior):
+    X, y = iris
+    model = VAETransformer(2, conditional=True, posterior=posterior, **SMALL).fit(X, y)
+    options = {VAETransformer: {"return_std": True}}
+    graph = skl2onnx.to_onnx(shaken(model), X[:1], options=options)
+    for found, expected in zip(
+        run(graph, X), model.transform(X, return_std=True), strict=True
+    ):
+        assert_close(found, expected)
+    with pytest.raises(ValueError, match="depends on its class"):
+        decoder_to_onnx(model)
+
+
 def test_the_deviations_of_far_rows_are_bounded(images):
     model = fitted(VAETransformer, images)
     far = 1e4 * images

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from itertools import groupby
 
 from .report import LEGEND, failures, findings, table_of
 
@@ -98,7 +99,7 @@ def parted(sizes, room, gap):
 
 
 def _table(columns, gap):
-    """Lay columns out, what belongs together apart from the rest."""
+    """Lay columns out, the rows of each size apart from the others."""
     from rich.table import Table
     from rich.text import Text
 
@@ -108,8 +109,10 @@ def _table(columns, gap):
         table.add_column(heading, justify="right" if place else "left", width=width)
     styles = {"▲": "green", "▼": "red"}
     lines = list(zip(*(cells for _, cells in columns), strict=True))
-    for line, cells in enumerate(lines):
-        is_last = line + 1 == len(lines) or lines[line + 1][1] != cells[1]
-        texts = (Text(cell, style=styles.get(cell[-1:], "")) for cell in cells)
-        table.add_row(*texts, end_section=is_last)
+    for size, group in groupby(lines, key=lambda cells: cells[1]):
+        if size != lines[0][1]:
+            table.add_row()
+        for cells in group:
+            texts = (Text(cell, style=styles.get(cell[-1:], "")) for cell in cells)
+            table.add_row(*texts)
     return table

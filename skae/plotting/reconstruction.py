@@ -200,11 +200,12 @@ class ReconstructionDisplay(RowsDisplay):
         axes = panels(ax, 1, len(original), size, sharex=True, sharey=True)
         heights = np.arange(len(chosen))
         limit = 1.15 * max(np.abs(rows[:, chosen]).max() for _, rows in series)
-        tick = max(1, int(limit * 0.7))
+        tick = max(1, int(limit * 0.95))
         for i, panel in enumerate(axes.flat):
             panel.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
             panel.grid(axis="y", color=NEUTRAL, alpha=0.25)
             panel.tick_params(axis="y", length=0)
+            panel.tick_params(axis="x", labelsize="small")
             ends = original[i, chosen], decoded[i, chosen]
             panel.hlines(heights, *ends, color=ESTIMATOR, lw=1.5, alpha=0.5)
             for (label, rows), style in zip(series, DOTS, strict=False):
