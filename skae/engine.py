@@ -96,7 +96,8 @@ class TrainingResult:
     validation_curve : list of float
         Validation loss at the start and after each epoch; empty without validation.
     learning_rates : list of float
-        Learning rate of each epoch, to be replayed by a refit.
+        Learning rate of each epoch that led to the kept weights, to be replayed by a
+        refit; those after which training went back are not among them.
     best_epoch : int
         Number of epochs after which the kept weights were reached; 0 is the start.
     best_loss : float
@@ -374,7 +375,7 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
     # made of the weights, a few rows do.
     probe = loop.probe()
     probe_limit = probe + DIVERGED * max(loop.unit, abs(probe))
-    n_retries = 0
+    n_retries, path = 0, []  # the learning rates that led to the weights as they are
     while result.n_epochs < n_epochs:
         if learning_rates is not None and n_retries == 0:
             loop.rate = next(replayed)
@@ -393,13 +394,15 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
                 return
             n_retries += 1
             loop.retry_smaller()
+            path = list(result.learning_rates)
             continue
         result.loss_curve.append(loss)
-        result.learning_rates.append(rate)
+        path.append(rate)
         if valid is not None:
             result.validation_curve.append(judged)
         if valid is None or judged < result.best_loss:
             result.best_loss, result.best_epoch = judged, result.n_epochs
+            result.learning_rates = list(path)
             loop.keep()
         if result.n_epochs <= n_warm:
             loop.plateau.reference = judged
@@ -415,3 +418,4 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
             loop.plateau.waited = 0
             loop.rate = rate * DECAY
             loop.go_back()
+            path = list(result.learning_rates)

@@ -42,6 +42,10 @@ START_ROWS = 10_000
 # confidence; what they cannot tell from the start is not better than it.
 CONFIDENCE = 0.99
 
+# A second training may fit the rows that trained better than the first did by this
+# share of what the first lost on the rows that judge.
+REFIT_SHARE = 0.5
+
 # Factors tried on a start that is not known to be exact, on at most so many rows.
 SHRINKAGES = (1.0, 0.7, 0.4, 0.2, 0.0)
 SHRINKAGE_ROWS = 2000
@@ -275,12 +279,13 @@ def _refitted(task, everything, held_out, learned, observer):
     """Train again from the start of all rows, for the epochs that were best.
 
     On the rows that judged, which it has now seen, the result must not be worse than
-    the network that had not; otherwise that network stays.
+    the network that had not, and on the others not so much better that it has gone on
+    where the first was stopped; otherwise that network stays.
     """
     maps = task.maps(everything)
     rows = task.subset(everything, maps)
     model = task.begin(maps, rows)
-    rates = learned.result.learning_rates[: learned.result.best_epoch]
+    rates = learned.result.learning_rates
     again = train(
         model,
         rows,
@@ -294,12 +299,29 @@ def _refitted(task, everything, held_out, learned, observer):
     learned.n_epochs += again.n_epochs
     seen = task.subset(held_out, maps)
     is_whole = again.n_epochs == len(rates)
-    if (
-        not is_whole
-        or seen.mean(task.row_losses(model, seen)) > learned.result.best_loss
-    ):
+    is_worse = seen.mean(task.row_losses(model, seen)) > learned.result.best_loss
+    if not is_whole or is_worse or _goes_on(task, learned, model, maps, held_out):
         return learned
     return replace(learned, model=model, maps=maps)
+
+
+def _goes_on(task, learned, model, maps, held_out):
+    """Whether a second training is beyond where the first was stopped.
+
+    Chance, a step that went wrong and was made good, can lead the first elsewhere for
+    the same epochs; then nothing has judged where the second is.
+    """
+    kept = np.setdiff1d(np.arange(task.X.shape[0]), held_out)
+    losses = []
+    for each, its_maps in ((learned.model, learned.maps), (model, maps)):
+        rows = task.subset(kept, its_maps)
+        losses.append(rows.mean(task.row_losses(each, rows)))
+    first, second = losses
+    judges = task.subset(held_out, learned.maps)
+    judged = task.row_losses(learned.model, judges)
+    mean = judges.mean(judged)
+    error = (judges.mean((judged - mean) ** 2) / len(judges)) ** 0.5
+    return first - second > REFIT_SHARE * (abs(mean - first) + 2 * error)
 
 
 def _is_clearly_positive(gain, rows):

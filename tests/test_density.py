@@ -72,7 +72,7 @@ LIKELIHOODS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:Components")
+@pytest.mark.filterwarnings("ignore:Components .* are the same")
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_a_score_is_the_integral_over_the_code(name):
     rng = np.random.default_rng(0)

@@ -30,6 +30,9 @@ from skae.likelihoods import (
 )
 from skae.start import fit_linear_maps
 
+# Some of the rows made here are noise, which no code explains.
+pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
+
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
 START = {"hidden_layer_sizes": (16,), "max_iter": 0, "random_state": 0}
 

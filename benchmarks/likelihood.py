@@ -1,0 +1,407 @@
+"""Likelihoods and samples of the VAE: MNIST by a published protocol, and real tables.
+
+    SKAE_DATA=folder python -m benchmarks.likelihood mnist --epochs 100 --importance 5
+    SKAE_DATA=folder python -m benchmarks.likelihood tables --components 2 8
+    SKAE_DATA=folder python -m benchmarks.likelihood counts
+    SKAE_DATA=folder python -m benchmarks.likelihood samples
+
+``mnist`` is the protocol of Burda, Grosse & Salakhutdinov (2016): binarised anew each
+epoch, 784-200-200-50, tanh, batches of 20, the likelihood of the test set by 5,000
+importance samples. Theirs, after 3,280 epochs, in nats below 0: VAE 86.76, 86.47 and
+86.35 for k = 1, 5 and 50 samples in training; IWAE 85.54 and 84.78 for k = 5 and 50.
+``nats_encoder`` is by their estimator, importance samples from the encoder's posterior;
+``nats`` by ``score``, whose samples are drawn about where the posterior is highest.
+
+``tables`` is the held-out log-likelihood, in nats per column, of every table next to
+PCA, factor analysis, a Gaussian mixture (best BIC over 1 to 20 components and both
+kinds of covariance) and kernels (bandwidth by cross-validation). ``counts`` is that of
+single cells by three likelihoods. ``samples`` trains a random forest and a linear model
+on samples and tests them on real rows.
+
+Results that are in the file already are not computed again; ``--plots`` draws them.
+"""
+
+import argparse
+import math
+import pathlib
+import time
+import warnings
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks import datasets
+from benchmarks.densities import (
+    DENSITIES,
+    PRIORS,
+    SAMPLERS,
+    WITHOUT_COMPONENTS,
+    is_class,
+)
+from benchmarks.ledger import Ledger
+from skae import VAETransformer
+from skae.likelihoods import Bernoulli
+from skae.objectives import log_weights
+
+# Held-out nats by (method, samples in training), of Burda et al. (2016), table 1.
+PUBLISHED = {1: -86.76, 5: -85.54, 50: -84.78}
+
+QUICK_NAMES = ("wine", "breast_cancer")
+COUNTS = ("sc_mouse_bladder2100", "sc_osmfish", "sc_pbmc3k")
+
+
+# ---------------------------------------------------------------------- MNIST
+
+
+def mnist_rows(options):
+    """Grey training rows, and test rows binarised once."""
+    name = "digits" if options.quick else "mnist"
+    X = datasets.load(name).X
+    X = X / X.max()
+    n_test = 297 if options.quick else 10_000
+    rng = np.random.default_rng(0)
+    test = (rng.random((n_test, X.shape[1])) < X[-n_test:]).astype(np.float32)
+    train = X[:-n_test].astype(np.float32)
+    return train[: options.max_rows], test[: options.test_rows]
+
+
+def encoder_nats(vae, X, n_samples, n_at_once=250):
+    """Importance-weighted bound by the encoder's posterior, as in the protocol."""
+    generator = torch.Generator().manual_seed(0)
+    model, scores = vae.module_, []
+    with torch.inference_mode():
+        for x in torch.from_numpy(X).split(20):
+            posterior, logs = model.posterior(x).each_draw(), []
+            for begin in range(0, n_samples, n_at_once):
+                size = min(n_at_once, n_samples - begin)
+                shape = len(x), size, vae.n_components_
+                noise = torch.randn(shape, generator=generator)
+                logs.append(log_weights(model, x, posterior, noise))
+            scores.append(torch.cat(logs, dim=1).logsumexp(1))
+    return (torch.cat(scores).mean() - math.log(n_samples)).item()
+
+
+def run_mnist(options):
+    columns = ("rows", "epochs_run", "seconds", "nats", "nats_encoder", "elbo")
+    ledger = Ledger(
+        options.out,
+        ("epochs", "importance", "prior", "init", "batch_size", "seed"),
+        (*columns, "active", "published"),
+    )
+    key = {name: getattr(options, name) for name in ledger.key}
+    if not ledger.has(**key):
+        X, X_test = mnist_rows(options)
+        vae = VAETransformer(
+            min(50, X.shape[1] - 1),
+            hidden_layer_sizes=(200, 200),
+            activation="tanh",
+            init=options.init,
+            likelihood=Bernoulli(binarize=True),
+            prior=options.prior,
+            n_importance_samples=options.importance,
+            n_score_samples=options.samples,
+            batch_size=options.batch_size,
+            max_iter=options.epochs,
+            n_iter_no_change=max(10, options.epochs // 10),
+            validation_fraction=1 / 12,
+            random_state=options.seed,
+            verbose=True,
+        )
+        begin = time.perf_counter()
+        vae.fit(X)
+        ledger.add(
+            **key,
+            rows=len(X),
+            epochs_run=vae.n_iter_,
+            seconds=time.perf_counter() - begin,
+            nats=vae.score(X_test),
+            nats_encoder=encoder_nats(vae, X_test, options.samples),
+            elbo=float(vae.elbo(X_test).total.mean()),
+            active=int(vae.active_components_.sum()),
+            published=PUBLISHED.get(options.importance, math.nan),
+        )
+    return ledger
+
+
+# ---------------------------------------------------------------------- tables
+
+
+def dense(X):
+    return X.toarray().astype(float) if sp.issparse(X) else X
+
+
+def density_nats(name, X, X_test, n_components, seed):
+    """Held-out nats per column of one model, and seconds to fit; NaN if it fails."""
+    begin = time.perf_counter()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = DENSITIES[name](X, n_components, seed)
+            nats = float(np.mean(model.score_samples(X_test))) / X.shape[1]
+    except (ValueError, np.linalg.LinAlgError) as error:
+        print(f"{name} failed: {error}")
+        nats = math.nan
+    return nats, time.perf_counter() - begin
+
+
+def run_tables(options):
+    ledger = Ledger(
+        options.out,
+        ("name", "components", "seed", "model"),
+        ("rows", "columns", "nats", "seconds"),
+    )
+    for name in options.names:
+        data = datasets.load(name)
+        for seed in options.seeds:
+            X, X_test, _, _ = data.split(seed, max_rows=options.max_rows)
+            if X.shape[1] > options.max_columns:
+                continue
+            X, X_test = dense(X), dense(X_test)
+            for model in options.models:
+                sizes = [0] if model in WITHOUT_COMPONENTS else options.components
+                for size in sizes:
+                    key = dict(name=name, components=size, seed=seed, model=model)
+                    if size >= min(X.shape) or ledger.has(**key):
+                        continue
+                    nats, seconds = density_nats(model, X, X_test, size, seed)
+                    shape = dict(rows=len(X), columns=X.shape[1])
+                    ledger.add(**key, **shape, nats=nats, seconds=seconds)
+    summarise_tables(ledger.rows)
+    return ledger
+
+
+def by_model(rows, value, case=("name", "components", "seed")):
+    """Values of each model, by case."""
+    table = {}
+    for row in rows:
+        key = tuple(row[name] for name in case)
+        table.setdefault(row["model"], {})[key] = float(row[value])
+    return table
+
+
+def differences(table, model, reference, cases):
+    """Of the values of two models, where both have one."""
+    ours, theirs = table.get(model, {}), table.get(reference, {})
+    both = [case for case in ours if case in theirs and case in cases]
+    return np.array([ours[case] - theirs[case] for case in both])
+
+
+def summarise_tables(rows):
+    """Print what the rows say together."""
+    table = by_model(rows, "nats")
+    cases = {(row["name"], row["components"], row["seed"]) for row in rows}
+    # With fewer rows than columns PCA.score is not the likelihood of its solution.
+    tall = {
+        (row["name"], row["components"], row["seed"])
+        for row in rows
+        if int(row["rows"]) > int(row["columns"])
+    }
+    for model, reference, among in (
+        ("VAE normal", "PCA", tall),
+        ("VAE diag normal", "FactorAnalysis", cases),
+    ):
+        gain = differences(table, model, reference, among)
+        if len(gain):
+            print(
+                f"{model} minus {reference}, {len(gain)} cases: smallest "
+                f"{gain.min():+.4f}, 5th percentile {np.percentile(gain, 5):+.4f}, "
+                f"median {np.median(gain):+.4f} nats per column"
+            )
+    best = {}
+    for model, values in table.items():
+        for (name, _, seed), nats in values.items():
+            side = "VAE" if model.startswith("VAE") else "others"
+            place = best.setdefault((name, seed), {})
+            place[side] = np.nanmax([nats, place.get(side, -np.inf)])
+    both = [place for place in best.values() if len(place) == 2]
+    wins = [place["VAE"] > place["others"] for place in both]
+    print(f"best VAE above the best of the others in {sum(wins)} of {len(wins)} sets")
+
+
+# ---------------------------------------------------------------------- counts
+
+
+def run_counts(options):
+    """Held-out nats per column of counts, by likelihood."""
+    ledger = Ledger(
+        options.out, ("name", "components", "seed", "model"), ("nats", "seconds")
+    )
+    for name in options.names:
+        data = datasets.load(name)
+        for seed in options.seeds:
+            X, X_test, _, _ = data.split(
+                seed, max_rows=options.max_rows, standardise=False
+            )
+            total = np.asarray(X.sum(axis=0)).ravel()
+            kept = np.argsort(-total)[: options.max_columns]
+            X, X_test = dense(X[:, kept]), dense(X_test[:, kept])
+            # A cell without a count has no size, and no likelihood of shares.
+            X, X_test = X[X.sum(1) > 0], X_test[X_test.sum(1) > 0]
+            for size in options.components:
+                for model in ("negative_binomial", "poisson", "gaussian"):
+                    key = dict(name=name, components=size, seed=seed, model=model)
+                    if ledger.has(**key):
+                        continue
+                    begin = time.perf_counter()
+                    vae = VAETransformer(size, likelihood=model, random_state=seed)
+                    nats = vae.fit(X).score(X_test) / X.shape[1]
+                    ledger.add(**key, nats=nats, seconds=time.perf_counter() - begin)
+    return ledger
+
+
+# ---------------------------------------------------------------------- samples
+
+
+def judges(y, seed):
+    """Predictors that are trained on samples, by name."""
+    if is_class(y):
+        forest = RandomForestClassifier(200, random_state=seed)
+        linear = LogisticRegression(max_iter=2000)
+    else:
+        forest = RandomForestRegressor(200, random_state=seed)
+        linear = RidgeCV(np.logspace(-3, 3, 13))
+    return {"forest": forest, "linear": make_pipeline(StandardScaler(), linear)}
+
+
+def run_samples(options):
+    """Train on samples, test on real rows: accuracy, or R2."""
+    ledger = Ledger(
+        options.out, ("name", "seed", "model"), ("forest", "linear", "seconds")
+    )
+    for name in options.names:
+        data = datasets.load(name)
+        if data.y is None or sp.issparse(data.X) or data.y.ndim > 1:
+            continue
+        for seed in options.seeds:
+            X, X_test, y, y_test = data.split(seed, max_rows=options.max_rows)
+            if X.shape[1] > options.max_columns:
+                continue
+            for model in options.models:
+                key = dict(name=name, seed=seed, model=model)
+                if ledger.has(**key):
+                    continue
+                begin = time.perf_counter()
+                try:
+                    drawn, target = SAMPLERS[model](X, y, seed)
+                except ImportError as error:
+                    print(f"{model}: {error}")
+                    continue
+                seconds = time.perf_counter() - begin
+                scores = {
+                    judge: predictor.fit(drawn, target).score(X_test, y_test)
+                    for judge, predictor in judges(y, seed).items()
+                }
+                ledger.add(**key, **scores, seconds=seconds)
+    summarise_samples(ledger.rows)
+    return ledger
+
+
+def summarise_samples(rows):
+    for judge in ("forest", "linear"):
+        table = by_model(rows, judge, ("name", "seed"))
+        shared = set.intersection(*(set(values) for values in table.values()))
+        means = {
+            model: np.mean([values[case] for case in shared])
+            for model, values in table.items()
+        }
+        shown = ", ".join(f"{model} {mean:.3f}" for model, mean in means.items())
+        print(f"{judge}, mean over {len(shared)} cases: {shown}")
+
+
+# ---------------------------------------------------------------------- pictures
+
+
+def plot(ledger, value, path):
+    """Draw a value of each case, a colour per model."""
+    import matplotlib.pyplot as plt
+
+    rows = ledger.rows
+    case = ("name", "components") if "components" in ledger.key else ("name",)
+    table = by_model(rows, value, case)
+    cases = sorted({key for values in table.values() for key in values})
+    fig, ax = plt.subplots(figsize=(8, 1.5 + 0.22 * len(cases)), layout="constrained")
+    for model, values in table.items():
+        places = [cases.index(key) for key in values]
+        ax.plot(list(values.values()), places, "o", ms=4, label=model)
+    ax.set_yticks(range(len(cases)), [" ".join(key) for key in cases], fontsize=7)
+    ax.set_xlabel(value)
+    ax.legend(fontsize=7)
+    fig.savefig(path)
+    plt.close(fig)
+    print(f"drawn: {path}")
+
+
+# ---------------------------------------------------------------------- command line
+
+
+def parse(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parts = parser.add_subparsers(dest="part", required=True)
+    mnist = parts.add_parser("mnist")
+    mnist.add_argument("--epochs", type=int, default=100)
+    mnist.add_argument("--importance", type=int, default=1)
+    mnist.add_argument("--prior", default="normal", choices=PRIORS)
+    mnist.add_argument("--init", default="pca", choices=("pca", "random"))
+    mnist.add_argument("--batch-size", type=int, default=20)
+    mnist.add_argument("--samples", type=int, default=5000)
+    mnist.add_argument("--test-rows", type=int, default=10_000)
+    mnist.add_argument("--max-rows", type=int, default=60_000)
+    mnist.add_argument("--seed", type=int, default=0)
+    for name, names, models in (
+        ("tables", datasets.names(), DENSITIES),
+        ("counts", COUNTS, None),
+        ("samples", datasets.names(), SAMPLERS),
+    ):
+        part = parts.add_parser(name)
+        part.add_argument("--names", nargs="+", default=names)
+        part.add_argument("--components", nargs="+", type=int, default=[2, 8])
+        part.add_argument("--seeds", nargs="+", type=int, default=[0])
+        part.add_argument("--max-rows", type=int, default=3000)
+        part.add_argument("--max-columns", type=int, default=1000)
+        if models is not None:
+            part.add_argument("--models", nargs="+", default=[*models])
+    for part in parts.choices.values():
+        part.add_argument("--quick", action="store_true")
+        part.add_argument("--out", type=pathlib.Path)
+        part.add_argument("--plots", type=pathlib.Path)
+    options = parser.parse_args(arguments)
+    if options.out is None:
+        options.out = pathlib.Path(f"likelihood_{options.part}.csv")
+    return quick(options) if options.quick else options
+
+
+def quick(options):
+    """Make the whole a matter of a minute."""
+    options.max_rows = min(options.max_rows, 300)
+    if options.part == "mnist":
+        options.epochs, options.samples = min(options.epochs, 3), 64
+        options.test_rows = 100
+        return options
+    options.components = options.components[:1]
+    if options.part != "counts":
+        options.names = [name for name in options.names if name in QUICK_NAMES]
+    return options
+
+
+def main():
+    options = parse()
+    run = {
+        "mnist": run_mnist,
+        "tables": run_tables,
+        "counts": run_counts,
+        "samples": run_samples,
+    }[options.part]
+    ledger = run(options)
+    if options.plots is not None and options.part != "mnist":
+        options.plots.mkdir(parents=True, exist_ok=True)
+        value = "forest" if options.part == "samples" else "nats"
+        plot(ledger, value, options.plots / f"{options.part}.svg")
+
+
+if __name__ == "__main__":
+    main()
