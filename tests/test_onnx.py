@@ -17,6 +17,7 @@ from torch import nn
 from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import LIKELIHOODS, Categorical, NegativeBinomial, Poisson
 from skae.networks import ACTIVATIONS, MLP, Conv
+from skae.posteriors import POSTERIORS
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -228,8 +229,8 @@ def test_rows_far_from_zero_keep_their_digits(Estimator, dtype):
     assert_close(found, model.transform(X))
 
 
-@pytest.mark.parametrize("posterior", ["diagonal", "full"])
-def test_the_deviations_of_codes_are_an_option(images, posterior):
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_the_deviations_of_codes_are_an_option(posterior, images):
     model = fitted(VAETransformer, images, posterior=posterior)
     options = {VAETransformer: {"return_std": True}}
     graph = skl2onnx.to_onnx(model, images[:1], options=options)
