@@ -367,8 +367,10 @@ def _convert_encoder(scope, operator, container):
         log_variance = graph.add("Clip", log_variance, *bounds)
         half = graph.add("Mul", log_variance, graph.constant(0.5))
         std = graph.add("Exp", half)
-        if estimator.module_.posterior_kind is FullGaussian:
-            below = graph.columns(statistics, 2 * n_codes, FullGaussian.n_statistics(n_codes))
+        if estimator.module_.posterior_kind is FullGaussian and n_codes > 1:
+            below = graph.columns(
+                statistics, 2 * n_codes, FullGaussian.n_statistics(n_codes)
+            )
             std = graph.add("Mul", std, _row_lengths(graph, below, n_codes))
         graph.name(graph.cast(std, _result_dtype(x)), outputs[1])
 
@@ -376,8 +378,8 @@ def _convert_encoder(scope, operator, container):
 def _row_lengths(graph, below, n_codes):
     """Write the lengths of the rows of I + N; see :class:`FullGaussian`."""
     rows, _ = np.tril_indices(n_codes, -1)
-    belongs = torch.from_numpy(np.eye(n_codes)[rows])
-    squares = graph.add("Gemm", graph.add("Mul", below, below), graph.constant(belongs))
+    belongs = graph.constant(np.eye(n_codes)[rows])
+    squares = graph.add("Gemm", graph.add("Mul", below, below), belongs)
     return graph.add("Sqrt", graph.add("Add", squares, graph.constant(1.0)))
 
 

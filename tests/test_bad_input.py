@@ -117,6 +117,12 @@ WRONG = {
 
 OF_A_VAE = {
     "beta": [-1.0, "auto", None, np.nan],
+    "prior": ["no", None, 3],
+    "posterior": ["low-rank", None],
+    "divergence": ["js", None],
+    "kl_warmup": [-0.1, 2, None, np.nan],
+    "free_bits": [-1, None, np.nan],
+    "n_importance_samples": [0, -1, 2.5, None],
     "n_score_samples": [0, -1, 2.5, None],
 }
 

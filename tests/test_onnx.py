@@ -17,6 +17,7 @@ from torch import nn
 from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import LIKELIHOODS
 from skae.networks import ACTIVATIONS, MLP, Conv
+from skae.posteriors import POSTERIORS
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -161,8 +162,9 @@ def test_rows_far_from_zero_keep_their_digits(Estimator, dtype):
     assert_close(found, model.transform(X))
 
 
-def test_the_deviations_of_codes_are_an_option(images):
-    model = fitted(VAETransformer, images)
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_the_deviations_of_codes_are_an_option(posterior, images):
+    model = fitted(VAETransformer, images, posterior=posterior)
     options = {VAETransformer: {"return_std": True}}
     graph = skl2onnx.to_onnx(model, images[:1], options=options)
     for found, expected in zip(
