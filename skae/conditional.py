@@ -106,6 +106,11 @@ class ConditionalAutoencoder(nn.Module):
         return self.whole.prior
 
     @property
+    def posterior_kind(self):
+        """Of :data:`skae.posteriors.POSTERIORS`."""
+        return self.whole.posterior_kind
+
+    @property
     def loss_unit(self):
         """Loss that counts as 1 in the optimisation."""
         return self.whole.loss_unit
