@@ -91,7 +91,7 @@ MAY_IMPORT = {
     # what is made of estimators
     "oversampling": {"device", "vae"},
     "onnx": PARTS | ESTIMATORS,
-    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint", "oversampling"},
+    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
     # the command line, from the file to the page
     "reading": NOTHING,
     "kinds": NOTHING,

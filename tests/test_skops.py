@@ -71,6 +71,7 @@ def assert_travels(model, X):
     ],
     ids=str,
 )
+@pytest.mark.filterwarnings("ignore:Components .* are the same")
 def test_every_kind_of_model_needs_only_skae_trusted(Estimator, parameters, digits):
     X = digits[0][:60, 24:40] / 16
     assert_travels(Estimator(**(SMALL | parameters)).fit(np.round(X)), np.round(X))
