@@ -135,6 +135,7 @@ def test_a_stream_goes_on_where_it_stopped(Estimator, iris):
     assert_same_results(results(copied, X), results(model, X))
 
 
+@pytest.mark.filterwarnings("ignore:Components .* are the same")
 def test_trusted_types_are_the_classes_that_files_name(digits):
     X = digits[0][:60, 24:40] / 16
     named = set()
