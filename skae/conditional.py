@@ -96,14 +96,14 @@ class ConditionalAutoencoder(nn.Module):
         return self.whole.likelihood
 
     @property
-    def posterior_kind(self):
-        """What is made of the statistics of a row."""
-        return self.whole.posterior_kind
-
-    @property
     def prior(self):
         """Of the code, about its class."""
         return self.whole.prior
+
+    @property
+    def posterior_kind(self):
+        """Of :data:`skae.posteriors.POSTERIORS`."""
+        return self.whole.posterior_kind
 
     @property
     def loss_unit(self):

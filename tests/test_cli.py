@@ -769,6 +769,7 @@ def test_help_has_examples_and_fits_a_terminal(run, command, width, monkeypatch)
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_all_of_a_table_is_read_on_a_terminal_of_any_width(run, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("rich._console", None)  # which knows the width it was made at
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("NO_COLOR", "1")
     code, out, _ = run("compare", "iris", "--n-components", 1, "--cv", 2, *QUICK)
