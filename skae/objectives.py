@@ -11,11 +11,15 @@ import torch
 
 from .posteriors import noise_like
 
-__all__ = ["EvidenceBound", "ImportanceBound", "log_weights"]
+__all__ = ["COMPARED_ROWS", "EvidenceBound", "ImportanceBound", "log_weights"]
 
 # Numbers that the decoded draws of a block of rows may take, where none is kept for a
 # gradient.
 DECODED_NUMBERS = 2**22
+
+# Rows that a penalty compares with each other where they are judged, at most; in
+# training it is those of a batch.
+COMPARED_ROWS = 256
 
 
 class EvidenceBound:
@@ -40,6 +44,13 @@ class EvidenceBound:
 
     def row_losses(self, model, x, generator, weight=None, warmth=1.0):
         """Loss of each row."""
+        if torch.is_grad_enabled() or self.penalty.is_plain:
+            return self._row_losses(model, x, generator, weight, warmth)
+        batches = x.tensor_split(-(-len(x) // COMPARED_ROWS))
+        losses = [self._row_losses(model, some, generator) for some in batches]
+        return torch.cat(losses)
+
+    def _row_losses(self, model, x, generator, weight=None, warmth=1.0):
         posterior = model.posterior(x)
         z = posterior.at(noise_like(posterior.mean, generator))
         penalty = self.penalty(posterior, z, model.tilt(z), weight, generator)

@@ -11,6 +11,9 @@ from skae import AutoencoderTransformer, VAETransformer
 
 both = pytest.mark.parametrize("Estimator", [AutoencoderTransformer, VAETransformer])
 
+# Rows that hardly vary leave components with nothing to say.
+pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
+
 QUICK = {"max_iter": 40, "n_iter_no_change": 5, "random_state": 0}
 SMALL = QUICK | {"hidden_layer_sizes": (16,)}
 

@@ -11,7 +11,7 @@ from skae import VAETransformer
 from skae.blueprint import Variational
 from skae.engine import Settings, train
 from skae.likelihoods import Gaussian
-from skae.objectives import EvidenceBound, ImportanceBound
+from skae.objectives import COMPARED_ROWS, EvidenceBound, ImportanceBound
 from skae.penalties import (
     DIVERGENCES,
     KERNEL_SCALES,
@@ -172,6 +172,18 @@ def test_total_correlation_counts_weighted_rows_as_often():
     )
     weighted = TotalCorrelation(3.0)(one, z, torch.zeros(6).double(), weight)
     np.testing.assert_allclose(repeated, weighted[index])
+
+
+def test_rows_that_judge_are_compared_in_batches():
+    """Memory is that of a batch, and so is what a row's penalty means."""
+    n = 2 * COMPARED_ROWS + 5
+    x = X2.repeat(n, 1)[:n]
+    with torch.no_grad():
+        for penalty in (TotalCorrelation(3.0), MeanDiscrepancy(2.0)):
+            model, stream = linear_model(EvidenceBound(penalty)), generator()
+            found = model.row_losses(x, generator())
+            wanted = [model.row_losses(s, stream) for s in x.tensor_split(3)]
+            np.testing.assert_array_equal(found, torch.cat(wanted))
 
 
 # ------------------------------------------------------------------- importance weights
