@@ -1,42 +1,29 @@
-"""What both estimators share: validation, the template of ``fit``, rows in and out."""
+"""How both estimators are fitted: the template of ``fit`` and ``partial_fit``."""
 
 import copy
-import numbers
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
-import torch
-from sklearn import get_config
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted
 
-from ._sklearn import check_feature_names_in, fit_context, to_output_container
+from ._fitted import FittedCodes
+from ._sklearn import fit_context
 from .checking import (
     PARAMETER_CONSTRAINTS,
-    check_codes,
     check_n_components,
     check_rows,
-    check_X,
     check_X_val,
     refuse_auto_width,
 )
-from .device import forked_stream, generator_from, seed_from
-from .inference import map_blocks
+from .device import forked_stream, seed_from
 from .learning import learn, resume
-from .opening import check_opened
 from .planning import make_task, resolve_likelihood
 from .reporting import Reporter
-from .rows import as_array, distinct_rows, floating_type, merge_rows
+from .rows import as_array, distinct_rows, merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
 
 # Without weights, sets of more rows than this are taken as they come: merging and
@@ -47,16 +34,11 @@ CANONICAL_ROWS = 10_000
 HIDDEN_STATE = ("_stored", "_start", "_training", "_codes", "_density", "_waiting")
 
 
-class BaseAutoencoder(
-    CallbackSupportMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BaseEstimator,
-):
+class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     """Template of an estimator that learns a code for rows.
 
-    A subclass says which model it is (``_model_kind``), what else its parameters are,
-    and what its scores mean.
+    A subclass says whether a code is a distribution, what else its parameters are, and
+    what its scores mean.
     """
 
     _parameter_constraints: dict = PARAMETER_CONSTRAINTS
@@ -311,174 +293,6 @@ class BaseAutoencoder(
             )
         if self.verbose and task.trains and learned.is_start:
             print(f"[{type(self).__name__}] Training did not improve on the start.")
-
-    @property
-    def module_(self):
-        """The fitted network, an ``nn.Module`` on rows measured from ``mean_``."""
-        check_is_fitted(self)
-        return self._stored.module
-
-    @property
-    def likelihood_(self):
-        """The likelihood that was fitted, with its columns by number."""
-        check_is_fitted(self)
-        return self._stored.blueprint.likelihood
-
-    @property
-    def device_(self):
-        """Device on which ``module_`` is now."""
-        return next(self.module_.buffers()).device
-
-    @property
-    def _n_features_out(self):
-        return self.n_components_
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "_stored")
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    def __getstate__(self):
-        # A device is where a machine has it; its name travels.
-        return super().__getstate__() | {"device": str(self.device)}
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        check_opened(self)
-
-    # ------------------------------------------------------------ rows in, rows out
-
-    def transform(self, X):
-        """Give rows their codes.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
-            Rows to encode.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-            A code for each row.
-        """
-        X = self._check_fitted_X(X)
-        return self._map(X, self.module_.encode)
-
-    def inverse_transform(self, X):
-        """Decode rows from their codes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_components)
-            Codes.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            In the units of the rows that were fitted.
-        """
-        check_is_fitted(self)
-        codes = _as_asked(check_codes(X))
-        if codes.shape[1] != self.n_components_:
-            raise ValueError(
-                f"X has {codes.shape[1]} columns, but {type(self).__name__} gives rows "
-                f"{self.n_components_} codes: pass what transform returned."
-            )
-        rows = map_blocks(self.module_.decode, codes, 0, self.device_)
-        return self._as_rows(self._restored(rows), X)
-
-    def reconstruct(self, X):
-        """Encode and decode rows in one pass.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
-            Rows to encode.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            In the units of the rows.
-        """
-        rows = self._map(self._check_fitted_X(X), self.module_)
-        return self._as_rows(self._restored(rows), X)
-
-    def sample(self, n_samples=1, *, noise=True, random_state=None):
-        """Draw new rows.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-
-        noise : bool, default=True
-            Whether rows are drawn from the likelihood about what their code decodes
-            to, or are what it decodes to.
-
-        random_state : int, RandomState instance or None, default=None
-            Seed of the draws.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            In the units of the rows that were fitted.
-        """
-        check_is_fitted(self)
-        n_samples = check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
-        seed = seed_from(random_state)
-        codes = self._draw_codes(n_samples, np.random.RandomState(seed))
-        return self._decode_drawn(codes, noise, seed)
-
-    def _decode_drawn(self, codes, noise, seed):
-        """Make rows of codes, drawn from the likelihood if asked."""
-        model = self.module_
-        generator = generator_from(seed)
-
-        def decode(z):
-            eta = model.decoder(z)
-            if noise:
-                return model.likelihood.sample(eta, generator)
-            return model.likelihood.mean(eta)
-
-        rows = map_blocks(decode, codes, 0, self.device_)
-        return self._as_rows(self._restored(rows), codes)
-
-    @property
-    def _origin(self):
-        """What rows are measured from."""
-        return self.likelihood_.origin(self.mean_)
-
-    def _check_fitted_X(self, X):
-        check_is_fitted(self)
-        X = check_X(self, X)
-        self.likelihood_.check(as_array(X))
-        return _as_asked(X)
-
-    def _restored(self, rows):
-        """Measure rows from zero again."""
-        origin = self._origin.astype(floating_type(rows))
-        if isinstance(rows, torch.Tensor):
-            origin = torch.from_numpy(origin).to(rows.device)
-        return rows + origin
-
-    def _as_rows(self, rows, original):
-        """Follow ``set_output`` with the names of the input's columns."""
-        names = check_feature_names_in(self, None, generate_names=True)
-        return to_output_container(rows, original, self, names)
-
-    def _map(self, X, function):
-        """Apply a function to rows, measured from the origin."""
-        self.module_.eval()
-        return map_blocks(function, X, self._origin, self.device_)
-
-
-def _as_asked(X):
-    """Leave tensors as they are only where ``array_api_dispatch`` is on."""
-    return X if get_config()["array_api_dispatch"] else as_array(X)
 
 
 def _n_subtasks(task):
