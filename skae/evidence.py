@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from scipy.linalg import solve_triangular
 from scipy.stats import norm, qmc
+from torch.nn import functional
 
 __all__ = ["bound_terms", "class_bound_terms", "draw_table", "log_likelihood"]
 
@@ -38,6 +39,10 @@ MOST_COVERED = 4
 
 # Rows that are looked at together; their number does not depend on how many there are.
 PIECE = 64
+
+# Numbers in a row of a product, and in a side of a matrix that is decomposed, are
+# multiples of these.
+LANES, SIDE = 16, 4
 
 # Numbers that the decoded draws of a piece may take.
 DECODED_NUMBERS = 2**22
@@ -211,7 +216,7 @@ def _climb(model, x, mean, spread):
     shares = torch.tensor(STEP_SHARES).to(x)[:, None]
     for _ in range(N_STEPS):
         slope, curvature = _shape(model, x, mean, spread)
-        values, axes = torch.linalg.eigh(curvature)
+        values, axes = _eigh(curvature)
         # No wider than the standard normal, whatever the curvature.
         values = values.clamp(min=1.0)
         step = axes @ ((axes.mT @ slope[..., None]) / values[..., None])
@@ -226,6 +231,21 @@ def _climb(model, x, mean, spread):
     return highest, Proposal(mean, factor, -values.log().sum(-1) / 2)
 
 
+def _eigh(matrices):
+    """Eigenvalues and vectors of each matrix, wherever it stands among others.
+
+    What is filled up so that each begins at a boundary has larger eigenvalues.
+    """
+    k = matrices.shape[-1]
+    n_more = -k % SIDE
+    if n_more:
+        beyond = 1 + 2 * matrices.abs().sum((-1, -2))
+        matrices = functional.pad(matrices, (0, n_more, 0, n_more))
+        matrices.diagonal(dim1=-2, dim2=-1)[:, k:] = beyond[:, None]
+    values, axes = torch.linalg.eigh(matrices)
+    return values[:, :k], axes[:, :k, :k].contiguous()
+
+
 def _shape(model, x, mean, spread):
     """Slope of ``log p(x, z)`` in each code at a mean, and minus its curvature."""
     k = mean.shape[1]
@@ -234,9 +254,10 @@ def _shape(model, x, mean, spread):
     codes = mean[:, None] + sides
     predictor = model.decoder(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
     in_predictor = _slope(model.likelihood.log_prob, x[:, None], predictor)
-    decoder = _difference(predictor, spread)
-    slope = (decoder @ in_predictor[:, 0, :, None])[..., 0] - mean
-    curvature = -decoder @ _difference(in_predictor, spread).mT
+    decoder = _padded(_difference(predictor, spread))
+    bend = _padded(_difference(in_predictor, spread))
+    slope = (decoder @ _padded(in_predictor[:, 0])[..., None])[..., 0] - mean
+    curvature = -decoder @ bend.mT
     if not model.prior.is_standard:
         in_code = _slope(lambda _, z: model.tilt(z), x, codes)
         slope = slope + in_code[:, 0]
@@ -249,6 +270,15 @@ def _difference(values, spread):
     """Slope in each code, of values at the mean and to its two sides in each."""
     k = spread.shape[1]
     return (values[:, 1 : k + 1] - values[:, k + 1 :]) / (2 * spread[..., None])
+
+
+def _padded(values):
+    """Fill columns up by zeros, so that each row of a product begins at a boundary.
+
+    Kernels sum in another order from there on, and a row's result would depend on
+    where it stands.
+    """
+    return functional.pad(values, (0, -values.shape[-1] % LANES))
 
 
 def _slope(function, x, at):

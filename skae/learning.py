@@ -25,7 +25,7 @@ from scipy.stats import wilcoxon
 from torch import nn
 
 from .device import generator_from
-from .engine import Settings, TrainingResult, row_losses, train
+from .engine import Settings, TrainingResult, mean_loss, row_losses, train
 from .readout import Readout, has_readout
 from .rows import Rows, take_rows
 from .start import LinearMaps, fit_linear_maps
@@ -42,8 +42,10 @@ REFIT_ROWS = 20_000
 START_ROWS = 10_000
 
 # The gain over the start, on the rows that judge, has to be above 0 with this
-# confidence; what they cannot tell from the start is not better than it.
-CONFIDENCE = 0.975
+# confidence, by Student's test or by Wilcoxon's; what they cannot tell from the start
+# is not better than it.
+MEAN_CONFIDENCE = 0.975
+RANK_CONFIDENCE = 0.99
 
 # A second training may fit the rows that trained better than the first did by this
 # share of what the first lost on the rows that judge.
@@ -284,7 +286,8 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     valid = _judging_rows(task, held_out, maps)
     judges = task.subset(_some_of(kept), maps) if valid is None else valid
     before = task.row_losses(model, judges)
-    start_loss = judges.mean(before)
+    passes = task.settings.validation_passes
+    start_loss = mean_loss(model, judges, task.seed, passes)
     watched = _Watched(observer, model, maps, start_loss)
     result = train(
         model,
@@ -296,8 +299,6 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         observer=watched,
         state=state,
     )
-    if valid is not None:
-        start_loss = result.validation_curve[0]
     learned = Learned(model, maps, result, start_loss, result.n_epochs)
     if valid is not None:
         if has_readout(model) and not (task.continues or result.interrupted):
@@ -401,10 +402,10 @@ def _is_clearly_positive(gain, rows):
     if n_free == 0 or mean <= 0:
         return False
     standard_error = (rows.mean((gain - mean) ** 2) / n_free) ** 0.5
-    if mean > student_t.ppf(CONFIDENCE, n_free) * standard_error:
+    if mean > student_t.ppf(MEAN_CONFIDENCE, n_free) * standard_error:
         return True
     ranks = wilcoxon(gain.cpu().numpy(), alternative="greater")
-    return mean > standard_error and ranks.pvalue < 1 - CONFIDENCE
+    return mean > standard_error and ranks.pvalue < 1 - RANK_CONFIDENCE
 
 
 class _Watched:

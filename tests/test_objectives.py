@@ -22,6 +22,7 @@ from skae.penalties import (
 from skae.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
 from skae.priors import Normal
 from skae.rows import Rows
+from skae.solvers import FlatParameters, Working
 from skae.variational import VariationalAutoencoder
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
@@ -417,8 +418,9 @@ def test_the_gradient_written_out_knows_of_the_warm_up(warmth, iris):
     wanted = torch.autograd.grad(loss, parameters)
     for p in parameters:
         p.grad = torch.zeros_like(p)
-    working = {p: (p.data, p.grad) for p in parameters if p.ndim >= 2}
+    flat = FlatParameters(model)
     with torch.no_grad():
+        working = Working(flat, torch.float32, len(X))
         found = model.loss_and_grad(X, factor, generator(1), working)
     assert found.item() == pytest.approx(loss.item(), rel=1e-4)
     for p, gradient in zip(parameters, wanted, strict=True):

@@ -347,7 +347,8 @@ def test_loss_curves_are_those_of_the_fit(digits, Estimator):
     assert validation.get_xdata()[0] == 0
     assert set(start.get_ydata()) == {model.start_loss_}
     assert kept.get_ydata()[0] == model.best_loss_
-    assert model.validation_loss_curve_[display.best_epoch] == model.best_loss_
+    # An autoencoder's last layer is solved after the last epoch.
+    assert model.validation_loss_curve_[display.best_epoch] >= model.best_loss_
     assert says(display.figure_, f"PCA, the start: {model.start_loss_:.4g}")
 
 
