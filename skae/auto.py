@@ -21,6 +21,9 @@ __all__ = [
 # Number of updates that a fit may take before the largest number of epochs is reached.
 UPDATES = 6000
 
+# Number of values that a fit of so many rows may read.
+VALUES, FEW_ROWS = 5 * 10**7, 2000
+
 
 def auto_hidden_layer_sizes(n_rows, n_features):
     """Two layers: 512 and 256 wide from 5 million values on, 256 and 128 below."""
@@ -37,20 +40,26 @@ def auto_learning_rate(usual, n_features):
     return 2 * usual if n_features <= 100 else usual
 
 
-def auto_validation_rows(n_rows):
+def auto_validation_rows(n_rows, n_components):
     """Hold out a third of the rows, at most 500; a tenth, at most 5,000, above that.
 
     Fewer could not tell a network from its start, and where rows are few a second
-    training uses them all.
+    training uses them all. Where there is hardly a row for each component, those left
+    could not tell a start either: two for each are left, if that is more than a tenth.
     """
     tenth, third = math.ceil(n_rows / 10), math.ceil(n_rows / 3)
-    return min(max(tenth, min(third, 500)), 5000)
+    return min(max(tenth, min(third, n_rows - 2 * n_components, 500)), 5000)
 
 
-def auto_max_iter(n_rows, batch_size):
-    """As many epochs as make 6,000 updates, between 20 and 300."""
+def auto_max_iter(n_rows, n_features, batch_size):
+    """As many epochs as make 6,000 updates, between 20 and 300; fewer of wide rows.
+
+    Up to 2,000 rows 50 million values may be read in all, and in proportion above.
+    """
     n_batches = math.ceil(n_rows / batch_size)
-    return min(max(math.ceil(UPDATES / n_batches), 20), 300)
+    usual = min(max(math.ceil(UPDATES / n_batches), 20), 300)
+    n_values = VALUES * max(1, n_rows / FEW_ROWS)
+    return min(usual, max(3, round(n_values / (n_rows * n_features))))
 
 
 def auto_likelihood(X):

@@ -103,7 +103,8 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     max_iter : "auto" or int, default="auto"
         Largest number of epochs; 0 is the start itself. ``"auto"`` allows 6,000
-        updates, and at least 20 and at most 300 epochs.
+        updates, and at least 20 and at most 300 epochs, but fewer of wide rows, so
+        that up to 2,000 rows 50 million values are read, and in proportion above.
 
     tol : float, default=1e-3
         Improvement of the loss, as a share of PCA's, that counts for
@@ -122,7 +123,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     validation_fraction : "auto" or float, default="auto"
         Share of the distinct rows that is held out. ``"auto"`` is a third, at most
         500 rows, or a tenth, at most 5,000, whichever is more; fewer could not tell a
-        network from its start.
+        network from its start. Where rows are hardly more than components it is less.
 
     n_iter_no_change : int, default=10
         Epochs without improvement by ``tol`` until the learning rate is lowered, and

@@ -92,7 +92,7 @@ def make_task(
         blueprint = make_blueprint(estimator, X, weight, likelihood, seed, shares)
     n_judges, n_validation = (n_rows if X_val is None else X_val.shape[0]), 0
     if is_judged and estimator.early_stopping and X_val is None:
-        n_judges = n_validation = _count_validation_rows(estimator, n_rows)
+        n_judges = n_validation = _count_validation_rows(estimator, n_rows, blueprint)
     if n_rows < FEWEST_ROWS and not blueprint.from_pca:
         n_judges, n_validation = n_rows, 0  # there is no start to fall back on
     settings = make_settings(estimator, X.shape, n_judges, device)
@@ -172,7 +172,7 @@ def make_settings(estimator, shape, n_judges, device):
     if isinstance(batch_size, str):
         batch_size = auto_batch_size(n_rows)
     if isinstance(max_iter, str):
-        max_iter = auto_max_iter(n_rows, batch_size)
+        max_iter = auto_max_iter(n_rows, n_features, batch_size)
     solver = _check_solver(estimator.solver)
     if isinstance(rate, str):
         rate = None
@@ -332,9 +332,9 @@ def _start_is_final(blueprint):
     )
 
 
-def _count_validation_rows(estimator, n_rows):
+def _count_validation_rows(estimator, n_rows, blueprint):
     if isinstance(estimator.validation_fraction, str):
-        return auto_validation_rows(n_rows)
+        return auto_validation_rows(n_rows, blueprint.n_components)
     n_validation = max(1, math.ceil(estimator.validation_fraction * n_rows))
     if n_validation >= n_rows:
         raise ValueError(
