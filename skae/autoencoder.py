@@ -117,7 +117,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         among the candidates: the network has to be better by Student's test at 97.5 %,
         or Wilcoxon's at 99 %. The start that is judged has not seen the rows that
         judge; what is returned uses all rows: the start of all rows where it won,
-        else, up to 20,000 rows, a network trained again from there for as many
+        else, up to 10,000 rows, a network trained again from there for as many
         epochs. With fewer than 10 distinct rows the start is returned.
 
     validation_fraction : "auto" or float, default="auto"

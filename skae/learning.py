@@ -36,7 +36,7 @@ __all__ = ["FEWEST_ROWS", "Learned", "Task", "learn", "resume"]
 FEWEST_ROWS = 10
 
 # Up to so many rows, those held out are worth a second training that uses them too.
-REFIT_ROWS = 20_000
+REFIT_ROWS = 10_000
 
 # Training rows by which a start is measured where none are held out, at most.
 START_ROWS = 10_000

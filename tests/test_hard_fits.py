@@ -123,6 +123,7 @@ def fit_quietly(model, X):
 
 
 def assert_finite(model, X):
+    X = X[:50]
     codes = model.transform(X)
     for result in (
         codes,
