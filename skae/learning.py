@@ -289,7 +289,7 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     passes = task.settings.validation_passes
     start_loss = mean_loss(model, judges, task.seed, passes)
     watched = _Watched(observer, model, maps, start_loss)
-    result = train(
+    result = _train(
         model,
         rows,
         task.settings,
@@ -306,6 +306,14 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         gain = before - task.row_losses(model, valid)
         learned.is_better = _is_clearly_positive(gain, valid)
     return learned, watched.asked_to_stop or result.interrupted
+
+
+def _train(model, rows, settings, **arguments):
+    """Train a model, and let it see no further than these rows allow."""
+    result = train(model, rows, settings, **arguments)
+    if hasattr(model, "limit"):
+        model.limit(rows)
+    return result
 
 
 def _judging_rows(task, held_out, maps):
@@ -347,7 +355,7 @@ def _refitted(task, everything, held_out, learned, observer):
     rows = task.subset(everything, maps)
     model = task.begin(maps, rows)
     rates = learned.result.learning_rates
-    again = train(
+    again = _train(
         model,
         rows,
         task.settings,

@@ -92,6 +92,15 @@ class Autoencoder(nn.Module):
         self.encoder.backward(encoder_trace, slope, working)
         return losses @ row_factor
 
+    def limit(self, rows):
+        """Let the networks see no further than some way beyond some rows."""
+        with torch.no_grad():
+            seen = (self.likelihood.view(x) for x in rows.blocks())
+            self.encoder.limit(seen)
+            # PCA's codes, which training does not move.
+            seen = (self.likelihood.view(x) for x in rows.blocks())
+            self.decoder.limit(self.encoder.linear_part(x) for x in seen)
+
     @property
     def readout(self):
         """The decoder's last layer, where the loss is a squared error; else None."""

@@ -5,8 +5,13 @@
 The linear map is PCA's and stays what it is; whatever can be learned better than PCA
 is learned by the network, in units in which inputs and corrections are near 1. With
 the network at zero the path *is* the linear map, in the precision of its rows.
+
+A network beside a linear map sees no further, once trained, than some way beyond the
+rows that it was trained on: what it makes up there could spoil without limit what the
+linear map does for a far row.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +19,9 @@ import torch
 from torch import nn
 
 __all__ = ["Path", "reciprocal"]
+
+# How far beyond the rows it was trained on a network sees, in units of their range.
+REACH = 3.0
 
 
 class Path(nn.Module):
@@ -58,6 +66,8 @@ class Path(nn.Module):
         )
         self.unit = nn.Buffer(torch.ones(n_inputs, dtype=torch.float32))
         self.gain = nn.Buffer(torch.ones(n_outputs, dtype=torch.float32))
+        limit = torch.full((n_inputs,), math.inf, dtype=torch.float32)
+        self.lowest, self.highest = nn.Buffer(-limit), nn.Buffer(limit)
 
     def set_start(self, *, weight=None, center=0.0, offset=0.0, unit=1.0, gain=1.0):
         """Set the linear map and the units, leaving the network as it is."""
@@ -80,7 +90,33 @@ class Path(nn.Module):
 
     def _inner(self, x):
         """Give what the network sees of centred rows."""
-        return x.to(torch.float32) * self.unit
+        inner = x.to(torch.float32) * self.unit
+        return inner if self.training else inner.clamp(self.lowest, self.highest)
+
+    def linear_part(self, x):
+        """Map rows by the linear map alone."""
+        x = self._centred(x)
+        return self._corrected(x, x.new_zeros(len(x), len(self.gain)))
+
+    def limit(self, blocks):
+        """Let the network see no further than some way beyond some rows.
+
+        Rows by which it was limited before count too.
+        """
+        if self.linear is None:
+            return
+        low = torch.full_like(self.lowest, math.inf)
+        high = -low
+        for x in blocks:
+            inner = self._centred(x).to(torch.float32) * self.unit
+            low, high = low.minimum(inner.amin(0)), high.maximum(inner.amax(0))
+        margin = REACH * (high - low)
+        is_first = self.highest.isinf()
+        lowest, highest = low - margin, high + margin
+        self.lowest.copy_(torch.where(is_first, lowest, self.lowest.minimum(lowest)))
+        self.highest.copy_(
+            torch.where(is_first, highest, self.highest.maximum(highest))
+        )
 
     def _corrected(self, x, correction):
         y = (correction * self.gain).to(x.dtype)

@@ -16,6 +16,9 @@ from .posteriors import noise_like
 
 __all__ = ["VariationalAutoencoder"]
 
+# Deviations of the standard normal within which practically all of its draws lie.
+PRIOR_REACH = 4.0
+
 
 class VariationalAutoencoder(nn.Module):
     """``z ~ p(z)``, ``x | z`` by the likelihood, ``z | x`` by the encoder.
@@ -91,6 +94,22 @@ class VariationalAutoencoder(nn.Module):
                 gain=start.gain,
             )
             self.loss_unit.fill_(maps.n_features)
+
+    def limit(self, rows):
+        """Let the networks see no further than some way beyond some rows.
+
+        The decoder sees what the prior draws, too.
+        """
+        prior = torch.full((1, self.prior.n_components), PRIOR_REACH)
+        prior = prior.to(self.loss_unit.device)
+        with torch.no_grad():
+            seen = (self.likelihood.view(x) for x in rows.blocks())
+            self.encoder.limit(seen)
+            self.decoder.limit([-prior, prior])
+            # Those of probabilistic PCA, which training does not move.
+            seen = (self.likelihood.view(x) for x in rows.blocks())
+            n_codes = self.prior.n_components
+            self.decoder.limit(self.encoder.linear_part(x)[:, :n_codes] for x in seen)
 
     def posterior(self, x):
         """Distribution of the codes given rows."""

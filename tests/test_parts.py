@@ -832,3 +832,36 @@ def test_maps_without_components_are_moments_alone():
     assert maps.n_components == 0
     np.testing.assert_allclose(maps.mean, digits(50).mean(axis=0))
     np.testing.assert_allclose(maps.variance, digits(50).var(axis=0), atol=1e-12)
+
+
+# -------------------------------------------------------------------- far from all rows
+
+
+@both
+def test_a_far_row_is_left_to_the_linear_map(Estimator):
+    """A network that goes on growing would spoil it without limit."""
+    rng = np.random.default_rng(0)
+    t = rng.uniform(-1, 1, (400, 1))
+    X = np.hstack([t, t**2, rng.normal(0, 0.05, (400, 3))])
+    far = 1e4 * np.ones((1, 5))
+    model = Estimator(1, random_state=0, max_iter=40).fit(X)
+    assert model.best_loss_ < model.start_loss_
+    start = Estimator(1, random_state=0, max_iter=0).fit(X)
+    difference = model.reconstruct(far) - start.reconstruct(far)
+    assert np.abs(difference).max() < 0.1 * np.abs(far).max()
+    # Rows that were trained on are not touched.
+    path = model.module_.encoder
+    x = torch.from_numpy(X - model.mean_)
+    inner = (x * path.unit).float()
+    assert (inner > path.lowest).all()
+    assert (inner < path.highest).all()
+
+
+def test_a_stream_widens_what_a_network_sees():
+    X = digits(300)
+    model = AutoencoderTransformer(3, **LEARNS).partial_fit(X)
+    before = model.module_.encoder.highest.clone()
+    model.partial_fit(10 * X)
+    after = model.module_.encoder.highest
+    assert (after >= before).all()
+    assert (after > before).any()
