@@ -29,5 +29,5 @@ _ = ReconstructionDisplay.from_estimator(
 # is fitted to those of the images, and decoded.
 
 _ = SampleDisplay.from_estimator(
-    autoencoder, 24, image_shape=(8, 8), noise=False, random_state=0
+    autoencoder, 25, image_shape=(8, 8), noise=False, random_state=0
 )

@@ -17,8 +17,8 @@ X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 X = StandardScaler().set_output(transform="pandas").fit_transform(X)
 methods = {
     "PCA": PCA(),
-    "KernelPCA": KernelPCA(kernel="rbf", gamma=0.01, fit_inverse_transform=True),
     "Autoencoder": skae.AutoencoderTransformer(),
+    "KernelPCA": KernelPCA(kernel="rbf", gamma=0.01, fit_inverse_transform=True),
 }
 comparison = skae.compare(
     X, y, estimators=methods, n_components=[1, 2, 4], cv=3, random_state=0

@@ -61,8 +61,8 @@ for ax, (name, rows) in zip(
     axes, {"real": table, "invented": invented}.items(), strict=True
 ):
     for subscribed, some in rows.groupby("subscribed"):
-        label = "subscribed" if subscribed else "not"
-        ax.plot(some["balance"], some["visits"], ".", ms=3, alpha=0.6, label=label)
+        label = "subscribed" if subscribed else "not subscribed"
+        ax.plot(some["balance"], some["visits"], ".", ms=3, alpha=0.4, label=label)
     ax.set(title=name, xlabel="balance", ylabel="visits")
     ax.label_outer()
 axes[0].legend(frameon=False, markerscale=3)

@@ -35,9 +35,13 @@ for name, model in {"PCA": pca, "VAE": vae}.items():
 low, high = np.quantile(vae.score_samples(malignant), [0.1, 1.0])
 bins = np.linspace(low, vae.score_samples(unseen).max(), 40)
 figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-for label, rows in {"benign, unseen": unseen, "malignant": malignant}.items():
-    scores = np.maximum(vae.score_samples(rows), low)
-    ax.hist(scores, bins, alpha=0.7, label=label)
-ax.set(xlabel="log-likelihood (nats)", ylabel="rows", yscale="log")
+scores = [np.maximum(vae.score_samples(rows), low) for rows in (unseen, malignant)]
+ax.hist(scores, bins, label=["benign, unseen", "malignant"])
+ax.set(
+    title="Tumours, by a VAE of benign ones alone",
+    xlabel=f"log-likelihood in nats ({low:.0f}: that or less)",
+    ylabel="rows (log scale)",
+    yscale="log",
+)
 ax.legend(frameon=False)
 plt.show()
