@@ -89,7 +89,7 @@ def counts(rng, n_rows):
 
 # From a name to the rows, how many of them there are to learn from, and a code size.
 HARD = {
-    "5,000 columns, 40 rows": (wide, 40, 2),
+    "5,000 columns, 40 rows": (wide, 40, 5),
     "scales that differ by 1e8": (uneven, 200, 2),
     "near-collinear spectra": (spectra, 120, 8),
     "constant columns": (constants, 100, 2),
