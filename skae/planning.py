@@ -7,6 +7,7 @@ Reads an estimator's parameters and never changes them; what "auto" means is in
 import functools
 import math
 import numbers
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -112,7 +113,14 @@ def make_task(
         labels=labels,
         labels_val=labels_val,
     )
-    return task if is_known else task.of_width(find_width(task))
+    if is_known:
+        return task
+    # How many rows judge depends on the width, too.
+    blueprint = replace(blueprint, n_components=find_width(task))
+    n_validation = 0
+    if task.n_validation:
+        n_validation = _count_validation_rows(estimator, n_rows, blueprint)
+    return replace(task, blueprint=blueprint, n_validation=n_validation)
 
 
 def make_blueprint(estimator, X, weight, likelihood, seed, class_shares=None):

@@ -96,3 +96,13 @@ def test_what_cannot_be_found_is_refused(Estimator):
         Estimator("auto", **FEW).partial_fit(X)
     with pytest.raises(ValueError, match="'n_components' parameter"):
         Estimator("mle", **FEW).fit(X)
+
+
+def test_a_found_width_leaves_rows_enough_as_one_by_number_does(monkeypatch):
+    """Of 40 rows 13 would be held out, but for 16 components only 8 are."""
+    monkeypatch.setattr("skae.planning.find_width", lambda task: 16)
+    X = load_digits().data[:40]
+    found = AutoencoderTransformer("auto", **FEW).fit(X)
+    given = AutoencoderTransformer(16, **FEW).fit(X)
+    assert found.validation_loss_curve_ == given.validation_loss_curve_
+    np.testing.assert_array_equal(found.transform(X), given.transform(X))
