@@ -303,8 +303,10 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     if valid is not None:
         if has_readout(model) and not (task.continues or result.interrupted):
             _solve_readout(task, learned, rows, valid)
-        gain = before - task.row_losses(model, valid)
-        learned.is_better = _is_clearly_positive(gain, valid)
+        after = task.row_losses(model, valid)
+        if learned.readout_strength is not None:
+            result.best_loss = valid.mean(after)
+        learned.is_better = _is_clearly_positive(before - after, valid)
     return learned, watched.asked_to_stop or result.interrupted
 
 
@@ -341,7 +343,6 @@ def _solve_readout(task, learned, rows, valid):
         return valid.mean(task.row_losses(learned.model, valid))
 
     learned.readout_strength = Readout(learned.model, rows).set_best(loss)
-    learned.result.best_loss = loss()
 
 
 def _refitted(task, everything, held_out, learned, observer):
@@ -355,7 +356,7 @@ def _refitted(task, everything, held_out, learned, observer):
     rows = task.subset(everything, maps)
     model = task.begin(maps, rows)
     rates = learned.result.learning_rates
-    again = _train(
+    result = _train(
         model,
         rows,
         task.settings,
@@ -366,35 +367,38 @@ def _refitted(task, everything, held_out, learned, observer):
     )
     if learned.readout_strength is not None:
         Readout(model, rows).set(learned.readout_strength)
-    learned.result.interrupted |= again.interrupted
-    learned.n_epochs += again.n_epochs
+    learned.result.interrupted |= result.interrupted
+    learned.n_epochs += result.n_epochs
     seen = task.subset(held_out, maps)
-    is_whole = again.n_epochs == len(rates)
+    is_whole = result.n_epochs == len(rates)
     unseen = task.subset(held_out, learned.maps)
-    is_worse = seen.mean(task.row_losses(model, seen)) > unseen.mean(
-        task.row_losses(learned.model, unseen)
-    )
-    if not is_whole or is_worse or _goes_on(task, learned, model, maps, held_out):
+    judged = task.row_losses(learned.model, unseen)
+    mean = unseen.mean(judged)
+    error = (unseen.mean((judged - mean) ** 2) / len(unseen)) ** 0.5
+    is_worse = seen.mean(task.row_losses(model, seen)) > mean
+    again = replace(learned, model=model, maps=maps)
+    if (
+        not is_whole
+        or is_worse
+        or _goes_on(task, learned, again, held_out, mean, error)
+    ):
         return learned
-    return replace(learned, model=model, maps=maps)
+    return again
 
 
-def _goes_on(task, learned, model, maps, held_out):
+def _goes_on(task, learned, again, held_out, mean, error):
     """Whether a second training is beyond where the first was stopped.
 
     Chance, a step that went wrong and was made good, can lead the first elsewhere for
-    the same epochs; then nothing has judged where the second is.
+    the same epochs; then nothing has judged where the second is. The mean loss of the
+    first on the rows that judge, and its standard error, say what can be told.
     """
     kept = np.setdiff1d(np.arange(task.X.shape[0]), held_out)
     losses = []
-    for each, its_maps in ((learned.model, learned.maps), (model, maps)):
-        rows = task.subset(kept, its_maps)
-        losses.append(rows.mean(task.row_losses(each, rows)))
+    for each in (learned, again):
+        rows = task.subset(kept, each.maps)
+        losses.append(rows.mean(task.row_losses(each.model, rows)))
     first, second = losses
-    judges = task.subset(held_out, learned.maps)
-    judged = task.row_losses(learned.model, judges)
-    mean = judges.mean(judged)
-    error = (judges.mean((judged - mean) ** 2) / len(judges)) ** 0.5
     return first - second > REFIT_SHARE * (abs(mean - first) + 2 * error)
 
 
