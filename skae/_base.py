@@ -25,6 +25,7 @@ from .planning import make_task, resolve_likelihood
 from .reporting import Reporter
 from .rows import as_array, distinct_rows, merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
+from .wide import learn_wide
 
 # Without weights, sets of more rows than this are taken as they come: merging and
 # sorting them would cost more than it gives.
@@ -231,7 +232,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     def _learn(self, task, going_on, reporter):
         with _stream_of_factories(task):
             if not going_on:
-                return learn(task, observer=reporter)
+                carry_out = learn_wide if task.is_wide else learn
+                return carry_out(task, observer=reporter)
             # Training changes a model in place; an error must not.
             model = copy.deepcopy(self._stored).module
             state = to_tensors(self._training)

@@ -81,6 +81,9 @@ class Task:
     device : torch.device
     labels, labels_val : ndarray of int or None
         Number of the class of each row of X and of X_val, where a model is told.
+    is_wide : bool
+        Whether it is to be learned in coordinates of the space that the rows span;
+        see :mod:`skae.wide`.
     """
 
     blueprint: Any
@@ -95,6 +98,7 @@ class Task:
     device: torch.device
     labels: np.ndarray | None = None
     labels_val: np.ndarray | None = None
+    is_wide: bool = False
 
     @property
     def seed(self):
@@ -201,8 +205,9 @@ def learn(task, *, observer=None):
     task : Task
 
     observer : object, optional
-        Its ``begin()`` is called before each epoch and ``end(learned)`` after it; a
-        true answer ends the training.
+        Its ``begin()`` is called before each epoch and ``end(result, learned)`` after
+        it, where ``learned()`` is what has been learned so far; a true answer ends the
+        training.
 
     Returns
     -------
@@ -433,11 +438,13 @@ class _Watched:
             self.observer.begin()
 
     def end(self, result):
-        if self.observer is not None:
-            learned = Learned(
+        def learned():
+            return Learned(
                 self.model, self.maps, result, self.start_loss, result.n_epochs
             )
-            self.asked_to_stop = bool(self.observer.end(learned))
+
+        if self.observer is not None:
+            self.asked_to_stop = bool(self.observer.end(result, learned))
         return self.asked_to_stop
 
 

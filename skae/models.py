@@ -54,7 +54,7 @@ class Autoencoder(nn.Module):
             self.encoder.set_start(
                 weight=maps.projection,
                 center=maps.center - origin,
-                unit=reciprocal(np.sqrt(maps.variance)),
+                unit=reciprocal(self.likelihood.spread(maps)),
                 gain=scale if is_linear else 1.0,
             )
             self.decoder.set_start(

@@ -25,12 +25,13 @@ from .blueprint import Blueprint, Variational
 from .device import compute_dtype, resolve_device
 from .engine import Settings
 from .learning import FEWEST_ROWS, Task
-from .likelihoods import LIKELIHOODS, PART_LIKELIHOODS, PerColumn
+from .likelihoods import LIKELIHOODS, PART_LIKELIHOODS, Gaussian, PerColumn
 from .networks import MLP
 from .priors import PRIORS, Vamp
 from .rows import placed
 from .solvers import SOLVERS
-from .start import fit_linear_maps
+from .start import LARGEST_MATRIX, fit_linear_maps
+from .wide import narrowed
 from .width import find_width
 
 __all__ = ["make_task", "resolve_likelihood"]
@@ -85,18 +86,29 @@ def make_task(
     -------
     Task
     """
-    n_rows = X.shape[0]
+    n_rows, n_features = X.shape
     device = resolve_device(estimator.device)
     is_known = blueprint is not None or estimator.n_components != "auto"
+    n_spanning = n_rows if X_val is None else n_rows + X_val.shape[0]
+    is_wide = (
+        n_spanning < n_features
+        and n_spanning <= LARGEST_MATRIX
+        and labels is None
+        and not continues
+        and _keeps_distances(estimator, likelihood)
+    )
+    shape = (n_rows, n_spanning if is_wide else n_features)
     if blueprint is None:
         shares = _class_shares(labels, weight)
-        blueprint = make_blueprint(estimator, X, weight, likelihood, seed, shares)
+        blueprint = make_blueprint(
+            estimator, X, weight, likelihood, seed, shape, shares
+        )
     n_judges, n_validation = (n_rows if X_val is None else X_val.shape[0]), 0
     if is_judged and estimator.early_stopping and X_val is None:
         n_judges = n_validation = _count_validation_rows(estimator, n_rows, blueprint)
     if n_rows < FEWEST_ROWS and not blueprint.from_pca:
         n_judges, n_validation = n_rows, 0  # there is no start to fall back on
-    settings = make_settings(estimator, X.shape, n_judges, device)
+    settings = make_settings(estimator, shape, n_judges, device)
     is_too_small = n_validation > 0 and blueprint.from_pca and n_rows < FEWEST_ROWS
     is_final = _start_is_final(blueprint) or settings.max_iter == 0
     task = Task(
@@ -112,19 +124,31 @@ def make_task(
         device=device,
         labels=labels,
         labels_val=labels_val,
+        is_wide=is_wide,
     )
     if is_known:
         return task
     # How many rows judge depends on the width, too.
-    blueprint = replace(blueprint, n_components=find_width(task))
+    n_components = find_width(narrowed(task) if is_wide else task)
+    blueprint = replace(blueprint, n_components=n_components)
     n_validation = 0
     if task.n_validation:
         n_validation = _count_validation_rows(estimator, n_rows, blueprint)
     return replace(task, blueprint=blueprint, n_validation=n_validation)
 
 
-def make_blueprint(estimator, X, weight, likelihood, seed, class_shares=None):
-    """Resolve the architecture."""
+def _keeps_distances(estimator, likelihood):
+    """Whether a model of rows is the same after any orthogonal change of columns."""
+    variational = resolve_variational(estimator)
+    if variational is not None and isinstance(variational.prior, Vamp):
+        return False  # it is made of rows
+    has_own_parts = estimator.encoder is not None or estimator.decoder is not None
+    is_isotropic = type(likelihood) is Gaussian
+    return is_isotropic and estimator.init == "pca" and not has_own_parts
+
+
+def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=None):
+    """Resolve the architecture, for so many rows and columns to learn from."""
     variational = resolve_variational(estimator)
     if class_shares is not None and isinstance(variational.prior, Vamp):
         raise ValueError(
@@ -133,7 +157,7 @@ def make_blueprint(estimator, X, weight, likelihood, seed, class_shares=None):
         )
     widths = estimator.hidden_layer_sizes
     if isinstance(widths, str):
-        widths = auto_hidden_layer_sizes(*X.shape)
+        widths = auto_hidden_layer_sizes(*shape)
     perceptron = MLP(widths, estimator.activation)
     perceptron.check("")
     for name in ("encoder", "decoder"):

@@ -20,17 +20,16 @@ class Reporter:
         self.epoch = self.context.subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(**self.hooks)
 
-    def end(self, learned):
+    def end(self, result, learned):
         """Show what an epoch gave; true if somebody asks to stop."""
         if self.estimator.verbose:
-            self._print(learned.result)
+            self._print(result)
 
         def attributes():
+            now = learned()
             # A copy: the model is in the middle of its training.
-            stored = StoredModule(
-                self.task.blueprint, str(self.task.device), learned.model
-            )
-            copied = replace(learned, model=copy.deepcopy(stored).module)
+            stored = StoredModule(self.task.blueprint, str(self.task.device), now.model)
+            copied = replace(now, model=copy.deepcopy(stored).module)
             return self.estimator._attributes(self.task, copied)
 
         return self.epoch.call_on_fit_task_end(

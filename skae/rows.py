@@ -25,8 +25,10 @@ import torch
 __all__ = [
     "Rows",
     "as_array",
+    "centred_rows",
     "dense_blocks",
     "distinct_rows",
+    "is_mostly_zero",
     "measured",
     "merge_rows",
     "placed",
@@ -46,6 +48,9 @@ RUN_BYTES = 2**18
 
 # Share of a GPU's memory that rows may take, in their own type.
 DEVICE_SHARE = 0.5
+
+# Share of nonzero values up to which a sparse matrix is multiplied as such.
+SPARSE_SHARE = 0.3
 
 # About how many numbers one block holds when rows are walked through.
 BLOCK_SIZE = 2**20
@@ -331,3 +336,18 @@ def weighted_moments(X, weight):
         block = block - mean
         variance += weight[where] @ (block * block)
     return mean, variance / total
+
+
+def is_mostly_zero(X):
+    """Whether products with the zeros left out pay, and are exact enough.
+
+    They are not centred, and cancel where the means are far larger than the spreads;
+    then few of the values are zero.
+    """
+    return sp.issparse(X) and X.nnz < SPARSE_SHARE * X.shape[0] * X.shape[1]
+
+
+def centred_rows(X, mean, root):
+    """All rows about a mean, in float64, scaled by the roots of their weights."""
+    blocks = [root[where, None] * (block - mean) for where, block in dense_blocks(X)]
+    return np.concatenate(blocks)

@@ -31,9 +31,10 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from ._sklearn import is_constant_feature
 from .device import limited_threads
 from .factors import noise_of_columns
-from .rows import dense_blocks, weighted_moments
+from .rows import centred_rows, dense_blocks, is_mostly_zero, weighted_moments
+from .span import Span
 
-__all__ = ["LinearMaps", "fit_linear_maps"]
+__all__ = ["LARGEST_MATRIX", "LinearMaps", "fit_linear_maps", "peak_signs"]
 
 # Up to so many multiplications the singular values of the rows themselves are taken,
 # which keeps directions that the covariance, having squared them, has lost.
@@ -48,9 +49,6 @@ LARGEST_MATRIX = 8000
 
 # Side of a matrix from which a few eigenvectors are found by themselves.
 SMALL_MATRIX = 300
-
-# Share of nonzero values up to which a sparse matrix is multiplied as such.
-SPARSE_SHARE = 0.3
 
 # The noise variance is at least this share of the mean column variance.
 NOISE_FLOOR = 1e-7
@@ -89,6 +87,9 @@ class LinearMaps:
 
     own_noise : float or None
         Noise variance of the scaled rows, where it is known; None finds it.
+
+    n_silent : int
+        Further columns, without any variance, of which nothing else is said.
     """
 
     n_rows: float
@@ -99,6 +100,7 @@ class LinearMaps:
     components: np.ndarray
     explained_variance: np.ndarray
     own_noise: float | None = None
+    n_silent: int = 0
 
     def of_columns(self, columns):
         """Restrict what is known about columns to some of them."""
@@ -145,14 +147,15 @@ class LinearMaps:
         """Noise of the scaled rows, at maximum likelihood; at least a small floor."""
         if self.own_noise is not None:
             return self.own_noise
-        n_discarded = self.n_features - self.n_components
+        n_discarded = self.n_features + self.n_silent - self.n_components
         noise = self.discarded_variance / n_discarded if n_discarded > 0 else 0.0
         return max(noise, self.noise_floor)
 
     @property
     def noise_floor(self):
         """Smallest noise variance that a model of these rows may have."""
-        return NOISE_FLOOR * self.scaled_variance.mean() or SMALLEST_NOISE
+        mean = self.scaled_variance.sum() / (self.n_features + self.n_silent)
+        return NOISE_FLOOR * mean or SMALLEST_NOISE
 
     @property
     def column_noise(self):
@@ -265,17 +268,16 @@ def _fit_linear_maps(X, weight, n_components, view, units, least_noise):
         components, spectrum = np.zeros((0, X.shape[1])), np.zeros(0)
     else:
         components, spectrum = _principal_axes(
-            seen, weight, center / scale, n_components
+            seen, weight, center / scale, n_components, variance / scale**2
         )
-        n_components = _resolve_share(n_components, spectrum, variance / scale**2)
     return LinearMaps(
         n_rows,
         mean,
         center,
         variance,
         scale,
-        components[:n_components],
-        np.maximum(spectrum[:n_components], 0.0),
+        components,
+        np.maximum(spectrum, 0.0),
         own_noise,
     )
 
@@ -342,7 +344,7 @@ def _leading_axes(X, weight, mean, n_components):
     if n_features <= n_samples:
         C = _covariance(X, weight, mean)
         return lambda scale: _leading(C / np.outer(scale, scale), n_components)
-    A = _centred_rows(X, mean, np.sqrt(weight)).numpy()
+    A = centred_rows(X, mean, np.sqrt(weight))
 
     def of_rows(scale):
         B = A / scale
@@ -364,16 +366,7 @@ def _leading(C, n_components):
     return axes.T[::-1][:n_components], spectrum[::-1][:n_components]
 
 
-def _resolve_share(n_components, spectrum, variance):
-    """As many components as PCA needs to explain a share of the variance."""
-    if n_components is None or not isinstance(n_components, float):
-        return n_components
-    share = np.cumsum(spectrum) / max(variance.sum(), np.finfo(float).tiny)
-    enough = int(np.searchsorted(share, n_components, side="right")) + 1
-    return min(enough, len(spectrum))
-
-
-def _principal_axes(X, weight, mean, n_components):
+def _principal_axes(X, weight, mean, n_components, variance):
     """Eigenvectors of the covariance, in rows, and eigenvalues, largest first."""
     n_samples, n_features = X.shape
     smaller = min(n_samples, n_features)
@@ -384,37 +377,34 @@ def _principal_axes(X, weight, mean, n_components):
     elif n_features <= n_samples:
         axes, spectrum = _from_covariance(X, weight, mean)
     else:
-        axes, spectrum = _from_gram(X, weight, mean)
-    wanted = n_features if isinstance(n_components, float) else n_components
-    if len(axes) < min(wanted, n_features) and not isinstance(n_components, float):
-        axes, spectrum = _completed(axes, spectrum, n_components)
-    return _with_positive_peaks(axes), spectrum
+        span = Span(X, weight, mean)
+        n_components = _resolve_share(n_components, span.spectrum, variance)
+        axes, spectrum = span.axes(n_components), span.spectrum
+    n_components = _resolve_share(n_components, spectrum, variance)
+    if len(axes) < n_components:
+        axes, spectrum = _completed(axes, spectrum[: len(axes)], n_components)
+    axes, spectrum = axes[:n_components], spectrum[:n_components]
+    return axes * peak_signs(axes), spectrum
+
+
+def _resolve_share(n_components, spectrum, variance):
+    """As many components as PCA needs to explain a share of the variance."""
+    if not isinstance(n_components, float):
+        return n_components
+    share = np.cumsum(spectrum) / max(variance.sum(), np.finfo(float).tiny)
+    enough = int(np.searchsorted(share, n_components, side="right")) + 1
+    return min(enough, len(spectrum))
 
 
 def _from_rows(X, weight, mean):
-    A = _centred_rows(X, mean, np.sqrt(weight))
+    A = torch.from_numpy(centred_rows(X, mean, np.sqrt(weight)))
     _, singular, axes = torch.linalg.svd(A, full_matrices=False)
     return axes.numpy(), singular.numpy() ** 2
 
 
-def _is_mostly_zero(X):
-    """Whether products with the zeros left out pay, and are exact enough.
-
-    They are not centred, and cancel where the means are far larger than the spreads;
-    then few of the values are zero.
-    """
-    return sp.issparse(X) and X.nnz < SPARSE_SHARE * X.shape[0] * X.shape[1]
-
-
-def _centred_rows(X, mean, root):
-    """All rows about their mean, scaled by the roots of their weights."""
-    blocks = [root[where, None] * (block - mean) for where, block in dense_blocks(X)]
-    return torch.from_numpy(np.concatenate(blocks))
-
-
 def _covariance(X, weight, mean):
     n_features = X.shape[1]
-    if _is_mostly_zero(X):
+    if is_mostly_zero(X):
         X = X.astype(np.float64)
         return (X.T @ sp.diags_array(weight) @ X).toarray() - np.outer(mean, mean)
     C = np.zeros((n_features, n_features))
@@ -430,38 +420,13 @@ def _from_covariance(X, weight, mean):
     return axes.T.flip(0).numpy(), spectrum.flip(0).numpy()
 
 
-def _from_gram(X, weight, mean):
-    """From the n x n products of the rows, where there are fewer rows than columns."""
-    root = np.sqrt(weight)
-    is_mostly_zero = _is_mostly_zero(X)
-    if is_mostly_zero:
-        X = X.astype(np.float64)
-        cross = X @ mean
-        G = (X @ X.T).toarray() - cross[:, None] - cross + mean @ mean
-        G *= root[:, None] * root
-    else:
-        A = _centred_rows(X, mean, root)
-        G = (A @ A.T).numpy()
-    spectrum, left = torch.linalg.eigh(torch.from_numpy(G))
-    left = left.flip(1).numpy()
-    if is_mostly_zero:
-        left = left * root[:, None]
-        axes = (X.T @ left) - np.outer(mean, left.sum(0))
-    else:
-        axes = (A.T @ torch.from_numpy(left.copy())).numpy()
-    # Orthonormal whatever the rank: a direction of no variance is completed.
-    axes, triangle = torch.linalg.qr(torch.from_numpy(axes))
-    axes = axes * torch.where(triangle.diagonal() < 0, -1.0, 1.0)
-    return axes.T.numpy(), spectrum.flip(0).numpy()
-
-
 def _from_products(X, weight, mean, n_components):
     """Find the leading directions of a matrix too large to form, by Lanczos."""
     n_features = X.shape[1]
 
     def multiply(v):
         v = v.ravel()
-        if _is_mostly_zero(X):
+        if is_mostly_zero(X):
             y = weight * (X @ v - mean @ v)
             return X.T @ y - mean * y.sum()
         total = np.zeros(n_features)
@@ -486,7 +451,7 @@ def _completed(axes, spectrum, n_components):
     return full[:n_components], spectrum
 
 
-def _with_positive_peaks(axes):
+def peak_signs(axes):
     """Choose signs as scikit-learn does: the largest loading of an axis is positive."""
     peaks = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
-    return axes * np.where(peaks < 0, -1.0, 1.0)
+    return np.where(peaks < 0, -1.0, 1.0)

@@ -73,7 +73,7 @@ class VariationalAutoencoder(nn.Module):
             spread = np.ones(maps.n_components)
             start = self.likelihood.start(maps, maps.loadings, spread, shrinkage)
             centre = maps.center - origin
-            unit = reciprocal(np.sqrt(maps.variance))
+            unit = reciprocal(self.likelihood.spread(maps))
             if self.encoder.linear is None:
                 self.encoder.set_start(center=centre, unit=unit)
             else:

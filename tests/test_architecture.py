@@ -28,9 +28,10 @@ PARTS = {
     "priors",
     "variational",
 }
-GROUND = {"device", "evidence", "factors", "rows", "start", "inference", "storage"}
+GROUND = {"device", "evidence", "factors", "rows", "span", "start"}
+GROUND |= {"inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning"}
-TRAINING |= {"readout", "solvers", "width"}
+TRAINING |= {"readout", "solvers", "wide", "width"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
 DRAWING = {f"plotting.{room}" for room in ("canvas", "display", "transformers")}
@@ -85,7 +86,8 @@ MAY_IMPORT = {
     # rows and what is computed from them
     "rows": {"device"},
     "factors": NOTHING,
-    "start": {"device", "factors", "rows"},
+    "span": {"rows"},
+    "start": {"device", "factors", "rows", "span"},
     "inference": {"device", "rows"},
     "conditional": NOTHING,
     "evidence": NOTHING,
@@ -97,6 +99,7 @@ MAY_IMPORT = {
     "learning": {"device", "engine", "readout", "rows", "start"},
     "readout": {"device"},
     "width": {"engine", "readout"},
+    "wide": {"learning", "likelihoods.__init__", "paths", "rows", "span", "start"},
     "planning": CORE - {"planning"},
     # estimators
     "checking": PARTS | {"learning", "planning", "rows", "solvers"},

@@ -13,6 +13,7 @@ learned. The module offers
     mean(eta, x)       E[x | z]; of the size of the rows x, where that counts
     sample(eta, generator)
     view(x)            rows as the encoder and the linear maps see them
+    spread(maps)       what the encoder takes for 1 in each column
     drawn(x, generator)   rows to be learned from, where they stand for draws
     observe(x, weight)    a look at training rows before the start
     start(maps, loadings, code_scale, shrinkage)   where the predictor begins
@@ -28,7 +29,7 @@ from .base import Likelihood, LikelihoodModule, PredictorStart
 from .categorical import Categorical
 from .columns import PerColumn
 from .counts import NegativeBinomial, Poisson
-from .gaussian import Gaussian, GaussianDiag, StudentT
+from .gaussian import Coordinates, Gaussian, GaussianDiag, StudentT
 from .interval import Bernoulli, ContinuousBernoulli
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "ContinuousBernoulli",
+    "Coordinates",
     "Gaussian",
     "GaussianDiag",
     "Likelihood",

@@ -123,6 +123,10 @@ class LikelihoodModule(nn.Module):
         """Rows as the encoder sees them."""
         return x
 
+    def spread(self, maps):
+        """What the encoder's network takes for 1 in each column; 0 hides it."""
+        return np.sqrt(maps.variance)
+
     def drawn(self, x, generator):
         """Rows to be learned from: as they are, or a draw from what they stand for."""
         return x

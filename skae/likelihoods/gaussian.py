@@ -22,10 +22,14 @@ from .base import (
     remaining_variance,
 )
 
-__all__ = ["Gaussian", "GaussianDiag", "StudentT"]
+__all__ = ["Coordinates", "Gaussian", "GaussianDiag", "StudentT"]
 
 # Share of the mean residual variance below which no column's correction is scaled.
 GAIN_FLOOR = 0.01
+
+# What counts as 1 to a network of coordinates, as a share of their root mean square:
+# the leading ones stand out, as they should, and the others are not lost.
+COORDINATE_SPREAD = 0.5
 
 # Share of its variance that is noise in any real column.
 LEAST_NOISE = 1e-6
@@ -94,19 +98,22 @@ class _GaussianModule(LikelihoodModule):
         return error.square().sum(-1), error * (2 * row_factor)[:, None]
 
     def log_prob(self, x, eta):
-        return self._log_prob(self.deviance(x, eta), x.shape[-1])
+        return self._log_prob(self.deviance(x, eta), self._n_columns(x))
 
-    def _log_prob(self, deviance, n_features):
+    def _n_columns(self, x):
+        return x.shape[-1]
+
+    def _log_prob(self, deviance, n_columns):
         log_noise = self.log_noise().to(deviance.dtype)
         error = deviance * torch.exp(-log_noise)
-        return -0.5 * (error + n_features * (LOG_2PI + log_noise))
+        return -0.5 * (error + n_columns * (LOG_2PI + log_noise))
 
     def log_prob_slope(self, x, eta, row_factor):
         precision = torch.exp(-self.log_noise()).to(x.dtype)
         deviance, slope = self.deviance_slope(x, eta, row_factor * precision / -2)
-        in_log_noise = (precision * deviance - x.shape[-1]) / 2
+        in_log_noise = (precision * deviance - self._n_columns(x)) / 2
         self.log_noise.set_gradient(in_log_noise @ row_factor)
-        return self._log_prob(deviance, x.shape[-1]), slope
+        return self._log_prob(deviance, self._n_columns(x)), slope
 
     def mean(self, eta, x=None):
         return eta
@@ -119,6 +126,48 @@ class _GaussianModule(LikelihoodModule):
     @property
     def noise_variance(self):
         return math.exp(self.log_noise().item())
+
+
+class Coordinates(Gaussian):
+    """Gaussian rows given by their coordinates in the space that they span.
+
+    Squared errors and the noise are those of all columns. The coordinates being
+    principal components, networks see them in one unit, and correct each by as much
+    as PCA might leave in it.
+
+    Parameters
+    ----------
+    n_columns : int
+        Columns that the rows have.
+    """
+
+    def __init__(self, n_columns):
+        self.n_columns = n_columns
+
+    def build(self, n_features):
+        """Make the module."""
+        return _CoordinatesModule(self.n_columns)
+
+
+class _CoordinatesModule(_GaussianModule):
+    """The same log-probability, of more columns than there are coordinates."""
+
+    def __init__(self, n_columns):
+        super().__init__()
+        self.n_columns = n_columns
+
+    def _n_columns(self, x):
+        return self.n_columns
+
+    def spread(self, maps):
+        varied = maps.variance > 0
+        mean = maps.variance.sum() / max(np.count_nonzero(varied), 1)
+        return np.where(varied, np.sqrt(mean) * COORDINATE_SPREAD, 0.0)
+
+    def start(self, maps, loadings, code_scale, shrinkage=1.0):
+        start = super().start(maps, loadings, code_scale, shrinkage)
+        largest = np.sort(maps.variance)[::-1][maps.n_components :][:1].sum()
+        return start._replace(gain=np.sqrt(np.minimum(maps.variance, largest)))
 
 
 class GaussianDiag(Likelihood):

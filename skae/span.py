@@ -1,0 +1,97 @@
+"""The space that rows span: where there are more columns than rows, a small one.
+
+About a mean, n weighted rows of p > n columns lie in a space of r <= n dimensions:
+
+    A = diag(sqrt(w)) (X - mu)       A A' = U diag(l) U'       B = diag(1/sqrt(l)) U' A
+    c = B (x - mu)                   x = mu + B' c             B B' = I
+
+The rows of B are their principal axes, c their principal components, and distances
+between rows are those between their c. As large as the rows, B is never formed: what
+is said of coordinates is lifted to columns by a product with the rows.
+"""
+
+import numpy as np
+import torch
+
+from .rows import centred_rows, dense_blocks, is_mostly_zero
+
+__all__ = ["Span"]
+
+# Share of the largest variance below which a direction is rounding.
+LEAST_VARIANCE = 1e-13
+
+
+class Span:
+    """The space that weighted rows span about a mean.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n_samples, n_features)
+
+    weight : ndarray of shape (n_samples,)
+        Above 0; of sum 1.
+
+    mean : ndarray of shape (n_features,)
+
+    Attributes
+    ----------
+    spectrum : ndarray of shape (n_dimensions,)
+        Variance of the rows along each direction, largest first.
+    """
+
+    def __init__(self, X, weight, mean):
+        self._X = X.astype(np.float64) if is_mostly_zero(X) else X
+        self.mean = mean
+        self._root = np.sqrt(weight)
+        spectrum, left = torch.linalg.eigh(torch.from_numpy(self._products()))
+        spectrum, left = spectrum.flip(0).numpy(), left.flip(1).numpy()
+        n_dimensions = np.count_nonzero(spectrum > LEAST_VARIANCE * spectrum[0])
+        self.spectrum = spectrum[:n_dimensions]
+        self._left = left[:, :n_dimensions]
+
+    def _products(self):
+        """``A A'``."""
+        X, mean, root = self._X, self.mean, self._root
+        if is_mostly_zero(X):
+            cross = X @ mean
+            G = (X @ X.T).toarray() - cross[:, None] - cross + mean @ mean
+            return G * root[:, None] * root
+        A = centred_rows(X, mean, root)
+        return A @ A.T  # NumPy sees the symmetry, and does half of the work
+
+    @property
+    def n_dimensions(self):
+        """Dimensions of the space."""
+        return len(self.spectrum)
+
+    @property
+    def coordinates(self):
+        """``c`` of each row."""
+        return self._left * np.sqrt(self.spectrum) / self._root[:, None]
+
+    def lift(self, M):
+        """``M B``: what a map of coordinates is as a map of columns.
+
+        Parameters
+        ----------
+        M : ndarray of shape (n_outputs, n_dimensions)
+
+        Returns
+        -------
+        ndarray of shape (n_outputs, n_features)
+        """
+        shares = (M / np.sqrt(self.spectrum)) @ self._left.T * self._root
+        if is_mostly_zero(self._X):
+            return (self._X.T @ shares.T).T - np.outer(shares.sum(1), self.mean)
+        lifted = np.zeros((len(M), len(self.mean)))
+        for where, block in dense_blocks(self._X):
+            lifted += shares[:, where] @ (block - self.mean)
+        return lifted
+
+    def axes(self, n_components):
+        """The leading principal axes, in rows."""
+        n_components = min(n_components, self.n_dimensions)
+        axes = self.lift(np.eye(n_components, self.n_dimensions))
+        # What rounding has left between directions of little variance.
+        axes, triangle = np.linalg.qr(axes.T)
+        return (axes * np.where(np.diag(triangle) < 0, -1.0, 1.0)).T

@@ -1,0 +1,165 @@
+"""Wide rows: learned in coordinates of the space that they span, then unfolded.
+
+n rows of p > n columns lie in a space of fewer than n dimensions (:mod:`skae.span`):
+
+    x = mu + B' c        c = B (x - mu)        |x - x'| = |c - c'|
+
+So a Gaussian model of the c is one of the rows, its squared errors the same, at the
+price of n columns in place of p. A network sees what does not depend on how many
+columns there are; what it has learned is unfolded, its first layer W to W B and its
+last to B' W, into a model of the columns like any other.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from .learning import Learned, Task, learn
+from .likelihoods import Coordinates
+from .paths import reciprocal
+from .rows import as_array, weighted_moments
+from .span import Span
+from .start import LinearMaps, peak_signs
+
+__all__ = ["NarrowTask", "learn_wide", "narrowed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NarrowTask(Task):
+    """A task of wide rows, in coordinates of the space that they span.
+
+    Attributes
+    ----------
+    span : Span
+
+    wide : Task
+        What it stands for.
+    """
+
+    span: Span
+    wide: Task
+
+    def maps(self, index):
+        """Find the start of some rows, with signs as the columns ask for."""
+        maps = super().maps(index)
+        return replace(
+            maps,
+            components=maps.components * peak_signs(self.span.lift(maps.components)),
+            n_silent=len(self.span.mean) - maps.n_features,
+        )
+
+    def widened(self, learned):
+        """Say what was learned of the columns."""
+        maps = self._wide_maps(learned.maps)
+        model = self.wide.blueprint.build(self.wide.device)
+        model.set_start(maps, origin=maps.mean)
+        unfold(learned.model, model, self.span)
+        if learned.model.encoder.highest.isfinite().any():
+            model.limit(self.wide.subset(np.arange(self.X.shape[0]), maps))
+        return replace(learned, model=model.eval(), maps=maps)
+
+    def _wide_maps(self, narrow):
+        """PCA of some rows, in terms of columns."""
+        mean = self.span.mean + self.span.lift(narrow.center[None])[0]
+        return LinearMaps(
+            n_rows=narrow.n_rows,
+            mean=mean,
+            center=mean,
+            variance=self._variance,
+            scale=np.ones(len(mean)),
+            components=self.span.lift(narrow.components),
+            explained_variance=narrow.explained_variance,
+        )
+
+    @property
+    def _variance(self):
+        return weighted_moments(self.wide.X, self.wide.weight)[1]
+
+
+def narrowed(task):
+    """Say the same of the coordinates of rows, those that judge among them.
+
+    They enter the coordinates alone, as the rows of any orthogonal change do: the
+    start is still that of the rows that train.
+
+    Parameters
+    ----------
+    task : Task
+        With fewer rows than columns.
+
+    Returns
+    -------
+    NarrowTask
+    """
+    n_rows, n_columns = task.X.shape
+    X = _stacked(as_array(task.X), task.X_val)
+    weight = np.full(X.shape[0], 1 / X.shape[0])
+    span = Span(X, weight, weighted_moments(X, weight)[0])
+    blueprint = replace(
+        task.blueprint,
+        n_features=span.n_dimensions,
+        likelihood=Coordinates(n_columns),
+    )
+    C = span.coordinates
+    parts = {name: getattr(task, name) for name in Task.__dataclass_fields__}
+    parts |= {"blueprint": blueprint, "X": C[:n_rows]}
+    parts["X_val"] = None if task.X_val is None else C[n_rows:]
+    return NarrowTask(**parts, span=span, wide=task)
+
+
+def _stacked(X, X_val):
+    if X_val is None:
+        return X
+    if sp.issparse(X) or sp.issparse(X_val):
+        return sp.vstack([sp.csr_array(X), sp.csr_array(X_val)], format="csr")
+    return np.vstack([X, X_val])
+
+
+def learn_wide(task, *, observer=None):
+    """Carry out a task of wide rows; see :func:`skae.learning.learn`."""
+    narrow = narrowed(task) if task.trains else None
+    if narrow is None or narrow.span.n_dimensions < task.blueprint.n_components:
+        return learn(task, observer=observer)
+    if observer is not None:
+        observer = _Unfolding(observer, narrow)
+    return narrow.widened(learn(narrow, observer=observer))
+
+
+class _Unfolding:
+    """Shows an observer, where it asks, what has been learned of the columns."""
+
+    def __init__(self, observer, narrow):
+        self.begin = observer.begin
+        self._end, self._narrow = observer.end, narrow
+
+    def end(self, result, learned):
+        return self._end(result, lambda: self._narrow.widened(learned()))
+
+
+def unfold(narrow, wide, span):
+    """Set a model of columns, at its start, to what one of coordinates has learned."""
+    state = wide.state_dict()
+    # There are more columns than coordinates: what is theirs has another shape.
+    state |= {
+        name: value
+        for name, value in narrow.state_dict().items()
+        if value.shape == state[name].shape
+    }
+    wide.load_state_dict(state)
+    with torch.no_grad():
+        first, unit = narrow.encoder.network[0], narrow.encoder.unit
+        weight = span.lift(_numbers(first.weight * unit))
+        weight *= reciprocal(_numbers(wide.encoder.unit))
+        wide.encoder.network[0].weight.copy_(torch.from_numpy(weight))
+
+        last, gain = narrow.decoder.readout, narrow.decoder.gain
+        both = torch.cat([last.weight.T, last.bias[None]]) * gain
+        both = span.lift(_numbers(both)) * reciprocal(_numbers(wide.decoder.gain))
+        wide.decoder.readout.weight.copy_(torch.from_numpy(both[:-1].T))
+        wide.decoder.readout.bias.copy_(torch.from_numpy(both[-1]))
+
+
+def _numbers(tensor):
+    return tensor.double().cpu().numpy()
