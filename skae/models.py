@@ -3,7 +3,6 @@
 It is made of two :class:`~skae.paths.Path` and a likelihood that are handed in.
 """
 
-import numpy as np
 import torch
 from torch import nn
 

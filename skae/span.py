@@ -50,7 +50,7 @@ class Span:
         self._left = left[:, :n_dimensions]
 
     def _products(self):
-        """``A A'``."""
+        """Find ``A A'``."""
         X, mean, root = self._X, self.mean, self._root
         if is_mostly_zero(X):
             cross = X @ mean
@@ -89,7 +89,7 @@ class Span:
         return lifted
 
     def axes(self, n_components):
-        """The leading principal axes, in rows."""
+        """Find the leading principal axes, in rows."""
         n_components = min(n_components, self.n_dimensions)
         axes = self.lift(np.eye(n_components, self.n_dimensions))
         # What rounding has left between directions of little variance.

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .learning import Learned, Task, learn
+from .learning import Task, learn
 from .likelihoods import Coordinates
 from .paths import reciprocal
 from .rows import as_array, weighted_moments

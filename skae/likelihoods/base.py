@@ -124,7 +124,7 @@ class LikelihoodModule(nn.Module):
         return x
 
     def spread(self, maps):
-        """What the encoder's network takes for 1 in each column; 0 hides it."""
+        """Say what the encoder's network takes for 1 in each column; 0 hides it."""
         return np.sqrt(maps.variance)
 
     def drawn(self, x, generator):
