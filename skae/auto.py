@@ -15,11 +15,15 @@ __all__ = [
     "auto_learning_rate",
     "auto_likelihood",
     "auto_max_iter",
+    "auto_patience",
     "auto_validation_rows",
 ]
 
 # Number of updates that a fit may take before the largest number of epochs is reached.
 UPDATES = 6000
+
+# Number of updates that may pass without a gain.
+IDLE_UPDATES = 300
 
 # Number of values that a fit of so many rows may read.
 VALUES, FEW_ROWS = 5 * 10**7, 2000
@@ -60,6 +64,15 @@ def auto_max_iter(n_rows, n_features, batch_size):
     usual = min(max(math.ceil(UPDATES / n_batches), 20), 300)
     n_values = VALUES * max(1, n_rows / FEW_ROWS)
     return min(usual, max(3, round(n_values / (n_rows * n_features))))
+
+
+def auto_patience(n_rows, batch_size):
+    """As many epochs as make 300 updates, between 10 and 25.
+
+    Epochs of few rows are of few updates, which give little to judge by.
+    """
+    n_batches = math.ceil(n_rows / batch_size)
+    return min(max(math.ceil(IDLE_UPDATES / n_batches), 10), 25)
 
 
 def auto_likelihood(X):

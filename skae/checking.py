@@ -78,7 +78,10 @@ PARAMETER_CONSTRAINTS: dict = {
         StrOptions({"auto"}),
         Interval(numbers.Real, 0, 1, closed="neither"),
     ],
-    "n_iter_no_change": [Interval(numbers.Integral, 1, None, closed="left")],
+    "n_iter_no_change": [
+        StrOptions({"auto"}),
+        Interval(numbers.Integral, 1, None, closed="left"),
+    ],
     "precision": [StrOptions({"auto", "float32"})],
     "device": [str, torch.device],
     "warm_start": ["boolean"],

@@ -19,6 +19,7 @@ from .auto import (
     auto_learning_rate,
     auto_likelihood,
     auto_max_iter,
+    auto_patience,
     auto_validation_rows,
 )
 from .blueprint import Blueprint, Variational
@@ -200,11 +201,13 @@ def make_settings(estimator, shape, n_judges, device):
     """Resolve how to train."""
     n_rows, n_features = shape
     batch_size, max_iter = estimator.batch_size, estimator.max_iter
-    rate = estimator.learning_rate_init
+    rate, patience = estimator.learning_rate_init, estimator.n_iter_no_change
     if isinstance(batch_size, str):
         batch_size = auto_batch_size(n_rows)
     if isinstance(max_iter, str):
         max_iter = auto_max_iter(n_rows, n_features, batch_size)
+    if isinstance(patience, str):
+        patience = auto_patience(n_rows, batch_size)
     solver = _check_solver(estimator.solver)
     if isinstance(rate, str):
         rate = None
@@ -217,7 +220,7 @@ def make_settings(estimator, shape, n_judges, device):
         batch_size=min(int(batch_size), n_rows),
         max_iter=int(max_iter),
         tol=float(estimator.tol),
-        patience=int(estimator.n_iter_no_change),
+        patience=int(patience),
         dtype=compute_dtype(estimator.precision, device),
         validation_passes=min(estimator._count_passes(n_judges), EPOCH_PASSES),
         warmup=estimator._warmup,

@@ -186,9 +186,10 @@ class VAETransformer(BaseDensity):
         500 rows, or a tenth, at most 5,000, whichever is more; fewer could not tell a
         network from its start. Where rows are hardly more than components it is less.
 
-    n_iter_no_change : int, default=10
+    n_iter_no_change : "auto" or int, default="auto"
         Epochs without improvement by ``tol`` until the learning rate is lowered, and
-        again until training ends.
+        again until training ends. ``"auto"`` is as many as make 300 updates,
+        between 10 and 25.
 
     precision : {"auto", "float32"}, default="auto"
         ``"auto"`` trains large layers with products in bfloat16 where the hardware has
@@ -339,7 +340,7 @@ class VAETransformer(BaseDensity):
         tol=1e-3,
         early_stopping=True,
         validation_fraction="auto",
-        n_iter_no_change=10,
+        n_iter_no_change="auto",
         precision="auto",
         device="auto",
         warm_start=False,

@@ -47,6 +47,9 @@ FREEDOM = 4.0
 class Gaussian(Likelihood):
     """Gaussian columns with one shared noise variance, which a VAE learns.
 
+    Errors count in the units of the rows, and so the networks see all columns in one
+    unit, the root mean square of their deviations.
+
     Examples
     --------
     >>> from skae import VAETransformer
@@ -72,6 +75,11 @@ class _GaussianModule(LikelihoodModule):
     def __init__(self):
         super().__init__()
         self.log_noise = LearnedLog()
+
+    def spread(self, maps):
+        varied = maps.variance > 0
+        mean = maps.variance.sum() / max(np.count_nonzero(varied), 1)
+        return np.where(varied, np.sqrt(mean), 0.0)
 
     def set_noise_variance(self, noise_variance):
         self.log_noise.set(float(noise_variance))
@@ -131,9 +139,8 @@ class _GaussianModule(LikelihoodModule):
 class Coordinates(Gaussian):
     """Gaussian rows given by their coordinates in the space that they span.
 
-    Squared errors and the noise are those of all columns. The coordinates being
-    principal components, networks see them in one unit, and correct each by as much
-    as PCA might leave in it.
+    Squared errors and the noise are those of all columns. The coordinates are principal
+    components, and the networks correct each by as much as PCA might leave in it.
 
     Parameters
     ----------
@@ -160,9 +167,7 @@ class _CoordinatesModule(_GaussianModule):
         return self.n_columns
 
     def spread(self, maps):
-        varied = maps.variance > 0
-        mean = maps.variance.sum() / max(np.count_nonzero(varied), 1)
-        return np.where(varied, np.sqrt(mean) * COORDINATE_SPREAD, 0.0)
+        return COORDINATE_SPREAD * super().spread(maps)
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         start = super().start(maps, loadings, code_scale, shrinkage)
