@@ -68,6 +68,7 @@ MAY_IMPORT = {
     "_sklearn": NOTHING,
     "auto": NOTHING,
     "device": NOTHING,
+    "naming": NOTHING,
     # parts
     "likelihoods.base": NOTHING,
     **{f"likelihoods.{kind}": {"likelihoods.base"} for kind in LIKELIHOODS},
@@ -111,7 +112,7 @@ MAY_IMPORT = {
     "comparison.result": {"plotting.__init__"},
     "comparison.measuring": {"comparison.result"},
     "comparison.comparing": ESTIMATORS
-    | {"comparison.measuring", "comparison.result", "device"},
+    | {"comparison.measuring", "comparison.result", "device", "naming"},
     "comparison.__init__": {
         f"comparison.{room}" for room in ("comparing", "measuring", "result")
     },
@@ -141,10 +142,10 @@ MAY_IMPORT = {
     "cli.commands": rooms(
         "cli", {"preparing", "reading", "saving", "saying", "writing"}
     )
-    | {"device"},
+    | {"device", "naming"},
     "cli.comparing": rooms("cli", {"pictures", "preparing", "report", "saving"})
     | rooms("cli", {"saying", "terminal", "writing"})
-    | {"comparison.__init__"},
+    | {"comparison.__init__", "naming"},
     "cli.arguments": rooms("cli", {"commands", "comparing", "preparing", "saying"})
     | {"__init__"},
     "__main__": {"cli.__init__"},
@@ -153,7 +154,7 @@ MAY_IMPORT = {
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,
     "plotting.display": {"plotting.canvas", "plotting.columns"},
-    "plotting.transformers": {"plotting.columns"},
+    "plotting.transformers": {"naming", "plotting.columns"},
     **{f"plotting.{display}": DRAWING for display in DISPLAYS},
     "plotting.__init__": {f"plotting.{display}" for display in DISPLAYS},
 }

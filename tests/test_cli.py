@@ -129,7 +129,7 @@ def test_compare_writes_a_folder_that_needs_nothing_else(run, tmp_path):
     code, out, _ = run("compare", "iris", *arguments, "--out", folder)
     assert code == 0
     results = pd.read_csv(folder / "results.csv")
-    assert results["estimator"].tolist() == ["PCA", "autoencoder"] * 2
+    assert results["estimator"].tolist() == ["PCA", "Autoencoder"] * 2
     assert len(pd.read_csv(folder / "folds.csv")) == 8
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 2 * page.count("<img")
@@ -211,7 +211,7 @@ def test_every_method_is_compared_on_a_table_as_people_have_it(run, csv):
     methods = ["pca", "autoencoder", "vae", "kernel-pca", "ica"]
     code, out, err = run("compare", csv, *arguments, "--methods", *methods)
     assert code == 0
-    for name in ("PCA", "autoencoder", "VAE", "kernel PCA", "ICA"):
+    for name in ("PCA", "Autoencoder", "VAE", "KernelPCA", "FastICA"):
         assert f"\n{name} " in out
     assert "left out, constant: country" in err
 

@@ -10,8 +10,9 @@ from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
 
 from skae.device import seed_from
+from skae.naming import name_of
 
-from .preparing import METHODS, make_method, prepare, width_error
+from .preparing import make_method, prepare, width_error
 from .reading import read_table
 from .saving import load_pipeline, save_pipeline
 from .saying import percent, say
@@ -34,7 +35,7 @@ def fit(options):
     rebuilt = model.inverse_transform(model.transform(rows.X))
     share = r2_score(rows.X, rebuilt, multioutput="variance_weighted")
     say(
-        f"{METHODS[options.method][0]}, n_components={model.n_components_}: explains "
+        f"{name_of(model)}, n_components={model.n_components_}: explains "
         f"{percent(share)} of the variance of the rows it was fitted to"
     )
     say(f"saved as {options.out}")

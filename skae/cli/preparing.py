@@ -23,14 +23,13 @@ __all__ = [
     "width_error",
 ]
 
-# What a method is called in a table, and its estimator.
 METHODS = {
-    "pca": ("PCA", PCA),
-    "autoencoder": ("autoencoder", AutoencoderTransformer),
-    "vae": ("VAE", VAETransformer),
-    "kernel-pca": ("kernel PCA", KernelPCA),
-    "ica": ("ICA", FastICA),
-    "nmf": ("NMF", NMF),
+    "pca": PCA,
+    "autoencoder": AutoencoderTransformer,
+    "vae": VAETransformer,
+    "kernel-pca": KernelPCA,
+    "ica": FastICA,
+    "nmf": NMF,
 }
 
 # Those that can be saved and sampled; the first is the default.
@@ -159,7 +158,7 @@ def make_method(name, options):
         parameters["device"] = str(checked_device(options.device))
     if trains and options.max_iter is not None:
         parameters["max_iter"] = options.max_iter
-    return METHODS[name][1](**parameters)
+    return METHODS[name](**parameters)
 
 
 def checked_device(device):

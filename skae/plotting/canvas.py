@@ -25,6 +25,7 @@ __all__ = [
     "main_features",
     "panels",
     "root_figure",
+    "shades",
     "title_above",
 ]
 
@@ -124,17 +125,18 @@ def count_in_factors(panel, side, values):
 def label_below(axes, ax, label):
     """Write one label below all panels, which were asked for on ``ax`` or None."""
     if axes.flat[0] is ax:
-        ax.set_xlabel(label)
+        # To the left is the room that names of features take.
+        ax.set_xlabel(label, loc="right", wrap=True)
     else:
-        axes.flat[0].figure.supxlabel(label, fontsize="medium")
+        axes.flat[0].figure.supxlabel(label, fontsize="medium", wrap=True)
 
 
 def title_above(axes, ax, title):
     """Write one title above all panels, which were asked for on ``ax`` or None."""
     if axes.flat[0] is ax:
-        ax.set_title(title)
+        ax.set_title(title, wrap=True)
     else:
-        axes.flat[0].figure.suptitle(title, fontsize="large")
+        axes.flat[0].figure.suptitle(title, fontsize="large", wrap=True)
 
 
 def legend_outside(axes, ax, side="upper left", **options):
@@ -145,7 +147,8 @@ def legend_outside(axes, ax, side="upper left", **options):
     axes : ndarray of Axes
 
     ax : Axes or None
-        What the panels were asked for on. One that was given holds its legend.
+        What the panels were asked for on. One that was given has its legend above it,
+        or within, for the side "right upper".
 
     side : {"upper left", "right upper"}, default="upper left"
         Of the figure.
@@ -157,7 +160,9 @@ def legend_outside(axes, ax, side="upper left", **options):
     handles, labels = first.get_legend_handles_labels()
     options = {"frameon": False, "handles": handles, "labels": labels, **options}
     if first is ax:
-        first.legend(**{**options, "ncols": 1})
+        above = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
+        where = above if side == "upper left" else {}
+        first.legend(**{**options, **where, "ncols": 1})
     else:
         first.figure.legend(loc=f"outside {side}", **options)
 
@@ -232,6 +237,23 @@ def draw_heat(ax, values, names, limit):
     return image
 
 
+def shades(ax, n_shades=256):
+    """Colours of a scale from low to high, as viridis, less the end that paper hides."""
+    plt = check_matplotlib()
+    low, high = (0.25, 1.0) if is_dark(ax) else (0.0, 0.9)
+    return plt.get_cmap("viridis")(np.linspace(low, high, n_shades))
+
+
+def is_dark(ax):
+    """Whether what is drawn on is nearer to black than to white."""
+    from matplotlib.colors import to_rgb
+
+    figure = root_figure(ax)
+    paper = [p.get_facecolor() for p in (ax, figure)]
+    seen = next((colour for colour in paper if colour[3] > 0.5), (1, 1, 1, 1))
+    return bool(np.mean(to_rgb(seen)) < 0.5)
+
+
 def colour_bar(image, axes, label, **kwargs):
     """Add a colour bar beside axes."""
     figure = np.ravel(axes)[0].figure
@@ -241,11 +263,10 @@ def colour_bar(image, axes, label, **kwargs):
     return bar
 
 
-def label_features(ax, names):
+def label_features(ax, names, longest=LONGEST_NAME):
     """Write names down the vertical axis, the first on top."""
     short = [
-        name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-        for name in names
+        name if len(name) <= longest else name[: longest - 1] + "…" for name in names
     ]
     ax.set_yticks(range(len(short)), short)
     ax.set_ylim(len(short) - 0.5, -0.5)

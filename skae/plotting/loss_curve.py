@@ -13,7 +13,7 @@ from .canvas import (
     panels,
 )
 from .display import Display
-from .transformers import check_instance, last_step, name_of
+from .transformers import check_instance, last_step, short_name
 
 __all__ = ["LossCurveDisplay"]
 
@@ -124,7 +124,7 @@ class LossCurveDisplay(Display):
             start_loss=getattr(trained, "start_loss_", None),
             best_loss=trained.best_loss_ if keeps_best else None,
             start_name="PCA, the start" if starts_at_pca else "random start",
-            estimator_name=name or name_of(trained),
+            estimator_name=name or short_name(trained),
         )
         return display.plot(ax=ax)
 
