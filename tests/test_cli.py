@@ -229,7 +229,7 @@ def test_a_column_without_any_value_is_said_to_be_one(run, tmp_path):
 def test_some_rows_of_a_large_table_are_drawn(run, tmp_path):
     arguments = ["--methods", "pca", "--n-components", 2, "--max-rows", 60]
     _, out, err = run("compare", "wine", *arguments)
-    assert "60 of the 178 rows are drawn at random" in err
+    assert "compared on 60 of the 178 rows, drawn at random" in err
     assert run("compare", "wine", *arguments[:-2])[1] != out
 
 
@@ -741,6 +741,25 @@ def test_an_interrupt_ends_the_command(refused, monkeypatch, tmp_path):
     assert refused("fit", "iris", "--out", out, code=130) == "skae: interrupted"
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("room", ["skae.cli", "sklearn", "torch", "torch.nn", "rich"])
+def test_an_interrupt_ends_the_command_while_it_is_imported(room):
+    code = f"""
+import signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{room}":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["skae", "compare", "no such file"]
+from skae.__main__ import main
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "skae: interrupted\n")
 
 
 def test_a_missing_extra_is_named(refused, monkeypatch):

@@ -15,6 +15,9 @@ __all__ = ["make_parser"]
 
 BAD_USAGE = 2
 
+# Rows that are enough to tell methods apart, in a minute or so.
+MOST_COMPARED = 10_000
+
 # Letters of a line that is easily read.
 WIDEST_HELP = 86
 
@@ -161,9 +164,10 @@ def _add_compare(commands):
     parser.add_argument(
         "--max-rows",
         type=_whole_number(LEAST_ROWS),
-        default=50_000,
+        default=MOST_COMPARED,
         metavar="N",
-        help="rows to compare on, drawn at random from a larger table (default: 50000)",
+        help=f"rows to compare on, drawn at random from a larger table (default: "
+        f"{MOST_COMPARED}; 'skae fit' takes all)",
     )
     parser.add_argument(
         "--out", metavar="DIR", help="folder for the tables, pictures and report.html"

@@ -102,9 +102,8 @@ def prepare(options, max_rows=None):
     target = table.target if options.target is None else options.target
     if target is not None:
         check_column(target, table, "--target")
-    frame, notes = _drawn(table.frame, max_rows, options.random_state)
+    frame, about_rows = _drawn(table.frame, max_rows, options.random_state)
     frame, y, is_class, about_target = split_target(frame, target)
-    notes += about_target
     if len(frame) < LEAST_ROWS:
         raise ValueError(
             f"{table.name} has {counted(len(frame), 'row')} to learn from; it takes "
@@ -116,7 +115,7 @@ def prepare(options, max_rows=None):
         standardize = not table.has_one_unit
     encoder = TableEncoder(standardize, drop_constant=not table.has_one_unit)
     encoder.fit(frame)
-    told = [*table.notes, *encoder.describe(), *notes]
+    told = [*about_rows, *table.notes, *encoder.describe(), *about_target]
     for line in [f"{table.name}: {shape_of(table.frame)}", *told]:
         say(line)
     check_width(encoder, table)
@@ -128,7 +127,10 @@ def _drawn(frame, max_rows, random_state):
     if max_rows is None or len(frame) <= max_rows:
         return frame, []
     rows = np.random.default_rng(random_state).permutation(len(frame))[:max_rows]
-    note = f"{max_rows:,} of the {len(frame):,} rows are drawn at random (--max-rows)"
+    note = (
+        f"compared on {max_rows:,} of the {len(frame):,} rows, drawn at random "
+        "(--max-rows); 'skae fit' takes them all"
+    )
     return frame.iloc[np.sort(rows)].reset_index(drop=True), [note]
 
 
