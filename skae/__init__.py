@@ -23,8 +23,8 @@ __all__ = [
     "explained_variance_scorer",
 ]
 
-# Rooms that public names are taken from when they are first asked for, so that a command
-# can answer before torch is there.
+# Rooms that public names are taken from when they are first asked for: a command has to
+# hear Ctrl-C before torch is there.
 ROOMS = {
     "AutoencoderTransformer": "autoencoder",
     "Comparison": "comparison",

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from skae.device import seed_from
 from skae.naming import name_of
 
-from .preparing import make_method, prepare, width_error
+from .preparing import make_method, prepare, tell, width_error
 from .reading import read_table
 from .saving import load_pipeline, save_pipeline
 from .saying import percent, say
@@ -30,6 +30,7 @@ def fit(options):
     width = min(2, limit) if options.n_components is None else options.n_components
     if width > limit:
         raise width_error(width, limit, rows)
+    tell(rows)
     model.set_params(n_components=width).fit(rows.X)
     save_pipeline(Pipeline([("table", rows.encoder), ("model", model)]), options.out)
     rebuilt = model.inverse_transform(model.transform(rows.X))

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from skae.comparison import compare as compare_methods
 from skae.naming import name_of
 
-from .preparing import make_method, prepare, width_error
+from .preparing import make_method, prepare, tell, width_error
 from .report import write_report
 from .saving import replacing
 from .saying import UsageError, say
@@ -38,11 +38,12 @@ def compare(options):
     if options.out is not None:
         _check_out(options.out)
     methods = dict.fromkeys(["pca", *options.methods])
-    estimators = [make_method(name, options) for name in methods]
-    estimators = {name_of(estimator): estimator for estimator in estimators}
+    made = [make_method(name, options) for name in methods]
+    estimators = {name_of(estimator): estimator for estimator in made}
     rows = prepare(options, options.max_rows)
     _check_rows(methods, options.cv, rows)
     widths = choose_widths(options.n_components, options.cv, rows)
+    tell(rows)
     comparison = compare_methods(
         rows.X,
         rows.y,

@@ -20,6 +20,7 @@ __all__ = [
     "Rows",
     "make_method",
     "prepare",
+    "tell",
     "width_error",
 ]
 
@@ -116,10 +117,14 @@ def prepare(options, max_rows=None):
     encoder = TableEncoder(standardize, drop_constant=not table.has_one_unit)
     encoder.fit(frame)
     told = [*about_rows, *table.notes, *encoder.describe(), *about_target]
-    for line in [f"{table.name}: {shape_of(table.frame)}", *told]:
-        say(line)
     check_width(encoder, table)
     return Rows(table, encoder, encoder.transform(frame), y, target, is_class, told)
+
+
+def tell(rows):
+    """Say what was read, and what became of it, once nothing is wrong with it."""
+    for line in [f"{rows.table.name}: {shape_of(rows.table.frame)}", *rows.told]:
+        say(line)
 
 
 def _drawn(frame, max_rows, random_state):
@@ -193,7 +198,10 @@ def check_width(encoder, table):
     used = [name for name, kind in encoder.columns_.items() if kind.names(name)]
     if len(used) < 2:
         one = f"a single column ({used[0]})" if used else "no column"
-        raise ValueError(f"{table.name} has {one} to learn from; it takes at least two")
+        why = "".join(f"; {reason}" for reason in encoder.unused())
+        raise ValueError(
+            f"{table.name} has {one} to learn from; it takes at least two{why}"
+        )
 
 
 def width_error(width, limit, rows):

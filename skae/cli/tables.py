@@ -191,7 +191,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             out.
         """
         check_is_fitted(self)
-        return [*self._kinds(), *self._filled(), *self._unused()]
+        return [*self._kinds(), *self._filled(), *self.unused()]
 
     def _kinds(self):
         told: dict = {"number": [], "date": [], "category": [], "constant": []}
@@ -215,7 +215,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if own := told["category"]:
             yield f"missing, as a category of its own: {_listed(own)}"
 
-    def _unused(self):
+    def unused(self):
+        """Say which columns are left out, and why.
+
+        Returns
+        -------
+        iterator of str
+            A line for each reason.
+        """
         unchanging = {
             name: kind
             for name, kind in self.columns_.items()

@@ -238,7 +238,7 @@ def draw_heat(ax, values, names, limit):
 
 
 def shades(ax, n_shades=256):
-    """Colours of a scale from low to high, as viridis, less the end that paper hides."""
+    """Colours from low to high: those of viridis, less the end that paper hides."""
     plt = check_matplotlib()
     low, high = (0.25, 1.0) if is_dark(ax) else (0.0, 0.9)
     return plt.get_cmap("viridis")(np.linspace(low, high, n_shades))

@@ -39,10 +39,10 @@ WIDE_RANGE = 8
 class ComparisonDisplay(Display):
     """A measure over the number of components, one curve per estimator.
 
-    A curve is the mean over the folds, and its bars the standard deviation; on an axis of
-    seconds, which is logarithmic, no bar goes below the least of the folds. A fit that
-    failed is left out, its seconds included, and said beside the name. With one width
-    only it is a dot for each estimator.
+    A curve is the mean over the folds, and its bars the standard deviation; on an axis
+    of seconds, which is logarithmic, no bar goes below the least of the folds. A fit
+    that failed is left out, its seconds included, and said beside the name. With one
+    width only it is a dot for each estimator.
 
     Parameters
     ----------
@@ -244,13 +244,14 @@ def _curve(folds, values, chosen):
     is_there = np.isfinite(values)
     every = np.unique(widths)
     groups = [values[is_there & (widths == width)] for width in every]
-    curve = {
-        name: np.array([take(group) if len(group) else np.nan for group in groups])
-        for name, take in {"mean": np.mean, "std": np.std, "least": np.min}.items()
-    }
     lost = failed & ~is_there
-    n_failed = np.array([np.count_nonzero(lost[widths == width]) for width in every])
-    return {"n_components": every, **curve, "n_failed": n_failed}
+    return {
+        "n_components": every,
+        "mean": np.array([g.mean() if len(g) else np.nan for g in groups]),
+        "std": np.array([g.std() if len(g) else np.nan for g in groups]),
+        "least": np.array([g.min() if len(g) else np.nan for g in groups]),
+        "n_failed": np.array([lost[widths == width].sum() for width in every]),
+    }
 
 
 def _name(measure):

@@ -24,8 +24,8 @@ from .transformers import (
     as_rows,
     dense,
     describe_columns,
-    short_name,
     sample,
+    short_name,
     some_rows,
 )
 
