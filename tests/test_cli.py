@@ -239,7 +239,7 @@ def test_a_fit_that_fails_is_a_row_that_says_why(run, monkeypatch):
     arguments = ["--methods", "pca", "autoencoder", "--n-components", 1, "--cv", 2]
     code, out, _ = run("compare", "iris", *arguments)
     assert code == 0
-    assert "autoencoder, 1 component: " in out
+    assert "Autoencoder, 1 component: " in out
     assert "no luck today" in out
 
 

@@ -785,7 +785,7 @@ def test_with_one_width_there_is_a_line_for_each_name():
         np.testing.assert_array_equal(dot.get_xdata(), curve["mean"])
         assert set(dot.get_ydata()) == {i}
     assert says(display.figure_, "8 components")
-    assert says(display.figure_, "mean of 3 folds\n± standard deviation")
+    assert says(display.figure_, "mean of 3 folds ± standard deviation")
     seconds = ComparisonDisplay.from_comparison(comparison, "fit_seconds")
     assert seconds.ax_.get_xscale() == "log"
 

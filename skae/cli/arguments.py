@@ -16,7 +16,7 @@ __all__ = ["make_parser"]
 BAD_USAGE = 2
 
 # Rows that are enough to tell methods apart, in a minute or so.
-MOST_COMPARED = 10_000
+MOST_COMPARED = 5_000
 
 # Letters of a line that is easily read.
 WIDEST_HELP = 86

@@ -134,7 +134,7 @@ def _drawn(frame, max_rows, random_state):
     rows = np.random.default_rng(random_state).permutation(len(frame))[:max_rows]
     note = (
         f"compared on {max_rows:,} of the {len(frame):,} rows, drawn at random "
-        "(--max-rows); 'skae fit' takes them all"
+        "(--max-rows asks for more; 'skae fit' takes them all)"
     )
     return frame.iloc[np.sort(rows)].reset_index(drop=True), [note]
 

@@ -139,8 +139,8 @@ def title_above(axes, ax, title):
         axes.flat[0].figure.suptitle(title, fontsize="large", wrap=True)
 
 
-def legend_outside(axes, ax, side="upper left", **options):
-    """Put the first panel's legend where it hides nothing.
+def legend_outside(axes, ax, **options):
+    """Put the first panel's legend above all, where it hides nothing.
 
     Parameters
     ----------
@@ -148,10 +148,7 @@ def legend_outside(axes, ax, side="upper left", **options):
 
     ax : Axes or None
         What the panels were asked for on. One that was given has its legend above it,
-        or within, for the side "right upper".
-
-    side : {"upper left", "right upper"}, default="upper left"
-        Of the figure.
+        or within, if there is a title.
 
     **options : dict
         For the legend.
@@ -161,10 +158,10 @@ def legend_outside(axes, ax, side="upper left", **options):
     options = {"frameon": False, "handles": handles, "labels": labels, **options}
     if first is ax:
         above = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
-        where = above if side == "upper left" else {}
+        where = {} if first.get_title() else above
         first.legend(**{**options, **where, "ncols": 1})
     else:
-        first.figure.legend(loc=f"outside {side}", **options)
+        first.figure.legend(loc="outside upper left", **options)
 
 
 def draw_images(ax, images, limits, cmap="gray"):
@@ -222,9 +219,18 @@ def _as_colours(picture, limits):
 
 def draw_profiles(ax, positions, profiles, label, **style):
     """Draw one line per row, one of which stands in the legend."""
+    style = style | {"color": _lit(ax, style["color"])}
     lines = ax.plot(positions, np.transpose(profiles), **style)
     lines[0].set_label(label)
     ax.margins(x=0.01)
+
+
+def _lit(ax, colour):
+    """Mix a colour with white where the paper is dark: lines are thin."""
+    from matplotlib.colors import to_rgb
+
+    white = 0.4 if is_dark(ax) else 0.0
+    return tuple((1 - white) * np.array(to_rgb(colour)) + white)
 
 
 def draw_heat(ax, values, names, limit):

@@ -128,7 +128,7 @@ class ComparisonDisplay(Display):
 
     def _draw_curves(self, ax, widths):
         """Draw a curve each, its bars beside those of the others at the same width."""
-        axes = panels(ax, 1, 1, (8.0, 4.2))
+        axes = panels(ax, 1, 1, (6.4, 4.8))
         panel = axes[0, 0]
         is_wide = widths[-1] >= WIDE_RANGE * widths[0]
         middle = (len(self.curves) - 1) / 2
@@ -150,7 +150,7 @@ class ComparisonDisplay(Display):
         panel.set(xlabel="number of components", ylabel=_name(self.measure))
         self._scale(panel, "y")
         legend = {"handles": handles, "labels": self._labels, "title": self._note}
-        legend_outside(axes, ax, "right upper", alignment="left", **legend)
+        legend_outside(axes, ax, ncols=2, alignment="left", **legend)
         return axes
 
     def _draw_dots(self, ax, widths):
@@ -174,7 +174,7 @@ class ComparisonDisplay(Display):
         """What the bars are, where there are any."""
         if self.n_folds == 1:
             return ""
-        return f"mean of {self.n_folds} folds\n± standard deviation"
+        return f"mean of {self.n_folds} folds ± standard deviation"
 
     @property
     def _labels(self):

@@ -139,7 +139,7 @@ class LossCurveDisplay(Display):
         return int(distance.argmin())
 
     def _draw(self, ax):
-        axes = panels(ax, 1, 1, (7.6, 4.0))
+        axes = panels(ax, 1, 1, (6.4, 4.8))
         panel = axes[0, 0]
         epochs = np.arange(1, len(self.loss_curve) + 1)
         panel.plot(epochs, self.loss_curve, color=NEUTRAL, label="training rows")
@@ -156,7 +156,7 @@ class LossCurveDisplay(Display):
         panel.set(
             xlabel="epoch", ylabel="mean loss of a row", title=self.estimator_name
         )
-        legend_outside(axes, ax, "right upper")
+        legend_outside(axes, ax, ncols=2)
         return axes
 
     def _mark_best(self, panel):
