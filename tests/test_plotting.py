@@ -25,6 +25,7 @@ from skae import AutoencoderTransformer, VAETransformer
 from skae.networks import Conv
 
 plt = pytest.importorskip("matplotlib.pyplot")
+to_rgba = pytest.importorskip("matplotlib.colors").to_rgba
 
 from skae.plotting import (  # noqa: E402
     CodeDisplay,
@@ -839,3 +840,58 @@ def test_labels_do_not_overlap_and_stay_within_the_figure(case):
         assert min(drawn.x0, drawn.y0) > -0.02, display
         assert drawn.x1 < width + 0.02, display
         assert drawn.y1 < height + 0.02, display
+
+
+@pytest.mark.parametrize("width", [3.4, 5.0])
+def test_captions_stay_within_narrow_axes_that_were_given(cases, width):
+    model, X, *_ = cases["wine"]
+    for Display, settings in (
+        (SampleDisplay, {"X": X, "random_state": 0}),
+        (FeatureErrorDisplay, {"X": X}),
+        (TraversalDisplay, {"X": X}),
+    ):
+        figure, ax = plt.subplots(figsize=(width, 4), layout="constrained")
+        Display.from_estimator(model, ax=ax, **settings)
+        figure.canvas.draw()
+        drawn = figure.get_tightbbox()
+        assert drawn.x0 > -0.02, Display
+        assert drawn.x1 < width + 0.02, Display
+        legend = ax.get_legend()
+        if legend is not None:
+            assert not legend.get_window_extent().overlaps(ax.get_window_extent())
+
+
+def contrast(colour, paper, alpha):
+    """Ratio of the brightness of a colour and of paper, as the eye sees them."""
+
+    def luminance(rgb):
+        rgb = np.asarray(rgb[:3])
+        linear = np.where(rgb < 0.04, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722] + 0.05
+
+    seen = alpha * np.array(colour[:3]) + (1 - alpha) * np.array(paper[:3])
+    dark, light = sorted([luminance(seen), luminance(paper)])
+    return light / dark
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_lines_and_dots_stand_out_from_light_and_dark_paper(cases, style):
+    model, X, *_ = cases["spectra"]
+    with plt.style.context(style):
+        lines = [
+            line
+            for display in (
+                SampleDisplay.from_estimator(model, 50, X, random_state=0),
+                TraversalDisplay.from_estimator(model, X, [0, 1]),
+                FeatureErrorDisplay.from_estimator(model, X),
+            )
+            for ax in display.axes_
+            for line in ax.get_lines()
+        ]
+        dots = CodeDisplay.from_estimator(model, X, np.arange(60.0)).ax_.collections[0]
+        dots.update_scalarmappable()
+        drawn = [(to_rgba(line.get_color()), line.get_alpha() or 1) for line in lines]
+        drawn += [(colour, 1) for colour in dots.get_facecolors()]
+        paper = to_rgba(plt.rcParams["axes.facecolor"])
+    assert len(drawn) > 150
+    assert min(contrast(colour, paper, alpha) for colour, alpha in drawn) > 1.4
