@@ -656,6 +656,8 @@ def test_plot_draws_the_comparison(three_methods):
     pytest.importorskip("matplotlib").use("Agg")
     pytest.importorskip("skae.plotting")
     display = three_methods.plot()
+    seconds = three_methods.plot(measure="fit_seconds")
+    assert seconds.measure == "fit_seconds"
     assert display.figure_ is not None
 
 
