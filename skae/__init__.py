@@ -4,6 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from . import likelihoods as likelihoods
+    from . import networks as networks
+    from . import plotting as plotting
+    from . import priors as priors
     from .autoencoder import AutoencoderTransformer
     from .comparison import Comparison, compare, explained_variance_scorer
     from .oversampling import VAEOverSampler
@@ -36,7 +40,13 @@ ROOMS = {
 }
 
 
+# Rooms of specs and of pictures, which are public as they are.
+PUBLIC_ROOMS = ("likelihoods", "networks", "plotting", "priors")
+
+
 def __getattr__(name):
+    if name in PUBLIC_ROOMS:
+        return import_module(f".{name}", __name__)
     if name not in ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found = getattr(import_module(f".{ROOMS[name]}", __name__), name)
@@ -44,4 +54,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*globals(), *ROOMS])
+    return sorted({*globals(), *ROOMS, *PUBLIC_ROOMS})

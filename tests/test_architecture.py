@@ -149,7 +149,9 @@ MAY_IMPORT = {
     "cli.arguments": rooms("cli", {"commands", "comparing", "preparing", "saying"})
     | {"__init__"},
     "__main__": {"cli.__init__"},
-    "__init__": ESTIMATORS | {"comparison.__init__", "oversampling", "trust"},
+    "__init__": ESTIMATORS
+    | {"comparison.__init__", "networks", "oversampling", "priors", "trust"}
+    | {"likelihoods.__init__", "plotting.__init__"},
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,
@@ -315,6 +317,30 @@ except ImportError as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     lines = ["(20, 1)", 'skae.onnx needs skl2onnx: pip install "skae[onnx]".']
     assert (done.returncode, done.stdout.splitlines()) == (0, lines), done.stderr
+
+
+def test_what_is_public_comes_when_it_is_asked_for_and_torch_no_sooner():
+    code = """
+import sys
+import skae
+
+print("torch" in sys.modules, set(skae.__all__) <= set(dir(skae)))
+for room in ("likelihoods", "networks", "plotting", "priors"):
+    print(getattr(skae, room).__name__)
+print(all(hasattr(skae, name) for name in skae.__all__), hasattr(skae, "missing"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        [
+            "False True",
+            "skae.likelihoods",
+            "skae.networks",
+            "skae.plotting",
+            "skae.priors",
+            "True False",
+        ],
+    ), done.stderr
 
 
 def test_importing_skae_loads_no_plotting_and_no_data_frames_of_its_own():
