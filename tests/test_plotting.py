@@ -767,6 +767,7 @@ def test_bars_of_seconds_end_above_nothing():
     (bars,) = display.ax_.containers[0].lines[2]
     (_, low), (_, high) = bars.get_segments()[0]
     assert low == pytest.approx(0.01)
+    assert not overlaps(display.figure_)
     assert high == pytest.approx(np.mean([0.01, 0.01, 10]) + np.std([0.01, 0.01, 10]))
 
 

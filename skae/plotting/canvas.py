@@ -139,7 +139,7 @@ def title_above(axes, ax, title):
         axes.flat[0].figure.suptitle(title, fontsize="large", wrap=True)
 
 
-def legend_outside(axes, ax, **options):
+def legend_outside(axes, ax, place="above", **options):
     """Put the first panel's legend above all, where it hides nothing.
 
     Parameters
@@ -147,8 +147,10 @@ def legend_outside(axes, ax, **options):
     axes : ndarray of Axes
 
     ax : Axes or None
-        What the panels were asked for on. One that was given has its legend above it,
-        or within, if there is a title.
+        What the panels were asked for on. One that was given holds its legend.
+
+    place : {"above", "within"}, default="above"
+        Of axes that were given: above them, or where there is room among curves.
 
     **options : dict
         For the legend.
@@ -158,7 +160,7 @@ def legend_outside(axes, ax, **options):
     options = {"frameon": False, "handles": handles, "labels": labels, **options}
     if first is ax:
         above = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
-        where = {} if first.get_title() else above
+        where = above if place == "above" else {}
         first.legend(**{**options, **where, "ncols": 1})
     else:
         first.figure.legend(loc="outside upper left", **options)

@@ -150,7 +150,7 @@ class ComparisonDisplay(Display):
         panel.set(xlabel="number of components", ylabel=_name(self.measure))
         self._scale(panel, "y")
         legend = {"handles": handles, "labels": self._labels, "title": self._note}
-        legend_outside(axes, ax, ncols=2, alignment="left", **legend)
+        legend_outside(axes, ax, place="within", ncols=2, alignment="left", **legend)
         return axes
 
     def _draw_dots(self, ax, widths):
@@ -199,7 +199,10 @@ class ComparisonDisplay(Display):
 
     def _scale(self, panel, side):
         if self._is_in_factors:
-            count_in_factors(panel, side, self._means)
+            curves = self.curves.values()
+            ends = np.concatenate([c["mean"] - self._bars(c)[0] for c in curves])
+            values = [*self._means, *ends[np.isfinite(ends)]]
+            count_in_factors(panel, side, values)
 
     def _styles(self):
         """How each curve is drawn, by its name."""

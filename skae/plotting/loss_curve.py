@@ -156,7 +156,7 @@ class LossCurveDisplay(Display):
         panel.set(
             xlabel="epoch", ylabel="mean loss of a row", title=self.estimator_name
         )
-        legend_outside(axes, ax, ncols=2)
+        legend_outside(axes, ax, place="within", ncols=2)
         return axes
 
     def _mark_best(self, panel):
