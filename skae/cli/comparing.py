@@ -95,9 +95,9 @@ def _check_rows(methods, n_folds, rows):
             f"{n_rows:,} rows are more than {MOST_PAIRED_ROWS:,}"
         )
     if "nmf" in methods and rows.X.min() < 0:
+        remedy = ", or try --no-standardize" * rows.encoder.standardize
         raise UsageError(
-            "argument --methods: nmf takes no numbers below 0; leave it out, or try "
-            "--no-standardize"
+            f"argument --methods: nmf takes no numbers below 0; leave it out{remedy}"
         )
 
 
