@@ -39,18 +39,21 @@ ROOMS = {
     "explained_variance_scorer": "comparison",
 }
 
-
 # Rooms of specs and of pictures, which are public as they are.
 PUBLIC_ROOMS = ("likelihoods", "networks", "plotting", "priors")
 
 
-def __getattr__(name):
-    if name in PUBLIC_ROOMS:
-        return import_module(f".{name}", __name__)
-    if name not in ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found = getattr(import_module(f".{ROOMS[name]}", __name__), name)
-    return found
+if not TYPE_CHECKING:  # which then knows what there is not
+
+    def __getattr__(name):
+        if name in PUBLIC_ROOMS:
+            return import_module(f".{name}", __name__)
+        if name not in ROOMS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found = getattr(
+            import_module(f".{ROOMS[name]}", __name__), name
+        )
+        return found
 
 
 def __dir__():
