@@ -388,6 +388,13 @@ def test_transform_takes_columns_by_name_and_says_what_is_new(
     assert "column 'age' holds no number" in refused("transform", saved, path, code=1)
 
 
+def test_a_constant_column_is_not_asked_for(run, saved, tmp_path):
+    path = tmp_path / "some.csv"
+    customers().drop(columns=["country", "email"]).to_csv(path, index=False)
+    code, out, _ = run("transform", saved, path)
+    assert (code, len(out.splitlines())) == (0, 81)
+
+
 # ------------------------------------------------------------------- files of all kinds
 
 

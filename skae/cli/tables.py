@@ -128,13 +128,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_encoded)
         """
         check_is_fitted(self)
-        absent = [name for name in self.columns_ if name not in X.columns]
+        used = [found for found in self._places() if found[2].stop > found[2].start]
+        absent = [name for name, *_ in used if name not in X.columns]
         if absent:
             raise ValueError(f"the table lacks the columns {_listed(absent)}")
         rows = np.empty((len(X), len(self.get_feature_names_out())))
-        for name, kind, place in self._places():
-            if place.stop > place.start:
-                rows[:, place] = kind.encode(X[name])
+        for name, kind, place in used:
+            rows[:, place] = kind.encode(X[name])
         return rows
 
     def inverse_transform(self, X):
