@@ -65,20 +65,16 @@ class ComparisonDisplay(Display):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from types import SimpleNamespace
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA, FactorAnalysis
+    >>> from skae import compare
     >>> from skae.plotting import ComparisonDisplay
-    >>> folds = {
-    ...     "estimator": np.array(["PCA", "PCA", "PCA", "PCA"]),
-    ...     "n_components": np.array([2, 2, 8, 8]),
-    ...     "fold": np.array([0, 1, 0, 1]),
-    ...     "explained_variance": np.array([0.28, 0.30, 0.66, 0.68]),
-    ...     "error": np.array(["", "", "", ""]),
-    ... }
-    >>> comparison = SimpleNamespace(folds=folds)
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> methods = [PCA(), FactorAnalysis()]
+    >>> comparison = compare(X, estimators=methods, n_components=[1, 2])
     >>> display = ComparisonDisplay.from_comparison(comparison)
-    >>> display.curves["PCA"]["mean"]
-    array([0.29, 0.67])
+    >>> list(display.curves)
+    ['PCA', 'FactorAnalysis']
     """
 
     def __init__(self, curves, *, measure, n_folds):
