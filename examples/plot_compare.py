@@ -26,9 +26,14 @@ comparison = skae.compare(
 comparison
 
 # %%
-# The same as pictures: bars are a standard deviation over the folds.
+# The same as a picture: bars are a standard deviation over the folds.
 
 _ = comparison.plot()
+
+# %%
+# What it takes.
+
+_ = comparison.plot(measure="fit_seconds")
 
 # %%
 # One number for each fold, for statistics of one's own.

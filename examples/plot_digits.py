@@ -5,10 +5,11 @@ PCA, an autoencoder and a VAE on the digits
 Each makes two numbers of the 64 pixels of an image, and an image of two numbers. What
 is shown are images that none of them saw while it was fitted.
 
-"Variance" is the share of the variance of these images that is left when they are
-decoded again; "neighbours" is how often the nearest neighbour among the codes of the
-training images shows the same digit; "log-likelihood" is in nats per image, and an
-autoencoder is no density.
+Variance is kept in so far as the images rebuilt from their two numbers equal the
+images: 100% if they do, 0% if each is rebuilt as the mean. An image is next to its
+digit if the training image whose two numbers are nearest shows the same one. The
+log-likelihood says how probable these images are to a model (in nats, per image; more
+is better); an autoencoder gives no probabilities, so it has none.
 """
 
 import matplotlib.pyplot as plt
@@ -35,18 +36,18 @@ def told(model):
     """Say in numbers what a model makes of the images that it did not see."""
     neighbours = KNeighborsClassifier(1).fit(model.transform(X_train), y_train)
     right = neighbours.score(model.transform(X_test), y_test)
-    lines = f"variance {explained_variance_scorer(model, X_test):.0%}"
-    lines += f"   neighbours {right:.0%}"
+    lines = f"{explained_variance_scorer(model, X_test):.0%} of the variance kept"
+    lines += f"\n{right:.0%} are next to their digit"
     if isinstance(model, AutoencoderTransformer):
         return lines
     return f"{lines}\nlog-likelihood \N{MINUS SIGN}{-model.score(X_test):.0f}"
 
 
 # %%
-# Above, a dot for each image, in the colour of its digit. Below, an image of each
-# digit, and what two numbers leave of it.
+# Above, a dot for each image, at its two numbers, in the colour of its digit. Below,
+# an image of each digit, and what is rebuilt from its two numbers.
 
-figure = plt.figure(figsize=(10.5, 5.6), layout="constrained")
+figure = plt.figure(figsize=(10.5, 5.9), layout="constrained")
 grid = figure.add_gridspec(2, 3, height_ratios=[4.2, 1])
 shown = [np.flatnonzero(y_test == digit)[0] for digit in range(10)]
 for column, (name, model) in enumerate(methods.items()):
@@ -58,12 +59,12 @@ for column, (name, model) in enumerate(methods.items()):
         box = {"boxstyle": "circle,pad=0.15", "fc": plt.get_cmap("tab10")(digit)}
         box |= {"ec": "white", "lw": 0.8}
         dots.text(x, height, digit, color="white", ha="center", va="center", bbox=box)
-    (left, bottom), (right, top) = np.quantile(codes, [0.005, 0.995], axis=0)
-    dots.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
+    dots.margins(0.03)
+    dots.set(xticks=[], yticks=[])
     dots.spines[:].set_visible(False)
-    dots.set_title(f"{name}\n", fontsize=16, fontweight="bold", loc="left", pad=20)
+    dots.set_title(f"{name}\n", fontsize=16, fontweight="bold", loc="left", pad=36)
     place = {"transform": dots.transAxes, "va": "top", "fontsize": 11}
-    dots.text(0, 1.13, told(model), **place).set_in_layout(False)
+    dots.text(0, 1.17, told(model), **place).set_in_layout(False)
     images = figure.add_subplot(grid[1, column])
     decoded = model.inverse_transform(codes[shown])
     pairs = np.stack([X_test[shown], decoded]).reshape(2, 10, 8, 8)
@@ -71,7 +72,7 @@ for column, (name, model) in enumerate(methods.items()):
     strip = pairs.transpose(0, 2, 1, 3).reshape(18, 90)
     images.imshow(strip, cmap="gray", vmin=0, vmax=16)
     images.set(xticks=[])
-    images.set_yticks([3.5, 12.5], ["image", "decoded"] if column == 0 else ["", ""])
+    images.set_yticks([3.5, 12.5], ["image", "rebuilt"] if column == 0 else ["", ""])
     images.tick_params(length=0)
     images.spines[:].set_visible(False)
 plt.show()

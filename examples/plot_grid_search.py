@@ -25,8 +25,11 @@ pipeline = Pipeline(
     ]
 )
 widths = [2, 4, 8]
-methods = [PCA(), AutoencoderTransformer(max_iter=15, random_state=0)]
-grid = {"code": methods, "code__n_components": widths}
+methods = {
+    "PCA": PCA(),
+    "Autoencoder": AutoencoderTransformer(max_iter=15, random_state=0),
+}
+grid = {"code": list(methods.values()), "code__n_components": widths}
 search = GridSearchCV(pipeline, grid, cv=3).fit(X, y)
 search.best_params_
 
@@ -35,8 +38,8 @@ search.best_params_
 
 accuracy = search.cv_results_["mean_test_score"].reshape(len(methods), len(widths))
 figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-for method, means, color in zip(methods, accuracy, ["C1", "C0"], strict=True):
-    ax.plot(widths, means, "o-", color=color, label=type(method).__name__)
+for name, means, color in zip(methods, accuracy, ["C1", "C0"], strict=True):
+    ax.plot(widths, means, "o-", color=color, label=name)
 ax.set_xscale("log", base=2)
 ax.set_xticks(widths, widths)
 ax.set(xlabel="components", ylabel="accuracy, mean of 3 folds", ylim=(None, 1))

@@ -69,6 +69,7 @@ MAY_IMPORT = {
     "_sklearn": NOTHING,
     "auto": NOTHING,
     "device": NOTHING,
+    "naming": NOTHING,
     # parts
     "likelihoods.base": NOTHING,
     **{f"likelihoods.{kind}": {"likelihoods.base"} for kind in LIKELIHOODS},
@@ -114,7 +115,7 @@ MAY_IMPORT = {
     "comparison.result": {"plotting.__init__"},
     "comparison.measuring": {"comparison.result"},
     "comparison.comparing": ESTIMATORS
-    | {"comparison.measuring", "comparison.result", "device"},
+    | {"comparison.measuring", "comparison.result", "device", "naming"},
     "comparison.__init__": {
         f"comparison.{room}" for room in ("comparing", "measuring", "result")
     },
@@ -144,19 +145,21 @@ MAY_IMPORT = {
     "cli.commands": rooms(
         "cli", {"preparing", "reading", "saving", "saying", "writing"}
     )
-    | {"device"},
+    | {"device", "naming"},
     "cli.comparing": rooms("cli", {"pictures", "preparing", "report", "saving"})
     | rooms("cli", {"saying", "terminal", "writing"})
-    | {"comparison.__init__"},
+    | {"comparison.__init__", "naming"},
     "cli.arguments": rooms("cli", {"commands", "comparing", "preparing", "saying"})
     | {"__init__"},
     "__main__": {"cli.__init__"},
-    "__init__": ESTIMATORS | {"comparison.__init__", "oversampling", "trust"},
+    "__init__": ESTIMATORS
+    | {"comparison.__init__", "networks", "oversampling", "priors", "trust"}
+    | {"likelihoods.__init__", "plotting.__init__"},
     # pictures: of any estimator, so they know none
     "plotting.canvas": NOTHING,
     "plotting.columns": NOTHING,
     "plotting.display": {"plotting.canvas", "plotting.columns"},
-    "plotting.transformers": {"plotting.columns"},
+    "plotting.transformers": {"naming", "plotting.columns"},
     **{f"plotting.{display}": DRAWING for display in DISPLAYS},
     "plotting.__init__": {f"plotting.{display}" for display in DISPLAYS},
 }
@@ -317,6 +320,30 @@ except ImportError as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     lines = ["(20, 1)", 'skae.onnx needs skl2onnx: pip install "skae[onnx]".']
     assert (done.returncode, done.stdout.splitlines()) == (0, lines), done.stderr
+
+
+def test_what_is_public_comes_when_it_is_asked_for_and_torch_no_sooner():
+    code = """
+import sys
+import skae
+
+print("torch" in sys.modules, set(skae.__all__) <= set(dir(skae)))
+for room in ("likelihoods", "networks", "plotting", "priors"):
+    print(getattr(skae, room).__name__)
+print(all(hasattr(skae, name) for name in skae.__all__), hasattr(skae, "missing"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        [
+            "False True",
+            "skae.likelihoods",
+            "skae.networks",
+            "skae.plotting",
+            "skae.priors",
+            "True False",
+        ],
+    ), done.stderr
 
 
 def test_importing_skae_loads_no_plotting_and_no_data_frames_of_its_own():

@@ -213,8 +213,8 @@ def test_without_choice_it_is_pca_and_both_of_skae():
     comparison = compare(X, n_components=2, cv=2, random_state=0)
     assert comparison.summary()["estimator"].tolist() == [
         "PCA",
-        "AutoencoderTransformer",
-        "VAETransformer",
+        "Autoencoder",
+        "VAE",
     ]
     assert set(comparison.folds["error"]) == {""}
     model = AutoencoderTransformer(2, random_state=0)
@@ -601,12 +601,12 @@ def test_widths_stand_apart(three_methods):
     body = lines[lines.index("-" * max(map(len, lines[:3]))) + 1 :]
     assert [line.split()[0] if line else "" for line in body[:7]] == [
         "PCA",
-        "AutoencoderTransformer",
-        "VAETransformer",
+        "Autoencoder",
+        "VAE",
         "",
         "PCA",
-        "AutoencoderTransformer",
-        "VAETransformer",
+        "Autoencoder",
+        "VAE",
     ]
 
 
@@ -656,6 +656,8 @@ def test_plot_draws_the_comparison(three_methods):
     pytest.importorskip("matplotlib").use("Agg")
     pytest.importorskip("skae.plotting")
     display = three_methods.plot()
+    seconds = three_methods.plot(measure="fit_seconds")
+    assert seconds.measure == "fit_seconds"
     assert display.figure_ is not None
 
 
@@ -765,9 +767,9 @@ def test_callbacks_follow_the_whole_run(iris):
     names = [name for hook, name, path in record if hook == "begin" and len(path) == 2]
     assert names == [
         "PCA, n_components=1",
-        "AutoencoderTransformer, n_components=1",
+        "Autoencoder, n_components=1",
         "PCA, n_components=2",
-        "AutoencoderTransformer, n_components=2",
+        "Autoencoder, n_components=2",
     ]
     folds = [path for path in recorder.paths("begin") if len(path) == 3]
     assert folds == [(0, case, fold) for case in range(4) for fold in range(2)]

@@ -25,6 +25,7 @@ from skae import AutoencoderTransformer, VAETransformer
 from skae.networks import Conv
 
 plt = pytest.importorskip("matplotlib.pyplot")
+to_rgba = pytest.importorskip("matplotlib.colors").to_rgba
 
 from skae.plotting import (  # noqa: E402
     CodeDisplay,
@@ -689,7 +690,7 @@ def make_comparison(n_folds=3, fails=(), widths=(2, 8, 32)):
             "explained_variance": np.where(failed, np.nan, value),
             "log_likelihood": nothing,
             "downstream_score": nothing,
-            "trustworthiness": value,
+            "trustworthiness": np.where(failed, np.nan, value),
             "fit_seconds": value * width,
             "transform_seconds": value,
             "error": np.where(failed, "ValueError: no", ""),
@@ -707,27 +708,67 @@ def test_curves_are_means_over_folds():
     ):
         values = [1 - 1 / width + 0.01 * fold for fold in range(3)]
         assert mean == pytest.approx(np.mean(values))
-        assert std == pytest.approx(np.std(values, ddof=1))
+        assert std == pytest.approx(np.std(values))
     ticks = [t.get_text() for t in display.ax_.get_xticklabels()]
     assert ticks == ["2", "8", "32"]
     assert says(display.figure_, "mean of 3 folds")
     assert display.figure_ is display.ax_.figure
 
 
-def test_fits_that_failed_are_left_out_and_counted():
-    fails = {("NMF", 32), ("Autoencoder", 2), ("Autoencoder", 8), ("Autoencoder", 32)}
-    display = ComparisonDisplay.from_comparison(make_comparison(fails=fails))
-    assert display.curves["NMF"]["n_components"].tolist() == [2, 8]
-    assert len(display.curves["Autoencoder"]["mean"]) == 0
-    assert says(display.figure_, "NMF (3 failed)")
-    assert says(display.figure_, "Autoencoder (9 failed)")
+def drawn_points(display):
+    """Points that each estimator has in a picture."""
+    dots = [container.lines[0] for container in display.ax_.containers]
+    return [np.isfinite(dot.get_ydata()).sum() for dot in dots]
 
 
-def test_a_failure_elsewhere_is_none_of_this_measure():
-    comparison = make_comparison(fails={("NMF", 32)})
+@pytest.mark.parametrize("measure", ["explained_variance", "fit_seconds"])
+def test_fits_that_failed_are_not_drawn_and_said(measure):
+    fails = {("NMF", 8), ("Autoencoder", 2), ("Autoencoder", 8), ("Autoencoder", 32)}
+    display = ComparisonDisplay.from_comparison(make_comparison(fails=fails), measure)
+    assert np.isnan(display.curves["NMF"]["mean"]).tolist() == [False, True, False]
+    assert np.isnan(display.curves["Autoencoder"]["mean"]).all()
+    assert display.curves["NMF"]["n_failed"].tolist() == [0, 3, 0]
+    assert drawn_points(display) == [3, 2]
+    assert says(display.figure_, "NMF: failed at 8")
+    assert says(display.figure_, "Autoencoder: failed")
+    handle = display.figure_.legends[0].legend_handles[1]
+    assert handle.get_linestyle() == "None"
+
+
+def test_a_fold_that_failed_is_left_out_of_the_mean_and_counted():
+    comparison = make_comparison()
+    comparison.folds["explained_variance"][0] = np.nan
+    comparison.folds["error"][0] = "ValueError: no"
+    display = ComparisonDisplay.from_comparison(comparison)
+    assert display.curves["PCA"]["mean"][0] == pytest.approx(0.515)
+    assert says(display.figure_, "PCA: 1 fit failed")
+
+
+def test_an_error_in_one_measure_is_none_of_another():
+    comparison = make_comparison()
+    comparison.folds["error"][:] = "downstream_score: ValueError: no"
     display = ComparisonDisplay.from_comparison(comparison, "fit_seconds")
-    assert display.curves["NMF"]["n_failed"] == 0
-    assert display.curves["NMF"]["n_components"].tolist() == [2, 8, 32]
+    assert drawn_points(display) == [3, 3, 3]
+    assert display.curves["NMF"]["n_failed"].tolist() == [0, 0, 0]
+
+
+def test_a_measure_that_an_estimator_does_not_have_is_said_to_be_none():
+    comparison = make_comparison()
+    likelihood = np.where(comparison.folds["estimator"] == "PCA", -1.0, np.nan)
+    comparison.folds["log_likelihood"] = likelihood
+    display = ComparisonDisplay.from_comparison(comparison, "log_likelihood")
+    assert says(display.figure_, "Autoencoder: has none")
+
+
+def test_bars_of_seconds_end_above_nothing():
+    comparison = make_comparison()
+    comparison.folds["fit_seconds"][:3] = 0.01, 0.01, 10.0
+    display = ComparisonDisplay.from_comparison(comparison, "fit_seconds")
+    (bars,) = display.ax_.containers[0].lines[2]
+    (_, low), (_, high) = bars.get_segments()[0]
+    assert low == pytest.approx(0.01)
+    assert not overlaps(display.figure_)
+    assert high == pytest.approx(np.mean([0.01, 0.01, 10]) + np.std([0.01, 0.01, 10]))
 
 
 def test_one_fold_has_no_spread():
@@ -740,13 +781,13 @@ def test_with_one_width_there_is_a_line_for_each_name():
     comparison = make_comparison(widths=[8], fails={("NMF", 8)})
     display = ComparisonDisplay.from_comparison(comparison)
     names = [label.get_text() for label in display.ax_.get_yticklabels()]
-    assert names == ["PCA", "Autoencoder", "NMF (3 failed)"]
+    assert names == ["PCA", "Autoencoder", "NMF: failed"]
     dots = [container.lines[0] for container in display.ax_.containers]
     for i, (dot, curve) in enumerate(zip(dots, display.curves.values(), strict=True)):
         np.testing.assert_array_equal(dot.get_xdata(), curve["mean"])
-        assert set(dot.get_ydata()) <= {i}
+        assert set(dot.get_ydata()) == {i}
     assert says(display.figure_, "8 components")
-    assert says(display.figure_, "mean of 3 folds\n± standard deviation")
+    assert says(display.figure_, "mean of 3 folds ± standard deviation")
     seconds = ComparisonDisplay.from_comparison(comparison, "fit_seconds")
     assert seconds.ax_.get_xscale() == "log"
 
@@ -800,3 +841,58 @@ def test_labels_do_not_overlap_and_stay_within_the_figure(case):
         assert min(drawn.x0, drawn.y0) > -0.02, display
         assert drawn.x1 < width + 0.02, display
         assert drawn.y1 < height + 0.02, display
+
+
+@pytest.mark.parametrize("width", [3.4, 5.0])
+def test_captions_stay_within_narrow_axes_that_were_given(cases, width):
+    model, X, *_ = cases["wine"]
+    for Display, settings in (
+        (SampleDisplay, {"X": X, "random_state": 0}),
+        (FeatureErrorDisplay, {"X": X}),
+        (TraversalDisplay, {"X": X}),
+    ):
+        figure, ax = plt.subplots(figsize=(width, 4), layout="constrained")
+        Display.from_estimator(model, ax=ax, **settings)
+        figure.canvas.draw()
+        drawn = figure.get_tightbbox()
+        assert drawn.x0 > -0.02, Display
+        assert drawn.x1 < width + 0.02, Display
+        legend = ax.get_legend()
+        if legend is not None:
+            assert not legend.get_window_extent().overlaps(ax.get_window_extent())
+
+
+def contrast(colour, paper, alpha):
+    """Ratio of the brightness of a colour and of paper, as the eye sees them."""
+
+    def luminance(rgb):
+        rgb = np.asarray(rgb[:3])
+        linear = np.where(rgb < 0.04, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722] + 0.05
+
+    seen = alpha * np.array(colour[:3]) + (1 - alpha) * np.array(paper[:3])
+    dark, light = sorted([luminance(seen), luminance(paper)])
+    return light / dark
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_lines_and_dots_stand_out_from_light_and_dark_paper(cases, style):
+    model, X, *_ = cases["spectra"]
+    with plt.style.context(style):
+        lines = [
+            line
+            for display in (
+                SampleDisplay.from_estimator(model, 50, X, random_state=0),
+                TraversalDisplay.from_estimator(model, X, [0, 1]),
+                FeatureErrorDisplay.from_estimator(model, X),
+            )
+            for ax in display.axes_
+            for line in ax.get_lines()
+        ]
+        dots = CodeDisplay.from_estimator(model, X, np.arange(60.0)).ax_.collections[0]
+        dots.update_scalarmappable()
+        drawn = [(to_rgba(line.get_color()), line.get_alpha() or 1) for line in lines]
+        drawn += [(colour, 1) for colour in dots.get_facecolors()]
+        paper = to_rgba(plt.rcParams["axes.facecolor"])
+    assert len(drawn) > 150
+    assert min(contrast(colour, paper, alpha) for colour, alpha in drawn) > 1.4

@@ -15,6 +15,9 @@ __all__ = ["make_parser"]
 
 BAD_USAGE = 2
 
+# Rows that are enough to tell methods apart, in a minute or so.
+MOST_COMPARED = 5_000
+
 # Letters of a line that is easily read.
 WIDEST_HELP = 86
 
@@ -35,13 +38,14 @@ DATA is a CSV, TSV, Parquet, NPY or NPZ file, or one of scikit-learn's bundled s
 breast_cancer, diabetes, digits, iris, linnerud, wine.
 
 Columns are taken as they come: text and truth values are one-hot encoded, dates are
-days since the first, missing numbers are the median; constant columns, identifiers
+days since the first, missing numbers become the median; constant columns, identifiers
 and free text are left out. What became of each is said."""
 
 COMPARE = """\
-Fit PCA, an autoencoder and a VAE at several sizes of the code, and judge each on rows
-it was not fitted to: variance explained, log-likelihood, how well the codes predict a
-target, how well they keep neighbours, and seconds.
+Fit PCA, an autoencoder and a VAE, each of which reduces a row to a few numbers, its
+code, at several sizes of the code, and judge them on rows they were not fitted to:
+variance explained, log-likelihood, how well the codes predict a target, how well they
+keep neighbours, and seconds.
 """
 
 COMPARE_EXAMPLES = """\
@@ -80,6 +84,8 @@ class _Help(argparse.HelpFormatter):
     def __init__(self, prog):
         room = shutil.get_terminal_size().columns - 2
         super().__init__(prog, max_help_position=28, width=min(room, WIDEST_HELP))
+        # argparse forgets that commands are indented, and breaks the longest line.
+        self._action_max_length = 13
 
     def _fill_text(self, text, width, indent):
         parts = text.split("\n\n")
@@ -161,9 +167,10 @@ def _add_compare(commands):
     parser.add_argument(
         "--max-rows",
         type=_whole_number(LEAST_ROWS),
-        default=50_000,
+        default=MOST_COMPARED,
         metavar="N",
-        help="rows to compare on, drawn at random from a larger table (default: 50000)",
+        help=f"rows to compare on, drawn at random from a larger table (default: "
+        f"{MOST_COMPARED}; 'skae fit' takes all)",
     )
     parser.add_argument(
         "--out", metavar="DIR", help="folder for the tables, pictures and report.html"

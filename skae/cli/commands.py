@@ -10,8 +10,9 @@ from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
 
 from skae.device import seed_from
+from skae.naming import name_of
 
-from .preparing import METHODS, make_method, prepare, width_error
+from .preparing import make_method, prepare, tell, width_error
 from .reading import read_table
 from .saving import load_pipeline, save_pipeline
 from .saying import percent, say
@@ -29,12 +30,13 @@ def fit(options):
     width = min(2, limit) if options.n_components is None else options.n_components
     if width > limit:
         raise width_error(width, limit, rows)
+    tell(rows)
     model.set_params(n_components=width).fit(rows.X)
     save_pipeline(Pipeline([("table", rows.encoder), ("model", model)]), options.out)
     rebuilt = model.inverse_transform(model.transform(rows.X))
     share = r2_score(rows.X, rebuilt, multioutput="variance_weighted")
     say(
-        f"{METHODS[options.method][0]}, n_components={model.n_components_}: explains "
+        f"{name_of(model)}, n_components={model.n_components_}: explains "
         f"{percent(share)} of the variance of the rows it was fitted to"
     )
     say(f"saved as {options.out}")

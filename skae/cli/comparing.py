@@ -12,8 +12,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae.comparison import compare as compare_methods
+from skae.naming import name_of
 
-from .preparing import METHODS, make_method, prepare, width_error
+from .preparing import make_method, prepare, tell, width_error
 from .report import write_report
 from .saving import replacing
 from .saying import UsageError, say
@@ -37,10 +38,12 @@ def compare(options):
     if options.out is not None:
         _check_out(options.out)
     methods = dict.fromkeys(["pca", *options.methods])
-    estimators = {METHODS[name][0]: make_method(name, options) for name in methods}
+    made = [make_method(name, options) for name in methods]
+    estimators = {name_of(estimator): estimator for estimator in made}
     rows = prepare(options, options.max_rows)
     _check_rows(methods, options.cv, rows)
     widths = choose_widths(options.n_components, options.cv, rows)
+    tell(rows)
     comparison = compare_methods(
         rows.X,
         rows.y,
@@ -92,9 +95,9 @@ def _check_rows(methods, n_folds, rows):
             f"{n_rows:,} rows are more than {MOST_PAIRED_ROWS:,}"
         )
     if "nmf" in methods and rows.X.min() < 0:
+        remedy = ", or try --no-standardize" * rows.encoder.standardize
         raise UsageError(
-            "argument --methods: nmf takes no numbers below 0; leave it out, or try "
-            "--no-standardize"
+            f"argument --methods: nmf takes no numbers below 0; leave it out{remedy}"
         )
 
 
@@ -140,7 +143,7 @@ def _draw(comparison, estimators, widths, rows, options):
 
     target = None if rows.y is None else rows.target
     pictures = curve_pictures(comparison, target)
-    name = next((name for name in estimators if name != METHODS["pca"][0]), None)
+    name = next((name for name in estimators if name != "PCA"), None)
     if name is None:
         return pictures
     X = pd.DataFrame(rows.X, columns=rows.encoder.get_feature_names_out())

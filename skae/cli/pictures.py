@@ -32,7 +32,8 @@ CURVES = {
     ),
     "log_likelihood": (
         "Log-likelihood, by the size of the code",
-        "Nats per unseen row. Higher is better; methods that are no density have none.",
+        "How probable unseen rows are to a method: the logarithm of the density of a "
+        "row, in nats. Higher is better; a method that gives no density has none.",
     ),
     "downstream_score": (
         "Prediction of the target, by the size of the code",

@@ -20,17 +20,17 @@ __all__ = [
     "Rows",
     "make_method",
     "prepare",
+    "tell",
     "width_error",
 ]
 
-# What a method is called in a table, and its estimator.
 METHODS = {
-    "pca": ("PCA", PCA),
-    "autoencoder": ("autoencoder", AutoencoderTransformer),
-    "vae": ("VAE", VAETransformer),
-    "kernel-pca": ("kernel PCA", KernelPCA),
-    "ica": ("ICA", FastICA),
-    "nmf": ("NMF", NMF),
+    "pca": PCA,
+    "autoencoder": AutoencoderTransformer,
+    "vae": VAETransformer,
+    "kernel-pca": KernelPCA,
+    "ica": FastICA,
+    "nmf": NMF,
 }
 
 # Those that can be saved and sampled; the first is the default.
@@ -103,9 +103,8 @@ def prepare(options, max_rows=None):
     target = table.target if options.target is None else options.target
     if target is not None:
         check_column(target, table, "--target")
-    frame, notes = _drawn(table.frame, max_rows, options.random_state)
+    frame, about_rows = _drawn(table.frame, max_rows, options.random_state)
     frame, y, is_class, about_target = split_target(frame, target)
-    notes += about_target
     if len(frame) < LEAST_ROWS:
         raise ValueError(
             f"{table.name} has {counted(len(frame), 'row')} to learn from; it takes "
@@ -117,11 +116,15 @@ def prepare(options, max_rows=None):
         standardize = not table.has_one_unit
     encoder = TableEncoder(standardize, drop_constant=not table.has_one_unit)
     encoder.fit(frame)
-    told = [*table.notes, *encoder.describe(), *notes]
-    for line in [f"{table.name}: {shape_of(table.frame)}", *told]:
-        say(line)
+    told = [*about_rows, *table.notes, *encoder.describe(), *about_target]
     check_width(encoder, table)
     return Rows(table, encoder, encoder.transform(frame), y, target, is_class, told)
+
+
+def tell(rows):
+    """Say what was read, and what became of it, once nothing is wrong with it."""
+    for line in [f"{rows.table.name}: {shape_of(rows.table.frame)}", *rows.told]:
+        say(line)
 
 
 def _drawn(frame, max_rows, random_state):
@@ -129,7 +132,10 @@ def _drawn(frame, max_rows, random_state):
     if max_rows is None or len(frame) <= max_rows:
         return frame, []
     rows = np.random.default_rng(random_state).permutation(len(frame))[:max_rows]
-    note = f"{max_rows:,} of the {len(frame):,} rows are drawn at random (--max-rows)"
+    note = (
+        f"compared on {max_rows:,} of the {len(frame):,} rows, drawn at random "
+        "(--max-rows asks for more; 'skae fit' takes them all)"
+    )
     return frame.iloc[np.sort(rows)].reset_index(drop=True), [note]
 
 
@@ -159,7 +165,7 @@ def make_method(name, options):
         parameters["device"] = str(checked_device(options.device))
     if trains and options.max_iter is not None:
         parameters["max_iter"] = options.max_iter
-    return METHODS[name][1](**parameters)
+    return METHODS[name](**parameters)
 
 
 def checked_device(device):
@@ -192,7 +198,10 @@ def check_width(encoder, table):
     used = [name for name, kind in encoder.columns_.items() if kind.names(name)]
     if len(used) < 2:
         one = f"a single column ({used[0]})" if used else "no column"
-        raise ValueError(f"{table.name} has {one} to learn from; it takes at least two")
+        why = "".join(f"; {reason}" for reason in encoder.unused())
+        raise ValueError(
+            f"{table.name} has {one} to learn from; it takes at least two{why}"
+        )
 
 
 def width_error(width, limit, rows):

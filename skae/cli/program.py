@@ -44,23 +44,22 @@ def main(argv=None):
     skae ...
     0
     """
-    try:
-        options = make_parser().parse_args(argv)
-        options.arguments = sys.argv[1:] if argv is None else argv
-    except SystemExit as stop:
-        return int(stop.code or 0)
     with _interruptible(), _one_line_warnings():
-        return _run(options)
+        return _run(sys.argv[1:] if argv is None else argv)
 
 
-def _run(options):
+def _run(argv):
     """Run a command; say in one line what went wrong."""
     try:
+        options = make_parser().parse_args(argv)
+        options.arguments = argv
         for package in EXTRA:
             _require(package)
         options.run(options)
         sys.stdout.flush()
         return DONE
+    except SystemExit as stop:
+        return int(stop.code or 0)
     except (Interrupted, KeyboardInterrupt):
         return _complain("interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader of a pipe has seen enough

@@ -53,8 +53,8 @@ MEANINGS = {
     "explained_variance": "share of the variance of the rows that is left when they "
     "are decoded from their codes; 1 is all of it; what a VAE decodes is drawn "
     "towards the mean by design",
-    "log_likelihood": "nats per row that the model as a density gives to unseen rows; "
-    "more is better, and an autoencoder without a density has none",
+    "log_likelihood": "how probable unseen rows are to the model: the logarithm of the "
+    "density of a row, in nats; more is better, and an autoencoder has no density",
     "downstream_score": "how well a linear model predicts the target from the codes: "
     "accuracy for classes, R² for numbers",
     "trustworthiness": "how far neighbours among the codes are neighbours among the "

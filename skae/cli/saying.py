@@ -29,7 +29,7 @@ def counted(number, noun):
 def closest(name, names):
     """Find the name that was meant, in spite of a slip or of capitals; else None."""
     folded = {known.casefold(): known for known in names}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.7)
     return folded[close[0]] if close else None
 
 

@@ -128,13 +128,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_encoded)
         """
         check_is_fitted(self)
-        absent = [name for name in self.columns_ if name not in X.columns]
+        used = [found for found in self._places() if found[2].stop > found[2].start]
+        absent = [name for name, *_ in used if name not in X.columns]
         if absent:
             raise ValueError(f"the table lacks the columns {_listed(absent)}")
         rows = np.empty((len(X), len(self.get_feature_names_out())))
-        for name, kind, place in self._places():
-            if place.stop > place.start:
-                rows[:, place] = kind.encode(X[name])
+        for name, kind, place in used:
+            rows[:, place] = kind.encode(X[name])
         return rows
 
     def inverse_transform(self, X):
@@ -191,7 +191,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             out.
         """
         check_is_fitted(self)
-        return [*self._kinds(), *self._filled(), *self._unused()]
+        return [*self._kinds(), *self._filled(), *self.unused()]
 
     def _kinds(self):
         told: dict = {"number": [], "date": [], "category": [], "constant": []}
@@ -215,7 +215,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if own := told["category"]:
             yield f"missing, as a category of its own: {_listed(own)}"
 
-    def _unused(self):
+    def unused(self):
+        """Say which columns are left out, and why.
+
+        Returns
+        -------
+        iterator of str
+            A line for each reason.
+        """
         unchanging = {
             name: kind
             for name, kind in self.columns_.items()

@@ -23,6 +23,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skae._sklearn import callbacks_of
 from skae.autoencoder import AutoencoderTransformer
 from skae.device import seed_from
+from skae.naming import name_of
 from skae.vae import VAETransformer
 
 from .measuring import Case, Entry, Judge, measure
@@ -77,7 +78,7 @@ def compare(
     estimators : list of estimators or dict of str to estimator, default=None
         Transformers with a parameter ``n_components``, or Pipelines of which a step
         has one (the last such step's is set). In a list, they are named by their
-        classes. None is PCA, AutoencoderTransformer and VAETransformer. Differences
+        classes, as PCA, Autoencoder and VAE, which is also what None is. Differences
         are taken from the first that is a :class:`~sklearn.decomposition.PCA` or a
         Pipeline that ends in one.
 
@@ -184,7 +185,7 @@ def compare(
 
 
 def _named(estimators):
-    """Check the estimators, and name those of a list by their classes."""
+    """Check the estimators, and name those of a list."""
     if estimators is None:
         estimators = [PCA(), AutoencoderTransformer(), VAETransformer()]
     if isinstance(estimators, list | tuple):
@@ -217,7 +218,7 @@ def _named(estimators):
 
 def _by_class(estimators):
     """Name estimators by their classes, Pipelines by those of their steps."""
-    names = [_class_name(estimator) for estimator in estimators]
+    names = [_name(estimator) for estimator in estimators]
     numbered = [
         f"{name} {names[: index + 1].count(name)}" if names.count(name) > 1 else name
         for index, name in enumerate(names)
@@ -225,10 +226,10 @@ def _by_class(estimators):
     return dict(zip(numbered, estimators, strict=True))
 
 
-def _class_name(estimator):
+def _name(estimator):
     if isinstance(estimator, Pipeline):
-        return " + ".join(_class_name(step) for _, step in estimator.steps)
-    return estimator if isinstance(estimator, str) else type(estimator).__name__
+        return " + ".join(_name(step) for _, step in estimator.steps)
+    return estimator if isinstance(estimator, str) else name_of(estimator)
 
 
 def _width_parameter(estimator):

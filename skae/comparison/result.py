@@ -217,13 +217,16 @@ class Comparison:
             ) from error
         return pandas.DataFrame(self.folds)
 
-    def plot(self, ax=None):
-        """Draw the measures over the width.
+    def plot(self, ax=None, *, measure="explained_variance"):
+        """Draw a measure over the width.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None makes a new figure.
+
+        measure : str, default="explained_variance"
+            Name of one of the measures in ``folds``.
 
         Returns
         -------
@@ -232,7 +235,7 @@ class Comparison:
         """
         from skae.plotting import ComparisonDisplay
 
-        return ComparisonDisplay.from_comparison(self, ax=ax)
+        return ComparisonDisplay.from_comparison(self, measure, ax=ax)
 
     def _cases(self):
         """Estimators and widths in the order in which they appear, width by width."""

@@ -25,6 +25,7 @@ __all__ = [
     "main_features",
     "panels",
     "root_figure",
+    "shades",
     "title_above",
 ]
 
@@ -124,21 +125,22 @@ def count_in_factors(panel, side, values):
 def label_below(axes, ax, label):
     """Write one label below all panels, which were asked for on ``ax`` or None."""
     if axes.flat[0] is ax:
-        ax.set_xlabel(label)
+        # To the left is the room that names of features take.
+        ax.set_xlabel(label, loc="right", wrap=True)
     else:
-        axes.flat[0].figure.supxlabel(label, fontsize="medium")
+        axes.flat[0].figure.supxlabel(label, fontsize="medium", wrap=True)
 
 
 def title_above(axes, ax, title):
     """Write one title above all panels, which were asked for on ``ax`` or None."""
     if axes.flat[0] is ax:
-        ax.set_title(title)
+        ax.set_title(title, wrap=True)
     else:
-        axes.flat[0].figure.suptitle(title, fontsize="large")
+        axes.flat[0].figure.suptitle(title, fontsize="large", wrap=True)
 
 
-def legend_outside(axes, ax, side="upper left", **options):
-    """Put the first panel's legend where it hides nothing.
+def legend_outside(axes, ax, place="above", **options):
+    """Put the first panel's legend above all, where it hides nothing.
 
     Parameters
     ----------
@@ -147,8 +149,8 @@ def legend_outside(axes, ax, side="upper left", **options):
     ax : Axes or None
         What the panels were asked for on. One that was given holds its legend.
 
-    side : {"upper left", "right upper"}, default="upper left"
-        Of the figure.
+    place : {"above", "within"}, default="above"
+        Of axes that were given: above them, or where there is room among curves.
 
     **options : dict
         For the legend.
@@ -157,9 +159,11 @@ def legend_outside(axes, ax, side="upper left", **options):
     handles, labels = first.get_legend_handles_labels()
     options = {"frameon": False, "handles": handles, "labels": labels, **options}
     if first is ax:
-        first.legend(**{**options, "ncols": 1})
+        above = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
+        where = above if place == "above" else {}
+        first.legend(**{**options, **where, "ncols": 1})
     else:
-        first.figure.legend(loc=f"outside {side}", **options)
+        first.figure.legend(loc="outside upper left", **options)
 
 
 def draw_images(ax, images, limits, cmap="gray"):
@@ -217,9 +221,18 @@ def _as_colours(picture, limits):
 
 def draw_profiles(ax, positions, profiles, label, **style):
     """Draw one line per row, one of which stands in the legend."""
+    style = style | {"color": _lit(ax, style["color"])}
     lines = ax.plot(positions, np.transpose(profiles), **style)
     lines[0].set_label(label)
     ax.margins(x=0.01)
+
+
+def _lit(ax, colour):
+    """Mix a colour with white where the paper is dark: lines are thin."""
+    from matplotlib.colors import to_rgb
+
+    white = 0.4 if is_dark(ax) else 0.0
+    return tuple((1 - white) * np.array(to_rgb(colour)) + white)
 
 
 def draw_heat(ax, values, names, limit):
@@ -232,6 +245,23 @@ def draw_heat(ax, values, names, limit):
     return image
 
 
+def shades(ax, n_shades=256):
+    """Colours from low to high: those of viridis, less the end that paper hides."""
+    plt = check_matplotlib()
+    low, high = (0.25, 1.0) if is_dark(ax) else (0.0, 0.9)
+    return plt.get_cmap("viridis")(np.linspace(low, high, n_shades))
+
+
+def is_dark(ax):
+    """Whether what is drawn on is nearer to black than to white."""
+    from matplotlib.colors import to_rgb
+
+    figure = root_figure(ax)
+    paper = [p.get_facecolor() for p in (ax, figure)]
+    seen = next((colour for colour in paper if colour[3] > 0.5), (1, 1, 1, 1))
+    return bool(np.mean(to_rgb(seen)) < 0.5)
+
+
 def colour_bar(image, axes, label, **kwargs):
     """Add a colour bar beside axes."""
     figure = np.ravel(axes)[0].figure
@@ -241,11 +271,10 @@ def colour_bar(image, axes, label, **kwargs):
     return bar
 
 
-def label_features(ax, names):
+def label_features(ax, names, longest=LONGEST_NAME):
     """Write names down the vertical axis, the first on top."""
     short = [
-        name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-        for name in names
+        name if len(name) <= longest else name[: longest - 1] + "…" for name in names
     ]
     ax.set_yticks(range(len(short)), short)
     ax.set_ylim(len(short) - 0.5, -0.5)

@@ -10,6 +10,7 @@ from .canvas import (
     check_matplotlib,
     colour_bar,
     panels,
+    shades,
 )
 from .display import Display
 from .transformers import as_rows, check_component, encode, named_transformers
@@ -104,7 +105,7 @@ class CodeDisplay(Display):
 
         components : tuple of (int, int), default=(0, 1)
             Which two components to draw. Where the code has one only, it is drawn
-            to the right, and rows are spread upwards evenly.
+            to the right, and the height of a dot means nothing.
 
         name : str, default=None
             Of the estimator, in the picture; by default from the class.
@@ -161,7 +162,7 @@ class CodeDisplay(Display):
         across, up = self.components
         if n_components == 1:
             panel.set(title=name, xlabel="the only component", yticks=[])
-            panel.set_ylabel("(rows are spread upwards)")
+            panel.set_ylabel("height means nothing:\nit keeps dots apart")
             return
         title = name if n_components == 2 else f"{name}, 2 of {n_components} components"
         panel.set(title=title, xlabel=f"component {across}", ylabel=f"component {up}")
@@ -173,8 +174,11 @@ class CodeDisplay(Display):
         return kind == "continuous" or many
 
     def _draw_scale(self, axes, points):
+        from matplotlib.colors import ListedColormap
+
+        scale = ListedColormap(shades(axes[0]))
         for panel, xy in zip(axes, points, strict=True):
-            dots = _scatter(panel, xy, len(xy), c=self.y, cmap="viridis")
+            dots = _scatter(panel, xy, len(xy), c=self.y, cmap=scale)
         colour_bar(dots, axes, self.y_name)
 
     def _draw_classes(self, axes, points):

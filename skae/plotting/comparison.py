@@ -39,15 +39,17 @@ WIDE_RANGE = 8
 class ComparisonDisplay(Display):
     """A measure over the number of components, one curve per estimator.
 
-    A curve is the mean over the folds, and its bars the standard deviation. A fold on
-    which it failed is left out of both and counted beside the name. With one width only
-    it is a dot for each estimator.
+    A curve is the mean over the folds, and its bars the standard deviation; on an axis
+    of seconds, which is logarithmic, no bar goes below the least of the folds. A fit
+    that failed is left out, its seconds included, and said beside the name. With one
+    width only it is a dot for each estimator.
 
     Parameters
     ----------
     curves : dict of str to dict
-        By the name of the estimator: ``n_components``, ``mean``, ``std``, each an
-        ndarray of shape (n_widths,), and ``n_failed``, an int.
+        By the name of the estimator: ``n_components``, ``mean``, ``std``, ``least`` and
+        ``n_failed``, the number of folds that failed, each an ndarray of shape
+        (n_widths,). Where there is no value, they are NaN.
 
     measure : str
         What is drawn.
@@ -63,20 +65,16 @@ class ComparisonDisplay(Display):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from types import SimpleNamespace
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA, FactorAnalysis
+    >>> from skae import compare
     >>> from skae.plotting import ComparisonDisplay
-    >>> folds = {
-    ...     "estimator": np.array(["PCA", "PCA", "PCA", "PCA"]),
-    ...     "n_components": np.array([2, 2, 8, 8]),
-    ...     "fold": np.array([0, 1, 0, 1]),
-    ...     "explained_variance": np.array([0.28, 0.30, 0.66, 0.68]),
-    ...     "error": np.array(["", "", "", ""]),
-    ... }
-    >>> comparison = SimpleNamespace(folds=folds)
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> methods = [PCA(), FactorAnalysis()]
+    >>> comparison = compare(X, estimators=methods, n_components=[1, 2])
     >>> display = ComparisonDisplay.from_comparison(comparison)
-    >>> display.curves["PCA"]["mean"]
-    array([0.29, 0.67])
+    >>> list(display.curves)
+    ['PCA', 'FactorAnalysis']
     """
 
     def __init__(self, curves, *, measure, n_folds):
@@ -126,24 +124,29 @@ class ComparisonDisplay(Display):
 
     def _draw_curves(self, ax, widths):
         """Draw a curve each, its bars beside those of the others at the same width."""
-        axes = panels(ax, 1, 1, (8.0, 4.2))
+        axes = panels(ax, 1, 1, (6.4, 4.8))
         panel = axes[0, 0]
         is_wide = widths[-1] >= WIDE_RANGE * widths[0]
         middle = (len(self.curves) - 1) / 2
+        handles: list = []
         for i, (name, style) in enumerate(self._styles().items()):
             curve = self.curves[name]
+            if not np.isfinite(curve["mean"]).any():
+                handles += panel.plot([], [], " ")
+                continue
             x = curve["n_components"]
             if is_wide:
                 x = x * 1.03 ** (i - middle)
             else:
                 x = x + 0.01 * np.ptp(widths) * (i - middle)
-            panel.errorbar(x, curve["mean"], curve["std"], **style)
+            handles.append(panel.errorbar(x, curve["mean"], self._bars(curve), **style))
         panel.set_xscale("log" if is_wide else "linear")
         panel.set_xticks(widths, [str(width) for width in widths])
         panel.xaxis.minorticks_off()
         panel.set(xlabel="number of components", ylabel=_name(self.measure))
         self._scale(panel, "y")
-        legend_outside(axes, ax, "right upper", title=self._note, alignment="left")
+        legend = {"handles": handles, "labels": self._labels, "title": self._note}
+        legend_outside(axes, ax, place="within", ncols=2, alignment="left", **legend)
         return axes
 
     def _draw_dots(self, ax, widths):
@@ -153,8 +156,8 @@ class ComparisonDisplay(Display):
         for i, (name, style) in enumerate(self._styles().items()):
             curve = self.curves[name]
             heights = np.full(len(curve["mean"]), i)
-            panel.errorbar(curve["mean"], heights, xerr=curve["std"], **style)
-        label_features(panel, [style["label"] for style in self._styles().values()])
+            panel.errorbar(curve["mean"], heights, xerr=self._bars(curve), **style)
+        label_features(panel, self._labels, longest=60)
         panel.grid(axis="y", color=NEUTRAL, alpha=0.25)
         width = int(widths[0])
         panel.set_title("1 component" if width == 1 else f"{width} components")
@@ -167,13 +170,35 @@ class ComparisonDisplay(Display):
         """What the bars are, where there are any."""
         if self.n_folds == 1:
             return ""
-        return f"mean of {self.n_folds} folds\n± standard deviation"
+        return f"mean of {self.n_folds} folds ± standard deviation"
+
+    @property
+    def _labels(self):
+        return [_label(name, curve) for name, curve in self.curves.items()]
+
+    @property
+    def _means(self):
+        """All that is drawn."""
+        means = np.concatenate([curve["mean"] for curve in self.curves.values()])
+        return means[np.isfinite(means)]
+
+    @property
+    def _is_in_factors(self):
+        """Whether the axis is logarithmic: seconds differ by factors."""
+        return self.measure.endswith("_seconds") and bool((self._means > 0).all())
+
+    def _bars(self, curve):
+        """How far the bars go, down and up; where there is no 0, to the least fold."""
+        mean, std = curve["mean"], curve["std"]
+        down = np.minimum(std, mean - curve["least"]) if self._is_in_factors else std
+        return np.array([down, std])
 
     def _scale(self, panel, side):
-        """Give seconds, which differ by factors, an axis of factors."""
-        means = np.concatenate([curve["mean"] for curve in self.curves.values()])
-        if self.measure.endswith("_seconds") and (means > 0).all():
-            count_in_factors(panel, side, means)
+        if self._is_in_factors:
+            curves = self.curves.values()
+            ends = np.concatenate([c["mean"] - self._bars(c)[0] for c in curves])
+            values = [*self._means, *ends[np.isfinite(ends)]]
+            count_in_factors(panel, side, values)
 
     def _styles(self):
         """How each curve is drawn, by its name."""
@@ -182,40 +207,49 @@ class ComparisonDisplay(Display):
             name: {
                 "color": colours[name],
                 "marker": MARKERS[i % len(MARKERS)],
+                "ls": "-",
                 "capsize": 3,
-                "label": _label(name, curve["n_failed"]),
             }
-            for i, (name, curve) in enumerate(self.curves.items())
+            for i, name in enumerate(self.curves)
         }
 
 
 def _measured(folds, measure):
     """Give the values of a measure; refuse one that nobody has."""
-    has_values = [
-        name
+    columns = {
+        name: np.asarray(column, dtype=float)
         for name, column in folds.items()
-        if name not in KEYS and np.isfinite(np.asarray(column, dtype=float)).any()
-    ]
+        if name not in KEYS
+    }
+    has_values = [name for name, column in columns.items() if np.isfinite(column).any()]
     if measure not in has_values:
         raise ValueError(
             f"measure={measure!r} is not among those this comparison has values of: "
             f"{', '.join(has_values) or 'none'}."
         )
-    return np.asarray(folds[measure], dtype=float)
+    return np.where(_gave_nothing(columns, folds["error"]), np.nan, columns[measure])
+
+
+def _gave_nothing(columns, error):
+    """Which fits failed, so that their codes were not judged by anything."""
+    qualities = [c for name, c in columns.items() if not name.endswith("_seconds")]
+    return (np.asarray(error) != "") & ~np.isfinite(qualities).any(axis=0)
 
 
 def _curve(folds, values, chosen):
-    """Mean and standard deviation over the folds, at each width that has values."""
+    """Mean, spread and least over the folds, and failed ones, at each width."""
     widths, failed = folds["n_components"][chosen], folds["error"][chosen] != ""
     values = values[chosen]
     is_there = np.isfinite(values)
-    present = np.unique(widths[is_there])
-    groups = [values[is_there & (widths == width)] for width in present]
+    every = np.unique(widths)
+    groups = [values[is_there & (widths == width)] for width in every]
+    lost = failed & ~is_there
     return {
-        "n_components": present,
-        "mean": np.array([group.mean() for group in groups]),
-        "std": np.array([group.std(ddof=min(1, len(group) - 1)) for group in groups]),
-        "n_failed": int((failed & ~is_there).sum()),
+        "n_components": every,
+        "mean": np.array([g.mean() if len(g) else np.nan for g in groups]),
+        "std": np.array([g.std() if len(g) else np.nan for g in groups]),
+        "least": np.array([g.min() if len(g) else np.nan for g in groups]),
+        "n_failed": np.array([lost[widths == width].sum() for width in every]),
     }
 
 
@@ -223,8 +257,17 @@ def _name(measure):
     return LABELS.get(measure, measure.replace("_", " "))
 
 
-def _label(name, n_failed):
-    return f"{name} ({n_failed} failed)" if n_failed else name
+def _label(name, curve):
+    """Name a curve, and say what is missing from it."""
+    is_there, n_failed = np.isfinite(curve["mean"]), curve["n_failed"]
+    if not is_there.any():
+        return f"{name}: failed" if n_failed.any() else f"{name}: has none"
+    lost = curve["n_components"][~is_there & (n_failed > 0)]
+    some = int(n_failed[is_there].sum())
+    at = ", ".join(map(str, lost))
+    notes = [f"failed at {at}"] * bool(at)
+    notes += ["1 fit failed" if some == 1 else f"{some} fits failed"] * bool(some)
+    return f"{name}: {'; '.join(notes)}" if notes else name
 
 
 def _colours(names):

@@ -13,6 +13,7 @@ from .canvas import (
     colour_bar,
     draw_images,
     draw_profiles,
+    label_below,
     label_features,
     legend_outside,
     main_features,
@@ -199,7 +200,7 @@ class FeatureErrorDisplay(RowsDisplay):
             for name, shares in unexplained.items()
         ]
         label_features(panel, [self.columns.names[j] for j in chosen])
-        panel.set_xlabel("share of the variance that is not explained" + note)
+        label_below(axes, panel, "share of the variance that is not explained" + note)
         panel.set_xlim(left=0)
         legend_outside(axes, ax, handles=handles, labels=labels)
         return axes

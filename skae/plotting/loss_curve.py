@@ -13,7 +13,7 @@ from .canvas import (
     panels,
 )
 from .display import Display
-from .transformers import check_instance, last_step, name_of
+from .transformers import check_instance, last_step, short_name
 
 __all__ = ["LossCurveDisplay"]
 
@@ -124,7 +124,7 @@ class LossCurveDisplay(Display):
             start_loss=getattr(trained, "start_loss_", None),
             best_loss=trained.best_loss_ if keeps_best else None,
             start_name="PCA, the start" if starts_at_pca else "random start",
-            estimator_name=name or name_of(trained),
+            estimator_name=name or short_name(trained),
         )
         return display.plot(ax=ax)
 
@@ -139,7 +139,7 @@ class LossCurveDisplay(Display):
         return int(distance.argmin())
 
     def _draw(self, ax):
-        axes = panels(ax, 1, 1, (7.6, 4.0))
+        axes = panels(ax, 1, 1, (6.4, 4.8))
         panel = axes[0, 0]
         epochs = np.arange(1, len(self.loss_curve) + 1)
         panel.plot(epochs, self.loss_curve, color=NEUTRAL, label="training rows")
@@ -156,7 +156,7 @@ class LossCurveDisplay(Display):
         panel.set(
             xlabel="epoch", ylabel="mean loss of a row", title=self.estimator_name
         )
-        legend_outside(axes, ax, "right upper")
+        legend_outside(axes, ax, place="within", ncols=2)
         return axes
 
     def _mark_best(self, panel):

@@ -24,8 +24,8 @@ from .transformers import (
     as_rows,
     dense,
     describe_columns,
-    name_of,
     sample,
+    short_name,
     some_rows,
 )
 
@@ -145,7 +145,7 @@ class SampleDisplay(RowsDisplay):
             samples,
             columns,
             rows=None if X is None else dense(some_rows(known, n_rows)[1]),
-            estimator_name=name or name_of(estimator),
+            estimator_name=name or short_name(estimator),
         )
         return display.plot(ax=ax)
 
@@ -172,12 +172,12 @@ class SampleDisplay(RowsDisplay):
         """Draw a panel of profiles, and a panel of real ones."""
         size = (4.2 * len(self._series), 3.4)
         axes = panels(ax, 1, len(self._series), size, sharex=True, sharey=True)
-        alpha = max(0.15, min(1.0, 10 / len(self.samples)))
+        style = {"lw": 0.9, "alpha": max(0.35, min(1.0, 20 / len(self.samples)))}
         for panel, (title, rows), colour in zip(
             axes.flat, self._series, (ESTIMATOR, NEUTRAL), strict=False
         ):
             positions = self.columns.positions
-            draw_profiles(panel, positions, rows, title, color=colour, alpha=alpha)
+            draw_profiles(panel, positions, rows, title, color=colour, **style)
             panel.set_title(f"{len(rows)} {title}")
         label_below(axes, ax, "position of the column")
         return axes

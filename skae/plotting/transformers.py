@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import safe_indexing
+from skae.naming import name_of
 
 from .columns import Columns
 
@@ -27,10 +28,10 @@ __all__ = [
     "describe_columns",
     "encode",
     "last_step",
-    "name_of",
     "named_transformers",
     "reconstruct",
     "sample",
+    "short_name",
     "some_rows",
 ]
 
@@ -51,9 +52,9 @@ def last_step(estimator):
     return last_step(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
 
 
-def name_of(estimator):
-    """Name an estimator as people do: Autoencoder, VAE, PCA."""
-    return type(last_step(estimator)).__name__.removesuffix("Transformer")
+def short_name(estimator):
+    """Name an estimator; a Pipeline, or a search, by what is at its end."""
+    return name_of(last_step(estimator))
 
 
 def check_instance(estimator, argument="estimator"):
@@ -239,7 +240,7 @@ def named_transformers(estimator, X, reference, name):
         The estimator first.
     """
     check_transformer(estimator)
-    name = name or name_of(estimator)
+    name = name or short_name(estimator)
     if reference is None:
         return {name: estimator}
     if isinstance(reference, str):
@@ -249,7 +250,7 @@ def named_transformers(estimator, X, reference, name):
             )
         return {name: estimator, "PCA of these rows": _pca_in_place_of(estimator, X)}
     check_transformer(reference, "reference")
-    other = name_of(reference)
+    other = short_name(reference)
     return {name: estimator, other + " (reference)" * (other == name): reference}
 
 

@@ -15,6 +15,7 @@ from .canvas import (
     label_below,
     main_features,
     panels,
+    shades,
     title_above,
 )
 from .display import RowsDisplay
@@ -25,7 +26,7 @@ from .transformers import (
     dense,
     describe_columns,
     encode,
-    name_of,
+    short_name,
 )
 
 __all__ = ["TraversalDisplay"]
@@ -167,7 +168,7 @@ class TraversalDisplay(RowsDisplay):
             code_values=values,
             quantiles=ends,
             columns=columns,
-            estimator_name=name or name_of(estimator),
+            estimator_name=name or short_name(estimator),
         )
         return display.plot(ax=ax)
 
@@ -197,7 +198,6 @@ class TraversalDisplay(RowsDisplay):
 
     def _draw_profiles(self, ax):
         """Draw a panel per component, its lines coloured from low to high."""
-        plt = check_matplotlib()
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import ListedColormap
 
@@ -206,19 +206,18 @@ class TraversalDisplay(RowsDisplay):
         axes = panels(
             ax, -(-n_lines // 3), min(n_lines, 3), size, sharex=True, sharey=True
         )
-        # The ends of viridis are too near to black and to white paper.
-        shades = plt.get_cmap("viridis")(np.linspace(0.12, 0.9, n_steps))
+        colours = shades(axes.flat[0], n_steps)
         for panel, number, rows in zip(
             axes.flat, self.components, self.decoded, strict=False
         ):
-            for row, shade in zip(rows, shades, strict=True):
-                panel.plot(self.columns.positions, row, color=shade)
+            for row, colour in zip(rows, colours, strict=True):
+                panel.plot(self.columns.positions, row, color=colour)
             panel.margins(x=0.01)
             panel.set_title(f"component {number}", fontsize="medium")
         for panel in axes.flat[n_lines:]:
             panel.set_axis_off()
         label = "code of the component,\nall others at their medians"
-        steps = ScalarMappable(cmap=ListedColormap(shades))
+        steps = ScalarMappable(cmap=ListedColormap(colours))
         bar = colour_bar(steps, axes, label, ticks=[0, 1])
         bar.set_ticklabels(self._ends)
         label_below(axes, ax, "position of the column")
