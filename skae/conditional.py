@@ -161,12 +161,12 @@ class ConditionalAutoencoder(nn.Module):
             apart = (_apart(block) for block in labelled.blocks())
             self.encoder.limit(self.likelihood.view(x) for x, _ in apart)
             reach = self.whole.prior_reach()
-            self.decoder.limit(given.decoder.coded(reach) for given in self.each_class())
+            self.decoder.limit(of.decoder.coded(reach) for of in self.each_class())
             apart = (_apart(block) for block in labelled.blocks())
             self.decoder.limit(self._linear_coded(x, labels) for x, labels in apart)
 
     def _linear_coded(self, x, labels):
-        """What the decoder takes of rows by probabilistic PCA."""
+        """Code rows by probabilistic PCA, with their classes, for the decoder."""
         codes = self.whole.linear_codes(x)
         classes = functional.one_hot(labels, self.n_classes)
         return torch.cat([codes, classes.to(codes.dtype)], dim=1)
