@@ -16,11 +16,20 @@ epochs there is time for.
 
 ``tables`` is the held-out log-likelihood, in nats per column, of every table next to
 PCA, factor analysis, a Gaussian mixture (best BIC over 1 to 20 components and both
-kinds of covariance) and kernels (bandwidth by cross-validation). ``counts`` is that of
-single cells by three likelihoods. ``samples`` trains a random forest and a linear model
-on samples and tests them on real rows.
+kinds of covariance) and kernels (bandwidth by cross-validation), by as many components
+as are asked for or one less than there are columns. Columns that do not vary, whose
+density is arbitrary, are left out.
 
-Results that are in the file already are not computed again; ``--plots`` draws them.
+``counts`` is that of single cells by three likelihoods. A density of counts is no
+probability of theirs, and has no bound; the Gaussian learns and scores them with
+uniform noise of [0, 1) added, which gives a lower bound of the log-probability that it
+lends to each unit interval (Theis et al., 2016).
+
+``samples`` trains a random forest and a linear model on samples and tests them on real
+rows.
+
+Results that are in the file already are not computed again; ``--plots`` draws them, and
+``--notes`` writes down what is printed in the end.
 """
 
 import argparse
@@ -47,6 +56,8 @@ from benchmarks.densities import (
     is_class,
 )
 from benchmarks.ledger import Ledger
+from benchmarks.likelihood_summary import SUMMARIES, plot
+from benchmarks.notes import Notes
 from skae import VAETransformer
 from skae.likelihoods import Bernoulli
 from skae.objectives import log_weights
@@ -159,7 +170,7 @@ def dense(X):
 
 def density_nats(name, X, X_test, n_components, seed):
     """Held-out nats per column of one model, and seconds to fit; NaN if it fails."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -168,7 +179,7 @@ def density_nats(name, X, X_test, n_components, seed):
     except (ValueError, np.linalg.LinAlgError) as error:
         print(f"{name} failed: {error}")
         nats = math.nan
-    return nats, time.perf_counter() - begin
+    return nats, time.process_time() - begin
 
 
 def run_tables(options):
@@ -184,74 +195,38 @@ def run_tables(options):
             if X.shape[1] > options.max_columns:
                 continue
             X, X_test = dense(X), dense(X_test)
+            varies = X.std(axis=0) > 0
+            X, X_test = X[:, varies], X_test[:, varies]
+            largest = min(X.shape) - 1
+            sizes = sorted({min(size, largest) for size in options.components})
             for model in options.models:
-                sizes = [0] if model in WITHOUT_COMPONENTS else options.components
-                for size in sizes:
+                for size in [0] if model in WITHOUT_COMPONENTS else sizes:
                     key = dict(name=name, components=size, seed=seed, model=model)
-                    if size >= min(X.shape) or ledger.has(**key):
+                    if ledger.has(**key):
                         continue
                     nats, seconds = density_nats(model, X, X_test, size, seed)
                     shape = dict(rows=len(X), columns=X.shape[1])
                     ledger.add(**key, **shape, nats=nats, seconds=seconds)
-    summarise_tables(ledger.rows)
     return ledger
-
-
-def by_model(rows, value, case=("name", "components", "seed")):
-    """Values of each model, by case."""
-    table = {}
-    for row in rows:
-        key = tuple(row[name] for name in case)
-        table.setdefault(row["model"], {})[key] = float(row[value])
-    return table
-
-
-def differences(table, model, reference, cases):
-    """Of the values of two models, where both have one."""
-    ours, theirs = table.get(model, {}), table.get(reference, {})
-    both = [case for case in ours if case in theirs and case in cases]
-    return np.array([ours[case] - theirs[case] for case in both])
-
-
-def summarise_tables(rows):
-    """Print what the rows say together."""
-    table = by_model(rows, "nats")
-    cases = {(row["name"], row["components"], row["seed"]) for row in rows}
-    # With fewer rows than columns PCA.score is not the likelihood of its solution.
-    tall = {
-        (row["name"], row["components"], row["seed"])
-        for row in rows
-        if int(row["rows"]) > int(row["columns"])
-    }
-    for model, reference, among in (
-        ("VAE normal", "PCA", tall),
-        ("VAE diag normal", "FactorAnalysis", cases),
-    ):
-        gain = differences(table, model, reference, among)
-        if len(gain):
-            print(
-                f"{model} minus {reference}, {len(gain)} cases: smallest "
-                f"{gain.min():+.4f}, 5th percentile {np.percentile(gain, 5):+.4f}, "
-                f"median {np.median(gain):+.4f} nats per column"
-            )
-    best = {}
-    for model, values in table.items():
-        for (name, _, seed), nats in values.items():
-            side = "VAE" if model.startswith("VAE") else "others"
-            place = best.setdefault((name, seed), {})
-            place[side] = np.nanmax([nats, place.get(side, -np.inf)])
-    both = [place for place in best.values() if len(place) == 2]
-    wins = [place["VAE"] > place["others"] for place in both]
-    print(f"best VAE above the best of the others in {sum(wins)} of {len(wins)} sets")
 
 
 # ---------------------------------------------------------------------- counts
 
 
+def count_nats(likelihood, X, X_test, n_components, seed):
+    """Held-out nats per column of counts."""
+    if likelihood == "gaussian":
+        rng = np.random.default_rng(seed)
+        X, X_test = X + rng.random(X.shape), X_test + rng.random(X_test.shape)
+    vae = VAETransformer(n_components, likelihood=likelihood, random_state=seed)
+    return vae.fit(X).score(X_test) / X.shape[1]
+
+
 def run_counts(options):
-    """Held-out nats per column of counts, by likelihood."""
     ledger = Ledger(
-        options.out, ("name", "components", "seed", "model"), ("nats", "seconds")
+        options.out,
+        ("name", "components", "seed", "model"),
+        ("rows", "columns", "nats", "seconds"),
     )
     for name in options.names:
         data = datasets.load(name)
@@ -264,15 +239,16 @@ def run_counts(options):
             X, X_test = dense(X[:, kept]), dense(X_test[:, kept])
             # A cell without a count has no size, and no likelihood of shares.
             X, X_test = X[X.sum(1) > 0], X_test[X_test.sum(1) > 0]
+            shape = dict(rows=len(X), columns=X.shape[1])
             for size in options.components:
                 for model in ("negative_binomial", "poisson", "gaussian"):
                     key = dict(name=name, components=size, seed=seed, model=model)
                     if ledger.has(**key):
                         continue
-                    begin = time.perf_counter()
-                    vae = VAETransformer(size, likelihood=model, random_state=seed)
-                    nats = vae.fit(X).score(X_test) / X.shape[1]
-                    ledger.add(**key, nats=nats, seconds=time.perf_counter() - begin)
+                    begin = time.process_time()
+                    nats = count_nats(model, X, X_test, size, seed)
+                    seconds = time.process_time() - begin
+                    ledger.add(**key, **shape, nats=nats, seconds=seconds)
     return ledger
 
 
@@ -307,55 +283,19 @@ def run_samples(options):
                 key = dict(name=name, seed=seed, model=model)
                 if ledger.has(**key):
                     continue
-                begin = time.perf_counter()
+                begin = time.process_time()
                 try:
                     drawn, target = SAMPLERS[model](X, y, seed)
                 except ImportError as error:
                     print(f"{model}: {error}")
                     continue
-                seconds = time.perf_counter() - begin
+                seconds = time.process_time() - begin
                 scores = {
                     judge: predictor.fit(drawn, target).score(X_test, y_test)
                     for judge, predictor in judges(y, seed).items()
                 }
                 ledger.add(**key, **scores, seconds=seconds)
-    summarise_samples(ledger.rows)
     return ledger
-
-
-def summarise_samples(rows):
-    for judge in ("forest", "linear"):
-        table = by_model(rows, judge, ("name", "seed"))
-        shared = set.intersection(*(set(values) for values in table.values()))
-        means = {
-            model: np.mean([values[case] for case in shared])
-            for model, values in table.items()
-        }
-        shown = ", ".join(f"{model} {mean:.3f}" for model, mean in means.items())
-        print(f"{judge}, mean over {len(shared)} cases: {shown}")
-
-
-# ---------------------------------------------------------------------- pictures
-
-
-def plot(ledger, value, path):
-    """Draw a value of each case, a colour per model."""
-    import matplotlib.pyplot as plt
-
-    rows = ledger.rows
-    case = ("name", "components") if "components" in ledger.key else ("name",)
-    table = by_model(rows, value, case)
-    cases = sorted({key for values in table.values() for key in values})
-    fig, ax = plt.subplots(figsize=(8, 1.5 + 0.22 * len(cases)), layout="constrained")
-    for model, values in table.items():
-        places = [cases.index(key) for key in values]
-        ax.plot(list(values.values()), places, "o", ms=4, label=model)
-    ax.set_yticks(range(len(cases)), [" ".join(key) for key in cases], fontsize=7)
-    ax.set_xlabel(value)
-    ax.legend(fontsize=7)
-    fig.savefig(path)
-    plt.close(fig)
-    print(f"drawn: {path}")
 
 
 # ---------------------------------------------------------------------- command line
@@ -392,6 +332,7 @@ def parse(arguments=None):
         part.add_argument("--quick", action="store_true")
         part.add_argument("--out", type=pathlib.Path)
         part.add_argument("--plots", type=pathlib.Path)
+        part.add_argument("--notes", type=pathlib.Path)
     options = parser.parse_args(arguments)
     if options.out is None:
         options.out = pathlib.Path(f"likelihood_{options.part}.csv")
@@ -420,6 +361,9 @@ def main():
         "samples": run_samples,
     }[options.part]
     ledger = run(options)
+    with Notes(options.notes) as notes:
+        for line in SUMMARIES[options.part](ledger.rows):
+            notes.add(line)
     if options.plots is not None and options.part != "mnist":
         options.plots.mkdir(parents=True, exist_ok=True)
         value = "forest" if options.part == "samples" else "nats"
