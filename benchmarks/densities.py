@@ -135,9 +135,10 @@ def from_kernels(X, n_rows, seed):
     return codes.inverse_transform(drawn)
 
 
-def from_vae(X, y, seed, n_components=8):
+def from_vae(X, y, seed, share=0.99):
+    """Draw from as many components as have this share of the variance."""
     model = VAETransformer(
-        min(n_components, *X.shape), likelihood="auto", random_state=seed
+        share, likelihood="auto", prior="posterior", random_state=seed
     )
     if is_class(y):
         model.set_params(conditional=True).fit(X, y)

@@ -279,6 +279,9 @@ def run_samples(options):
             X, X_test, y, y_test = data.split(seed, max_rows=options.max_rows)
             if X.shape[1] > options.max_columns:
                 continue
+            if not is_class(y):  # one more column, in units like the others'
+                center, scale = y.mean(), y.std()
+                y, y_test = (y - center) / scale, (y_test - center) / scale
             for model in options.models:
                 key = dict(name=name, seed=seed, model=model)
                 if ledger.has(**key):
