@@ -132,6 +132,16 @@ def test_at_the_start_the_score_is_factor_analysis(iris):
     np.testing.assert_allclose(vae.elbo(X).total.mean(), same.score(X), atol=1e-6)
 
 
+def test_the_start_finds_the_columns_that_are_nearly_the_same():
+    """PCA sees the four of most variance; the two are far more likely together."""
+    rng = np.random.default_rng(0)
+    common, pair = rng.normal(size=(2, 400, 1))
+    four, two = rng.normal(size=(400, 4)), 0.02 * rng.normal(size=(400, 2))
+    X = np.hstack([common + four, pair + two])
+    vae = VAETransformer(1, likelihood="gaussian_diag", max_iter=0).fit(X)
+    assert vae.score(X) > FactorAnalysis(1).fit(X).score(X) + 1
+
+
 def test_counts_that_vary_more_than_poissons_are_negative_binomial():
     rng = np.random.default_rng(0)
     share = rng.dirichlet(np.ones(12), size=2)[rng.integers(2, size=400)]
