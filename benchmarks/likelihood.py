@@ -1,6 +1,6 @@
 """Likelihoods and samples of the VAE: MNIST by a published protocol, and real tables.
 
-    SKAE_DATA=folder python -m benchmarks.likelihood mnist --epochs 100 --importance 5
+    SKAE_DATA=folder python -m benchmarks.likelihood mnist --init random --importance 5
     SKAE_DATA=folder python -m benchmarks.likelihood tables --components 2 8
     SKAE_DATA=folder python -m benchmarks.likelihood counts
     SKAE_DATA=folder python -m benchmarks.likelihood samples
@@ -10,7 +10,8 @@ epoch, 784-200-200-50, tanh, the likelihood of the test set by 5,000 importance 
 Theirs, after 3,280 epochs of batches of 20, in nats below 0: VAE 86.76, 86.47 and 86.35
 for k = 1, 5 and 50 samples in training; IWAE 85.54 and 84.78 for k = 5 and 50. Here
 batches are larger, and the learning rate falls to 0 by a cosine, over however many
-epochs there is time for.
+epochs there is time for. For k = 1 an epoch took 1.1 s of one core of an AMD EPYC with
+products in bfloat16 (batches of 20: 2.8 s), and the scores about 0.03 s a row each.
 ``nats_encoder`` is by their estimator, importance samples from the encoder's posterior;
 ``nats`` by ``score``, whose samples are drawn about where the posterior is highest.
 
@@ -308,7 +309,7 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parts = parser.add_subparsers(dest="part", required=True)
     mnist = parts.add_parser("mnist")
-    mnist.add_argument("--epochs", type=int, default=100)
+    mnist.add_argument("--epochs", type=int, default=2000)
     mnist.add_argument("--importance", type=int, default=1)
     mnist.add_argument("--prior", default="normal", choices=PRIORS)
     mnist.add_argument("--init", default="pca", choices=("pca", "random"))
