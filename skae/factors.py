@@ -41,6 +41,13 @@ def own_variance(C, least):
 
     least : ndarray of shape (n_features,)
         Added to the diagonal, so that the inverse is there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.factors import own_variance
+    >>> own_variance(np.array([[1, 0.6], [0.6, 1]]), least=np.zeros(2))
+    array([0.64, 0.64])
     """
     return 1 / np.diag(np.linalg.inv(C + np.diag(least)))
 
