@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KernelDensity
 
 from skae import VAETransformer
+from skae.likelihoods.gaussian import LEAST_NOISE
 
 PRIORS = ("normal", "gmm", "vamp", "flow", "posterior")
 
@@ -38,6 +39,17 @@ def pca(X, n_components, seed):
 
 def factor_analysis(X, n_components, seed):
     return FactorAnalysis(n_components, max_iter=2000, random_state=seed).fit(X)
+
+
+def bounded_factor_analysis(X, n_components, seed):
+    """Factor analysis whose noise is no less than the VAE's may be.
+
+    Where columns are collinear, its likelihood has no bound but that of the noise.
+    """
+    model = factor_analysis(X, n_components, seed)
+    least = LEAST_NOISE * X.var(axis=0)
+    model.noise_variance_ = np.maximum(model.noise_variance_, least)
+    return model
 
 
 def mixture(X, n_components, seed, *, sizes=MIXTURE_SIZES):
@@ -68,6 +80,7 @@ def kernels(X, n_components, seed):
 DENSITIES = {
     "PCA": pca,
     "FactorAnalysis": factor_analysis,
+    "FactorAnalysis bounded": bounded_factor_analysis,
     "GaussianMixture": mixture,
     "KernelDensity": kernels,
     **{f"VAE {prior}": partial(vae, prior=prior) for prior in PRIORS},
@@ -122,9 +135,10 @@ def from_kernels(X, n_rows, seed):
     return codes.inverse_transform(drawn)
 
 
-def from_vae(X, y, seed, n_components=8):
+def from_vae(X, y, seed, share=0.99):
+    """Draw from as many components as have this share of the variance."""
     model = VAETransformer(
-        min(n_components, *X.shape), likelihood="auto", random_state=seed
+        share, likelihood="auto", prior="posterior", random_state=seed
     )
     if is_class(y):
         model.set_params(conditional=True).fit(X, y)

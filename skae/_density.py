@@ -354,7 +354,7 @@ class BaseDensity(BaseAutoencoder):
         if isinstance(task.blueprint.variational.prior, AggregatePosterior):
             mixture = CodeMixture(draws, task.seed)
             is_better = mixture.is_better_than_normal(draws)
-            model.prior.fit(mixture.gaussians() if is_better else [])
+            model.prior.fit(mixture.gaussians() if is_better else [], len(draws))
         return super()._attributes(task, learned) | {
             "kl_per_component_": divergences.mean(axis=0),
             "_activity": means.var(axis=0),

@@ -147,6 +147,30 @@ class ConditionalAutoencoder(nn.Module):
         self.centers.copy_(center.flatten())
         self.log_scales.copy_(variance.log().flatten() / 2)
 
+    def limit(self, labelled):
+        """Let the networks see no further than some way beyond some rows.
+
+        The decoder sees what the prior of each class draws, too.
+
+        Parameters
+        ----------
+        labelled : Rows
+            With their classes beside them.
+        """
+        with torch.no_grad():
+            apart = (_apart(block) for block in labelled.blocks())
+            self.encoder.limit(self.likelihood.view(x) for x, _ in apart)
+            reach = self.whole.prior_reach()
+            self.decoder.limit(of.decoder.coded(reach) for of in self.each_class())
+            apart = (_apart(block) for block in labelled.blocks())
+            self.decoder.limit(self._linear_coded(x, labels) for x, labels in apart)
+
+    def _linear_coded(self, x, labels):
+        """Code rows by probabilistic PCA, with their classes, for the decoder."""
+        codes = self.whole.linear_codes(x)
+        classes = functional.one_hot(labels, self.n_classes)
+        return torch.cat([codes, classes.to(codes.dtype)], dim=1)
+
     def given(self, labels):
         """Variational autoencoder of the code about its class.
 

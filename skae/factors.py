@@ -13,12 +13,15 @@ so what is left is a function of psi alone (Joreskog, 1967), in twice minus nats
     dF / d log psi_j = (psi_j + (W W')_jj - C_jj) / psi_j
 
 which L-BFGS minimises in log psi. Directions with lambda below 1 have no factor.
+
+F has several minima where columns are nearly collinear, so the search begins twice: at
+what PCA leaves of each column, and, where it is known, at what the others leave of it.
 """
 
 import numpy as np
 from scipy.optimize import minimize
 
-__all__ = ["noise_of_columns"]
+__all__ = ["noise_of_columns", "own_variance"]
 
 # Noise from which the search begins, at least.
 SMALLEST_BEGIN = 0.05
@@ -28,7 +31,28 @@ TOLERANCE = 1e-9
 LARGEST_N_STEPS = 200
 
 
-def noise_of_columns(leading, least):
+def own_variance(C, least):
+    """Variance of each column that the others do not explain: ``1 / diag(C^-1)``.
+
+    Parameters
+    ----------
+    C : ndarray of shape (n_features, n_features)
+        Correlations.
+
+    least : ndarray of shape (n_features,)
+        Added to the diagonal, so that the inverse is there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.factors import own_variance
+    >>> own_variance(np.array([[1, 0.6], [0.6, 1]]), least=np.zeros(2))
+    array([0.64, 0.64])
+    """
+    return 1 / np.diag(np.linalg.inv(C + np.diag(least)))
+
+
+def noise_of_columns(leading, least, own=None):
     """Find psi of columns of variance 1.
 
     Parameters
@@ -39,6 +63,9 @@ def noise_of_columns(leading, least):
 
     least : ndarray of shape (n_features,)
         Bounds of psi from below. Maximum likelihood may want no noise at all.
+
+    own : ndarray of shape (n_features,), optional
+        The columns' :func:`own_variance`.
 
     Returns
     -------
@@ -55,12 +82,20 @@ def noise_of_columns(leading, least):
 
     axes, spectrum = leading(np.ones(len(least)))
     unexplained = 1 - np.maximum(spectrum, 0) @ axes**2
-    found = minimize(
-        objective,
-        np.log(np.clip(unexplained, np.maximum(least, SMALLEST_BEGIN), 1.0)),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(lowest, 0.0) for lowest in np.log(least)],
-        options={"ftol": TOLERANCE, "gtol": 1e-6, "maxiter": LARGEST_N_STEPS},
-    )
-    return np.exp(found.x)
+    begins = [np.clip(unexplained, np.maximum(least, SMALLEST_BEGIN), 1.0)]
+    if own is not None:
+        # Joreskog's share of it: factors explain some of what the columns do not.
+        share = 1 - len(axes) / (2 * len(least))
+        begins.append(np.clip(share * own, least, 1.0))
+    found = [
+        minimize(
+            objective,
+            np.log(begin),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(lowest, 0.0) for lowest in np.log(least)],
+            options={"ftol": TOLERANCE, "gtol": 1e-6, "maxiter": LARGEST_N_STEPS},
+        )
+        for begin in begins
+    ]
+    return np.exp(min(found, key=lambda each: each.fun).x)

@@ -309,8 +309,8 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         if has_readout(model) and not (task.continues or result.interrupted):
             _solve_readout(task, learned, rows, valid)
         after = task.row_losses(model, valid)
-        if learned.readout_strength is not None:
-            result.best_loss = valid.mean(after)
+        # The network now sees no further than it will, and its last layer may be new.
+        result.best_loss = mean_loss(model, valid, task.seed, passes)
         learned.is_better = _is_clearly_positive(before - after, valid)
     return learned, watched.asked_to_stop or result.interrupted
 

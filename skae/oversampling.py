@@ -24,9 +24,9 @@ LEFT_ALONE = {
     "minority": lambda counts: [c for c in counts if c != min(counts, key=counts.get)],
     "not minority": lambda counts: [min(counts, key=counts.get)],
     "not majority": lambda counts: [max(counts, key=counts.get)],
-    "auto": lambda counts: [max(counts, key=counts.get)],
     "all": lambda counts: [],
 }
+LEFT_ALONE["auto"] = LEFT_ALONE["not majority"]
 
 
 class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):

@@ -337,7 +337,7 @@ class AggregatePosterior(Prior):
     """Gaussians fitted, after a training, to draws of the training rows' posteriors.
 
     Until then, and where the Bayesian information criterion prefers it, it is the
-    standard normal.
+    standard normal; that stays one of the parts, with the share of one row.
 
     Examples
     --------
@@ -362,7 +362,7 @@ class _AggregateModule(PriorModule):
 
     def __init__(self, n_components):
         super().__init__(n_components)
-        k, m = n_components, MOST_GAUSSIANS
+        k, m = n_components, MOST_GAUSSIANS + 1
         self.is_fitted = nn.Buffer(torch.zeros((), dtype=torch.bool))
         self.log_shares = nn.Buffer(torch.full((m,), -math.inf, dtype=torch.float64))
         self.whiten = FixedLinear(k, m * k)
@@ -373,17 +373,28 @@ class _AggregateModule(PriorModule):
     def is_standard(self):
         return not self.is_fitted.item()
 
-    def fit(self, gaussians):
-        """Take over Gaussians, as triples of a share, a mean and a covariance.
+    def fit(self, gaussians, n_codes):
+        """Take over Gaussians that were fitted to codes.
 
-        None of them is the standard normal.
+        As if one code more had been seen, the standard normal's: none, however far from
+        all others, is less likely than under it by more than ``log(n_codes + 1)``.
+
+        Parameters
+        ----------
+        gaussians : list of tuple
+            A share, a mean and a covariance of each; an empty one leaves the standard
+            normal by itself.
+
+        n_codes : int
         """
+        k = self.n_components
         self.is_fitted.fill_(len(gaussians) > 0)
         self.log_shares.fill_(-math.inf)
+        standard = 1 / n_codes, np.zeros(k), np.eye(k)
         maps = self.whiten.weight.unflatten(0, self.offset.shape)
-        for j, (share, mean, covariance) in enumerate(gaussians):
+        for j, (share, mean, covariance) in enumerate([standard, *gaussians]):
             inverse = np.linalg.inv(np.linalg.cholesky(covariance))
-            self.log_shares[j] = math.log(share)
+            self.log_shares[j] = math.log(share * n_codes / (n_codes + 1))
             maps[j] = torch.from_numpy(inverse)
             self.offset[j] = torch.from_numpy(-inverse @ mean)
             self.log_volume[j] = float(np.log(np.diag(inverse)).sum())

@@ -30,7 +30,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from ._sklearn import is_constant_feature
 from .device import limited_threads
-from .factors import noise_of_columns
+from .factors import noise_of_columns, own_variance
 from .rows import centred_rows, dense_blocks, is_mostly_zero, weighted_moments
 from .span import Span
 
@@ -319,7 +319,12 @@ def _noise(X, weight, mean, least, n_components):
     psi = np.ones(len(mean))
     is_varied = np.isfinite(least)
     if is_varied.any():
-        leading = _leading_axes(X, weight, mean, n_components)
+        C = own = None
+        if X.shape[1] <= min(X.shape[0], LARGEST_MATRIX):
+            C = _covariance(X, weight, mean)
+            varied = C[np.ix_(is_varied, is_varied)]
+            own = own_variance(varied, least[is_varied])
+        leading = _leading_axes(X, weight, mean, n_components, C)
 
         def of_varied(scale):
             whole = np.ones(len(mean))
@@ -327,23 +332,21 @@ def _noise(X, weight, mean, least, n_components):
             axes, spectrum = leading(whole)
             return axes[:, is_varied], spectrum
 
-        psi[is_varied] = noise_of_columns(of_varied, least[is_varied])
+        psi[is_varied] = noise_of_columns(of_varied, least[is_varied], own)
     return psi
 
 
-def _leading_axes(X, weight, mean, n_components):
+def _leading_axes(X, weight, mean, n_components, C):
     """Make the function from a scale to the leading axes of rows divided by it.
 
-    The smaller of the covariance and the rows is found once.
+    From the covariance C, or where there is none from the rows.
     """
-    n_samples, n_features = X.shape
-    if min(n_samples, n_features) > LARGEST_MATRIX:
+    if C is not None:
+        return lambda scale: _leading(C / np.outer(scale, scale), n_components)
+    if min(X.shape) > LARGEST_MATRIX:
         return lambda scale: _from_products(
             _Scaled.of(X, scale), weight, mean / scale, n_components
         )
-    if n_features <= n_samples:
-        C = _covariance(X, weight, mean)
-        return lambda scale: _leading(C / np.outer(scale, scale), n_components)
     A = centred_rows(X, mean, np.sqrt(weight))
 
     def of_rows(scale):

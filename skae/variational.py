@@ -100,16 +100,20 @@ class VariationalAutoencoder(nn.Module):
 
         The decoder sees what the prior draws, too.
         """
-        prior = torch.full((1, self.prior.n_components), PRIOR_REACH)
-        prior = prior.to(self.loss_unit.device)
         with torch.no_grad():
-            seen = (self.likelihood.view(x) for x in rows.blocks())
-            self.encoder.limit(seen)
-            self.decoder.limit([-prior, prior])
-            # Those of probabilistic PCA, which training does not move.
-            seen = (self.likelihood.view(x) for x in rows.blocks())
-            n_codes = self.prior.n_components
-            self.decoder.limit(self.encoder.linear_part(x)[:, :n_codes] for x in seen)
+            self.encoder.limit(self.likelihood.view(x) for x in rows.blocks())
+            self.decoder.limit([self.prior_reach()])
+            self.decoder.limit(self.linear_codes(x) for x in rows.blocks())
+
+    def prior_reach(self):
+        """Codes between which practically all draws of the standard normal lie."""
+        reach = torch.full((1, self.prior.n_components), PRIOR_REACH)
+        return torch.cat([-reach, reach]).to(self.loss_unit.device)
+
+    def linear_codes(self, x):
+        """Codes of rows by probabilistic PCA, which training does not move."""
+        linear = self.encoder.linear_part(self.likelihood.view(x))
+        return linear[:, : self.prior.n_components]
 
     def posterior(self, x):
         """Distribution of the codes given rows."""

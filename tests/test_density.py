@@ -20,7 +20,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from skae import VAETransformer
+from skae.engine import mean_loss
 from skae.evidence import log_likelihood
+from skae.planning import EPOCH_PASSES
+from skae.rows import Rows
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +132,16 @@ def test_at_the_start_the_score_is_factor_analysis(iris):
     np.testing.assert_allclose(vae.elbo(X).total.mean(), same.score(X), atol=1e-6)
 
 
+def test_the_start_finds_the_columns_that_are_nearly_the_same():
+    """PCA sees the four of most variance; the two are far more likely together."""
+    rng = np.random.default_rng(0)
+    common, pair = rng.normal(size=(2, 400, 1))
+    four, two = rng.normal(size=(400, 4)), 0.02 * rng.normal(size=(400, 2))
+    X = np.hstack([common + four, pair + two])
+    vae = VAETransformer(1, likelihood="gaussian_diag", max_iter=0).fit(X)
+    assert vae.score(X) > FactorAnalysis(1).fit(X).score(X) + 1
+
+
 def test_counts_that_vary_more_than_poissons_are_negative_binomial():
     rng = np.random.default_rng(0)
     share = rng.dirichlet(np.ones(12), size=2)[rng.integers(2, size=400)]
@@ -228,6 +241,44 @@ def test_a_model_of_classes_starts_at_the_maps_of_all_rows(split):
         start.reconstruct(X_test), plain.reconstruct(X_test), atol=1e-5
     )
     assert start.score(X_test, y_test) > start.score(X_test) > plain.score(X_test)
+
+
+def test_a_far_row_is_left_to_the_linear_map_of_a_model_of_classes():
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 2
+    t = rng.uniform(-1, 1, 400)
+    noise = rng.normal(0, 0.05, (400, 3))
+    X = np.column_stack([t, np.where(y, t**2, -(t**2)), noise])
+    far, arguments = 1e4 * np.ones((1, 5)), {"conditional": True, "random_state": 0}
+    vae = VAETransformer(1, max_iter=40, **arguments).fit(X, y)
+    assert vae.best_loss_ < vae.start_loss_
+    start = VAETransformer(1, max_iter=0, **arguments).fit(X, y)
+    difference = vae.reconstruct(far) - start.reconstruct(far)
+    assert np.abs(difference).max() < 0.1 * np.abs(far).max()
+    # What was trained on, and what the prior of a class draws, is not touched.
+    model = vae.module_
+    coded = model.draw_coded(torch.from_numpy(y), torch.Generator().manual_seed(0))
+    for path, inputs in (
+        (model.encoder, torch.from_numpy(X - vae.mean_)),
+        (model.decoder, coded),
+    ):
+        inner = (inputs * path.unit).float()
+        assert (inner > path.lowest).all()
+        assert (inner < path.highest).all()
+
+
+def test_the_best_loss_is_of_the_network_as_it_is_returned(monkeypatch):
+    """With a reach of 0 it sees less than it did while it was trained."""
+    monkeypatch.setattr("skae.paths.REACH", 0.0)
+    t = np.linspace(-1, 1, 300)[:, None]
+    noise = np.random.default_rng(0).normal(0, 0.05, (300, 2))
+    X, X_val = np.hstack([t, t**2, noise]), np.hstack([1.2 * t, 1.44 * t**2, noise])
+    vae = VAETransformer(1, max_iter=40, random_state=0).fit(X, X_val=X_val)
+    assert vae.best_loss_ < vae.start_loss_
+    rows = Rows(X_val, np.ones(300), vae.mean_, torch.device("cpu"))
+    again = mean_loss(vae.module_, rows, seed=0, passes=EPOCH_PASSES)
+    assert vae.best_loss_ == pytest.approx(again, rel=1e-7)
+    assert vae.best_loss_ != pytest.approx(min(vae.validation_loss_curve_), rel=1e-3)
 
 
 def test_a_class_that_says_nothing_leaves_the_start_as_it_is(split):

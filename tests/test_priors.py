@@ -21,6 +21,7 @@ from skae.priors import (
     MOST_GAUSSIANS,
     NORMAL_SHARE,
     PRIORS,
+    AggregatePosterior,
     Flow,
     Mixture,
     Normal,
@@ -55,7 +56,7 @@ def disturbed(name, n_components, seed=0):
             )
     torch.set_rng_state(torch_state)
     if name == "posterior":
-        module.fit(gaussians(n_components))
+        module.fit(gaussians(n_components), n_codes=9)
     return module.eval()
 
 
@@ -115,7 +116,8 @@ def test_mixtures_have_the_density_that_scipy_finds(name):
     prior = disturbed(name, 3)
     z = np.random.RandomState(0).randn(50, 3)
     if name == "posterior":
-        parts = gaussians(3)
+        parts = [(0.9 * w, m, c) for w, m, c in gaussians(3)]
+        parts += [(0.1, np.zeros(3), np.eye(3))]
     else:
         shares = prior._log_shares().exp().tolist()
         means, variances = prior.means.detach(), prior.log_variances.detach().exp()
@@ -328,6 +330,15 @@ def test_where_the_codes_are_normal_the_prior_stays_the_standard_normal():
     assert vae.module_.prior.is_standard
     reference = VAETransformer(2, max_iter=0).fit(X)
     np.testing.assert_allclose(vae.score(X), reference.score(X))
+
+
+def test_a_code_far_from_all_is_hardly_less_likely_than_under_the_standard_normal():
+    narrow = AggregatePosterior().build(2, 3)
+    narrow.fit([(1.0, np.zeros(2), 1e-4 * np.eye(2))], n_codes=99)
+    z = torch.tensor([[0.0, 0.0], [3.0, 4.0], [300.0, 400.0]]).double()
+    tilt = narrow.tilt(z, infer)
+    assert tilt[0] > 9
+    np.testing.assert_allclose(tilt[1:], -np.log(100))
 
 
 def test_there_is_room_for_every_mixture_that_is_tried():

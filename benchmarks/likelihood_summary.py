@@ -1,0 +1,152 @@
+"""What the rows of :mod:`benchmarks.likelihood` say together: lines, and pictures."""
+
+import numpy as np
+
+OTHERS = ("PCA", "FactorAnalysis", "GaussianMixture", "KernelDensity")
+
+
+def by_model(rows, value, case=("name", "components", "seed")):
+    """Values of each model, by case."""
+    table = {}
+    for row in rows:
+        key = tuple(row[name] for name in case)
+        table.setdefault(row["model"], {})[key] = float(row[value])
+    return table
+
+
+def best_by_model(rows):
+    """Nats of each model in each data set, by the best of its sizes."""
+    table = {}
+    for row in rows:
+        key, nats = (row["name"], row["seed"]), float(row["nats"])
+        values = table.setdefault(row["model"], {})
+        values[key] = np.fmax(nats, values.get(key, np.nan))
+    return table
+
+
+def lines_of(table):
+    """Give a table as text, a line for each case."""
+    cases = sorted({case for values in table.values() for case in values})
+    widths = [max(len(model), 7) for model in table]
+    names = [" ".join(str(part) for part in case) for case in cases]
+    first = max((len(name) for name in names), default=0)
+    heads = [model.rjust(width) for model, width in zip(table, widths, strict=True)]
+    yield "  ".join([" " * first, *heads])
+    for case, name in zip(cases, names, strict=True):
+        values = [table[model].get(case, np.nan) for model in table]
+        cells = [f"{v:{w}.3f}" for v, w in zip(values, widths, strict=True)]
+        yield "  ".join([name.ljust(first), *cells])
+
+
+def differences(table, model, reference, cases):
+    """Of the values of two models, where both have one."""
+    ours, theirs = table.get(model, {}), table.get(reference, {})
+    both = [case for case in ours if case in theirs and case in cases]
+    gain = {case: ours[case] - theirs[case] for case in both}
+    return {case: value for case, value in gain.items() if np.isfinite(value)}
+
+
+def summarise_tables(rows):
+    """Nats per column, and how they differ."""
+    yield from lines_of(best_by_model(rows))
+    yield ""
+    table = by_model(rows, "nats")
+    cases = {(row["name"], row["components"], row["seed"]) for row in rows}
+    # With fewer rows than columns PCA.score is not the likelihood of its solution.
+    tall = {
+        (row["name"], row["components"], row["seed"])
+        for row in rows
+        if int(row["rows"]) > int(row["columns"])
+    }
+    for model, reference, among in (
+        ("VAE normal", "PCA", tall),
+        ("VAE posterior", "PCA", tall),
+        ("VAE diag normal", "FactorAnalysis bounded", cases),
+        ("VAE posterior", "VAE normal", cases),
+        ("VAE diag posterior", "VAE diag normal", cases),
+    ):
+        gain = differences(table, model, reference, among)
+        if gain:
+            values = np.array(list(gain.values()))
+            worst = " ".join(min(gain, key=gain.get))
+            yield (
+                f"{model} minus {reference}, {len(values)} cases: smallest "
+                f"{values.min():+.4f} ({worst}), 5th percentile "
+                f"{np.percentile(values, 5):+.4f}, median {np.median(values):+.4f} "
+                "nats per column"
+            )
+    yield _count_of_wins(best_by_model(rows))
+
+
+def _count_of_wins(best):
+    """In how many sets the best VAE is above the best of the others."""
+    sides = {"VAE": {}, "others": {}}
+    for model, values in best.items():
+        for case, nats in values.items():
+            if model.startswith("VAE"):
+                side = sides["VAE"]
+            elif model in OTHERS:
+                side = sides["others"]
+            else:
+                continue
+            side[case] = np.fmax(nats, side.get(case, np.nan))
+    gain = differences(sides, "VAE", "others", sides["VAE"])
+    n_wins = sum(value > 0 for value in gain.values())
+    return f"best VAE above the best of {OTHERS} in {n_wins} of {len(gain)} sets"
+
+
+def summarise_counts(rows):
+    """Nats per column by likelihood."""
+    yield from lines_of(by_model(rows, "nats"))
+
+
+def summarise_samples(rows):
+    """Accuracy, or R2, on real rows, and its mean."""
+    for judge in ("forest", "linear"):
+        table = by_model(rows, judge, ("name", "seed"))
+        shared = set.intersection(*(set(values) for values in table.values()))
+        means = {
+            model: np.mean([values[case] for case in shared])
+            for model, values in table.items()
+        }
+        yield judge
+        yield from lines_of(table)
+        shown = ", ".join(f"{model} {mean:.3f}" for model, mean in means.items())
+        yield f"mean over {len(shared)} cases: {shown}"
+
+
+def summarise_mnist(rows):
+    """Each run, what it gave by what it was."""
+    for row in rows:
+        yield "  ".join(f"{name} {value}" for name, value in row.items())
+
+
+SUMMARIES = {
+    "mnist": summarise_mnist,
+    "tables": summarise_tables,
+    "counts": summarise_counts,
+    "samples": summarise_samples,
+}
+
+
+# ---------------------------------------------------------------------- pictures
+
+
+def plot(ledger, value, path):
+    """Draw a value of each case, a colour per model."""
+    import matplotlib.pyplot as plt
+
+    rows = ledger.rows
+    case = ("name", "components") if "components" in ledger.key else ("name",)
+    table = by_model(rows, value, case)
+    cases = sorted({key for values in table.values() for key in values})
+    fig, ax = plt.subplots(figsize=(8, 1.5 + 0.22 * len(cases)), layout="constrained")
+    for model, values in table.items():
+        places = [cases.index(key) for key in values]
+        ax.plot(list(values.values()), places, "o", ms=4, label=model)
+    ax.set_yticks(range(len(cases)), [" ".join(key) for key in cases], fontsize=7)
+    ax.set_xlabel(value)
+    ax.legend(fontsize=7)
+    fig.savefig(path)
+    plt.close(fig)
+    print(f"drawn: {path}")
