@@ -39,6 +39,10 @@ __all__ = ["make_task", "resolve_likelihood"]
 # that draws: more would cost more than a tenth of the epoch.
 EPOCH_PASSES = 2
 
+# Share of the epochs over which the learning rate falls, where rows judge and the end
+# of the training is known.
+DESCENT = 1.0
+
 
 def make_task(
     estimator,
@@ -97,6 +101,8 @@ def make_task(
     if n_rows < FEWEST_ROWS and not blueprint.from_pca:
         n_judges, n_validation = n_rows, 0  # there is no start to fall back on
     settings = make_settings(estimator, X.shape, n_judges, device)
+    if not continues and (n_validation or X_val is not None):
+        settings = replace(settings, descent=DESCENT)
     is_too_small = n_validation > 0 and blueprint.from_pca and n_rows < FEWEST_ROWS
     is_final = _start_is_final(blueprint) or settings.max_iter == 0
     task = Task(
