@@ -14,6 +14,7 @@ import torch
 from sklearn.base import clone
 
 from .auto import (
+    auto_alpha,
     auto_batch_size,
     auto_hidden_layer_sizes,
     auto_learning_rate,
@@ -41,7 +42,7 @@ EPOCH_PASSES = 2
 
 # Share of the epochs over which the learning rate falls, where rows judge and the end
 # of the training is known.
-DESCENT = 1.0
+DESCENT = 0.5
 
 
 def make_task(
@@ -188,14 +189,16 @@ def make_settings(estimator, shape, n_judges, device):
     if isinstance(max_iter, str):
         max_iter = auto_max_iter(n_rows, n_features, batch_size)
     solver = _check_solver(estimator.solver)
+    decay = auto_alpha(n_rows, n_features) if solver == "adamw" else 0.0
     if isinstance(rate, str):
         rate = None
         if isinstance(solver, str):
-            rate = auto_learning_rate(SOLVERS[solver].learning_rate, n_features)
+            usual = SOLVERS[solver].learning_rate
+            rate = auto_learning_rate(usual, n_features, decays=decay > 0)
     return Settings(
         solver=solver,
         learning_rate=rate,
-        alpha=float(estimator.alpha),
+        alpha=decay if isinstance(estimator.alpha, str) else float(estimator.alpha),
         batch_size=min(int(batch_size), n_rows),
         max_iter=int(max_iter),
         tol=float(estimator.tol),
