@@ -189,7 +189,8 @@ def make_settings(estimator, shape, n_judges, device):
     if isinstance(max_iter, str):
         max_iter = auto_max_iter(n_rows, n_features, batch_size)
     solver = _check_solver(estimator.solver)
-    decay = auto_alpha(n_rows, n_features) if solver == "adamw" else 0.0
+    decays = solver == "adamw" and not estimator._is_variational
+    decay = auto_alpha(n_rows, n_features) if decays else 0.0
     if isinstance(rate, str):
         rate = None
         if isinstance(solver, str):

@@ -155,13 +155,13 @@ class VAETransformer(BaseDensity):
         Learning rate. Where rows judge and ``warm_start`` is off it falls along a
         line over the second half of ``max_iter``, to 0; when the loss stands still it
         is lowered to a fifth, once. ``"auto"`` is 0.002 for adam and adamw, 0.003 for
-        sgd, 0.001 for rmsprop and 0.01 for adagrad, twice that for up to 100 columns,
-        and with adamw from 5 million values on; and its own default for a class.
+        sgd, 0.001 for rmsprop and 0.01 for adagrad, twice that for up to 100 columns;
+        and its own default for a class.
 
     alpha : "auto" or float, default="auto"
         Weight decay of the networks' matrices, as the solver understands it (an L2
         penalty, or decoupled with adamw). PCA's maps, biases and the noise are free.
-        ``"auto"`` is 0.2 with adamw from 5 million values on, and 0 otherwise.
+        ``"auto"`` is 0: the divergence of the posterior holds the networks already.
 
     batch_size : "auto" or int, default="auto"
         ``"auto"`` is a 16th of the rows as a power of two, between 32 and 256. A batch

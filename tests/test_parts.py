@@ -518,7 +518,7 @@ class Resolved(Exception):
     """Carries what a fit would have been trained with."""
 
 
-def settings_of(monkeypatch, shape, **parameters):
+def settings_of(monkeypatch, shape, Estimator=AutoencoderTransformer, **parameters):
     """What a fit of so many rows and columns is to be trained with."""
 
     def stop(task, **_):
@@ -527,7 +527,7 @@ def settings_of(monkeypatch, shape, **parameters):
     monkeypatch.setattr("skae._base.learn", stop)
     X = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     with pytest.raises(Resolved) as resolved:
-        AutoencoderTransformer(2, **parameters).fit(X)
+        Estimator(2, **parameters).fit(X)
     return resolved.value.args[0]
 
 
@@ -537,6 +537,8 @@ def test_networks_of_many_values_decay_and_learn_faster(monkeypatch):
         settings = settings_of(monkeypatch, shape)
         assert settings.learning_rate == pytest.approx(rate)
         assert settings.alpha == alpha
+    assert settings_of(monkeypatch, many, VAETransformer).alpha == 0.0
+    assert settings_of(monkeypatch, many, VAETransformer).learning_rate == 2e-3
     given = {"alpha": 0.0, "learning_rate_init": 0.5}
     assert settings_of(monkeypatch, many, **given).alpha == 0.0
     assert settings_of(monkeypatch, many, **given).learning_rate == 0.5
