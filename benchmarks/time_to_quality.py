@@ -2,11 +2,15 @@
 
     SKAE_DATA=folder python -m benchmarks.time_to_quality --out quality.txt \
         --csv quality.csv --plot quality.png
+    SKAE_DATA=folder python -m benchmarks.time_to_quality --stop \
+        --contenders skae "plain loop" skorch "Keras on torch"
 
 A point is a whole fit of so many epochs, start included: what a user gets for the
-seconds. The plain loop and the peers are given the best of several learning rates at
-each point, and only the seconds of that one; skae takes its own. The error is
-the mean squared error of rows that nobody trained on, over that of PCA.
+seconds. skae is fitted with its defaults, rows held out among them. The plain loop and
+the peers train on all rows, and are given the best of several learning rates at each
+point, and only the seconds of that one. The error is the mean squared error of rows
+that nobody trained on, over that of PCA. ``--stop`` ends each one's fits at the first
+that reaches the target.
 """
 
 import argparse
@@ -25,14 +29,21 @@ from sklearn.model_selection import train_test_split
 from benchmarks import contenders, datasets
 from benchmarks.contenders import Case
 from benchmarks.notes import Notes
+from skae import AutoencoderTransformer
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3)
-EPOCHS = (1, 2, 4, 8, 16, 32)
+EPOCHS = (1, 2, 3, 4, 6, 8)
 TARGET = 0.7
+USUAL = ("skae", "plain loop")
 
 
-def skae_own_rate(X, case):
-    return contenders.skae(X, case, learning_rate_init="auto")
+def skae_defaults(X, case):
+    return AutoencoderTransformer(
+        case.n_components,
+        hidden_layer_sizes=case.hidden,
+        max_iter=case.n_epochs,
+        random_state=0,
+    ).fit(X)
 
 
 def by_module(module, X):
@@ -42,7 +53,7 @@ def by_module(module, X):
 
 # Each by its fit, how it reconstructs rows, and whether it is given learning rates.
 CONTENDERS = {
-    "skae": (skae_own_rate, lambda model, X: model.reconstruct(X), False),
+    "skae": (skae_defaults, lambda model, X: model.reconstruct(X), False),
     "plain loop": (contenders.plain_loop, by_module, True),
     "skorch": (contenders.skorch_net, lambda net, X: net.predict(X), True),
     "Keras on torch": (
@@ -92,8 +103,8 @@ def measure(name, case, X, X_test, reference):
     return min(points, key=lambda point: point.error)
 
 
-def run(names, epochs, case, X, X_test, notes):
-    """Measure every contender at every number of epochs."""
+def run(names, epochs, case, X, X_test, notes, stop_at=-math.inf):
+    """Measure every contender at every number of epochs, until an error is reached."""
     pca = PCA(case.n_components).fit(X)
     reference = squared_error(X_test, pca.inverse_transform(pca.transform(X_test)))
     notes.add(f"PCA's squared error per row, held out: {reference:.4g}")
@@ -116,6 +127,8 @@ def run(names, epochs, case, X, X_test, notes):
                 f"{name:<16} {n_epochs:4d} epochs {point.seconds:8.2f} s   "
                 f"error / PCA's {point.error:.4f}   rate {point.learning_rate:g}"
             )
+            if point.error <= stop_at:
+                break
     return points
 
 
@@ -144,7 +157,8 @@ def main():
     parser.add_argument("--components", type=int, default=16)
     parser.add_argument("--hidden", type=int, nargs="+", default=[512, 256])
     parser.add_argument("--epochs", type=int, nargs="+", default=list(EPOCHS))
-    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS))
+    parser.add_argument("--contenders", nargs="+", default=list(USUAL))
+    parser.add_argument("--stop", action="store_true", help="at the target")
     parser.add_argument("--target", type=float, default=TARGET)
     for name in ("--out", "--csv", "--plot"):
         parser.add_argument(name, type=pathlib.Path, default=None)
@@ -153,7 +167,8 @@ def main():
     X, X_test = load_rows(args.data, args.rows)
     with Notes(args.out) as notes:
         notes.add(f"{args.data}: {X.shape} to train on, {len(X_test)} rows to judge by")
-        points = run(args.contenders, args.epochs, case, X, X_test, notes)
+        stop_at = args.target if args.stop else -math.inf
+        points = run(args.contenders, args.epochs, case, X, X_test, notes, stop_at)
         for name in dict.fromkeys(point.contender for point in points):
             own = [point for point in points if point.contender == name]
             taken = seconds_to(own, args.target)

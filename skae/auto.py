@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 __all__ = [
+    "auto_alpha",
     "auto_batch_size",
     "auto_hidden_layer_sizes",
     "auto_learning_rate",
@@ -28,10 +29,19 @@ IDLE_UPDATES = 300
 # Number of values that a fit of so many rows may read.
 VALUES, FEW_ROWS = 5 * 10**7, 2000
 
+# Number of values from which on layers are wide, and their weights decay.
+MANY_VALUES = 5_000_000
+WIDE_DECAY = 0.2
+
 
 def auto_hidden_layer_sizes(n_rows, n_features):
     """Two layers: 512 and 256 wide from 5 million values on, 256 and 128 below."""
-    return (512, 256) if n_rows * n_features >= 5_000_000 else (256, 128)
+    return (512, 256) if n_rows * n_features >= MANY_VALUES else (256, 128)
+
+
+def auto_alpha(n_rows, n_features):
+    """Let weights decay from 5 million values on; below, stopping early is enough."""
+    return WIDE_DECAY if n_rows * n_features >= MANY_VALUES else 0.0
 
 
 def auto_batch_size(n_rows):
@@ -39,9 +49,9 @@ def auto_batch_size(n_rows):
     return min(max(2 ** round(math.log2(n_rows / 16)), 32), 256)
 
 
-def auto_learning_rate(usual, n_features):
-    """Double a solver's usual rate for tables of up to 100 columns."""
-    return 2 * usual if n_features <= 100 else usual
+def auto_learning_rate(usual, n_features, *, decays):
+    """Double a solver's usual rate for up to 100 columns, and where weights decay."""
+    return 2 * usual if n_features <= 100 or decays else usual
 
 
 def auto_validation_rows(n_rows, n_components):

@@ -84,18 +84,21 @@ class AutoencoderTransformer(BaseAutoencoder):
         ``likelihood_`` is what it chose.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
-            default="adam"
+            default="adamw"
         A name, a ``torch.optim.Optimizer`` class, or a ``functools.partial`` of one.
         ``"sgd"`` has Nesterov's momentum of 0.9.
 
     learning_rate_init : "auto" or float, default="auto"
-        Learning rate, lowered once to a fifth when the loss stands still. ``"auto"``
-        is 0.002 for adam and adamw, 0.003 for sgd, 0.001 for rmsprop and 0.01 for
-        adagrad, twice that for up to 100 columns; and its own default for a class.
+        Learning rate. Where rows judge and ``warm_start`` is off it falls along a
+        line over the second half of ``max_iter``, to 0; when the loss stands still it
+        is lowered to a fifth, once. ``"auto"`` is 0.002 for adam and adamw, 0.003 for
+        sgd, 0.001 for rmsprop and 0.01 for adagrad, twice that for up to 100 columns,
+        and with adamw from 5 million values on; and its own default for a class.
 
-    alpha : float, default=0.0
+    alpha : "auto" or float, default="auto"
         Weight decay of the networks' matrices, as the solver understands it (an L2
         penalty, or decoupled with adamw). PCA's maps, biases and the noise are free.
+        ``"auto"`` is 0.2 with adamw from 5 million values on, and 0 otherwise.
 
     batch_size : "auto" or int, default="auto"
         ``"auto"`` is a 16th of the rows as a power of two, between 32 and 256. A batch
@@ -227,9 +230,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         decoder=None,
         init="pca",
         likelihood="gaussian",
-        solver="adam",
+        solver="adamw",
         learning_rate_init="auto",
-        alpha=0.0,
+        alpha="auto",
         batch_size="auto",
         max_iter="auto",
         tol=1e-3,

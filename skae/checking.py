@@ -63,7 +63,7 @@ PARAMETER_CONSTRAINTS: dict = {
         StrOptions({"auto"}),
         Interval(numbers.Real, 0, None, closed="neither"),
     ],
-    "alpha": [Interval(numbers.Real, 0, None, closed="left")],
+    "alpha": [StrOptions({"auto"}), Interval(numbers.Real, 0, None, closed="left")],
     "batch_size": [
         StrOptions({"auto"}),
         Interval(numbers.Integral, 1, None, closed="left"),

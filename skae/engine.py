@@ -26,7 +26,8 @@ __all__ = ["Settings", "TrainingResult", "mean_loss", "row_losses", "train"]
 
 
 # When the validation loss stops improving, the learning rate is multiplied by
-# DECAY, from the best weights on, at most MAX_DECAYS times.
+# DECAY, from the best weights on, at most MAX_DECAYS times; besides, it may fall from
+# epoch to epoch as planned.
 DECAY = 0.2
 MAX_DECAYS = 1
 
@@ -69,6 +70,9 @@ class Settings:
     warmup : float
         Share of the epochs, at the beginning, over which the model is warmed up. What
         they give is judged, but they do not end the training.
+    descent : float
+        Share of the epochs, at the end, over which the learning rate falls along a
+        line, to be 0 after the last.
     """
 
     solver: object
@@ -81,10 +85,17 @@ class Settings:
     dtype: torch.dtype
     validation_passes: int = 1
     warmup: float = 0.0
+    descent: float = 0.0
 
     def for_one_epoch(self):
         """Train for one epoch, and leave the learning rate alone."""
-        return replace(self, max_iter=1, patience=sys.maxsize, warmup=0.0)
+        return replace(self, max_iter=1, patience=sys.maxsize, warmup=0.0, descent=0.0)
+
+    def planned_rate(self, n_before):
+        """Learning rate of the epoch after so many, as a share of the first's."""
+        n_falling = self.descent * self.max_iter
+        n_left = self.max_iter - n_before
+        return min(n_left / n_falling, 1.0) if n_falling else 1.0
 
 
 @dataclass
@@ -195,6 +206,7 @@ class _Loop:
             self.shuffle.set_state(state["shuffle"])
             self.draws.set_state(state["draws"])
             self.plateau = _Plateau(**state["plateau"])
+        self.full_rate = self.rate  # of which the planned rates are shares
         self.working: Any = None
         if getattr(model, "is_traceable", False):
             self.working = Working(self.parameters, settings.dtype, settings.batch_size)
@@ -228,6 +240,7 @@ class _Loop:
     def retry_smaller(self):
         """Return to the weights that were kept, with a smaller and fresh optimizer."""
         rate = self.rate * RETRY_FACTOR
+        self.full_rate *= RETRY_FACTOR
         self.go_back()
         self.optimizer = make_optimizer(self.settings, self.parameters)
         self.rate = rate
@@ -390,7 +403,9 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
     probe_limit = probe + DIVERGED * max(loop.unit, abs(probe))
     n_retries, path = 0, []  # the learning rates that led to the weights as they are
     while result.n_epochs < n_epochs:
-        if learning_rates is not None and n_retries == 0:
+        if learning_rates is None:
+            loop.rate = loop.full_rate * settings.planned_rate(result.n_epochs)
+        elif n_retries == 0:
             loop.rate = next(replayed)
         if observer is not None and n_retries == 0:
             observer.begin()
@@ -431,6 +446,6 @@ def _run(loop, result, valid, learning_rates, observer, seed, start_loss):
                 return
             loop.plateau.n_decays += 1
             loop.plateau.waited = 0
-            loop.rate = rate * DECAY
+            loop.full_rate *= DECAY
             loop.go_back()
             path = list(result.learning_rates)

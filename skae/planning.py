@@ -14,6 +14,7 @@ import torch
 from sklearn.base import clone
 
 from .auto import (
+    auto_alpha,
     auto_batch_size,
     auto_hidden_layer_sizes,
     auto_learning_rate,
@@ -40,6 +41,10 @@ __all__ = ["make_task", "resolve_likelihood"]
 # How often the rows that judge are walked through after an epoch, at most, for a model
 # that draws: more would cost more than a tenth of the epoch.
 EPOCH_PASSES = 2
+
+# Share of the epochs over which the learning rate falls, where rows judge and the end
+# of the training is known.
+DESCENT = 0.5
 
 
 def make_task(
@@ -110,6 +115,8 @@ def make_task(
     if n_rows < FEWEST_ROWS and not blueprint.from_pca:
         n_judges, n_validation = n_rows, 0  # there is no start to fall back on
     settings = make_settings(estimator, shape, n_judges, device)
+    if not continues and (n_validation or X_val is not None):
+        settings = replace(settings, descent=DESCENT)
     is_too_small = n_validation > 0 and blueprint.from_pca and n_rows < FEWEST_ROWS
     is_final = _start_is_final(blueprint) or settings.max_iter == 0
     task = Task(
@@ -209,14 +216,17 @@ def make_settings(estimator, shape, n_judges, device):
     if isinstance(patience, str):
         patience = auto_patience(n_rows, batch_size)
     solver = _check_solver(estimator.solver)
+    decays = solver == "adamw" and not estimator._is_variational
+    decay = auto_alpha(n_rows, n_features) if decays else 0.0
     if isinstance(rate, str):
         rate = None
         if isinstance(solver, str):
-            rate = auto_learning_rate(SOLVERS[solver].learning_rate, n_features)
+            usual = SOLVERS[solver].learning_rate
+            rate = auto_learning_rate(usual, n_features, decays=decay > 0)
     return Settings(
         solver=solver,
         learning_rate=rate,
-        alpha=float(estimator.alpha),
+        alpha=decay if isinstance(estimator.alpha, str) else float(estimator.alpha),
         batch_size=min(int(batch_size), n_rows),
         max_iter=int(max_iter),
         tol=float(estimator.tol),

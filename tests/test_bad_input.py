@@ -101,7 +101,7 @@ WRONG = {
     "likelihood": ["cauchy", None, 3, Gaussian, [], [("gaussian", [0])]],
     "solver": ["lbfgs", None, int, nn.Linear, functools.partial(print), torch.optim],
     "learning_rate_init": [0, -1.0, "fast", None, np.nan],
-    "alpha": [-1.0, "auto", None, np.nan],
+    "alpha": [-1.0, "some", None, np.nan],
     "batch_size": [0, -1, 2.5, "big", None],
     "max_iter": [-1, 1.5, "many", None],
     "tol": [-1.0, None],

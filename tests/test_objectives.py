@@ -1,13 +1,14 @@
 """Objectives: closed forms, long Monte Carlo runs, gradients, warm-up, bad input."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from skae import VAETransformer
+from skae import AutoencoderTransformer, VAETransformer
 from skae.blueprint import Variational
 from skae.engine import Settings, train
 from skae.likelihoods import Gaussian
@@ -387,6 +388,51 @@ def test_no_warm_up_starts_over():
     progress, _ = trained(0.5, state=result.state)
     assert set(progress) == {1.0}
     assert set(trained(0.0)[0]) == {1.0}
+
+
+def test_the_learning_rate_falls_along_a_line_over_the_last_epochs():
+    _, result = trained(0.0, learning_rate=0.001, patience=10, descent=0.4)
+    shares = [1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert result.learning_rates == pytest.approx(np.multiply(shares, 0.001))
+    assert trained(0.0, learning_rate=0.001)[1].learning_rates[-1] == 0.001
+
+
+def test_a_loss_that_stands_still_lowers_what_is_left_of_the_line():
+    _, result = trained(0.0, learning_rate=0.001, tol=1.0, descent=1.0)
+    # Two epochs bring too little, then two more at a fifth of what was planned.
+    shares = np.array([1.0, 0.9, 0.8 / 5, 0.7 / 5])
+    assert result.learning_rates == pytest.approx(0.001 * shares)
+
+
+def test_a_refit_repeats_the_rates_and_plans_none():
+    rates = [0.01, 0.02, 0.005]
+    _, result = trained(0.0, learning_rates=rates, descent=1.0)
+    assert result.learning_rates == rates
+
+
+class Recorded(torch.optim.SGD):
+    """Remembers its learning rates."""
+
+    rates: ClassVar[list] = []
+
+    def step(self, closure=None):
+        self.rates.append(self.param_groups[0]["lr"])
+        return super().step(closure)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_planned"),
+    [({}, True), ({"early_stopping": False}, False), ({"warm_start": True}, False)],
+    ids=str,
+)
+def test_rates_are_planned_where_rows_judge_and_the_end_is_known(
+    parameters, is_planned, iris
+):
+    Recorded.rates.clear()
+    parameters |= SMALL | {"solver": Recorded, "learning_rate_init": 1e-5, "tol": 0}
+    AutoencoderTransformer(2, **parameters | {"max_iter": 4}).fit(iris[0])
+    shares = np.unique(Recorded.rates) / 1e-5
+    assert shares == pytest.approx([0.5, 1.0] if is_planned else [1.0])
 
 
 def test_one_epoch_of_a_stream_is_not_warmed_up(iris):
