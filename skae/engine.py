@@ -3,7 +3,7 @@
 It knows no model. It asks one for ``row_losses(x, generator)``, the loss of each row,
 and for ``loss_unit``, the loss that counts as 1; everything else (batches, optimizer,
 learning rate, stopping, the best weights) is here. The gradient is autograd's, or, for
-a model that ``is_traceable``, its own ``loss_and_grad``.
+a model that ``is_traceable``, what it has ``written_out``.
 
 What is trained on may differ from what is judged: a model may offer
 ``batch_loss(x, row_factor, generator)`` in place of the sum of its rows' losses, and
@@ -15,7 +15,6 @@ import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -195,10 +194,16 @@ class _Loop:
             self.shuffle.set_state(state["shuffle"])
             self.draws.set_state(state["draws"])
             self.plateau = _Plateau(**state["plateau"])
-        self.working: Any = None
-        if getattr(model, "is_traceable", False):
-            self.working = Working(self.parameters, settings.dtype, settings.batch_size)
+        self.working, self.derivative = self._write_out()
         self.kept = self.parameters.copy()
+
+    def _write_out(self):
+        """Give the derivative of a model that has it written out; else None."""
+        if not getattr(self.model, "is_traceable", False):
+            return None, None
+        dtype, batch_size = self.settings.dtype, self.settings.batch_size
+        working = Working(self.parameters, dtype, batch_size)
+        return working, self.model.written_out(working)
 
     @property
     def rate(self):
@@ -251,16 +256,17 @@ class _Loop:
             Epochs over which the model is warmed up.
         """
         losses, sizes, n_seen = [], [], 0
-        loss_and_grad = self.autograd if self.working is None else self.written_out
+        loss_and_grad = self.autograd if self.derivative is None else self.written_out
         with torch.no_grad():
             for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
                 if n_warm:
                     self.warm_up(n_before + n_seen / len(self.rows), n_warm)
-                n_seen += len(x)
-                row_factor = weight * (1 / (len(x) * self.unit))
+                size = x.shape[0]
+                n_seen += size
+                row_factor = weight * (1 / (size * self.unit))
                 step = partial(loss_and_grad, x, row_factor)
-                losses.append(self.optimizer.step(step).detach())
-                sizes.append(len(x))
+                losses.append(self.optimizer.step(step))
+                sizes.append(size)
         sums = torch.stack(losses).cpu().double() * torch.tensor(sizes)
         return sums.sum().item() / len(self.rows) * self.unit
 
@@ -274,7 +280,7 @@ class _Loop:
         ):
             loss = self.batch_loss(x, row_factor)
         loss.backward()
-        return loss
+        return loss.detach()
 
     def batch_loss(self, x, row_factor):
         """Loss of a batch, as the model wants it to be trained on."""
@@ -291,7 +297,7 @@ class _Loop:
         """Loss of a batch, with the gradient that the model has written out."""
         with torch.no_grad():
             self.working.lower()
-            loss = self.model.loss_and_grad(x, row_factor, self.draws, self.working)
+            loss = self.derivative.loss_and_grad(x, row_factor, self.draws)
             self.working.lift()
         return loss
 
@@ -355,7 +361,7 @@ def train(
     with limited_threads(n_threads):
         loop = _Loop(model, rows, settings, seed, state)
         # A derivative that is written out is that of the model as it is used.
-        model.train(loop.working is None)
+        model.train(loop.derivative is None)
         try:
             if valid is not None:
                 result.best_loss = _validate(loop, valid, seed)

@@ -9,55 +9,61 @@ are one call each, however many layers there are.
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
 
 __all__ = ["SOLVERS", "FlatParameters", "Working", "load_state", "make_optimizer"]
 
 
 class _OneCall:
-    """Adam's fused step, called as it is.
+    """Adam's fused step as a function of tensors, which torch has too.
 
-    What torch does around it takes longer than the step of a small network.
+    What an optimizer does around it takes longer than the step of a small network.
     """
 
     defaults: dict
     param_groups: list
     state: Any
-    fused_step: Callable[..., None]
+    function: Callable[..., None]
 
     def step(self, closure=None):
         """Take the fused step where there is one, else torch's."""
         if not self.defaults["fused"]:
             return super().step(closure)  # type: ignore[misc]
         loss = None if closure is None else closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                self._take_fused_step(parameter, group)
+        for weight_decay, groups in groupby(self.param_groups, _weight_decay):
+            self._take_step(list(groups), weight_decay)
         return loss
 
     # Or torch would wrap it for its profiler.
     step.hooked = True  # type: ignore[attr-defined]
 
-    def _take_fused_step(self, parameter, group):
-        state = self.state[parameter] or self._begin(parameter)
-        state["step"].add_(1)
-        beta1, beta2 = group["betas"]
-        self.fused_step(
-            [parameter],
-            [parameter.grad],
-            [state["exp_avg"]],
-            [state["exp_avg_sq"]],
+    def _take_step(self, groups, weight_decay):
+        """Take the step of groups that differ in nothing."""
+        parameters = [p for group in groups for p in group["params"]]
+        states = [self.state[p] or self._begin(p) for p in parameters]
+        beta1, beta2 = groups[0]["betas"]
+        self.function(
+            parameters,
+            [p.grad for p in parameters],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
             [],
-            [state["step"]],
-            lr=group["lr"],
+            [state["step"] for state in states],
+            foreach=False,
+            fused=True,
+            amsgrad=False,
             beta1=beta1,
             beta2=beta2,
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            amsgrad=False,
+            lr=groups[0]["lr"],
+            weight_decay=weight_decay,
+            eps=groups[0]["eps"],
             maximize=False,
         )
 
@@ -69,16 +75,19 @@ class _OneCall:
         return state
 
 
+_weight_decay = itemgetter("weight_decay")
+
+
 class Adam(_OneCall, torch.optim.Adam):
     """torch's Adam."""
 
-    fused_step = staticmethod(torch._fused_adam_)
+    function = staticmethod(adam)
 
 
 class AdamW(_OneCall, torch.optim.AdamW):
     """torch's AdamW."""
 
-    fused_step = staticmethod(torch._fused_adamw_)
+    function = staticmethod(adamw)
 
 
 @dataclass(frozen=True)
@@ -187,7 +196,6 @@ class Working:
     def __init__(self, parameters, dtype, batch_size):
         self.dtype, self.batch_size = dtype, batch_size
         self._pairs = {p: (p.data, p.grad) for p in parameters.views}
-        self._parts = {}
         self._lowered, self._lifted = [], []
         if dtype != torch.float32:
             self._copy(parameters.matrices, parameters.decayed[0])
@@ -217,13 +225,6 @@ class Working:
     def __getitem__(self, parameter):
         """Value and gradient of a parameter."""
         return self._pairs[parameter]
-
-    def of(self, part, resolve):
-        """Give what a part of the model resolves once, at its first use."""
-        found = self._parts.get(part)
-        if found is None:
-            found = self._parts[part] = resolve(self)
-        return found
 
 
 def make_optimizer(settings, parameters):
