@@ -16,6 +16,7 @@ from .checking import (
     PARAMETER_CONSTRAINTS,
     check_n_components,
     check_rows,
+    check_values,
     check_X_val,
     refuse_auto_width,
 )
@@ -115,7 +116,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             rows = rows[index]
             labels = None if labels is None else labels[index]
         likelihood = self._find_likelihood(rows, going_on)
-        likelihood.check(checked)
+        check_values(likelihood, checked)
         if X_val is not None:
             X_val = check_X_val(self, X_val, likelihood)
         task = make_task(
@@ -182,7 +183,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             check_n_components(self, X)
         rows, weight = merge_rows(X, weight)
         likelihood = self._find_likelihood(rows, going_on)
-        likelihood.check(X)
+        check_values(likelihood, X)
         task = make_task(
             self,
             rows,
@@ -223,7 +224,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         """Say what the rows are taken to be."""
         if going_on:
             return self.likelihood_
-        likelihood = resolve_likelihood(self, as_array(X))
+        likelihood = resolve_likelihood(self, X)
         if self.verbose and isinstance(self.likelihood, str):
             print(f"[{type(self).__name__}] likelihood: {likelihood}")
         return likelihood

@@ -18,7 +18,7 @@ from functools import partial
 
 import torch
 
-from .device import generator_from, limited_threads
+from .device import generator_from, limited_threads, wide_dtype
 from .solvers import FlatParameters, Working, load_state, make_optimizer
 
 __all__ = ["Settings", "TrainingResult", "mean_loss", "row_losses", "train"]
@@ -131,7 +131,7 @@ def _has_large_products(model, batch_size):
 
 
 def row_losses(model, rows, seed=0, passes=1):
-    """Loss of each row, in float64, by the same draws whenever asked."""
+    """Loss of each row, as wide as can be, by the same draws whenever asked."""
     n_threads = torch.get_num_threads() if _has_large_products(model, len(rows)) else 1
     with limited_threads(n_threads):
         return _row_losses(model, rows, seed, passes)
@@ -139,7 +139,8 @@ def row_losses(model, rows, seed=0, passes=1):
 
 def _row_losses(model, rows, seed, passes):
     generator = generator_from(seed, rows.device)
-    total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
+    wide = wide_dtype(rows.device)
+    total = torch.zeros(len(rows), dtype=wide, device=rows.device)
     with torch.no_grad(), _evaluating(model):
         for _ in range(passes):
             losses = [model.row_losses(x, generator) for x in rows.blocks()]

@@ -50,6 +50,16 @@ def test_a_tensor_gives_the_model_of_its_array(Estimator, dtype):
     assert model.score(X) == wanted.score(X.numpy())
 
 
+@pytest.mark.parametrize("likelihood", ["poisson", "bernoulli", "categorical"])
+def test_what_a_likelihood_needs_is_checked_of_tensors_too(Estimator, likelihood):
+    X = torch.eye(3, dtype=torch.float64).repeat(7, 1)
+    model = Estimator(2, likelihood=likelihood, **SMALL).fit(X)
+    with pytest.raises(ValueError, match="likelihood"):
+        model.transform(X - 0.5)
+    with pytest.raises(ValueError, match="likelihood"):
+        model.fit(X - 0.5)
+
+
 def test_without_dispatch_arrays_come_back(Estimator):
     X = torch.from_numpy(iris())
     model = Estimator(2, **SMALL).fit(X)
