@@ -20,7 +20,7 @@ from .checking import (
     check_X_val,
     refuse_auto_width,
 )
-from .device import forked_stream, seed_from
+from .device import forked_stream, made_on_cpu, seed_from
 from .learning import learn, resume
 from .planning import make_task, resolve_likelihood
 from .reporting import Reporter
@@ -80,7 +80,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         self : object
             The fitted estimator.
         """
-        with self._unchanged_on_error():
+        with self._unchanged_on_error(), made_on_cpu():
             return self._fit(X, y, sample_weight, X_val)
 
     @contextmanager
@@ -167,7 +167,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         self : object
             The estimator, fitted once enough rows were seen.
         """
-        with self._unchanged_on_error():
+        with self._unchanged_on_error(), made_on_cpu():
             return self._partial_fit(X, sample_weight)
 
     def _partial_fit(self, X, sample_weight):

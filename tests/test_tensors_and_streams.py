@@ -1,5 +1,6 @@
 """Rows as torch tensors, and rows too many to keep: the same model, where they lie."""
 
+import pickle
 import threading
 
 import numpy as np
@@ -48,6 +49,33 @@ def test_a_tensor_gives_the_model_of_its_array(Estimator, dtype):
     np.testing.assert_array_equal(model.transform(X), wanted.transform(X.numpy()))
     np.testing.assert_array_equal(model.reconstruct(X), wanted.reconstruct(X.numpy()))
     assert model.score(X) == wanted.score(X.numpy())
+
+
+def test_the_default_device_of_the_user_is_not_ours(Estimator):
+    X = iris()
+
+    def everything():
+        model = Estimator(2, **SMALL).fit(X)
+        model.partial_fit(X)
+        opened = pickle.loads(pickle.dumps(model))
+        return (
+            opened.transform(X),
+            opened.reconstruct(X),
+            opened.score_samples(X),
+            opened.score(X),
+            opened.sample(5, random_state=0),
+        )
+
+    wanted = everything()
+    before = torch.get_default_device()
+    torch.set_default_device("meta")
+    try:
+        found = everything()
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_device(before)
+    for here, there in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(here, there)
 
 
 @pytest.mark.parametrize("likelihood", ["poisson", "bernoulli", "categorical"])
