@@ -113,8 +113,8 @@ def _row_keys(X):
         entries = np.empty(X.nnz, dtype=kind)
         entries["columns_left"] = X.shape[1] - X.indices
         entries["value"] = X.data
-        entries, ends = entries.tobytes(), kind.itemsize * X.indptr.astype(np.int64)
-        return np.array([entries[a:b] for a, b in pairwise(ends)], dtype=object)
+        together, ends = entries.tobytes(), kind.itemsize * X.indptr.astype(np.int64)
+        return np.array([together[a:b] for a, b in pairwise(ends)], dtype=object)
     X = np.ascontiguousarray(X)
     if X.dtype.kind == "f":
         X = X + 0.0  # -0.0 and 0.0 are the same value
