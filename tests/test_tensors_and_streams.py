@@ -51,6 +51,21 @@ def test_a_tensor_gives_the_model_of_its_array(Estimator, dtype):
     assert model.score(X) == wanted.score(X.numpy())
 
 
+def test_a_device_without_float64(Estimator, monkeypatch):
+    X = iris()
+    wanted = Estimator(2, **SMALL).fit(X)
+    for room in ("blueprint", "engine", "inference", "readout"):
+        monkeypatch.setattr(f"skae.{room}.wide_dtype", lambda _: torch.float32)
+    model = Estimator(2, **SMALL).fit(X)
+    assert all(b.dtype != torch.float64 for b in model.module_.buffers())
+    assert model.score(X) == pytest.approx(wanted.score(X), rel=1e-3)
+    there = pickle.dumps(model)
+    monkeypatch.undo()
+    opened = pickle.loads(there)
+    assert any(b.dtype == torch.float64 for b in opened.module_.buffers())
+    np.testing.assert_allclose(opened.transform(X), model.transform(X), atol=1e-3)
+
+
 def test_the_default_device_of_the_user_is_not_ours(Estimator):
     X = iris()
 
