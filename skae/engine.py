@@ -193,7 +193,9 @@ class _Loop:
         if state:
             load_state(self.optimizer, state["optimizer"], settings)
             self.shuffle.set_state(state["shuffle"])
-            self.draws.set_state(state["draws"])
+            # A GPU's stream cannot go on elsewhere; there the draws begin anew.
+            if state["draws"].shape == self.draws.get_state().shape:
+                self.draws.set_state(state["draws"])
             self.plateau = _Plateau(**state["plateau"])
         self.working, self.derivative = self._write_out()
         self.kept = self.parameters.copy()

@@ -50,6 +50,14 @@ def own_network(n_inputs, n_outputs):
 # -------------------------------------------------------------------- going on
 
 
+def test_a_training_begun_on_a_gpu_goes_on_without_it(Estimator, curve):
+    model = Estimator(warm_start=True, max_iter=3, **BENT, **UNJUDGED).fit(curve)
+    before = model.transform(curve)
+    # The state of a GPU's stream: its seed, and how many numbers were drawn.
+    model._training["draws"] = np.zeros(16, dtype=np.uint8)
+    assert not np.array_equal(opened(model).fit(curve).transform(curve), before)
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
