@@ -19,7 +19,7 @@ from functools import partial
 import torch
 
 from .device import generator_from, limited_threads, wide_dtype
-from .solvers import FlatParameters, Working, load_state, make_optimizer
+from .solvers import FlatParameters, Working, load_state, make_optimizer, name_of
 
 __all__ = ["Settings", "TrainingResult", "mean_loss", "row_losses", "train"]
 
@@ -191,7 +191,9 @@ class _Loop:
         self.plateau = _Plateau()
         self.unit = model.loss_unit.item()
         if state:
-            load_state(self.optimizer, state["optimizer"], settings)
+            # Of no use to another solver, which begins anew.
+            if state["solver"] == name_of(settings.solver):
+                load_state(self.optimizer, state["optimizer"], settings)
             self.shuffle.set_state(state["shuffle"])
             # A GPU's stream cannot go on elsewhere; there the draws begin anew.
             if state["draws"].shape == self.draws.get_state().shape:
@@ -219,6 +221,7 @@ class _Loop:
 
     def state(self):
         return {
+            "solver": name_of(self.settings.solver),
             "optimizer": self.optimizer.state_dict(),
             "shuffle": self.shuffle.get_state(),
             "draws": self.draws.get_state(),

@@ -17,7 +17,15 @@ from torch import nn
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 
-__all__ = ["SOLVERS", "FlatParameters", "Working", "load_state", "make_optimizer"]
+__all__ = [
+    "SOLVERS",
+    "FlatParameters",
+    "FusedAdam",
+    "Working",
+    "load_state",
+    "make_optimizer",
+    "name_of",
+]
 
 
 # Of Adam's steps: how fast its means forget, and what keeps it from dividing by 0.
@@ -281,6 +289,13 @@ def _make_named(solver, groups, learning_rate):
     if solver.has_fused_step:
         arguments["fused"] = True
     return solver.optimizer(groups, lr=learning_rate, **arguments)
+
+
+def name_of(solver):
+    """Name of a solver, by which a state that was stored is known to be its own."""
+    if isinstance(solver, str):
+        return solver
+    return getattr(solver, "func", solver).__qualname__
 
 
 def load_state(optimizer, state, settings):
