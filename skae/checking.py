@@ -25,8 +25,7 @@ from ._sklearn import (
     check_sample_weight,
 )
 from .learning import FEWEST_ROWS
-from .likelihoods import LIKELIHOODS
-from .likelihoods.base import Likelihood
+from .likelihoods import LIKELIHOODS, Likelihood
 from .networks import ACTIVATIONS
 from .rows import as_array
 from .solvers import SOLVERS

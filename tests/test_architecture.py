@@ -101,7 +101,7 @@ MAY_IMPORT = {
     "width": {"engine", "readout"},
     "planning": CORE - {"planning"},
     # estimators
-    "checking": PARTS | {"learning", "likelihoods.base", "planning", "rows", "solvers"},
+    "checking": PARTS | {"learning", "planning", "rows", "solvers"},
     "opening": {"blueprint", "start", "storage"} | PARTS,
     "reporting": {"storage"},
     "_fitted": {"checking", "device", "inference", "opening", "rows"},
