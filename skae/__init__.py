@@ -1,11 +1,5 @@
 """Autoencoders for scikit-learn that start as PCA."""
 
-# The largest first: while they load, Python's collector walks again and again over
-# what was loaded before them.
-import sklearn.decomposition  # noqa: F401
-import torch  # noqa: F401
-
-# isort: split
 from .autoencoder import AutoencoderTransformer
 from .comparison import Comparison, compare, explained_variance_scorer
 from .oversampling import VAEOverSampler
