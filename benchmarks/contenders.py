@@ -270,6 +270,14 @@ AUTOENCODERS = {
     "Keras on torch": keras_model,
     "pythae": pythae_model,
 }
+# Those that no other library trains.
+OWN_LOOPS = {
+    "skae",
+    "skae, float32",
+    "plain loop",
+    "index batches, fused Adam",
+    "products alone",
+}
 VAES = {
     name: AUTOENCODERS[name]
     for name in (

@@ -16,10 +16,11 @@ from .checking import (
     PARAMETER_CONSTRAINTS,
     check_n_components,
     check_rows,
+    check_values,
     check_X_val,
     refuse_auto_width,
 )
-from .device import forked_stream, seed_from
+from .device import forked_stream, made_on_cpu, seed_from
 from .learning import learn, resume
 from .planning import make_task, resolve_likelihood
 from .reporting import Reporter
@@ -80,7 +81,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         self : object
             The fitted estimator.
         """
-        with self._unchanged_on_error():
+        with self._unchanged_on_error(), made_on_cpu():
             return self._fit(X, y, sample_weight, X_val)
 
     @contextmanager
@@ -116,7 +117,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             rows = rows[index]
             labels = None if labels is None else labels[index]
         likelihood = self._find_likelihood(rows, going_on)
-        likelihood.check(checked)
+        check_values(likelihood, checked)
         if X_val is not None:
             X_val = check_X_val(self, X_val, likelihood)
         task = make_task(
@@ -167,7 +168,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         self : object
             The estimator, fitted once enough rows were seen.
         """
-        with self._unchanged_on_error():
+        with self._unchanged_on_error(), made_on_cpu():
             return self._partial_fit(X, sample_weight)
 
     def _partial_fit(self, X, sample_weight):
@@ -183,7 +184,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             check_n_components(self, X)
         rows, weight = merge_rows(X, weight)
         likelihood = self._find_likelihood(rows, going_on)
-        likelihood.check(X)
+        check_values(likelihood, X)
         task = make_task(
             self,
             rows,
@@ -224,7 +225,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         """Say what the rows are taken to be."""
         if going_on:
             return self.likelihood_
-        likelihood = resolve_likelihood(self, as_array(X))
+        likelihood = resolve_likelihood(self, X)
         if self.verbose and isinstance(self.likelihood, str):
             print(f"[{type(self).__name__}] likelihood: {likelihood}")
         return likelihood

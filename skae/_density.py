@@ -17,7 +17,7 @@ from ._base import BaseAutoencoder
 from ._sklearn import fit_context, n_samples
 from .checking import check_classes, check_weight, number_classes
 from .densities import CodeMixture, representatives
-from .device import generator_from, seed_from
+from .device import generator_from, made_on_cpu, seed_from
 from .evidence import (
     bound_terms,
     class_bound_terms,
@@ -100,7 +100,7 @@ class BaseDensity(BaseAutoencoder):
         self : object
             The fitted estimator.
         """
-        with self._unchanged_on_error():
+        with self._unchanged_on_error(), made_on_cpu():
             return self._fit(X, y, sample_weight, X_val, y_val)
 
     def _partial_fit(self, X, sample_weight):
@@ -298,6 +298,7 @@ class BaseDensity(BaseAutoencoder):
             terms = self._map(X, partial(bound_terms, self.module_, draws=draws))
         return EvidenceBound(terms[:, 0], terms[:, 1])
 
+    @made_on_cpu()
     def sample(self, n_samples=1, *, y=None, noise=True, random_state=None):
         """Draw new rows.
 

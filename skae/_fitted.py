@@ -14,8 +14,8 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from ._sklearn import check_feature_names_in, to_output_container
-from .checking import check_codes, check_X
-from .device import generator_from, seed_from
+from .checking import check_codes, check_values, check_X
+from .device import generator_from, made_on_cpu, seed_from
 from .inference import map_blocks
 from .opening import check_opened
 from .rows import as_array, floating_type
@@ -125,6 +125,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         rows = self._map(self._check_fitted_X(X), self.module_)
         return self._as_rows(self._restored(rows), X)
 
+    @made_on_cpu()
     def sample(self, n_samples=1, *, noise=True, random_state=None):
         """Draw new rows.
 
@@ -173,7 +174,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _check_fitted_X(self, X):
         check_is_fitted(self)
         X = check_X(self, X)
-        self.likelihood_.check(as_array(X))
+        check_values(self.likelihood_, X)
         return _as_asked(X)
 
     def _restored(self, rows):

@@ -161,14 +161,15 @@ class Blueprint:
             decoder = self._path("decoder", self._n_coded, self.n_features, dtype)
             likelihood = self.likelihood.build(self.n_features)
             if self.variational is None:
-                return Autoencoder(encoder, decoder, likelihood).to(device)
+                return _on(device, Autoencoder(encoder, decoder, likelihood))
             own = self.variational.build(self.n_components, self.n_features)
         parts = (encoder, decoder, likelihood)
         if self.class_shares is None:
-            return VariationalAutoencoder(*parts, **own).to(device)
-        return ConditionalAutoencoder(
+            return _on(device, VariationalAutoencoder(*parts, **own))
+        model = ConditionalAutoencoder(
             VariationalAutoencoder, *parts, self.class_shares, **own
-        ).to(device)
+        )
+        return _on(device, model)
 
     @property
     def _n_coded(self):
@@ -220,6 +221,13 @@ class Blueprint:
             has_offset=self.variational is not None if is_encoder else not is_centred,
             dtype=dtype,
         )
+
+
+def _on(device, model):
+    """Bring a model to a device, its numbers as wide as they can be there."""
+    if wide_dtype(device) == torch.float32:
+        model = model.float()
+    return model.to(device)
 
 
 def _from_factory(factory, role, n_inputs, n_outputs, from_pca):

@@ -25,7 +25,7 @@ from ._sklearn import (
     check_sample_weight,
 )
 from .learning import FEWEST_ROWS
-from .likelihoods import LIKELIHOODS
+from .likelihoods import LIKELIHOODS, Likelihood
 from .networks import ACTIVATIONS
 from .rows import as_array
 from .solvers import SOLVERS
@@ -38,6 +38,7 @@ __all__ = [
     "check_codes",
     "check_n_components",
     "check_rows",
+    "check_values",
     "check_weight",
     "number_classes",
     "refuse_auto_width",
@@ -218,11 +219,20 @@ def _check_tensor(X, validate):
     return X.to(torch.from_numpy(np.zeros(1, checked.dtype)).dtype)
 
 
+def check_values(likelihood, X):
+    """Check that a likelihood can have made rows.
+
+    Those on a GPU are brought from it only where the likelihood looks at them.
+    """
+    if type(likelihood).check is not Likelihood.check:
+        likelihood.check(as_array(X))
+
+
 def check_X_val(estimator, X_val, likelihood):
     """Check rows that judge; errors about them say so."""
     try:
         X_val = check_X(estimator, X_val)
-        likelihood.check(as_array(X_val))
+        check_values(likelihood, X_val)
         return X_val
     except (TypeError, ValueError) as error:
         raise type(error)(f"X_val, the rows that judge: {error}") from error

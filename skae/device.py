@@ -17,6 +17,7 @@ __all__ = [
     "forked_stream",
     "generator_from",
     "limited_threads",
+    "made_on_cpu",
     "resolve_device",
     "seed_from",
     "wide_dtype",
@@ -118,11 +119,31 @@ def generator_from(seed, device="cpu"):
 
 
 @contextmanager
+def made_on_cpu():
+    """Have torch make tensors on the CPU where no device is named, as it does unasked.
+
+    A user's ``torch.set_default_device`` is for code of their own.
+    """
+    if torch.get_default_device().type == "cpu":
+        yield
+    else:
+        with torch.device("cpu"):
+            yield
+
+
+@contextmanager
 def forked_stream(seed, device):
-    """Seed torch's global stream for code that takes no generator, then restore it."""
-    devices = [device] if device.type == "cuda" else []
-    with _STREAM_LOCK, torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    """Seed torch's global stream for code that takes no generator, then restore it.
+
+    ``torch.manual_seed`` would seed the streams of all devices, and load torch's
+    compiler.
+    """
+    is_on_gpu = device.type == "cuda"
+    with _STREAM_LOCK, torch.random.fork_rng(devices=[device] if is_on_gpu else []):
+        torch.default_generator.manual_seed(seed)
+        if is_on_gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 

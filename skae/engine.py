@@ -3,7 +3,7 @@
 It knows no model. It asks one for ``row_losses(x, generator)``, the loss of each row,
 and for ``loss_unit``, the loss that counts as 1; everything else (batches, optimizer,
 learning rate, stopping, the best weights) is here. The gradient is autograd's, or, for
-a model that ``is_traceable``, its own ``loss_and_grad``.
+a model that ``is_traceable``, what it has ``written_out``.
 
 What is trained on may differ from what is judged: a model may offer
 ``batch_loss(x, row_factor, generator)`` in place of the sum of its rows' losses, and
@@ -15,12 +15,11 @@ import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import torch
 
-from .device import generator_from, limited_threads
-from .solvers import FlatParameters, Working, load_state, make_optimizer
+from .device import generator_from, limited_threads, wide_dtype
+from .solvers import FlatParameters, Working, load_state, make_optimizer, name_of
 
 __all__ = ["Settings", "TrainingResult", "mean_loss", "row_losses", "train"]
 
@@ -143,7 +142,7 @@ def _has_large_products(model, batch_size):
 
 
 def row_losses(model, rows, seed=0, passes=1):
-    """Loss of each row, in float64, by the same draws whenever asked."""
+    """Loss of each row, as wide as can be, by the same draws whenever asked."""
     n_threads = torch.get_num_threads() if _has_large_products(model, len(rows)) else 1
     with limited_threads(n_threads):
         return _row_losses(model, rows, seed, passes)
@@ -151,7 +150,8 @@ def row_losses(model, rows, seed=0, passes=1):
 
 def _row_losses(model, rows, seed, passes):
     generator = generator_from(seed, rows.device)
-    total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
+    wide = wide_dtype(rows.device)
+    total = torch.zeros(len(rows), dtype=wide, device=rows.device)
     with torch.no_grad(), _evaluating(model):
         for _ in range(passes):
             losses = [model.row_losses(x, generator) for x in rows.blocks()]
@@ -202,15 +202,25 @@ class _Loop:
         self.plateau = _Plateau()
         self.unit = model.loss_unit.item()
         if state:
-            load_state(self.optimizer, state["optimizer"], settings)
+            # Of no use to another solver, which begins anew.
+            if state["solver"] == name_of(settings.solver):
+                load_state(self.optimizer, state["optimizer"], settings)
             self.shuffle.set_state(state["shuffle"])
-            self.draws.set_state(state["draws"])
+            # A GPU's stream cannot go on elsewhere; there the draws begin anew.
+            if state["draws"].shape == self.draws.get_state().shape:
+                self.draws.set_state(state["draws"])
             self.plateau = _Plateau(**state["plateau"])
         self.full_rate = self.rate  # of which the planned rates are shares
-        self.working: Any = None
-        if getattr(model, "is_traceable", False):
-            self.working = Working(self.parameters, settings.dtype, settings.batch_size)
+        self.working, self.derivative = self._write_out()
         self.kept = self.parameters.copy()
+
+    def _write_out(self):
+        """Give the derivative of a model that has it written out; else None."""
+        if not getattr(self.model, "is_traceable", False):
+            return None, None
+        dtype, batch_size = self.settings.dtype, self.settings.batch_size
+        working = Working(self.parameters, dtype, batch_size)
+        return working, self.model.written_out(working)
 
     @property
     def rate(self):
@@ -223,6 +233,7 @@ class _Loop:
 
     def state(self):
         return {
+            "solver": name_of(self.settings.solver),
             "optimizer": self.optimizer.state_dict(),
             "shuffle": self.shuffle.get_state(),
             "draws": self.draws.get_state(),
@@ -264,16 +275,17 @@ class _Loop:
             Epochs over which the model is warmed up.
         """
         losses, sizes, n_seen = [], [], 0
-        loss_and_grad = self.autograd if self.working is None else self.written_out
+        loss_and_grad = self.autograd if self.derivative is None else self.written_out
         with torch.no_grad():
             for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
                 if n_warm:
                     self.warm_up(n_before + n_seen / len(self.rows), n_warm)
-                n_seen += len(x)
-                row_factor = weight * (1 / (len(x) * self.unit))
+                size = x.shape[0]
+                n_seen += size
+                row_factor = weight * (1 / (size * self.unit))
                 step = partial(loss_and_grad, x, row_factor)
-                losses.append(self.optimizer.step(step).detach())
-                sizes.append(len(x))
+                losses.append(self.optimizer.step(step))
+                sizes.append(size)
         sums = torch.stack(losses).cpu().double() * torch.tensor(sizes)
         return sums.sum().item() / len(self.rows) * self.unit
 
@@ -287,7 +299,7 @@ class _Loop:
         ):
             loss = self.batch_loss(x, row_factor)
         loss.backward()
-        return loss
+        return loss.detach()
 
     def batch_loss(self, x, row_factor):
         """Loss of a batch, as the model wants it to be trained on."""
@@ -304,7 +316,7 @@ class _Loop:
         """Loss of a batch, with the gradient that the model has written out."""
         with torch.no_grad():
             self.working.lower()
-            loss = self.model.loss_and_grad(x, row_factor, self.draws, self.working)
+            loss = self.derivative.loss_and_grad(x, row_factor, self.draws)
             self.working.lift()
         return loss
 
@@ -368,7 +380,7 @@ def train(
     with limited_threads(n_threads):
         loop = _Loop(model, rows, settings, seed, state)
         # A derivative that is written out is that of the model as it is used.
-        model.train(loop.working is None)
+        model.train(loop.derivative is None)
         try:
             if valid is not None:
                 result.best_loss = _validate(loop, valid, seed)

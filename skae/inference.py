@@ -11,7 +11,7 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from .device import limited_threads, wide_dtype
+from .device import limited_threads, made_on_cpu, wide_dtype
 from .rows import BLOCK_SIZE, floating_type, measured
 
 __all__ = ["map_blocks"]
@@ -30,6 +30,7 @@ def block_rows(n_columns):
     return ROW_MULTIPLE * min(max(n_multiples, 1), LARGEST_BLOCK // ROW_MULTIPLE)
 
 
+@made_on_cpu()
 def map_blocks(function, X, origin, device):
     """Apply a function of a block of rows to all rows.
 

@@ -71,25 +71,16 @@ class Autoencoder(nn.Module):
 
     @property
     def is_traceable(self):
-        """Whether :meth:`loss_and_grad` is there for these parts."""
+        """Whether :meth:`written_out` is there for these parts."""
         return (
             self.encoder.is_traceable
             and self.decoder.is_traceable
             and hasattr(self.likelihood, "deviance_slope")
         )
 
-    def loss_and_grad(self, x, row_factor, generator, working):
-        """Sum of the rows' losses, each times its factor, and its gradient.
-
-        What autograd would do with ``row_losses(x) @ row_factor``, written out.
-        """
-        x = self.likelihood.drawn(x, generator)
-        z, encoder_trace = self.encoder.traced(self.likelihood.view(x), working)
-        eta, decoder_trace = self.decoder.traced(z, working)
-        losses, slope = self.likelihood.deviance_slope(x, eta, row_factor)
-        slope = self.decoder.backward(decoder_trace, slope, working, needs_input=True)
-        self.encoder.backward(encoder_trace, slope, working)
-        return losses @ row_factor
+    def written_out(self, working):
+        """Give the derivative, written out, with the weights of a training."""
+        return _WrittenAutoencoder(self, working)
 
     def limit(self, rows):
         """Let the networks see no further than some way beyond some rows."""
@@ -123,3 +114,20 @@ class Autoencoder(nn.Module):
     def forward(self, x):
         """Reconstruct rows, measured from the origin, at their own sizes."""
         return self.likelihood.mean(self.decoder(self.encode(x)), x)
+
+
+class _WrittenAutoencoder:
+    """What autograd would do with ``row_losses(x) @ row_factor``, written out."""
+
+    def __init__(self, model, working):
+        self.encoder = model.encoder.written_out(working)
+        self.decoder = model.decoder.written_out(working)
+        self.likelihood = model.likelihood
+
+    def loss_and_grad(self, x, row_factor, generator):
+        """Give the sum of the rows' losses, each times its factor; set its gradient."""
+        x = self.likelihood.drawn(x, generator)
+        eta = self.decoder.forward(self.encoder.forward(self.likelihood.view(x)))
+        losses, slope = self.likelihood.deviance_slope(x, eta, row_factor)
+        self.encoder.backward(self.decoder.backward(slope, needs_input=True))
+        return losses @ row_factor

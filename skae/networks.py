@@ -13,12 +13,13 @@ map alone is what the model computes before it is trained.
 import math
 from itertools import pairwise
 from numbers import Integral
-from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 from torch.nn import functional
+
+from .derivatives import WrittenAffine, WrittenChain, WrittenCurve, linear
 
 __all__ = [
     "ACTIVATIONS",
@@ -43,60 +44,8 @@ ACTIVATIONS = {
     "identity": nn.Identity,
 }
 
-# Each activation's derivative: from the slope of what comes out, what went in and
-# what came out to the slope of what went in.
-_silu_slope = torch.ops.aten.silu_backward.default
-_relu_slope = torch.ops.aten.threshold_backward.default
-_leaky_relu_slope = torch.ops.aten.leaky_relu_backward.default
-_elu_slope = torch.ops.aten.elu_backward.default
-_gelu_slope = torch.ops.aten.gelu_backward.default
-_tanh_slope = torch.ops.aten.tanh_backward.default
-_sigmoid_slope = torch.ops.aten.sigmoid_backward.default
-DERIVATIVES = {
-    nn.SiLU: lambda slope, x, y: _silu_slope(slope, x),
-    nn.ReLU: lambda slope, x, y: _relu_slope(slope, y, 0),
-    nn.LeakyReLU: lambda slope, x, y: _leaky_relu_slope(slope, x, 0.01, False),
-    nn.ELU: lambda slope, x, y: _elu_slope(slope, 1.0, 1.0, 1.0, False, x),
-    nn.GELU: lambda slope, x, y: _gelu_slope(slope, x),
-    nn.Tanh: lambda slope, x, y: _tanh_slope(slope, y),
-    nn.Sigmoid: lambda slope, x, y: _sigmoid_slope(slope, y),
-    nn.Identity: lambda slope, x, y: slope,
-}
-
 # Widths that matrix kernels treat alike wherever a row stands in its block.
 _LANES = 16
-
-# Float32 products of so many multiplications are oneDNN's where torch has it: the
-# default library leaves half of the arithmetic of some processors unused. Below, what
-# it takes to call oneDNN is more than it saves.
-_LARGE_PRODUCT = 2**22
-_onednn_linear: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-
-
-def _is_onednn_faster(n_multiplications, dtype, device):
-    """Whether products of a size are oneDNN's, where nobody differentiates them."""
-    return (
-        n_multiplications >= _LARGE_PRODUCT
-        and dtype == torch.float32
-        and device.type == "cpu"
-        and _onednn_linear is not None
-    )
-
-
-def _linear_by_onednn(x, weight, bias=None):
-    return _onednn_linear(x, weight, bias, "none", [], "")
-
-
-def _product_by_onednn(a, b, out):
-    return out.copy_(_onednn_linear(a, b.t(), None, "none", [], ""))
-
-
-def _linear(x, weight):
-    """Compute ``x W'``."""
-    is_faster = _is_onednn_faster(x.numel() * len(weight), x.dtype, x.device)
-    if is_faster and not torch.is_grad_enabled():
-        return _linear_by_onednn(x, weight)
-    return functional.linear(x, weight)
 
 
 def _rowwise_linear(x, weight, bias):
@@ -112,7 +61,7 @@ def _rowwise_linear(x, weight, bias):
         weight = functional.pad(weight, (0, pad_in, 0, pad_out))
     if pad_in:
         x = functional.pad(x, (0, pad_in))
-    y = _linear(x, weight)[..., :n_outputs]
+    y = linear(x, weight)[..., :n_outputs]
     return y if bias is None else y + bias
 
 
@@ -158,11 +107,7 @@ class Gated(nn.Module):
 
 
 class Perceptron(nn.Sequential):
-    """Affine maps with activations between them, and its derivative written out.
-
-    Autograd would give the same gradient; for small layers its bookkeeping takes
-    longer than their arithmetic.
-    """
+    """Affine maps with activations between them."""
 
     @property
     def readout(self):
@@ -175,84 +120,17 @@ class Perceptron(nn.Sequential):
             x = layer(x)
         return x
 
-    def traced(self, x, working):
-        """Map rows, and keep what :meth:`backward` needs.
-
-        Parameters
-        ----------
-        x : torch.Tensor of shape (n_rows, n_inputs)
-
-        working : Working
-            Values and gradients of the weights, in the type of the products.
-
-        Returns
-        -------
-        y : torch.Tensor of shape (n_rows, n_outputs)
-            In float32.
-
-        trace : list
-        """
-        trace = [x.to(working.dtype)]
-        for layer in working.of(self, self._written_out):
-            trace.append(layer.forward(trace[-1]))
-        return trace[-1].to(torch.float32), trace
-
-    def backward(self, trace, slope, working, *, needs_input):
-        """Set the gradient of every layer, from the slope of the loss in the outputs.
-
-        Returns
-        -------
-        torch.Tensor or None
-            The slope in the inputs, where it is needed.
-        """
-        layers = working.of(self, self._written_out)
-        slope = slope.to(working.dtype)
-        for i in range(len(layers) - 1, 0, -1):
-            slope = layers[i].backward(slope, trace[i], trace[i + 1])
-        layers[0].set_gradient(slope, trace[0])
-        return layers[0].slope_in(slope).to(torch.float32) if needs_input else None
-
-    def _written_out(self, working):
-        return [
-            _Affine(layer, working) if isinstance(layer, Linear) else _Curve(layer)
-            for layer in self
-        ]
-
-
-class _Affine:
-    """A layer ``y = x W' + b`` of a training, its kernels chosen."""
-
-    def __init__(self, layer, working):
-        self.weight, self.gradient = working[layer.weight]
-        self.bias, self.bias_gradient = working[layer.bias]
-        size = working.batch_size * self.weight.numel()
-        is_faster = _is_onednn_faster(size, working.dtype, self.weight.device)
-        self.linear = _linear_by_onednn if is_faster else functional.linear
-        self.product = _product_by_onednn if is_faster else torch.mm
-        self.transposed = self.weight.t()
-
-    def forward(self, x):
-        return self.linear(x, self.weight, self.bias)
-
-    def backward(self, slope, x, y):
-        """Set the gradient; return the slope in what went in."""
-        self.set_gradient(slope, x)
-        return self.slope_in(slope)
-
-    def set_gradient(self, slope, x):
-        self.product(slope.t(), x, out=self.gradient)
-        torch.sum(slope, 0, dtype=torch.float32, out=self.bias_gradient)
-
-    def slope_in(self, slope):
-        return self.linear(slope, self.transposed)
-
-
-class _Curve:
-    """An activation of a training, and its derivative."""
-
-    def __init__(self, layer):
-        self.forward = layer.forward
-        self.backward = DERIVATIVES[type(layer)]
+    def written_out(self, working):
+        """Give the derivative, written out, with the weights of a training."""
+        return WrittenChain(
+            [
+                WrittenAffine(layer, working)
+                if isinstance(layer, Linear)
+                else WrittenCurve(layer)
+                for layer in self
+            ],
+            working.dtype,
+        )
 
 
 class MLP(BaseEstimator):

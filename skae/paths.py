@@ -12,7 +12,6 @@ linear map does for a far row.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -139,61 +138,51 @@ class Path(nn.Module):
     @property
     def is_traceable(self):
         """Whether the network has its derivative written out."""
-        return hasattr(self.network, "traced")
+        return hasattr(self.network, "written_out")
 
-    def traced(self, x, working):
+    def written_out(self, working):
+        """Give the derivative, written out, with the weights of a training."""
+        return _WrittenPath(self, working)
+
+
+class _WrittenPath:
+    """A path in a training: what does nothing is left out."""
+
+    def __init__(self, path, working):
+        self.network = path.network.written_out(working)
+        self.center = _unless(path.center, 0.0)
+        self.unit = _unless(path.unit, 1.0)
+        self.gain = _unless(path.gain, 1.0)
+        self.offset = _unless(path.offset, 0.0)
+        self.slopes = None if path.linear is None else path.linear.weight.float()
+
+    def forward(self, x):
         """Map rows, and keep what :meth:`backward` needs."""
-        fixed = working.of(self, self._fixed)
-        if fixed.center is not None:
-            x = x - fixed.center
-        inner = x if fixed.unit is None else x * fixed.unit
-        y, trace = fixed.network.traced(inner, working)
-        if fixed.gain is not None:
-            y = y * fixed.gain
-        if fixed.slopes is not None:
-            y = torch.addmm(y, x, fixed.slopes.t())
-        return (y if fixed.offset is None else y + fixed.offset), trace
+        if self.center is not None:
+            x = x - self.center
+        y = self.network.forward(x if self.unit is None else x * self.unit)
+        if self.gain is not None:
+            y.mul_(self.gain)
+        if self.slopes is not None:
+            y.addmm_(x, self.slopes.t())
+        return y if self.offset is None else y.add_(self.offset)
 
-    def backward(self, trace, slope, working, *, needs_input=False):
+    def backward(self, slope, *, needs_input=False):
         """Set the network's gradient; return the slope in the rows if it is needed."""
-        fixed = working.of(self, self._fixed)
-        inner = slope if fixed.gain is None else slope * fixed.gain
-        inner = fixed.network.backward(trace, inner, working, needs_input=needs_input)
+        inner = slope if self.gain is None else slope * self.gain
+        inner = self.network.backward(inner, needs_input=needs_input)
         if not needs_input:
             return None
-        if fixed.unit is not None:
-            inner = inner * fixed.unit
-        if fixed.slopes is not None:
-            inner = torch.addmm(inner, slope, fixed.slopes)
-        return inner
-
-    def _fixed(self, working):
-        """Find what a training does not change; None is what does nothing."""
-
-        def unless(buffer, neutral):
-            if buffer is None or (buffer == neutral).all():
-                return None
-            return buffer.to(torch.float32)
-
-        return _Fixed(
-            self.network,
-            center=unless(self.center, 0.0),
-            unit=unless(self.unit, 1.0),
-            slopes=None if self.linear is None else self.linear.weight.float(),
-            offset=unless(self.offset, 0.0),
-            gain=unless(self.gain, 1.0),
-        )
+        if self.unit is not None:
+            inner.mul_(self.unit)
+        return inner if self.slopes is None else inner.addmm_(slope, self.slopes)
 
 
-class _Fixed(NamedTuple):
-    """What a training does not change about a path; see :class:`Path`."""
-
-    network: nn.Module
-    center: torch.Tensor | None
-    unit: torch.Tensor | None
-    slopes: torch.Tensor | None
-    offset: torch.Tensor | None
-    gain: torch.Tensor | None
+def _unless(buffer, neutral):
+    """Give a buffer in float32; None where it does nothing."""
+    if buffer is None or (buffer == neutral).all():
+        return None
+    return buffer.to(torch.float32)
 
 
 def reciprocal(scale):

@@ -30,7 +30,7 @@ from .learning import FEWEST_ROWS, Task
 from .likelihoods import LIKELIHOODS, PART_LIKELIHOODS, Gaussian, PerColumn
 from .networks import MLP
 from .priors import PRIORS, Vamp
-from .rows import placed
+from .rows import as_array, placed
 from .solvers import SOLVERS
 from .start import LARGEST_MATRIX, fit_linear_maps
 from .wide import narrowed
@@ -273,7 +273,7 @@ def resolve_likelihood(estimator, X):
     ----------
     estimator : BaseAutoencoder
 
-    X : {ndarray, CSR} of shape (n_samples, n_features)
+    X : {ndarray, CSR, tensor} of shape (n_samples, n_features)
 
     Returns
     -------
@@ -282,7 +282,7 @@ def resolve_likelihood(estimator, X):
     """
     likelihood = estimator.likelihood
     if isinstance(likelihood, str) and likelihood == "auto":
-        likelihood = auto_likelihood(X)
+        likelihood = auto_likelihood(as_array(X))
     if isinstance(likelihood, list):
         likelihood = PerColumn(likelihood)
     elif isinstance(likelihood, str):

@@ -25,7 +25,7 @@ STRENGTHS = (1e2, 3e1, 1e1, 3e0, 1e0, 3e-1, 1e-1, 3e-2, 1e-2)
 LARGE_REGRESSION = 2**30
 
 # Rows whose hidden layer is held at a time.
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 1024
 
 
 def has_readout(model):

@@ -105,17 +105,21 @@ def distinct_rows(X, weight, labels=None):
 
 
 def _row_keys(X):
-    """One byte string per row: equal rows, equal strings."""
+    """One byte string per row: equal rows, equal strings, in an order of their own.
+
+    Sparse rows have the order of their dense copies: of two rows the first column in
+    which they differ decides, and there a zero, whose bytes are 0, comes first.
+    """
     if sp.issparse(X):
         X = sp.csr_array(X, copy=True)
         X.sum_duplicates()
         X.eliminate_zeros()
-        ends = X.indptr
-        keys = [
-            X.indices[a:b].astype(np.int64).tobytes() + X.data[a:b].tobytes()
-            for a, b in pairwise(ends)
-        ]
-        return np.array(keys, dtype=object)
+        kind = np.dtype([("columns_left", ">u8"), ("value", X.dtype)])
+        entries = np.empty(X.nnz, dtype=kind)
+        entries["columns_left"] = X.shape[1] - X.indices
+        entries["value"] = X.data
+        together, ends = entries.tobytes(), kind.itemsize * X.indptr.astype(np.int64)
+        return np.array([together[a:b] for a, b in pairwise(ends)], dtype=object)
     X = np.ascontiguousarray(X)
     if X.dtype.kind == "f":
         X = X + 0.0  # -0.0 and 0.0 are the same value
@@ -171,7 +175,8 @@ class Rows:
 
         Parameters
         ----------
-        index : slice, or torch.Tensor of int64 on the CPU
+        index : slice, or torch.Tensor of int64
+            On the CPU, unless the rows lie on the device.
         """
         if self._resident is None:
             return self._read(index if isinstance(index, slice) else index.numpy())
@@ -212,9 +217,11 @@ class Rows:
         sizes = _batch_sizes(len(order), size)
         n_together = max(1, BLOCK_SIZE // (size * self.n_features))
         groups = [sizes[i : i + n_together] for i in range(0, len(sizes), n_together)]
-        indices = order.split([sum(group) for group in groups])
-        for group, index, x in zip(groups, indices, self._taken(indices), strict=True):
-            weight = self.weight.index_select(0, index.to(self.device))
+        totals = [sum(group) for group in groups]
+        there = order.to(self.device)  # once, since a GPU is waited for
+        weights = self.weight.index_select(0, there).split(totals)
+        indices = (order if self._resident is None else there).split(totals)
+        for group, weight, x in zip(groups, weights, self._taken(indices), strict=True):
             yield from zip(x.split(group), weight.split(group), strict=True)
 
     def _taken(self, indices):

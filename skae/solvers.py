@@ -9,91 +9,129 @@ are one call each, however many layers there are.
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
 
 import torch
 from torch import nn
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
 
-__all__ = ["SOLVERS", "FlatParameters", "Working", "load_state", "make_optimizer"]
+__all__ = [
+    "SOLVERS",
+    "FlatParameters",
+    "FusedAdam",
+    "Working",
+    "load_state",
+    "make_optimizer",
+    "name_of",
+]
 
 
-class _OneCall:
-    """Adam's fused step, called as it is.
+# Of Adam's steps: how fast its means forget, and what keeps it from dividing by 0.
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
 
-    What torch does around it takes longer than the step of a small network.
+
+class FusedAdam:
+    """Adam by torch's fused function of tensors, in one call.
+
+    torch's optimizer calls it too. What it does around that takes longer than the step
+    of a small network, and loads torch's compiler, which takes longer than a small fit.
+
+    Parameters
+    ----------
+    groups : list of dict
+        Of ``params`` and their ``weight_decay``.
+
+    lr : float
+
+    function : callable
+        ``torch.optim.adam.adam`` or ``torch.optim.adamw.adamw``.
     """
 
-    defaults: dict
-    param_groups: list
-    state: Any
-    fused_step: Callable[..., None]
+    def __init__(self, groups, lr, function):
+        self.param_groups = [{**group, "lr": lr} for group in groups]
+        self.function = function
+        self.state = {p: _moments(p) for p in self._parameters()}
 
-    def step(self, closure=None):
-        """Take the fused step where there is one, else torch's."""
-        if not self.defaults["fused"]:
-            return super().step(closure)  # type: ignore[misc]
-        loss = None if closure is None else closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                self._take_fused_step(parameter, group)
+    def _parameters(self):
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def step(self, closure):
+        """Take a step; give what the closure returned."""
+        loss = closure()
+        for decay, groups in groupby(self.param_groups, itemgetter("weight_decay")):
+            self._step(list(groups), decay)
         return loss
 
-    # Or torch would wrap it for its profiler.
-    step.hooked = True  # type: ignore[attr-defined]
-
-    def _take_fused_step(self, parameter, group):
-        state = self.state[parameter] or self._begin(parameter)
-        state["step"].add_(1)
-        beta1, beta2 = group["betas"]
-        self.fused_step(
-            [parameter],
-            [parameter.grad],
-            [state["exp_avg"]],
-            [state["exp_avg_sq"]],
+    def _step(self, groups, weight_decay):
+        """Take the step of groups that decay alike."""
+        parameters = [p for group in groups for p in group["params"]]
+        states = [self.state[p] for p in parameters]
+        self.function(
+            parameters,
+            [p.grad for p in parameters],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
             [],
-            [state["step"]],
-            lr=group["lr"],
-            beta1=beta1,
-            beta2=beta2,
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
+            [state["step"] for state in states],
+            foreach=False,
+            fused=True,
             amsgrad=False,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            lr=groups[0]["lr"],
+            weight_decay=weight_decay,
+            eps=EPSILON,
             maximize=False,
         )
 
-    def _begin(self, parameter):
-        state = self.state[parameter]
-        state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
-        state["exp_avg"] = torch.zeros_like(parameter)
-        state["exp_avg_sq"] = torch.zeros_like(parameter)
-        return state
+    def state_dict(self):
+        """Give what going on later takes, as torch's optimizers do."""
+        return {
+            "state": dict(enumerate(self.state.values())),
+            "param_groups": [
+                {name: group[name] for name in ("lr", "weight_decay")}
+                for group in self.param_groups
+            ],
+        }
+
+    def load_state_dict(self, state):
+        """Go on from a :meth:`state_dict`."""
+        groups = zip(self.param_groups, state["param_groups"], strict=True)
+        for group, stored in groups:
+            group.update(stored)
+        for p, stored in zip(self._parameters(), state["state"].values(), strict=True):
+            self.state[p] = {name: m.to(p.device) for name, m in stored.items()}
 
 
-class Adam(_OneCall, torch.optim.Adam):
-    """torch's Adam."""
-
-    fused_step = staticmethod(torch._fused_adam_)
-
-
-class AdamW(_OneCall, torch.optim.AdamW):
-    """torch's AdamW."""
-
-    fused_step = staticmethod(torch._fused_adamw_)
+def _moments(parameter):
+    """Adam's memory of a parameter, before its first step."""
+    return {
+        "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+        "exp_avg": torch.zeros_like(parameter, requires_grad=False),
+        "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
+    }
 
 
 @dataclass(frozen=True)
 class Solver:
-    """An optimizer by name: its class, arguments and usual learning rate."""
+    """An optimizer by name: its class, arguments and usual learning rate.
+
+    Where torch has a fused step, it is taken: by the class, or by a function.
+    """
 
     optimizer: type
     learning_rate: float
     arguments: dict = field(default_factory=dict)
     has_fused_step: bool = False
+    function: Callable | None = None
 
 
 SOLVERS = {
-    "adam": Solver(Adam, 2e-3, has_fused_step=True),
-    "adamw": Solver(AdamW, 2e-3, has_fused_step=True),
+    "adam": Solver(torch.optim.Adam, 2e-3, function=adam),
+    "adamw": Solver(torch.optim.AdamW, 2e-3, function=adamw),
     "sgd": Solver(
         torch.optim.SGD, 3e-3, {"momentum": 0.9, "nesterov": True}, has_fused_step=True
     ),
@@ -187,7 +225,6 @@ class Working:
     def __init__(self, parameters, dtype, batch_size):
         self.dtype, self.batch_size = dtype, batch_size
         self._pairs = {p: (p.data, p.grad) for p in parameters.views}
-        self._parts = {}
         self._lowered, self._lifted = [], []
         if dtype != torch.float32:
             self._copy(parameters.matrices, parameters.decayed[0])
@@ -218,13 +255,6 @@ class Working:
         """Value and gradient of a parameter."""
         return self._pairs[parameter]
 
-    def of(self, part, resolve):
-        """Give what a part of the model resolves once, at its first use."""
-        found = self._parts.get(part)
-        if found is None:
-            found = self._parts[part] = resolve(self)
-        return found
-
 
 def make_optimizer(settings, parameters):
     """Instantiate the optimizer on the parameters.
@@ -234,15 +264,12 @@ def make_optimizer(settings, parameters):
     """
     if isinstance(settings.solver, str):
         solver = SOLVERS[settings.solver]
-        arguments = dict(solver.arguments)
-        if solver.has_fused_step and parameters.device.type in ("cpu", "cuda"):
-            arguments["fused"] = True
         groups = [
             {"params": parameters.decayed, "weight_decay": settings.alpha},
             {"params": parameters.undecayed, "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
-        return solver.optimizer(groups, lr=settings.learning_rate, **arguments)
+        return _make_named(solver, groups, settings.learning_rate)
     try:
         return _make_own(settings, parameters.views)
     except (TypeError, ValueError) as error:
@@ -250,6 +277,25 @@ def make_optimizer(settings, parameters):
             f"solver={settings.solver!r} does not take this network's parameters: "
             f"{error}; use another class, or one of {sorted(SOLVERS)}."
         ) from error
+
+
+def _make_named(solver, groups, learning_rate):
+    """Instantiate a solver by name, its steps fused where torch has them so."""
+    if groups[0]["params"][0].device.type not in ("cpu", "cuda"):
+        return solver.optimizer(groups, lr=learning_rate, **solver.arguments)
+    if solver.function is not None:
+        return FusedAdam(groups, learning_rate, solver.function)
+    arguments = dict(solver.arguments)
+    if solver.has_fused_step:
+        arguments["fused"] = True
+    return solver.optimizer(groups, lr=learning_rate, **arguments)
+
+
+def name_of(solver):
+    """Name of a solver, by which a state that was stored is known to be its own."""
+    if isinstance(solver, str):
+        return solver
+    return getattr(solver, "func", solver).__qualname__
 
 
 def load_state(optimizer, state, settings):

@@ -11,7 +11,7 @@ import threading
 import numpy as np
 import torch
 
-from .device import resolve_device
+from .device import made_on_cpu, resolve_device
 
 __all__ = ["StoredModule", "to_arrays", "to_tensors"]
 
@@ -58,6 +58,7 @@ class StoredModule:
         """The arrays that the module is to be built from; None once it is there."""
         return self._arrays if self._module is None else None
 
+    @made_on_cpu()
     def _build(self, arrays):
         if arrays is None:  # another thread has been faster
             return None

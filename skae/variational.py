@@ -159,7 +159,7 @@ class VariationalAutoencoder(nn.Module):
 
     @property
     def is_traceable(self):
-        """Whether :meth:`loss_and_grad` is there for these parts."""
+        """Whether :meth:`written_out` is there for these parts."""
         return (
             self.encoder.is_traceable
             and self.decoder.is_traceable
@@ -169,27 +169,9 @@ class VariationalAutoencoder(nn.Module):
             and self.objective.plain_beta is not None
         )
 
-    def loss_and_grad(self, x, row_factor, generator, working):
-        """Give :meth:`batch_loss`, and set its gradient."""
-        x = self.likelihood.drawn(x, generator)
-        seen = self.likelihood.view(x)
-        statistics, encoder_trace = self.encoder.traced(seen, working)
-        k = self.prior.n_components
-        posterior = self.posterior_kind.from_statistics(statistics, k)
-        shift = posterior.std * noise_like(posterior.mean, generator)
-        eta, decoder_trace = self.decoder.traced(posterior.mean + shift, working)
-        log_prob, slope = self.likelihood.log_prob_slope(x, eta, -row_factor)
-        beta = self.warmth * self.objective.plain_beta
-        divergence = beta * posterior.divergences().sum(-1)
-        in_mean, in_log_variance = posterior.divergence_slopes(beta * row_factor)
-        slope = self.decoder.backward(decoder_trace, slope, working, needs_input=True)
-        in_mean = in_mean + slope
-        in_log_variance = in_log_variance + slope * shift / 2
-        in_log_variance *= posterior.log_variance == statistics[:, k:]
-        self.encoder.backward(
-            encoder_trace, torch.cat([in_mean, in_log_variance], dim=1), working
-        )
-        return (divergence - log_prob) @ row_factor
+    def written_out(self, working):
+        """Give the derivative, written out, with the weights of a training."""
+        return _WrittenVariational(self, working)
 
     def encode(self, x):
         """Posterior means of the codes of rows."""
@@ -202,3 +184,32 @@ class VariationalAutoencoder(nn.Module):
     def forward(self, x):
         """Reconstruct rows from their posterior means; see :class:`Autoencoder`."""
         return self.likelihood.mean(self.decoder(self.encode(x)), x)
+
+
+class _WrittenVariational:
+    """What autograd would do with ``batch_loss``, written out."""
+
+    def __init__(self, model, working):
+        self.model = model
+        self.encoder = model.encoder.written_out(working)
+        self.decoder = model.decoder.written_out(working)
+        self.likelihood = model.likelihood
+
+    def loss_and_grad(self, x, row_factor, generator):
+        """Give the sum of the rows' losses, each times its factor; set its gradient."""
+        x = self.likelihood.drawn(x, generator)
+        statistics = self.encoder.forward(self.likelihood.view(x))
+        k = self.model.prior.n_components
+        posterior = self.model.posterior_kind.from_statistics(statistics, k)
+        shift = posterior.std * noise_like(posterior.mean, generator)
+        eta = self.decoder.forward(posterior.mean + shift)
+        log_prob, slope = self.likelihood.log_prob_slope(x, eta, -row_factor)
+        beta = self.model.warmth * self.model.objective.plain_beta
+        divergence = beta * posterior.divergences().sum(-1)
+        in_mean, in_log_variance = posterior.divergence_slopes(beta * row_factor)
+        slope = self.decoder.backward(slope, needs_input=True)
+        in_mean = in_mean + slope
+        in_log_variance = in_log_variance + slope * shift / 2
+        in_log_variance *= posterior.log_variance == statistics[:, k:]
+        self.encoder.backward(torch.cat([in_mean, in_log_variance], dim=1))
+        return (divergence - log_prob) @ row_factor

@@ -1,6 +1,8 @@
 """Likelihoods, penalties, networks and solvers, and what a fit says of itself."""
 
 import functools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,10 +12,13 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from torch import nn
 from torch.distributions import Independent, Normal, kl_divergence
+from torch.optim.adam import adam
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from skae import AutoencoderTransformer, VAETransformer, rows, solvers
 from skae.densities import CodeMixture, representatives
-from skae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian
+from skae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian, counts
 from skae.models import Autoencoder
 from skae.networks import ACTIVATIONS, MLP, Conv, FixedLinear
 from skae.objectives import EvidenceBound
@@ -418,12 +423,60 @@ def test_the_gradient_written_out_is_that_of_autograd(
         p.grad.fill_(7.0)
     working = Working(parameters, torch.float32, len(x))
     with torch.no_grad():
-        found = model.loss_and_grad(x, row_factor, generator(), working)
+        derivative = model.written_out(working)
+        found = derivative.loss_and_grad(x, row_factor, generator())
     assert found.item() == pytest.approx(loss.item(), rel=1e-5)
     for (name, p), gradient in zip(trained.items(), wanted, strict=True):
         scale = gradient.abs().max().item() + 1e-6
         difference = (p.grad - gradient).abs().max().item()
         assert difference <= 1e-4 * scale, name
+
+
+class NothingIsWaitedFor(TorchDispatchMode):
+    """Refuses what makes the program wait for a GPU, on any device."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        assert name not in {"_local_scalar_dense", "nonzero", "masked_select", "equal"}
+        if name.startswith("index"):
+            tensors = [t for t in tree_leaves(args) if isinstance(t, torch.Tensor)]
+            assert all(t.dtype != torch.bool for t in tensors)
+        return function(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("is_variational", [False, True])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_a_step_does_not_wait_for_the_device(is_variational, likelihood, monkeypatch):
+    if "poisson" in likelihood or "binomial" in likelihood:
+        monkeypatch.setattr(counts, "_at_counts", as_on_a_gpu)
+    model = model_of_parts(is_variational, likelihood, "silu", True)
+    x = torch.eye(6)[[0, 1, 2, 3, 4, 5, 5, 4, 1]]
+    parameters = FlatParameters(model)
+    derivative = model.written_out(Working(parameters, torch.float32, len(x)))
+    optimizer = solvers.FusedAdam(
+        [{"params": parameters.decayed, "weight_decay": 0.0}], 0.01, adam
+    )
+    with torch.no_grad(), NothingIsWaitedFor():
+        optimizer.step(
+            lambda: derivative.loss_and_grad(x, torch.ones(9) / 9, generator())
+        )
+
+
+def as_on_a_gpu(x, theta, function):
+    return function(x.double(), None if theta is None else theta.double()).to(x.dtype)
+
+
+def test_gamma_functions_of_counts_are_the_same_on_a_gpu():
+    x = torch.tensor([[0.0, 1.0, 7.0], [0.0, 0.0, 1e5]])
+    theta = torch.tensor([0.3, 2.0, 40.0])
+
+    def rising(x, t):
+        return torch.lgamma(x + t) - torch.lgamma(t)
+
+    found = as_on_a_gpu(x, theta, rising)
+    torch.testing.assert_close(found, counts._at_counts(x, theta, rising))
+    there = counts._at_counts(x.to("meta"), theta.to("meta"), rising)
+    assert (there.shape, there.dtype) == (x.shape, x.dtype)
 
 
 # ------------------------------------------------------------------------- solvers
@@ -444,21 +497,29 @@ SOLVERS = {
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_fused_steps_are_those_of_torch(name):
     begin, *slopes = (t.float() for t in tensors(*[(40,)] * 6))
-    reference = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
-    ends = []
-    for Optimizer, fused in (
-        (solvers.SOLVERS[name].optimizer, True),
-        (reference, None),
-    ):
-        p = nn.Parameter(begin.clone())
-        optimizer = Optimizer([p], lr=0.01, weight_decay=0.1, fused=fused)
-        for slope in slopes:
-            p.grad = slope.clone()
-            with torch.no_grad():
-                optimizer.step()
-        ends.append(p.detach())
-    torch.testing.assert_close(*ends)
-    assert (ends[0] - begin).abs().max() > 0.01
+    solver = solvers.SOLVERS[name]
+    p, q = (nn.Parameter(begin.clone()) for _ in range(2))
+    groups = [{"params": [p], "weight_decay": 0.1}]
+    ours = solvers.FusedAdam(groups, 0.01, solver.function)
+    torchs = solver.optimizer([q], lr=0.01, weight_decay=0.1)
+    for slope in slopes:
+        p.grad, q.grad = slope.clone(), slope.clone()
+        with torch.no_grad():
+            assert ours.step(lambda: 7) == 7
+        torchs.step()
+    torch.testing.assert_close(p, q)
+    assert (p - begin).abs().max() > 0.01
+
+
+def test_importing_and_fitting_loads_no_compiler():
+    code = """
+import sys
+import numpy as np
+from skae import AutoencoderTransformer
+AutoencoderTransformer(2, max_iter=2).fit(np.random.rand(40, 4)).sample(3)
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("n_rows", [1, 40, 41, 47])

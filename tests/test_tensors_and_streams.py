@@ -1,5 +1,6 @@
 """Rows as torch tensors, and rows too many to keep: the same model, where they lie."""
 
+import pickle
 import threading
 
 import numpy as np
@@ -48,6 +49,58 @@ def test_a_tensor_gives_the_model_of_its_array(Estimator, dtype):
     np.testing.assert_array_equal(model.transform(X), wanted.transform(X.numpy()))
     np.testing.assert_array_equal(model.reconstruct(X), wanted.reconstruct(X.numpy()))
     assert model.score(X) == wanted.score(X.numpy())
+
+
+def test_a_device_without_float64(Estimator, monkeypatch):
+    X = iris()
+    wanted = Estimator(2, **SMALL).fit(X)
+    for room in ("blueprint", "engine", "inference", "readout"):
+        monkeypatch.setattr(f"skae.{room}.wide_dtype", lambda _: torch.float32)
+    model = Estimator(2, **SMALL).fit(X)
+    assert all(b.dtype != torch.float64 for b in model.module_.buffers())
+    assert model.score(X) == pytest.approx(wanted.score(X), rel=1e-3)
+    there = pickle.dumps(model)
+    monkeypatch.undo()
+    opened = pickle.loads(there)
+    assert any(b.dtype == torch.float64 for b in opened.module_.buffers())
+    np.testing.assert_allclose(opened.transform(X), model.transform(X), atol=1e-3)
+
+
+def test_the_default_device_of_the_user_is_not_ours(Estimator):
+    X = iris()
+
+    def everything():
+        model = Estimator(2, **SMALL).fit(X)
+        model.partial_fit(X)
+        opened = pickle.loads(pickle.dumps(model))
+        return (
+            opened.transform(X),
+            opened.reconstruct(X),
+            opened.score_samples(X),
+            opened.score(X),
+            opened.sample(5, random_state=0),
+        )
+
+    wanted = everything()
+    before = torch.get_default_device()
+    torch.set_default_device("meta")
+    try:
+        found = everything()
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_device(before)
+    for here, there in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "bernoulli", "categorical"])
+def test_what_a_likelihood_needs_is_checked_of_tensors_too(Estimator, likelihood):
+    X = torch.eye(3, dtype=torch.float64).repeat(7, 1)
+    model = Estimator(2, likelihood=likelihood, **SMALL).fit(X)
+    with pytest.raises(ValueError, match="likelihood"):
+        model.transform(X - 0.5)
+    with pytest.raises(ValueError, match="likelihood"):
+        model.fit(X - 0.5)
 
 
 def test_without_dispatch_arrays_come_back(Estimator):

@@ -51,6 +51,33 @@ def own_network(n_inputs, n_outputs):
 
 
 @pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("adam", "sgd"),
+        ("rmsprop", "adam"),
+        ("adam", "adamw"),
+        (functools.partial(torch.optim.NAdam, lr=1e-3), "adam"),
+        ("adam", torch.optim.RAdam),
+    ],
+)
+def test_another_solver_goes_on_from_the_weights(Estimator, curve, first, then):
+    parameters = SMALL | {"early_stopping": False, "learning_rate_init": 1e-3}
+    model = Estimator(1, warm_start=True, max_iter=30, solver=first, **parameters)
+    before = model.fit(curve).loss_curve_
+    model.set_params(solver=then, max_iter=2).fit(curve)
+    assert model.loss_curve_[0] < before[0]
+    assert model._training["solver"] in (then, "RAdam")
+
+
+def test_a_training_begun_on_a_gpu_goes_on_without_it(Estimator, curve):
+    model = Estimator(warm_start=True, max_iter=3, **BENT, **UNJUDGED).fit(curve)
+    before = model.transform(curve)
+    # The state of a GPU's stream: its seed, and how many numbers were drawn.
+    model._training["draws"] = np.zeros(16, dtype=np.uint8)
+    assert not np.array_equal(opened(model).fit(curve).transform(curve), before)
+
+
+@pytest.mark.parametrize(
     "parameters",
     [
         {},

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.rows import merge_rows
+from skae.rows import distinct_rows, merge_rows
 
 SMALL = {"hidden_layer_sizes": (6,), "max_iter": 4, "random_state": 0}
 START = SMALL | {"max_iter": 0}
@@ -274,6 +274,17 @@ def test_equal_sparse_rows_are_merged_however_they_are_stored():
     np.testing.assert_array_equal(weight, [10.0])
     # What the caller holds is as it was.
     np.testing.assert_array_equal(X.indices, indices)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_sparse_rows_have_the_order_of_their_dense_copies(dtype):
+    X = np.random.default_rng(0).poisson(0.7, (300, 4)).astype(dtype)
+    if dtype != np.uint8:
+        X *= np.random.default_rng(1).choice([-0.3, 0.0, 2.0], X.shape).astype(dtype)
+    weight = np.ones(len(X))
+    dense, sparse = (distinct_rows(rows, weight) for rows in (X, sp.csr_array(X)))
+    assert len(dense[0]) < len(X)
+    np.testing.assert_array_equal(dense, sparse)
 
 
 def test_a_duplicate_never_stands_on_both_sides_of_the_split(Estimator):

@@ -351,9 +351,18 @@ def _at_counts(x, theta, function):
     """Apply a function that is 0 at 0 where there are counts, in float64.
 
     Most counts of a large table are 0, and gamma functions are dear; their differences
-    at large arguments need the digits.
+    at large arguments need the digits. A GPU would have to be waited for to say where
+    they are, so there the function is applied everywhere.
     """
+    if x.device.type != "cpu":
+        given = None if theta is None else _wide(theta)
+        return function(_wide(x), given).to(x.dtype)
     where = x > 0
     given = None if theta is None else theta.double().expand(x.shape)[where]
     values = function(x[where].double(), given)
     return torch.zeros_like(x).masked_scatter(where, values.to(x.dtype))
+
+
+def _wide(tensor):
+    """As wide as can be: Apple's GPUs have no float64."""
+    return tensor if tensor.device.type == "mps" else tensor.double()
