@@ -8,7 +8,8 @@ from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.learning import Task
-from skae.likelihoods import Coordinates, Gaussian
+from skae.likelihoods import Gaussian
+from skae.likelihoods.coordinates import Coordinates
 from skae.rows import weighted_moments
 from skae.span import Span
 from skae.wide import narrowed, unfold

@@ -29,7 +29,7 @@ from .base import Likelihood, LikelihoodModule, PredictorStart
 from .categorical import Categorical
 from .columns import PerColumn
 from .counts import NegativeBinomial, Poisson
-from .gaussian import Coordinates, Gaussian, GaussianDiag, StudentT
+from .gaussian import Gaussian, GaussianDiag, StudentT
 from .interval import Bernoulli, ContinuousBernoulli
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "ContinuousBernoulli",
-    "Coordinates",
     "Gaussian",
     "GaussianDiag",
     "Likelihood",
