@@ -21,12 +21,12 @@ from .checking import (
     refuse_auto_width,
 )
 from .device import forked_stream, made_on_cpu, seed_from
-from .learning import learn, resume
+from .learning import resume
 from .planning import make_task, resolve_likelihood
 from .reporting import Reporter
 from .rows import as_array, distinct_rows, merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
-from .wide import learn_wide
+from .wide import carry_out
 
 # Without weights, sets of more rows than this are taken as they come: merging and
 # sorting them would cost more than it gives.
@@ -233,7 +233,6 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     def _learn(self, task, going_on, reporter):
         with _stream_of_factories(task):
             if not going_on:
-                carry_out = learn_wide if task.is_wide else learn
                 return carry_out(task, observer=reporter)
             # Training changes a model in place; an error must not.
             model = copy.deepcopy(self._stored).module

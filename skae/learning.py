@@ -42,10 +42,14 @@ REFIT_ROWS = 10_000
 START_ROWS = 10_000
 
 # The gain over the start, on the rows that judge, has to be above 0 with this
-# confidence, by Student's test or by Wilcoxon's; what they cannot tell from the start
-# is not better than it.
-MEAN_CONFIDENCE = 0.975
-RANK_CONFIDENCE = 0.99
+# confidence, by Student's test, or by Wilcoxon's and by so many standard errors; what
+# they cannot tell from the start is not better than it.
+CONFIDENCE = 0.99
+STANDARD_ERRORS = 1.5
+
+# What PCA leaves has to be so many times what float32 rows lose by rounding, or nothing
+# could be learned from them, nor judged by them.
+VISIBLE = 100.0
 
 # A second training may fit the rows that trained better than the first did by this
 # share of what the first lost on the rows that judge.
@@ -180,6 +184,8 @@ class Learned:
         Whether the rows that judge can tell the result from the start.
     pca_loss : float or None
         Of PCA, on the rows that judge a network that did not start there.
+    index : ndarray of int or None
+        Numbers of the rows that it was trained on.
     """
 
     model: nn.Module
@@ -190,6 +196,7 @@ class Learned:
     readout_strength: float | None = None
     is_better: bool = False
     pca_loss: float | None = None
+    index: Any = None
 
     @property
     def is_start(self):
@@ -214,10 +221,12 @@ def learn(task, *, observer=None):
     Learned
     """
     everything = np.arange(task.X.shape[0])
-    if not task.trains:
-        return _started(task, everything)
     kept, held_out = _split(task)
-    learned, stopped = _trained(task, kept, held_out, observer)
+    maps = task.maps(kept) if task.trains else None
+    if maps is None or _leaves_rounding(task, maps):
+        return _started(task, everything)
+    model = task.begin(maps, task.subset(kept, maps))
+    learned, stopped = _run(task, model, maps, kept, held_out, observer)
     is_judged = task.n_validation or task.X_val is not None
     if is_judged and not task.blueprint.from_pca:
         learned.pca_loss = _pca_loss(task, kept, held_out)
@@ -235,7 +244,8 @@ def resume(task, model, maps, state, *, observer=None):
     if not task.trains:
         rows = task.subset(_some_of(everything), maps)
         loss = rows.mean(task.row_losses(model, rows))
-        return Learned(model, maps, TrainingResult(best_loss=loss), loss)
+        result = TrainingResult(best_loss=loss)
+        return Learned(model, maps, result, loss, index=everything)
     kept, held_out = _split(task)
     return _run(task, model, maps, kept, held_out, observer, state)[0]
 
@@ -247,6 +257,14 @@ def _split(task):
         return np.arange(n_rows), None
     order = np.random.RandomState(task.seed).permutation(n_rows)
     return np.sort(order[task.n_validation :]), np.sort(order[: task.n_validation])
+
+
+def _leaves_rounding(task, maps):
+    """Whether PCA leaves no more than what rows lose as float32."""
+    if task.blueprint.variational is not None:
+        return False
+    rounding = np.finfo(np.float32).eps ** 2 / 12 * maps.scaled_variance.sum()
+    return maps.discarded_variance <= VISIBLE * rounding
 
 
 def _some_of(index):
@@ -262,7 +280,7 @@ def _started(task, index):
     model = task.begin(maps, task.subset(index, maps))
     rows = task.subset(_some_of(index), maps)
     loss = rows.mean(task.row_losses(model, rows))
-    return Learned(model, maps, TrainingResult(best_loss=loss), loss)
+    return Learned(model, maps, TrainingResult(best_loss=loss), loss, index=index)
 
 
 def _back_at_start(task, everything, learned):
@@ -273,16 +291,10 @@ def _back_at_start(task, everything, learned):
         learned,
         model=started.model,
         maps=started.maps,
+        index=started.index,
         result=result,
         readout_strength=None,
     )
-
-
-def _trained(task, kept, held_out, observer):
-    """Train from the start of some rows, judged on others."""
-    maps = task.maps(kept)
-    model = task.begin(maps, task.subset(kept, maps))
-    return _run(task, model, maps, kept, held_out, observer)
 
 
 def _run(task, model, maps, kept, held_out, observer, state=None):
@@ -293,7 +305,7 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     before = task.row_losses(model, judges)
     passes = task.settings.validation_passes
     start_loss = mean_loss(model, judges, task.seed, passes)
-    watched = _Watched(observer, model, maps, start_loss)
+    watched = _Watched(observer, model, maps, start_loss, kept)
     result = _train(
         model,
         rows,
@@ -304,7 +316,7 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         observer=watched,
         state=state,
     )
-    learned = Learned(model, maps, result, start_loss, result.n_epochs)
+    learned = Learned(model, maps, result, start_loss, result.n_epochs, index=kept)
     if valid is not None:
         if has_readout(model) and not (task.continues or result.interrupted):
             _solve_readout(task, learned, rows, valid)
@@ -368,7 +380,7 @@ def _refitted(task, everything, held_out, learned, observer):
         seed=task.seed,
         start_loss=learned.start_loss,
         learning_rates=rates,
-        observer=_Watched(observer, model, maps, learned.start_loss),
+        observer=_Watched(observer, model, maps, learned.start_loss, everything),
     )
     if learned.readout_strength is not None:
         Readout(model, rows).set(learned.readout_strength)
@@ -381,7 +393,7 @@ def _refitted(task, everything, held_out, learned, observer):
     mean = unseen.mean(judged)
     error = (unseen.mean((judged - mean) ** 2) / len(unseen)) ** 0.5
     is_worse = seen.mean(task.row_losses(model, seen)) > mean
-    again = replace(learned, model=model, maps=maps)
+    again = replace(learned, model=model, maps=maps, index=everything)
     if (
         not is_whole
         or is_worse
@@ -412,25 +424,27 @@ def _is_clearly_positive(gain, rows):
 
     Where tails are heavy the standard error of a mean is that of a few rows, and
     Student's test cannot see what nearly all rows agree on. The mean has to be above
-    its standard error all the same.
+    one and a half of its standard errors all the same: one far row alone makes one.
     """
     n_free = len(rows) - 1
     mean = rows.mean(gain)
     if n_free == 0 or mean <= 0:
         return False
     standard_error = (rows.mean((gain - mean) ** 2) / n_free) ** 0.5
-    if mean > student_t.ppf(MEAN_CONFIDENCE, n_free) * standard_error:
+    if mean > student_t.ppf(CONFIDENCE, n_free) * standard_error:
         return True
+    if mean <= STANDARD_ERRORS * standard_error:
+        return False
     ranks = wilcoxon(gain.cpu().numpy(), alternative="greater")
-    return mean > standard_error and ranks.pvalue < 1 - RANK_CONFIDENCE
+    return ranks.pvalue < 1 - CONFIDENCE
 
 
 class _Watched:
     """Shows an observer what has been learned, and remembers its wish to stop."""
 
-    def __init__(self, observer, model, maps, start_loss):
+    def __init__(self, observer, model, maps, start_loss, index):
         self.observer, self.model, self.maps = observer, model, maps
-        self.start_loss = start_loss
+        self.start_loss, self.index = start_loss, index
         self.asked_to_stop = False
 
     def begin(self):
@@ -440,7 +454,12 @@ class _Watched:
     def end(self, result):
         def learned():
             return Learned(
-                self.model, self.maps, result, self.start_loss, result.n_epochs
+                self.model,
+                self.maps,
+                result,
+                self.start_loss,
+                result.n_epochs,
+                index=self.index,
             )
 
         if self.observer is not None:

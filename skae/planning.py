@@ -96,13 +96,8 @@ def make_task(
     device = resolve_device(estimator.device)
     is_known = blueprint is not None or estimator.n_components != "auto"
     n_spanning = n_rows if X_val is None else n_rows + X_val.shape[0]
-    is_wide = (
-        n_spanning < n_features
-        and n_spanning <= LARGEST_MATRIX
-        and labels is None
-        and not continues
-        and _keeps_distances(estimator, likelihood)
-    )
+    is_wide = n_spanning < min(n_features, LARGEST_MATRIX) and not continues
+    is_wide = is_wide and labels is None and _keeps_distances(estimator, likelihood)
     shape = (n_rows, n_spanning if is_wide else n_features)
     if blueprint is None:
         shares = _class_shares(labels, weight)
@@ -121,7 +116,7 @@ def make_task(
     is_final = _start_is_final(blueprint) or settings.max_iter == 0
     task = Task(
         blueprint=blueprint,
-        X=placed(X, device),
+        X=X if is_wide else placed(X, device),
         weight=weight,
         X_val=X_val,
         trains=not (is_final or is_too_small),

@@ -356,5 +356,7 @@ def is_mostly_zero(X):
 
 def centred_rows(X, mean, root):
     """All rows about a mean, in float64, scaled by the roots of their weights."""
-    blocks = [root[where, None] * (block - mean) for where, block in dense_blocks(X)]
-    return np.concatenate(blocks)
+    A = np.empty(X.shape)
+    for where, block in dense_blocks(X):
+        A[where] = root[where, None] * (block - mean)
+    return A

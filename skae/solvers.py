@@ -160,7 +160,6 @@ class FlatParameters:
                 p.grad = torch.zeros_like(p)
                 (self.decayed if p.ndim >= 2 else self.undecayed).append(p)
         self._tensors = [*self.decayed, *self.undecayed]
-        self.device = self.views[0].device
 
     @staticmethod
     def _flatten(parameters):

@@ -13,12 +13,18 @@ is said of coordinates is lifted to columns by a product with the rows.
 import numpy as np
 import torch
 
-from .rows import centred_rows, dense_blocks, is_mostly_zero
+from .rows import BLOCK_SIZE, centred_rows, dense_blocks, is_mostly_zero
 
-__all__ = ["Span"]
+__all__ = ["DIRECT_SVD_SIZE", "Span"]
 
-# Share of the largest variance below which a direction is rounding.
-LEAST_VARIANCE = 1e-13
+# Up to so many multiplications the singular values of the rows themselves are taken,
+# which keeps directions that their products, being squares, have lost.
+DIRECT_SVD_SIZE = 10**8
+
+# Share of the largest variance below which a direction is rounding, by the rows
+# themselves and by their products.
+LEAST_BY_ROWS = 1e-26
+LEAST_BY_PRODUCTS = 1e-13
 
 
 class Span:
@@ -40,24 +46,43 @@ class Span:
     """
 
     def __init__(self, X, weight, mean):
-        self._X = X.astype(np.float64) if is_mostly_zero(X) else X
+        self._X = X.astype(np.float64, copy=False) if is_mostly_zero(X) else X
         self.mean = mean
         self._root = np.sqrt(weight)
-        spectrum, left = torch.linalg.eigh(torch.from_numpy(self._products()))
-        spectrum, left = spectrum.flip(0).numpy(), left.flip(1).numpy()
-        n_dimensions = np.count_nonzero(spectrum > LEAST_VARIANCE * spectrum[0])
+        if X.shape[0] ** 2 * X.shape[1] <= DIRECT_SVD_SIZE:
+            spectrum, left = self._from_rows()
+            least = LEAST_BY_ROWS
+        else:
+            spectrum, left = self._from_products()
+            least = LEAST_BY_PRODUCTS
+        n_dimensions = np.count_nonzero(spectrum > least * spectrum[0])
         self.spectrum = spectrum[:n_dimensions]
         self._left = left[:, :n_dimensions]
 
+    def _from_rows(self):
+        A = torch.from_numpy(centred_rows(self._X, self.mean, self._root))
+        left, singular, _ = torch.linalg.svd(A, full_matrices=False)
+        return singular.numpy() ** 2, left.numpy()
+
+    def _from_products(self):
+        spectrum, left = torch.linalg.eigh(torch.from_numpy(self._products()))
+        return spectrum.flip(0).numpy(), left.flip(1).numpy()
+
     def _products(self):
-        """Find ``A A'``."""
+        """Find ``A A'``, from some columns after others: all are never copied."""
         X, mean, root = self._X, self.mean, self._root
+        n_rows, n_columns = X.shape
         if is_mostly_zero(X):
             cross = X @ mean
             G = (X @ X.T).toarray() - cross[:, None] - cross + mean @ mean
             return G * root[:, None] * root
-        A = centred_rows(X, mean, root)
-        return A @ A.T  # NumPy sees the symmetry, and does half of the work
+        G = np.zeros((n_rows, n_rows))
+        width = max(BLOCK_SIZE // n_rows, 1)
+        for begin in range(0, n_columns, width):
+            some = slice(begin, begin + width)
+            A = centred_rows(X[:, some], mean[some], root)
+            G += A @ A.T  # NumPy sees the symmetry, and does half of the work
+        return G
 
     @property
     def n_dimensions(self):

@@ -32,13 +32,9 @@ from ._sklearn import is_constant_feature
 from .device import limited_threads
 from .factors import noise_of_columns, own_variance
 from .rows import centred_rows, dense_blocks, is_mostly_zero, weighted_moments
-from .span import Span
+from .span import DIRECT_SVD_SIZE, Span
 
-__all__ = ["LARGEST_MATRIX", "LinearMaps", "fit_linear_maps", "peak_signs"]
-
-# Up to so many multiplications the singular values of the rows themselves are taken,
-# which keeps directions that the covariance, having squared them, has lost.
-DIRECT_SVD_SIZE = 10**8
+__all__ = ["LARGEST_MATRIX", "LinearMaps", "fit_linear_maps", "moments", "peak_signs"]
 
 # Fewer multiplications than this gain nothing by several threads.
 SMALL_START = 10**7
@@ -133,6 +129,11 @@ class LinearMaps:
         return len(self.mean)
 
     @property
+    def n_columns(self):
+        """Number of columns, the silent ones counted."""
+        return self.n_features + self.n_silent
+
+    @property
     def scaled_variance(self):
         """Variance of the scaled columns."""
         return self.variance / self.scale**2
@@ -147,14 +148,14 @@ class LinearMaps:
         """Noise of the scaled rows, at maximum likelihood; at least a small floor."""
         if self.own_noise is not None:
             return self.own_noise
-        n_discarded = self.n_features + self.n_silent - self.n_components
+        n_discarded = self.n_columns - self.n_components
         noise = self.discarded_variance / n_discarded if n_discarded > 0 else 0.0
         return max(noise, self.noise_floor)
 
     @property
     def noise_floor(self):
         """Smallest noise variance that a model of these rows may have."""
-        mean = self.scaled_variance.sum() / (self.n_features + self.n_silent)
+        mean = self.scaled_variance.sum() / self.n_columns
         return NOISE_FLOOR * mean or SMALLEST_NOISE
 
     @property
@@ -252,9 +253,8 @@ def _fit_linear_maps(X, weight, n_components, view, units, least_noise):
     n_rows = float(weight.sum())
     weight = weight.astype(np.float64) / n_rows
     seen = X if view is None else view(X)
-    center, variance = weighted_moments(seen, weight)
+    center, variance = moments(seen, weight)
     mean = center if seen is X else weighted_moments(X, weight)[0]
-    variance[is_constant_feature(variance, center, X.shape[0])] = 0.0
     scale, own_noise = np.ones(X.shape[1]), None
     if units != "one":
         scale = _deviations(variance, n_rows)
@@ -280,6 +280,13 @@ def _fit_linear_maps(X, weight, n_components, view, units, least_noise):
         np.maximum(spectrum, 0.0),
         own_noise,
     )
+
+
+def moments(X, weight):
+    """Column means and variances; the variance of a constant column is exactly 0."""
+    mean, variance = weighted_moments(X, weight)
+    variance[is_constant_feature(variance, mean, X.shape[0])] = 0.0
+    return mean, variance
 
 
 def _deviations(variance, n_rows):

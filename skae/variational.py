@@ -93,7 +93,7 @@ class VariationalAutoencoder(nn.Module):
                 offset=start.intercept,
                 gain=start.gain,
             )
-            self.loss_unit.fill_(maps.n_features)
+            self.loss_unit.fill_(maps.n_columns)
 
     def limit(self, rows):
         """Let the networks see no further than some way beyond some rows.

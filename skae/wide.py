@@ -19,11 +19,11 @@ import torch
 from .learning import Task, learn
 from .likelihoods.coordinates import Coordinates
 from .paths import reciprocal
-from .rows import as_array, weighted_moments
+from .rows import as_array, take_rows, weighted_moments
 from .span import Span
-from .start import LinearMaps, peak_signs
+from .start import LinearMaps, moments, peak_signs
 
-__all__ = ["NarrowTask", "learn_wide", "narrowed"]
+__all__ = ["NarrowTask", "carry_out", "narrowed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,30 +52,24 @@ class NarrowTask(Task):
 
     def widened(self, learned):
         """Say what was learned of the columns."""
-        maps = self._wide_maps(learned.maps)
-        model = self.wide.blueprint.build(self.wide.device)
-        model.set_start(maps, origin=maps.mean)
-        unfold(learned.model, model, self.span)
-        if learned.model.encoder.highest.isfinite().any():
-            model.limit(self.wide.subset(np.arange(self.X.shape[0]), maps))
-        return replace(learned, model=model.eval(), maps=maps)
-
-    def _wide_maps(self, narrow):
-        """PCA of some rows, in terms of columns."""
-        mean = self.span.mean + self.span.lift(narrow.center[None])[0]
-        return LinearMaps(
-            n_rows=narrow.n_rows,
+        narrow, index = learned.model, learned.index
+        X, weight = take_rows(self.wide.X, index), self.wide.weight[index]
+        mean, variance = moments(as_array(X), weight)
+        maps = LinearMaps(
+            n_rows=learned.maps.n_rows,
             mean=mean,
             center=mean,
-            variance=self._variance,
+            variance=variance,
             scale=np.ones(len(mean)),
-            components=self.span.lift(narrow.components),
-            explained_variance=narrow.explained_variance,
+            components=self.span.lift(learned.maps.components),
+            explained_variance=learned.maps.explained_variance,
         )
-
-    @property
-    def _variance(self):
-        return weighted_moments(self.wide.X, self.wide.weight)[1]
+        model = self.wide.blueprint.build(self.wide.device)
+        model.set_start(maps, origin=mean)
+        if narrow.encoder.highest.isfinite().any():
+            model.limit(self.wide.subset(index, maps))
+        unfold(narrow, model, self.span)
+        return replace(learned, model=model.eval(), maps=maps)
 
 
 def narrowed(task):
@@ -94,7 +88,9 @@ def narrowed(task):
     NarrowTask
     """
     n_rows, n_columns = task.X.shape
-    X = _stacked(as_array(task.X), task.X_val)
+    X = as_array(task.X)
+    if task.X_val is not None:
+        X = _stacked(X, as_array(task.X_val))
     weight = np.full(X.shape[0], 1 / X.shape[0])
     span = Span(X, weight, weighted_moments(X, weight)[0])
     blueprint = replace(
@@ -104,22 +100,23 @@ def narrowed(task):
     )
     C = span.coordinates
     parts = {name: getattr(task, name) for name in Task.__dataclass_fields__}
-    parts |= {"blueprint": blueprint, "X": C[:n_rows]}
+    parts |= {"blueprint": blueprint, "X": C[:n_rows], "is_wide": False}
     parts["X_val"] = None if task.X_val is None else C[n_rows:]
     return NarrowTask(**parts, span=span, wide=task)
 
 
 def _stacked(X, X_val):
-    if X_val is None:
-        return X
     if sp.issparse(X) or sp.issparse(X_val):
         return sp.vstack([sp.csr_array(X), sp.csr_array(X_val)], format="csr")
     return np.vstack([X, X_val])
 
 
-def learn_wide(task, *, observer=None):
-    """Carry out a task of wide rows; see :func:`skae.learning.learn`."""
-    narrow = narrowed(task) if task.trains else None
+def carry_out(task, *, observer=None):
+    """Carry out a task, in coordinates where its rows are wide.
+
+    See :func:`skae.learning.learn`.
+    """
+    narrow = narrowed(task) if task.is_wide and task.trains else None
     if narrow is None or narrow.span.n_dimensions < task.blueprint.n_components:
         return learn(task, observer=observer)
     if observer is not None:
@@ -162,4 +159,4 @@ def unfold(narrow, wide, span):
 
 
 def _numbers(tensor):
-    return tensor.double().cpu().numpy()
+    return tensor.cpu().double().numpy()

@@ -56,7 +56,7 @@ def find_width(task):
     kept, held_out = np.sort(order[n_judges:]), np.sort(order[:n_judges])
     widths = [k for k in WIDTHS if k <= min(len(kept), task.X.shape[1])]
     maps = task.of_width(widths[-1]).maps(kept)
-    n_varied = np.count_nonzero(maps.variance)
+    n_varied = np.count_nonzero(maps.variance) + maps.n_silent
     rows, valid = task.subset(kept, maps), task.subset(held_out, maps)
 
     def losses_of(width):
@@ -87,6 +87,7 @@ def _losses_after_a_moment(task, maps, rows, valid):
         max_iter=min(n_epochs, task.settings.max_iter),
         patience=sys.maxsize,
         warmup=0.0,
+        descent=0.0,
     )
     start_loss = valid.mean(task.row_losses(model, valid))
     train(model, rows, settings, seed=task.seed, start_loss=start_loss, valid=valid)

@@ -7,12 +7,13 @@ import torch
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.learning import Task
+from skae.engine import TrainingResult
+from skae.learning import Learned, Task
 from skae.likelihoods import Gaussian
 from skae.likelihoods.coordinates import Coordinates
 from skae.rows import weighted_moments
 from skae.span import Span
-from skae.wide import narrowed, unfold
+from skae.wide import narrowed
 
 SMALL = {"hidden_layer_sizes": (24, 12), "random_state": 0}
 
@@ -45,7 +46,7 @@ def task_of(estimator, X, monkeypatch):
         tasks.append(task)
         raise InterruptedError
 
-    monkeypatch.setattr("skae._base.learn_wide", keep)
+    monkeypatch.setattr("skae._base.carry_out", keep)
     with pytest.raises(InterruptedError):
         estimator.fit(X)
     return tasks[0]
@@ -86,21 +87,42 @@ def drawn(model, seed=0):
     return model
 
 
+@pytest.mark.parametrize("far", [5, 50], ids=["trained on", "held out"])
 @pytest.mark.parametrize("Estimator", [AutoencoderTransformer, VAETransformer])
-def test_unfolding_changes_no_loss(X, Estimator, monkeypatch):
+def test_unfolding_changes_no_loss(X, Estimator, far, monkeypatch):
+    """Of rows that were trained on and of others, one of them far from the rest."""
     X = X.copy()
-    X[:, 7] = 3.0  # a column that says nothing
+    X[far] += 40 * np.sin(np.arange(X.shape[1]))
+    X[:, 7] = 0.1  # a column that says nothing
     wide = task_of(Estimator(3, **SMALL), X, monkeypatch)
     narrow = narrowed(wide)
-    index = np.arange(len(X))
-    maps, wide_maps = narrow.maps(index), wide.maps(index)
-    model = drawn(narrow.begin(maps, narrow.subset(index, maps)))
-    unfolded = wide.begin(wide_maps, wide.subset(index, wide_maps))
-    unfold(model, unfolded, narrow.span)
-    losses = narrow.row_losses(model, narrow.subset(index, maps))
-    same = wide.row_losses(unfolded, wide.subset(index, wide_maps))
-    np.testing.assert_allclose(same, losses, rtol=2e-4, atol=1e-3)
+    kept, everything = np.arange(40), np.arange(len(X))
+    maps = narrow.maps(kept)
+    model = drawn(narrow.begin(maps, narrow.subset(kept, maps)))
+    learned = Learned(model, maps, TrainingResult(), 0.0, index=kept)
+    unfolded = narrow.widened(learned)
+    losses = narrow.row_losses(model, narrow.subset(everything, maps))
+    rows = wide.subset(everything, unfolded.maps)
+    same = wide.row_losses(unfolded.model, rows)
+    np.testing.assert_allclose(same, losses, rtol=1e-3, atol=1e-3)
     assert losses.std() > 0.1
+    assert unfolded.maps.noise_variance == pytest.approx(maps.noise_variance)
+    assert unfolded.model.encoder.unit[7] == unfolded.model.decoder.gain[7] == 0
+
+
+def test_what_was_learned_sees_as_far_in_columns(X, monkeypatch):
+    wide = task_of(AutoencoderTransformer(3, **SMALL), X, monkeypatch)
+    narrow = narrowed(wide)
+    kept = np.arange(40)
+    maps = narrow.maps(kept)
+    model = drawn(narrow.begin(maps, narrow.subset(kept, maps)))
+    model.limit(narrow.subset(kept, maps))
+    learned = Learned(model, maps, TrainingResult(), 0.0, index=kept)
+    unfolded = narrow.widened(learned).model
+    torch.testing.assert_close(unfolded.decoder.highest, model.decoder.highest)
+    directly = wide.begin(wide.maps(kept), wide.subset(kept, wide.maps(kept)))
+    directly.limit(wide.subset(kept, wide.maps(kept)))
+    torch.testing.assert_close(unfolded.encoder.highest, directly.encoder.highest)
 
 
 @pytest.mark.parametrize("Estimator", [AutoencoderTransformer, VAETransformer])
@@ -161,9 +183,10 @@ def test_losses_are_those_of_the_rows(X):
 
 def test_where_nothing_is_gained_wide_rows_are_left_to_pca():
     X = np.random.default_rng(0).normal(size=(40, 100))
+    X[:, 3] *= 1e4
     model = AutoencoderTransformer(3, **SMALL).fit(X)
     pca = PCA(3).fit(X)
-    np.testing.assert_allclose(model.transform(X), pca.transform(X), atol=1e-10)
+    np.testing.assert_allclose(model.transform(X), pca.transform(X), atol=1e-7)
     assert model.best_loss_ == model.start_loss_
 
 
@@ -174,9 +197,13 @@ def test_fewer_directions_than_components():
     np.testing.assert_allclose(model.reconstruct(X), X, atol=1e-6)
 
 
-def test_the_width_of_wide_rows_is_found(X):
-    model = AutoencoderTransformer("auto", **SMALL, max_iter=30).fit(X)
-    assert 1 <= model.n_components_ <= 3
+@pytest.mark.parametrize("n_factors", [1, 2, 3])
+def test_the_width_of_wide_rows_is_found(n_factors):
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(150, n_factors)) @ rng.normal(size=(n_factors, 400))
+    X = 3 * factors + rng.normal(size=(150, 400))
+    model = AutoencoderTransformer("auto", max_iter=30, random_state=0).fit(X)
+    assert model.n_components_ == n_factors
 
 
 def test_the_user_sees_epochs_in_columns(X):
@@ -210,16 +237,16 @@ def test_the_user_sees_epochs_in_columns(X):
     ],
 )
 def test_what_depends_on_columns_is_learned_from_columns(X, parameters, monkeypatch):
-    def refuse(task, **arguments):
+    def refuse(task):
         raise AssertionError
 
-    monkeypatch.setattr("skae._base.learn_wide", refuse)
+    monkeypatch.setattr("skae.wide.narrowed", refuse)
     AutoencoderTransformer(2, **SMALL | {"max_iter": 1} | parameters).fit(X)
 
 
 def test_every_part_of_a_task_is_carried_over(X, monkeypatch):
     wide = task_of(AutoencoderTransformer(2, **SMALL), X, monkeypatch)
     narrow = narrowed(wide)
-    changed = {"X", "X_val", "blueprint"}
+    changed = {"X", "X_val", "blueprint", "is_wide"}
     for name in set(Task.__dataclass_fields__) - changed:
         assert getattr(narrow, name) is getattr(wide, name)
