@@ -22,11 +22,19 @@ class AutoencoderTransformer(BaseAutoencoder):
     (or another likelihood's deviance). Each is PCA's linear map plus a network f, g
     that starts at zero::
 
-        e(x) = V (x - mu) + S f((x - mu) / scale)      V: PCA's components_
+        e(x) = V (x - mu) + S f((x - mu) / s)          V: PCA's components_
         d(z) = mu + V' z + r g(S^-1 z)                 S: the codes' deviations
+
+    where s is the root mean square of all columns' deviations (another likelihood takes
+    each column's own), and r what PCA leaves in each column.
 
     With ``max_iter=0`` this is :class:`~sklearn.decomposition.PCA`. Training is kept
     only as far as it improves on PCA on rows that it did not see.
+
+    With the Gaussian likelihood and fewer rows than columns, the networks are trained
+    on coordinates of the space that the rows span, in which distances are the same;
+    where ``"auto"`` counts columns it then counts rows in their place. With
+    ``warm_start`` or parts of one's own they are trained on the columns.
 
     Parameters
     ----------

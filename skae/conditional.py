@@ -137,11 +137,12 @@ class ConditionalAutoencoder(nn.Module):
         for labelled, share in _with_weights(labelled_blocks, weight):
             x, labels = _apart(labelled)
             posterior = self.posterior(x)
+            share = share.to(count.dtype)
             belongs = functional.one_hot(labels, self.n_classes).mT * share
             count = count + belongs.sum(1, keepdim=True)
-            total = total + belongs @ posterior.mean.double()
+            total = total + belongs @ posterior.mean.to(count.dtype)
             second = posterior.mean.square() + posterior.std.square()
-            squares = squares + belongs @ second.double()
+            squares = squares + belongs @ second.to(count.dtype)
         center = total / count
         variance = squares / count - center.square()
         self.centers.copy_(center.flatten())
@@ -248,10 +249,10 @@ class ConditionalAutoencoder(nn.Module):
 
 
 def _with_weights(blocks, weight):
-    """Pairs of some rows and their weights, in float64."""
+    """Pairs of some rows and their weights."""
     n_before = 0
     for block in blocks:
-        yield block, weight[n_before : n_before + len(block)].double()
+        yield block, weight[n_before : n_before + len(block)]
         n_before += len(block)
 
 

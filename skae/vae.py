@@ -23,13 +23,19 @@ class VAETransformer(BaseDensity):
     from the maximum-likelihood solution of probabilistic PCA, whose bound is exact::
 
         d(z) = mu + V' diag(w) z + r g(z)          w = sqrt(lambda - sigma2)
-        E[z | x] = diag(w / lambda) V (x - mu) + f((x - mu) / scale)
-        Var[z | x] = sigma2 / lambda exp(f'((x - mu) / scale))
+        E[z | x] = diag(w / lambda) V (x - mu) + f((x - mu) / s)
+        Var[z | x] = sigma2 / lambda exp(f'((x - mu) / s))
 
-    with networks f, f', g that start at zero. ``score`` is a log-likelihood in nats,
+    with networks f, f', g that start at zero; s and r are units, as in
+    :class:`AutoencoderTransformer`. ``score`` is a log-likelihood in nats,
     in the units of the rows, to be compared with that of
     :class:`~sklearn.decomposition.PCA`, :class:`~sklearn.mixture.GaussianMixture` or
     :class:`~sklearn.neighbors.KernelDensity`.
+
+    With the Gaussian likelihood and fewer rows than columns, the networks are trained
+    on coordinates of the space that the rows span, in which distances are the same;
+    where ``"auto"`` counts columns it then counts rows in their place. With
+    ``warm_start`` or parts of one's own they are trained on the columns.
 
     Parameters
     ----------

@@ -18,6 +18,7 @@ __all__ = [
     "Viewed",
     "clipped_slopes",
     "remaining_variance",
+    "widest",
 ]
 
 LOG_2PI = math.log(2 * math.pi)
@@ -212,3 +213,8 @@ def remaining_variance(maps, shrinkage):
     """Variance that a start leaves in each column; all of it if it is shrunk to 0."""
     explained = maps.variance - maps.residual_variance
     return maps.residual_variance + (1 - shrinkage) ** 2 * explained
+
+
+def widest(tensor):
+    """As wide as can be: Apple's GPUs have no float64."""
+    return tensor if tensor.device.type == "mps" else tensor.double()

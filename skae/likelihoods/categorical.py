@@ -123,6 +123,6 @@ class _CategoricalModule(LikelihoodModule):
         uniform = torch.rand(eta.shape, generator=generator, dtype=torch.float64)
         # The largest of logits with Gumbel's noise is a draw.
         gumbel = -torch.log(-torch.log(uniform.clamp(min=1e-300)))
-        grouped = self._grouped(eta.double() + gumbel.to(eta.device))
+        grouped = self._grouped(eta.cpu().double() + gumbel)
         chosen = functional.one_hot(grouped.argmax(-1), grouped.shape[-1])
         return self._flat(chosen).to(eta)

@@ -35,6 +35,7 @@ from .base import (
     PredictorStart,
     Viewed,
     clipped_slopes,
+    widest,
 )
 
 __all__ = ["NegativeBinomial", "Poisson"]
@@ -197,7 +198,7 @@ class _Shares(nn.Module):
 
     def observe(self, x, weight):
         """Find the distribution of the totals, by moments."""
-        total, share = x.double().sum(-1), weight.double() / weight.sum()
+        total, share = widest(x).sum(-1), widest(weight) / weight.sum()
         mean = (share @ total).clamp(min=UNSEEN / len(x))
         excess = share @ (total - mean).square() - mean
         self.total_mean.copy_(mean)
@@ -212,7 +213,7 @@ class _Shares(nn.Module):
         return in_log_rates - torch.softmax(eta, -1) * total
 
     def log_prob(self, x):
-        total = x.double().sum(-1)
+        total = widest(x).sum(-1)
         given = _log_poisson(total, torch.log(total.clamp(min=SMALLEST_SIZE)))
         log_shape = torch.log(self.total_shape)
         log_mean = torch.log(self.total_mean)
@@ -275,7 +276,7 @@ class _PoissonModule(_CountsModule):
         return self.log_prob(x, eta), slope * row_factor[:, None]
 
     def sample(self, eta, generator):
-        rates = self.rates.draw(eta, generator).double().cpu()
+        rates = self.rates.draw(eta, generator).cpu().double()
         return torch.poisson(rates, generator=generator).to(eta)
 
 
@@ -291,7 +292,7 @@ class _NegativeBinomialModule(_CountsModule):
     def observe(self, x, weight):
         super().observe(x, weight)
         # Each row about the rates of the mean row: E (x - mu)^2 - mu = mu^2 / theta.
-        x, share = x.double(), weight.double() / weight.sum()
+        x, share = widest(x), widest(weight) / weight.sum()
         expected = self.rates.typical(torch.log(share @ x + SMALLEST_SIZE), x)
         excess = share @ ((x - expected).square() - x)
         squares = share @ expected.square().expand_as(x)
@@ -322,7 +323,7 @@ class _NegativeBinomialModule(_CountsModule):
         return self.log_prob(x, eta), slope * row_factor[:, None]
 
     def sample(self, eta, generator):
-        rates = self.rates.draw(eta, generator).double().cpu()
+        rates = self.rates.draw(eta, generator).cpu().double()
         theta = torch.exp(self.log_theta).detach().cpu()
         gamma = torch._standard_gamma(theta.expand(rates.shape), generator=generator)
         return torch.poisson(rates * gamma / theta, generator=generator).to(eta)
@@ -355,14 +356,9 @@ def _at_counts(x, theta, function):
     they are, so there the function is applied everywhere.
     """
     if x.device.type != "cpu":
-        given = None if theta is None else _wide(theta)
-        return function(_wide(x), given).to(x.dtype)
+        given = None if theta is None else widest(theta)
+        return function(widest(x), given).to(x.dtype)
     where = x > 0
     given = None if theta is None else theta.double().expand(x.shape)[where]
     values = function(x[where].double(), given)
     return torch.zeros_like(x).masked_scatter(where, values.to(x.dtype))
-
-
-def _wide(tensor):
-    """As wide as can be: Apple's GPUs have no float64."""
-    return tensor if tensor.device.type == "mps" else tensor.double()

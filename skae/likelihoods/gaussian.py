@@ -20,6 +20,7 @@ from .base import (
     LikelihoodModule,
     PredictorStart,
     remaining_variance,
+    widest,
 )
 
 __all__ = ["Gaussian", "GaussianDiag", "StudentT"]
@@ -44,7 +45,8 @@ class Gaussian(Likelihood):
     """Gaussian columns with one shared noise variance, which a VAE learns.
 
     Errors count in the units of the rows, and so the networks see all columns in one
-    unit, the root mean square of their deviations.
+    unit, the root mean square of their deviations. (In a table of several likelihoods
+    they see each column in units of its own.)
 
     Examples
     --------
@@ -295,10 +297,10 @@ class _StudentTModule(LikelihoodModule):
         nu = self.freedom
         ratio = self._ratio(difference)
         logs = torch.log1p(ratio)
-        n_features, total = x.shape[-1], row_factor.sum().double()
+        n_features, total = x.shape[-1], widest(row_factor.sum())
         pull = (nu + 1).to(x.dtype) / (1 + ratio)
         in_eta = pull * difference / self._nu_scale2(x.dtype)
-        by_column = (row_factor @ (pull * ratio)).double()
+        by_column = widest(row_factor @ (pull * ratio))
         self.log_scale2.set_gradient((by_column - total) / 2)
         digammas = torch.digamma((nu + 1) / 2) - torch.digamma(nu / 2) - 1 / nu
         in_nu = n_features * total * digammas - (row_factor @ logs).sum()

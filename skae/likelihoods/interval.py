@@ -186,7 +186,7 @@ class _ContinuousBernoulliModule(_ExponentialFamilyModule):
         uniform = torch.rand(eta.shape, generator=generator, dtype=torch.float64)
         # The inverse of the distribution function, for the side that decays; the
         # other is its mirror image.
-        wide = eta.double().cpu()
+        wide = eta.cpu().double()
         decay = -wide.abs().clamp(min=UNIFORM_BELOW)
         drawn = torch.log1p(uniform * torch.expm1(decay)) / decay
         drawn = torch.where(wide > 0, 1 - drawn, drawn)
