@@ -92,13 +92,12 @@ def make_task(
     -------
     Task
     """
-    n_rows, n_features = X.shape
+    n_rows = X.shape[0]
     device = resolve_device(estimator.device)
     is_known = blueprint is not None or estimator.n_components != "auto"
-    n_spanning = n_rows if X_val is None else n_rows + X_val.shape[0]
-    is_wide = n_spanning < min(n_features, LARGEST_MATRIX) and not continues
-    is_wide = is_wide and labels is None and _keeps_distances(estimator, likelihood)
-    shape = (n_rows, n_spanning if is_wide else n_features)
+    can_turn = not continues and labels is None and _can_turn(estimator, likelihood)
+    is_wide = can_turn and _is_wide(X, X_val)
+    shape = (n_rows, _count_spanning(X, X_val) if is_wide else X.shape[1])
     if blueprint is None:
         shares = _class_shares(labels, weight)
         blueprint = make_blueprint(
@@ -129,18 +128,30 @@ def make_task(
         labels_val=labels_val,
         is_wide=is_wide,
     )
-    if is_known:
-        return task
-    # How many rows judge depends on the width, too.
-    n_components = find_width(narrowed(task) if is_wide else task)
-    blueprint = replace(blueprint, n_components=n_components)
+    return task if is_known else _of_found_width(estimator, task)
+
+
+def _of_found_width(estimator, task):
+    """Find the width of a task; how many rows judge depends on it, too."""
+    n_components = find_width(narrowed(task) if task.is_wide else task)
+    blueprint = replace(task.blueprint, n_components=n_components)
     n_validation = 0
     if task.n_validation:
-        n_validation = _count_validation_rows(estimator, n_rows, blueprint)
+        n_validation = _count_validation_rows(estimator, task.X.shape[0], blueprint)
     return replace(task, blueprint=blueprint, n_validation=n_validation)
 
 
-def _keeps_distances(estimator, likelihood):
+def _is_wide(X, X_val):
+    """Whether rows span a smaller space than their columns, that can be found."""
+    return _count_spanning(X, X_val) < min(X.shape[1], LARGEST_MATRIX)
+
+
+def _count_spanning(X, X_val):
+    """Rows, those that judge among them, and so dimensions of their space at most."""
+    return X.shape[0] if X_val is None else X.shape[0] + X_val.shape[0]
+
+
+def _can_turn(estimator, likelihood):
     """Whether a model of rows is the same after any orthogonal change of columns."""
     variational = resolve_variational(estimator)
     if variational is not None and isinstance(variational.prior, Vamp):
