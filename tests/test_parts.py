@@ -585,7 +585,7 @@ def settings_of(monkeypatch, shape, Estimator=AutoencoderTransformer, **paramete
     def stop(task, **_):
         raise Resolved(task.settings)
 
-    monkeypatch.setattr("skae._base.learn", stop)
+    monkeypatch.setattr("skae._base.carry_out", stop)
     X = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     with pytest.raises(Resolved) as resolved:
         Estimator(2, **parameters).fit(X)
