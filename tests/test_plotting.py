@@ -368,7 +368,7 @@ def test_a_fit_that_is_its_start_says_so(digits):
         [2, 1], validation_loss_curve=[3, 2.5, 2.9], start_loss=3, best_loss=3
     )
     assert display.plot().best_epoch == 0
-    assert says(display.figure_, "too few rows agree on a gain")
+    assert says(display.figure_, "not sure enough to leave the start")
     model = AutoencoderTransformer(2, init="random", **SMALL).fit(digits[0])
     assert says(LossCurveDisplay.from_estimator(model).figure_, "random start")
 
@@ -401,7 +401,7 @@ def test_reconstructions_are_the_estimators(case):
     first, second = display.reconstructions.values()
     np.testing.assert_array_equal(first, decoded[display.row_numbers])
     assert second.shape == first.shape
-    for words in ("original", "PCA of these rows", f"row {len(rows) - 1}"):
+    for words in ("original", "PCA fitted to X", f"row {len(rows) - 1}"):
         assert says(display.figure_, words)
 
 
@@ -421,7 +421,7 @@ def test_pca_takes_the_estimators_place_in_a_pipeline(wine):
     twin = make_pipeline(StandardScaler(), PCA(3)).fit(X)
     display = ReconstructionDisplay.from_estimator(model, X, 4, reference="pca")
     expected = twin.inverse_transform(twin.transform(X))[display.row_numbers]
-    np.testing.assert_allclose(display.reconstructions["PCA of these rows"], expected)
+    np.testing.assert_allclose(display.reconstructions["PCA fitted to X"], expected)
 
 
 def test_a_reference_of_ones_own(wine):
@@ -537,7 +537,7 @@ def test_samples_are_the_estimators(case):
         expected = model[:-1].inverse_transform(drawn)
     np.testing.assert_array_equal(display.samples, expected)
     assert display.columns.kind == kind
-    assert says(display.figure_, "drawn by ")
+    assert says(display.figure_, "sampled from ")
     assert not says(display.figure_, "real rows")
 
 
@@ -757,7 +757,7 @@ def test_a_measure_that_an_estimator_does_not_have_is_said_to_be_none():
     likelihood = np.where(comparison.folds["estimator"] == "PCA", -1.0, np.nan)
     comparison.folds["log_likelihood"] = likelihood
     display = ComparisonDisplay.from_comparison(comparison, "log_likelihood")
-    assert says(display.figure_, "Autoencoder: has none")
+    assert says(display.figure_, "Autoencoder: gives none")
 
 
 def test_bars_of_seconds_end_above_nothing():

@@ -65,7 +65,7 @@ class CodeDisplay(Display):
     >>> model = AutoencoderTransformer(2, max_iter=2, random_state=0).fit(X)
     >>> display = CodeDisplay.from_estimator(model, X, y)
     >>> list(display.codes)
-    ['Autoencoder', 'PCA of these rows']
+    ['Autoencoder', 'PCA fitted to X']
     """
 
     def __init__(self, codes, y=None, *, components=(0, 1), y_name="y"):

@@ -19,10 +19,10 @@ __all__ = ["ComparisonDisplay"]
 
 # What measures are called in a picture.
 LABELS = {
-    "explained_variance": "share of variance explained, held-out rows",
-    "log_likelihood": "log-likelihood of a held-out row (nats)",
-    "downstream_score": "downstream score, held-out rows",
-    "trustworthiness": "trustworthiness of the codes",
+    "explained_variance": "share of variance explained,\nheld-out rows (1 is all)",
+    "log_likelihood": "log-likelihood of a held-out row\n(nats; more is better)",
+    "downstream_score": "score of a prediction by codes,\nheld-out rows (more: better)",
+    "trustworthiness": "trustworthiness of the codes (1 is best)",
     "fit_seconds": "seconds to fit",
     "transform_seconds": "seconds to transform",
 }
@@ -261,7 +261,7 @@ def _label(name, curve):
     """Name a curve, and say what is missing from it."""
     is_there, n_failed = np.isfinite(curve["mean"]), curve["n_failed"]
     if not is_there.any():
-        return f"{name}: failed" if n_failed.any() else f"{name}: has none"
+        return f"{name}: failed" if n_failed.any() else f"{name}: gives none"
     lost = curve["n_components"][~is_there & (n_failed > 0)]
     some = int(n_failed[is_there].sum())
     at = ", ".join(map(str, lost))

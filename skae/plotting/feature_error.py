@@ -173,7 +173,10 @@ class FeatureErrorDisplay(RowsDisplay):
             profile = np.sqrt(squares)
             positions = self.columns.positions
             draw_profiles(panel, positions, [profile], label, color=colour)
-        panel.set(xlabel="position of the column", ylabel="root mean squared error")
+        panel.set(
+            xlabel="position of the column",
+            ylabel="root mean squared error, in units of X",
+        )
         panel.set_ylim(bottom=0)
         legend_outside(axes, ax)
         return axes
@@ -200,7 +203,9 @@ class FeatureErrorDisplay(RowsDisplay):
             for name, shares in unexplained.items()
         ]
         label_features(panel, [self.columns.names[j] for j in chosen])
-        label_below(axes, panel, "share of the variance that is not explained" + note)
+        meaning = "\n(0 is perfect, 1 no better than the mean)"
+        label = "share of the variance that is not explained" + meaning
+        label_below(axes, panel, label + note)
         panel.set_xlim(left=0)
         legend_outside(axes, ax, handles=handles, labels=labels)
         return axes

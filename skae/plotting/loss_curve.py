@@ -41,6 +41,9 @@ class LossCurveDisplay(Display):
     start_name : str, default="start"
         What the start is.
 
+    loss_name : str, default="mean loss of a row"
+        What is on the vertical axis.
+
     estimator_name : str, default=None
         Written as title.
 
@@ -77,6 +80,7 @@ class LossCurveDisplay(Display):
         start_loss=None,
         best_loss=None,
         start_name="start",
+        loss_name="mean loss of a row",
         estimator_name=None,
     ):
         self.loss_curve = loss_curve
@@ -84,6 +88,7 @@ class LossCurveDisplay(Display):
         self.start_loss = start_loss
         self.best_loss = best_loss
         self.start_name = start_name
+        self.loss_name = loss_name
         self.estimator_name = estimator_name
 
     @classmethod
@@ -124,6 +129,7 @@ class LossCurveDisplay(Display):
             start_loss=getattr(trained, "start_loss_", None),
             best_loss=trained.best_loss_ if keeps_best else None,
             start_name="PCA, the start" if starts_at_pca else "random start",
+            loss_name="mean loss of a row" + " (nats)" * hasattr(trained, "elbo"),
             estimator_name=name or short_name(trained),
         )
         return display.plot(ax=ax)
@@ -153,9 +159,7 @@ class LossCurveDisplay(Display):
         if self.best_loss is not None:
             self._mark_best(panel)
         self._scale(panel)
-        panel.set(
-            xlabel="epoch", ylabel="mean loss of a row", title=self.estimator_name
-        )
+        panel.set(xlabel="epoch", ylabel=self.loss_name, title=self.estimator_name)
         legend_outside(axes, ax, place="within", ncols=2)
         return axes
 
@@ -163,7 +167,7 @@ class LossCurveDisplay(Display):
         where = f"epoch {self.best_epoch}" if self.best_epoch else "the start"
         label = f"kept, {where}: {self.best_loss:.4g}"
         if min(self.validation_loss_curve, default=np.inf) < self.best_loss:
-            label += "\n(too few rows agree on a gain)"
+            label += "\n(gains not sure enough to leave the start)"
         style = {"marker": "o", "ms": 8, "ls": "none", "color": ESTIMATOR}
         panel.plot([self.best_epoch], [self.best_loss], label=label, **style)
 

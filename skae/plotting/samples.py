@@ -152,7 +152,7 @@ class SampleDisplay(RowsDisplay):
     @property
     def _series(self):
         """What is drawn, by name."""
-        series = [(f"drawn by {self.estimator_name}", self.samples)]
+        series = [(f"sampled from {self.estimator_name}", self.samples)]
         return series if self.rows is None else [*series, ("real rows", self.rows)]
 
     def _draw_images(self, ax):
@@ -178,7 +178,7 @@ class SampleDisplay(RowsDisplay):
         ):
             positions = self.columns.positions
             draw_profiles(panel, positions, rows, title, color=colour, **style)
-            panel.set_title(f"{len(rows)} {title}")
+            panel.set_title(f"{len(rows)} rows {title}")
         label_below(axes, ax, "position of the column")
         return axes
 
@@ -209,7 +209,7 @@ class SampleDisplay(RowsDisplay):
         panel.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
         label_features(panel, [self.columns.names[j] for j in chosen])
         label = (
-            "value, in standard deviations from the mean\n"
+            "value, in standard deviations from the mean of its column\n"
             "(line: 5 to 95 %, bar: the middle half, gap: the median)"
         )
         label_below(axes, ax, label + note)

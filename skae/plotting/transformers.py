@@ -248,7 +248,7 @@ def named_transformers(estimator, X, reference, name):
             raise ValueError(
                 f'reference={reference!r} must be "pca", a fitted transformer or None.'
             )
-        return {name: estimator, "PCA of these rows": _pca_in_place_of(estimator, X)}
+        return {name: estimator, "PCA fitted to X": _pca_in_place_of(estimator, X)}
     check_transformer(reference, "reference")
     other = short_name(reference)
     return {name: estimator, other + " (reference)" * (other == name): reference}

@@ -242,9 +242,17 @@ class TraversalDisplay(RowsDisplay):
             numbers = [f"{c:.3g}".replace("-", "\N{MINUS SIGN}") for c in code]
             panel.set_xticks([0, n_steps - 1], [numbers[0], numbers[-1]])
             panel.set_title(f"component {number}", fontsize="medium")
-        colour_bar(image, axes, "decoded value, in standard deviations")
+        colour_bar(
+            image,
+            axes,
+            "decoded value, in standard deviations\nfrom the mean of its column",
+        )
         ends = " to the ".join(self._ends)
-        label_below(axes, ax, f"code of the component, from the {ends}{note}")
+        label_below(
+            axes,
+            ax,
+            f"code of the component, from the {ends},\nothers at their medians{note}",
+        )
         title_above(axes, ax, self._title)
         return axes
 
