@@ -42,7 +42,7 @@ LINES: tuple[dict, ...] = (
 DOTS: tuple[dict, ...] = (
     {"marker": "o", "ms": 9, "mfc": "none", "mew": 1.5, "color": NEUTRAL},
     {"marker": "o", "ms": 5, "color": ESTIMATOR},
-    {"marker": "D", "ms": 4, "color": REFERENCE},
+    {"marker": "D", "ms": 6, "mfc": "none", "mew": 1.2, "color": REFERENCE},
 )
 
 
@@ -209,7 +209,9 @@ class ReconstructionDisplay(RowsDisplay):
             ends = original[i, chosen], decoded[i, chosen]
             panel.hlines(heights, *ends, color=ESTIMATOR, lw=1.5, alpha=0.5)
             for (label, rows), style in zip(series, DOTS, strict=False):
-                panel.plot(rows[i, chosen], heights, ls="none", label=label, **style)
+                # A mark at an edge is as wide as any other, so no edge cuts it.
+                style = {"ls": "none", "clip_on": False, **style}
+                panel.plot(rows[i, chosen], heights, label=label, **style)
         axes[0, 0].set(xlim=(-limit, limit), xticks=[-tick, 0, tick])
         label_features(axes[0, 0], [self.columns.names[j] for j in chosen])
         self._name_panels(axes, ax)
