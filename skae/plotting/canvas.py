@@ -22,6 +22,7 @@ __all__ = [
     "label_below",
     "label_features",
     "legend_outside",
+    "lit",
     "main_features",
     "panels",
     "root_figure",
@@ -221,14 +222,14 @@ def _as_colours(picture, limits):
 
 def draw_profiles(ax, positions, profiles, label, **style):
     """Draw one line per row, one of which stands in the legend."""
-    style = style | {"color": _lit(ax, style["color"])}
+    style = style | {"color": lit(ax, style["color"])}
     lines = ax.plot(positions, np.transpose(profiles), **style)
     lines[0].set_label(label)
     ax.margins(x=0.01)
 
 
-def _lit(ax, colour):
-    """Mix a colour with white where the paper is dark: lines are thin."""
+def lit(ax, colour):
+    """Mix a colour with white where the paper is dark: lines and dots are thin."""
     from matplotlib.colors import to_rgb
 
     white = 0.4 if is_dark(ax) else 0.0
