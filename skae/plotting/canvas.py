@@ -205,9 +205,24 @@ def draw_images(ax, images, limits, cmap="gray"):
     ax.set(xticks=[], yticks=[])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    x_middles = (width - 1) / 2 + np.arange(n_columns) * (width + gap)
-    y_middles = (height - 1) / 2 + np.arange(n_rows) * (height + gap)
-    return image, x_middles, y_middles
+    lefts = np.arange(n_columns) * (width + gap)
+    tops = np.arange(n_rows) * (height + gap)
+    is_there = np.isfinite(images).any(axis=(2, 3, 4))
+    corners = [(lefts[j], tops[i]) for i, j in np.argwhere(is_there)]
+    _frame(ax, corners, width, height)
+    return image, lefts + (width - 1) / 2, tops + (height - 1) / 2
+
+
+def _frame(ax, corners, width, height):
+    """Draw the edges of images, which some have in common with paper."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    # The middle of the first pixel is at 0.
+    frames = [Rectangle((x - 0.5, y - 0.5), width, height) for x, y in corners]
+    style = {"facecolor": "none", "edgecolor": NEUTRAL, "linewidth": 0.5}
+    edges = PatchCollection(frames, clip_on=False, **style)
+    ax.add_collection(edges, autolim=False)
 
 
 def _as_colours(picture, limits):
