@@ -113,14 +113,23 @@ def root_figure(ax):
 
 def count_in_factors(panel, side, values):
     """Give an axis, "x" or "y", a logarithmic scale with its numbers written out."""
-    from matplotlib.ticker import LogLocator, NullLocator
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     panel.set(**{f"{side}scale": "log"})
     axis = getattr(panel, f"{side}axis")
-    decades = np.ptp(np.log10(values))
-    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if decades < 2 else (1,)))
-    axis.set_minor_locator(NullLocator())
+    low, high = np.min(values), np.max(values)
+    decades = np.log10(high / low)
+    written = (1, 2, 3, 5) if decades < 2 else (1, 3) if decades < 3 else (1,)
+    major = LogLocator(subs=written)
+    axis.set_major_locator(major)
+    axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=20))
+    axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter("{x:g}")
+    if decades < 3:
+        # A number on either side of all values; whole decades would take much room.
+        ticks, drawn = major.tick_values(low, high), axis.get_view_interval()
+        ends = [*drawn, ticks[ticks <= low].max(), ticks[ticks >= high].min()]
+        panel.set(**{f"{side}lim": (min(ends), max(ends))})
 
 
 def label_below(axes, ax, label):
@@ -220,7 +229,7 @@ def _frame(ax, corners, width, height):
 
     # The middle of the first pixel is at 0.
     frames = [Rectangle((x - 0.5, y - 0.5), width, height) for x, y in corners]
-    style = {"facecolor": "none", "edgecolor": NEUTRAL, "linewidth": 0.5}
+    style: dict = {"facecolor": "none", "edgecolor": NEUTRAL, "linewidth": 0.5}
     edges = PatchCollection(frames, clip_on=False, **style)
     ax.add_collection(edges, autolim=False)
 
