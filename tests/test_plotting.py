@@ -492,7 +492,7 @@ def test_rare_classes_are_drawn_together(digits):
 
 def test_names_of_classes_do_not_cover_one_another(digits):
     X, y = digits
-    names = np.array([f"the digit {i}" for i in y])
+    names = np.array([f"a handwritten digit {i}" for i in y])
     display = CodeDisplay.from_estimator(PCA(2).fit(X), X, names, None)
     display.figure_.canvas.draw()
     boxes = [text.get_window_extent() for text in display.ax_.texts]

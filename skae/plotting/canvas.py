@@ -22,6 +22,7 @@ __all__ = [
     "label_below",
     "label_features",
     "legend_outside",
+    "lit",
     "main_features",
     "panels",
     "root_figure",
@@ -112,14 +113,23 @@ def root_figure(ax):
 
 def count_in_factors(panel, side, values):
     """Give an axis, "x" or "y", a logarithmic scale with its numbers written out."""
-    from matplotlib.ticker import LogLocator, NullLocator
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     panel.set(**{f"{side}scale": "log"})
     axis = getattr(panel, f"{side}axis")
-    decades = np.ptp(np.log10(values))
-    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if decades < 2 else (1,)))
-    axis.set_minor_locator(NullLocator())
+    low, high = np.min(values), np.max(values)
+    decades = np.log10(high / low)
+    written = (1, 2, 3, 5) if decades < 2 else (1, 3) if decades < 3 else (1,)
+    major = LogLocator(subs=written)
+    axis.set_major_locator(major)
+    axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=20))
+    axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter("{x:g}")
+    if decades < 3:
+        # A number on either side of all values; whole decades would take much room.
+        ticks, drawn = major.tick_values(low, high), axis.get_view_interval()
+        ends = [*drawn, ticks[ticks <= low].max(), ticks[ticks >= high].min()]
+        panel.set(**{f"{side}lim": (min(ends), max(ends))})
 
 
 def label_below(axes, ax, label):
@@ -204,9 +214,24 @@ def draw_images(ax, images, limits, cmap="gray"):
     ax.set(xticks=[], yticks=[])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    x_middles = (width - 1) / 2 + np.arange(n_columns) * (width + gap)
-    y_middles = (height - 1) / 2 + np.arange(n_rows) * (height + gap)
-    return image, x_middles, y_middles
+    lefts = np.arange(n_columns) * (width + gap)
+    tops = np.arange(n_rows) * (height + gap)
+    is_there = np.isfinite(images).any(axis=(2, 3, 4))
+    corners = [(lefts[j], tops[i]) for i, j in np.argwhere(is_there)]
+    _frame(ax, corners, width, height)
+    return image, lefts + (width - 1) / 2, tops + (height - 1) / 2
+
+
+def _frame(ax, corners, width, height):
+    """Draw the edges of images, which some have in common with paper."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    # The middle of the first pixel is at 0.
+    frames = [Rectangle((x - 0.5, y - 0.5), width, height) for x, y in corners]
+    style: dict = {"facecolor": "none", "edgecolor": NEUTRAL, "linewidth": 0.5}
+    edges = PatchCollection(frames, clip_on=False, **style)
+    ax.add_collection(edges, autolim=False)
 
 
 def _as_colours(picture, limits):
@@ -221,14 +246,14 @@ def _as_colours(picture, limits):
 
 def draw_profiles(ax, positions, profiles, label, **style):
     """Draw one line per row, one of which stands in the legend."""
-    style = style | {"color": _lit(ax, style["color"])}
+    style = style | {"color": lit(ax, style["color"])}
     lines = ax.plot(positions, np.transpose(profiles), **style)
     lines[0].set_label(label)
     ax.margins(x=0.01)
 
 
-def _lit(ax, colour):
-    """Mix a colour with white where the paper is dark: lines are thin."""
+def lit(ax, colour):
+    """Mix a colour with white where the paper is dark: lines and dots are thin."""
     from matplotlib.colors import to_rgb
 
     white = 0.4 if is_dark(ax) else 0.0

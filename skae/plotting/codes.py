@@ -9,6 +9,7 @@ from .canvas import (
     PALETTE,
     check_matplotlib,
     colour_bar,
+    lit,
     panels,
     shades,
 )
@@ -22,11 +23,19 @@ __all__ = ["CodeDisplay"]
 MOST_CLASSES = 18
 OTHERS = "all others"
 
-# Each takes all colours in turn.
+# Ten classes have a colour each. The marker changes after fewer, so that it tells apart
+# those that look alike to the colour-blind, and those that have one colour.
+COLOURS = (*PALETTE, "#8C564B", "#BCBD22", "#6A3D9A", "#A50026")
 MARKERS = "o^s"
+
+# Fewer dots than these hide little of one another, so they need not be translucent.
+FEW_DOTS = 500
 
 # Width and height that the name of a class keeps free of others, in its own.
 LABEL_ROOM = (1.2, 1.1)
+
+# Points that a name is moved up by, in turn, until it is free of others.
+LABEL_SHIFTS = (0, 14, -14)
 
 
 class CodeDisplay(Display):
@@ -140,7 +149,7 @@ class CodeDisplay(Display):
         for panel, (name, xy) in zip(axes.flat, points.items(), strict=True):
             self._name_axes(panel, name)
             if self.y is None:
-                _scatter(panel, xy, len(xy), color=PALETTE[0])
+                _scatter(panel, xy, len(xy), color=lit(panel, PALETTE[0]))
         if self.y is not None:
             draw = self._draw_scale if self._is_scale() else self._draw_classes
             draw(axes.ravel(), list(points.values()))
@@ -185,10 +194,10 @@ class CodeDisplay(Display):
         labels, members = _classes(self.y)
         for panel, xy in zip(axes, points, strict=True):
             for i, (label, chosen) in enumerate(zip(labels, members, strict=True)):
-                marker, colour = divmod(i, len(PALETTE))
+                colour = NEUTRAL if label == OTHERS else COLOURS[i % len(COLOURS)]
                 style = {
-                    "color": NEUTRAL if label == OTHERS else PALETTE[colour],
-                    "marker": MARKERS[marker],
+                    "color": lit(panel, colour),
+                    "marker": MARKERS[i // len(PALETTE)],
                 }
                 _scatter(panel, xy[chosen], len(xy), label=label, **style)
             _label_classes(panel, xy, labels, members)
@@ -221,13 +230,12 @@ def _check_components(components):
 def _scatter(panel, xy, n_dots, **style):
     """Draw dots that are the smaller the more there are in all."""
     size = np.clip(12_000 / n_dots, 4, 24)
-    return panel.scatter(
-        *xy.T, s=size, alpha=0.75, linewidths=0, rasterized=True, **style
-    )
+    style |= {"alpha": 1 if n_dots < FEW_DOTS else 0.75, "linewidths": 0}
+    return panel.scatter(*xy.T, s=size, rasterized=True, **style)
 
 
 def _label_classes(panel, xy, labels, members):
-    """Write the name of a class where its middle is, unless another is in its way."""
+    """Write the name of a class near its middle, unless others are in its way."""
     from matplotlib.patheffects import withStroke
 
     halo = withStroke(linewidth=3, foreground=panel.get_facecolor())
@@ -238,10 +246,18 @@ def _label_classes(panel, xy, labels, members):
     for label, chosen in zip(labels, members, strict=True):
         if label == OTHERS:
             continue
-        name = panel.annotate(label, np.median(xy[chosen], axis=0), **style)
+        middle = np.median(xy[chosen], axis=0)
+        place = {"xytext": (0, 0), "textcoords": "offset points"}
+        _place(panel.annotate(label, middle, **place, **style), taken)
+
+
+def _place(name, taken):
+    """Move a name to where it is free of others, or leave it out."""
+    for shift in LABEL_SHIFTS:
+        name.set_position((0, shift))
         # The layout may yet take some room from the panel.
         room = name.get_window_extent().expanded(*LABEL_ROOM)
-        if any(room.overlaps(other) for other in taken):
-            name.remove()
-        else:
+        if not any(room.overlaps(other) for other in taken):
             taken.append(room)
+            return
+    name.remove()

@@ -35,6 +35,11 @@ MARKERS = "osD^vP"
 # Ratio of the largest to the least from which an axis is logarithmic.
 WIDE_RANGE = 8
 
+# Between curves at one width, as a share of the axis; and at most between the first and
+# the last, as a share of the way to the next width.
+SHIFT = 0.025
+SPREAD = 0.7
+
 
 class ComparisonDisplay(Display):
     """A measure over the number of components, one curve per estimator.
@@ -127,7 +132,7 @@ class ComparisonDisplay(Display):
         axes = panels(ax, 1, 1, (6.4, 4.8))
         panel = axes[0, 0]
         is_wide = widths[-1] >= WIDE_RANGE * widths[0]
-        middle = (len(self.curves) - 1) / 2
+        shifts = _shifts(np.log(widths) if is_wide else widths, len(self.curves))
         handles: list = []
         for i, (name, style) in enumerate(self._styles().items()):
             curve = self.curves[name]
@@ -135,10 +140,7 @@ class ComparisonDisplay(Display):
                 handles += panel.plot([], [], " ")
                 continue
             x = curve["n_components"]
-            if is_wide:
-                x = x * 1.03 ** (i - middle)
-            else:
-                x = x + 0.01 * np.ptp(widths) * (i - middle)
+            x = x * np.exp(shifts[i]) if is_wide else x + shifts[i]
             handles.append(panel.errorbar(x, curve["mean"], self._bars(curve), **style))
         panel.set_xscale("log" if is_wide else "linear")
         panel.set_xticks(widths, [str(width) for width in widths])
@@ -195,9 +197,10 @@ class ComparisonDisplay(Display):
 
     def _scale(self, panel, side):
         if self._is_in_factors:
-            curves = self.curves.values()
-            ends = np.concatenate([c["mean"] - self._bars(c)[0] for c in curves])
-            values = [*self._means, *ends[np.isfinite(ends)]]
+            bars = [(c["mean"], self._bars(c)) for c in self.curves.values()]
+            ends = [np.stack([mean - down, mean + up]) for mean, (down, up) in bars]
+            values = np.concatenate(ends, axis=None)
+            values = values[np.isfinite(values)]
             count_in_factors(panel, side, values)
 
     def _styles(self):
@@ -251,6 +254,12 @@ def _curve(folds, values, chosen):
         "least": np.array([g.min() if len(g) else np.nan for g in groups]),
         "n_failed": np.array([lost[widths == width].sum() for width in every]),
     }
+
+
+def _shifts(places, n_curves):
+    """How far each curve is moved aside: more than a cap is wide, if there is room."""
+    step = min(SHIFT * np.ptp(places), SPREAD * np.diff(places).min() / n_curves)
+    return step * (np.arange(n_curves) - (n_curves - 1) / 2)
 
 
 def _name(measure):

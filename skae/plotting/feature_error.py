@@ -30,6 +30,13 @@ from .transformers import (
 
 __all__ = ["FeatureErrorDisplay"]
 
+# How the estimator's errors and the reference's are drawn: narrow dashes, so that where
+# the two coincide both are seen.
+LINES: tuple[dict, ...] = (
+    {"color": ESTIMATOR, "lw": 2.5},
+    {"color": REFERENCE, "ls": "--"},
+)
+
 # Numbers that are reconstructed at a time.
 BLOCK_SIZE = 2**22
 
@@ -166,13 +173,13 @@ class FeatureErrorDisplay(RowsDisplay):
         """Draw one line per reconstruction."""
         axes = panels(ax, 1, 1, (6.4, 4.2))
         panel = axes[0, 0]
-        for (name, squares), colour in zip(
-            self.squared_errors.items(), (ESTIMATOR, REFERENCE), strict=False
+        for (name, squares), style in zip(
+            self.squared_errors.items(), LINES, strict=False
         ):
             label = f"{name}: {_overall(squares):.3g} overall"
             profile = np.sqrt(squares)
             positions = self.columns.positions
-            draw_profiles(panel, positions, [profile], label, color=colour)
+            draw_profiles(panel, positions, [profile], label, **style)
         panel.set(
             xlabel="position of the column",
             ylabel="root mean squared error, in units of X",

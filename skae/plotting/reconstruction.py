@@ -39,10 +39,12 @@ LINES: tuple[dict, ...] = (
     {"color": ESTIMATOR},
     {"color": REFERENCE, "ls": "--"},
 )
+# The frame cuts no dot; the reference's is hollow, so that it hides no other.
+DOT: dict = {"marker": "o", "ls": "none", "clip_on": False}
 DOTS: tuple[dict, ...] = (
-    {"marker": "o", "ms": 9, "mfc": "none", "mew": 1.5, "color": NEUTRAL},
-    {"marker": "o", "ms": 5, "color": ESTIMATOR},
-    {"marker": "D", "ms": 4, "color": REFERENCE},
+    {**DOT, "ms": 9, "mfc": "none", "mew": 1.5, "color": NEUTRAL},
+    {**DOT, "ms": 5, "color": ESTIMATOR},
+    {**DOT, "marker": "D", "ms": 6, "mfc": "none", "mew": 1.2, "color": REFERENCE},
 )
 
 
@@ -209,7 +211,7 @@ class ReconstructionDisplay(RowsDisplay):
             ends = original[i, chosen], decoded[i, chosen]
             panel.hlines(heights, *ends, color=ESTIMATOR, lw=1.5, alpha=0.5)
             for (label, rows), style in zip(series, DOTS, strict=False):
-                panel.plot(rows[i, chosen], heights, ls="none", label=label, **style)
+                panel.plot(rows[i, chosen], heights, label=label, **style)
         axes[0, 0].set(xlim=(-limit, limit), xticks=[-tick, 0, tick])
         label_features(axes[0, 0], [self.columns.names[j] for j in chosen])
         self._name_panels(axes, ax)
