@@ -47,6 +47,9 @@ DOTS: tuple[dict, ...] = (
     {**DOT, "marker": "D", "ms": 6, "mfc": "none", "mew": 1.2, "color": REFERENCE},
 )
 
+# Images beside one another that have room for a word above each.
+MOST_WORDS = 10
+
 
 class ReconstructionDisplay(RowsDisplay):
     """Rows beside their reconstructions: images, profiles or rows of a table.
@@ -171,7 +174,8 @@ class ReconstructionDisplay(RowsDisplay):
         panel = axes[0, 0]
         _, x_middles, y_middles = draw_images(panel, images, self.columns.limits)
         panel.set_yticks(y_middles, ["original", *self.reconstructions])
-        panel.set_xticks(x_middles, [f"row {i}" for i in self.row_numbers])
+        word = "row " if len(self.row_numbers) <= MOST_WORDS else ""
+        panel.set_xticks(x_middles, [f"{word}{i}" for i in self.row_numbers])
         return axes
 
     def _draw_profiles(self, ax):
