@@ -120,15 +120,16 @@ def count_in_factors(panel, side, values):
     low, high = np.min(values), np.max(values)
     decades = np.log10(high / low)
     written = (1, 2, 3, 5) if decades < 2 else (1, 3) if decades < 3 else (1,)
-    major = LogLocator(subs=written)
-    axis.set_major_locator(major)
+    axis.set_major_locator(LogLocator(subs=written))
     axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=20))
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter("{x:g}")
     if decades < 3:
         # A number on either side of all values; whole decades would take much room.
-        ticks, drawn = major.tick_values(low, high), axis.get_view_interval()
-        ends = [*drawn, ticks[ticks <= low].max(), ticks[ticks >= high].min()]
+        powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+        ticks = np.multiply.outer(10.0**powers, written).ravel()
+        ends = ticks[ticks <= low].max(), ticks[ticks >= high].min()
+        ends = (*axis.get_view_interval(), *ends)
         panel.set(**{f"{side}lim": (min(ends), max(ends))})
 
 
