@@ -36,6 +36,7 @@ from skae.plotting import (  # noqa: E402
     SampleDisplay,
     TraversalDisplay,
 )
+from skae.plotting.canvas import count_in_factors  # noqa: E402
 from skae.plotting.columns import Columns  # noqa: E402
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
@@ -896,3 +897,16 @@ def test_lines_and_dots_stand_out_from_light_and_dark_paper(cases, style):
         paper = to_rgba(plt.rcParams["axes.facecolor"])
     assert len(drawn) > 150
     assert min(contrast(colour, paper, alpha) for colour, alpha in drawn) > 1.4
+
+
+@pytest.mark.parametrize("low", [3e-5, 0.7, 1.0, 42.0])
+@pytest.mark.parametrize("ratio", [1.0, 1.5, 9.0, 200.0, 1e5])
+def test_an_axis_of_factors_holds_all_values(low, ratio):
+    _, ax = plt.subplots()
+    values = np.array([low, low * ratio])
+    ax.plot(values, "o")
+    count_in_factors(ax, "y", values)
+    bottom, top = ax.get_ylim()
+    assert bottom <= low
+    assert top >= low * ratio
+    assert len(ax.get_yticks()) > 1
