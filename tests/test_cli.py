@@ -133,7 +133,7 @@ def test_compare_writes_a_folder_that_needs_nothing_else(run, tmp_path):
     assert page.count("data:image/png;base64,") == 2 * page.count("<img")
     assert page.count("<img") == len(list(folder.glob("*.png"))) >= 6
     assert "prefers-color-scheme: dark" in page
-    assert "http" not in page
+    assert "://" not in page
     assert "<script" not in page
     assert f"{results['explained_variance_mean'][0]:.3f}" in page
     assert f"{results['explained_variance_mean'][0]:.3f}" in out
