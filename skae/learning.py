@@ -260,8 +260,10 @@ def _split(task):
 
 
 def _leaves_rounding(task, maps):
-    """Whether PCA leaves no more than what rows lose as float32."""
-    if task.blueprint.variational is not None:
+    """Whether a start that is PCA leaves no more than what rows lose as float32."""
+    blueprint = task.blueprint
+    is_pca = blueprint.from_pca and blueprint.likelihood.starts_exact
+    if not is_pca or blueprint.variational is not None or task.continues:
         return False
     rounding = np.finfo(np.float32).eps ** 2 / 12 * maps.scaled_variance.sum()
     return maps.discarded_variance <= VISIBLE * rounding

@@ -431,3 +431,35 @@ def test_a_trained_vae_is_likelier_than_pca_on_a_manifold(name):
     pca = PCA(n_components, svd_solver="full").fit(train)
     assert model.score(test) > pca.score(test) + 0.1 * train.shape[1]
     assert model.noise_variance_ < 0.7 * pca.noise_variance_
+
+
+# ------------------------------------------------------------------ what rounding leaves
+
+
+@pytest.fixture(scope="module")
+def flat():
+    """Rows of which two components leave nothing, between 0 and 1."""
+    rng = np.random.default_rng(0)
+    X = mixed(rng, rng.normal(size=(80, 2)), 6)
+    return (X - X.min()) / np.ptp(X)
+
+
+def test_rows_that_pca_leaves_nothing_of_are_left_to_pca(flat):
+    model = AutoencoderTransformer(2, **SMALL).fit(flat)
+    assert model.loss_curve_ == []
+    assert model.score(flat) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"init": "random"}, {"likelihood": "bernoulli"}], ids=str
+)
+def test_a_start_that_is_not_pca_is_trained_on_them_all_the_same(flat, parameters):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = AutoencoderTransformer(2, **SMALL, **parameters).fit(flat)
+    assert len(model.loss_curve_) > 0
+
+
+def test_a_stream_that_begins_with_them_goes_on(flat):
+    model = AutoencoderTransformer(2, **SMALL).partial_fit(flat)
+    assert model.partial_fit(flat).n_iter_ == 2
