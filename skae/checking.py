@@ -24,11 +24,11 @@ from ._sklearn import (
     StrOptions,
     check_sample_weight,
 )
-from .learning import FEWEST_ROWS
 from .likelihoods import LIKELIHOODS, Likelihood
 from .networks import ACTIVATIONS
 from .rows import as_array
 from .solvers import SOLVERS
+from .task import FEWEST_ROWS
 
 __all__ = [
     "PARAMETER_CONSTRAINTS",

@@ -16,24 +16,19 @@ Rows of the user's own (``X_val``) never enter a start, so with them all of X tr
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.stats import t as student_t
 from scipy.stats import wilcoxon
 from torch import nn
 
-from .device import generator_from
-from .engine import Settings, TrainingResult, mean_loss, row_losses, train
+from .engine import TrainingResult, mean_loss, train
 from .readout import Readout, has_readout
-from .rows import Rows, take_rows
-from .start import LinearMaps, fit_linear_maps
+from .start import LinearMaps
 
-__all__ = ["FEWEST_ROWS", "Learned", "Task", "learn", "resume"]
-
-# Fewer distinct rows than this are too few to hold any out, and the start is returned.
-FEWEST_ROWS = 10
+__all__ = ["Learned", "learn", "resume"]
 
 # Up to so many rows, those held out are worth a second training that uses them too.
 REFIT_ROWS = 10_000
@@ -54,113 +49,6 @@ VISIBLE = 100.0
 # A second training may fit the rows that trained better than the first did by this
 # share of what the first lost on the rows that judge.
 REFIT_SHARE = 0.5
-
-# Factors tried on a start that is not known to be exact, on at most so many rows.
-SHRINKAGES = (1.0, 0.7, 0.4, 0.2, 0.0)
-SHRINKAGE_ROWS = 2000
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be learned, from which rows.
-
-    Attributes
-    ----------
-    blueprint : Blueprint
-        Its ``build(device)`` makes a model with fresh networks, the same at each call;
-        it also says whether to start from PCA, and what rows are measured from.
-    X, weight : the weighted set of rows.
-    X_val : rows of the user's own that judge, or None.
-    trains : bool
-        Whether there is anything to train.
-    n_validation : int
-        Number of rows to hold out; 0 trains on all of them, without a judge.
-    continues : bool
-        Whether training will go on another day: then the rows that judge stay
-        unseen, and nothing is found or trained again from all rows.
-    judging_passes : int
-        How often the rows that judge are walked through to decide what is returned,
-        for a model that draws; ``settings`` says how often after each epoch.
-    settings : Settings
-    device : torch.device
-    labels, labels_val : ndarray of int or None
-        Number of the class of each row of X and of X_val, where a model is told.
-    is_wide : bool
-        Whether it is to be learned in coordinates of the space that the rows span;
-        see :mod:`skae.wide`.
-    """
-
-    blueprint: Any
-    X: Any
-    weight: np.ndarray
-    X_val: Any
-    trains: bool
-    n_validation: int
-    continues: bool
-    judging_passes: int
-    settings: Settings
-    device: torch.device
-    labels: np.ndarray | None = None
-    labels_val: np.ndarray | None = None
-    is_wide: bool = False
-
-    @property
-    def seed(self):
-        """Seed of everything that is drawn."""
-        return self.blueprint.seed
-
-    def of_width(self, n_components):
-        """Say the same for a code of another size."""
-        return replace(
-            self, blueprint=replace(self.blueprint, n_components=n_components)
-        )
-
-    def origin(self, maps):
-        """Say what rows are measured from; their mean, where a likelihood asks."""
-        return self.blueprint.likelihood.origin(maps.mean)
-
-    def maps(self, index):
-        """Find the start of some rows."""
-        X, weight = take_rows(self.X, index), self.weight[index]
-        blueprint = self.blueprint
-        n_components = blueprint.n_components if blueprint.from_pca else None
-        return fit_linear_maps(
-            X,
-            weight,
-            n_components,
-            view=blueprint.likelihood.view,
-            units=blueprint.units,
-            least_noise=blueprint.likelihood.least_noise,
-        )
-
-    def subset(self, index, maps):
-        """Give some of the rows to the engine, measured from the origin of a start."""
-        labels = None if self.labels is None else self.labels[index]
-        X, weight = take_rows(self.X, index), self.weight[index]
-        return Rows(X, weight, self.origin(maps), self.device, labels)
-
-    def judges(self, maps):
-        """Give the rows of the user's own that judge to the engine."""
-        weight = np.ones(self.X_val.shape[0])
-        return Rows(self.X_val, weight, self.origin(maps), self.device, self.labels_val)
-
-    def begin(self, maps, rows):
-        """Make a model that stands at a start."""
-        model = self.blueprint.build(self.device)
-        x, weight = _sample(rows)
-        model.observe(x, weight)
-        shrinkage = 1.0
-        if self.blueprint.from_pca and not self.blueprint.likelihood.starts_exact:
-            shrinkage = _best_shrinkage(self, model, maps, x, weight)
-        model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
-        if self.labels is not None:
-            weight = rows.weight * (maps.n_rows / len(rows))
-            model.set_class_priors(rows.blocks(), weight)
-        return model.eval()
-
-    def row_losses(self, model, rows):
-        """Loss of each row, as it is judged."""
-        return row_losses(model, rows, self.seed, self.judging_passes)
 
 
 @dataclass
@@ -305,8 +193,7 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     valid = _judging_rows(task, held_out, maps)
     judges = task.subset(_some_of(kept), maps) if valid is None else valid
     before = task.row_losses(model, judges)
-    passes = task.settings.validation_passes
-    start_loss = mean_loss(model, judges, task.seed, passes)
+    start_loss = _epoch_loss(task, model, judges, before)
     watched = _Watched(observer, model, maps, start_loss, kept)
     result = _train(
         model,
@@ -318,15 +205,23 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         observer=watched,
         state=state,
     )
-    learned = Learned(model, maps, result, start_loss, result.n_epochs, index=kept)
+    learned = watched.learned(result)
     if valid is not None:
         if has_readout(model) and not (task.continues or result.interrupted):
             _solve_readout(task, learned, rows, valid)
         after = task.row_losses(model, valid)
         # The network now sees no further than it will, and its last layer may be new.
-        result.best_loss = mean_loss(model, valid, task.seed, passes)
+        result.best_loss = _epoch_loss(task, model, valid, after)
         learned.is_better = _is_clearly_positive(before - after, valid)
     return learned, watched.asked_to_stop or result.interrupted
+
+
+def _epoch_loss(task, model, rows, losses):
+    """Mean loss by the draws of an epoch's judgement, which may be fewer."""
+    passes = task.settings.validation_passes
+    if passes == task.judging_passes:
+        return rows.mean(losses)
+    return mean_loss(model, rows, task.seed, passes)
 
 
 def _train(model, rows, settings, **arguments):
@@ -449,41 +344,23 @@ class _Watched:
         self.start_loss, self.index = start_loss, index
         self.asked_to_stop = False
 
+    def learned(self, result):
+        """Say what a training has given so far."""
+        return Learned(
+            self.model,
+            self.maps,
+            result,
+            self.start_loss,
+            result.n_epochs,
+            index=self.index,
+        )
+
     def begin(self):
         if self.observer is not None:
             self.observer.begin()
 
     def end(self, result):
-        def learned():
-            return Learned(
-                self.model,
-                self.maps,
-                result,
-                self.start_loss,
-                result.n_epochs,
-                index=self.index,
-            )
-
         if self.observer is not None:
+            learned = partial(self.learned, result)
             self.asked_to_stop = bool(self.observer.end(result, learned))
         return self.asked_to_stop
-
-
-def _sample(rows):
-    """Take some rows, at equal steps, with their weights."""
-    size = min(len(rows), SHRINKAGE_ROWS)
-    index = torch.linspace(0, len(rows) - 1, size).long()
-    return rows.take(index), rows.weight[index.to(rows.device)]
-
-
-def _best_shrinkage(task, model, maps, x, weight):
-    """Factor on the start that suits some of the training rows best."""
-    losses = []
-    for shrinkage in SHRINKAGES:
-        model.set_start(maps, origin=task.origin(maps), shrinkage=shrinkage)
-        stream, loss = generator_from(task.seed, task.device), 0.0
-        with torch.no_grad():
-            for _ in range(task.judging_passes):
-                loss += (model.eval().row_losses(x, stream) @ weight).item()
-        losses.append(loss)
-    return SHRINKAGES[int(np.argmin(losses))]

@@ -26,13 +26,13 @@ from .auto import (
 from .blueprint import Blueprint, Variational
 from .device import compute_dtype, resolve_device
 from .engine import Settings
-from .learning import FEWEST_ROWS, Task
 from .likelihoods import LIKELIHOODS, PART_LIKELIHOODS, Gaussian, PerColumn
 from .networks import MLP
 from .priors import PRIORS, Vamp
 from .rows import as_array, placed
 from .solvers import SOLVERS
 from .start import LARGEST_MATRIX, fit_linear_maps
+from .task import FEWEST_ROWS, Task
 from .wide import narrowed
 from .width import find_width
 

@@ -16,12 +16,13 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .learning import Task, learn
+from .learning import learn
 from .likelihoods.coordinates import Coordinates
 from .paths import reciprocal
 from .rows import as_array, take_rows, weighted_moments
 from .span import Span
 from .start import LinearMaps, moments, peak_signs
+from .task import Task
 
 __all__ = ["NarrowTask", "carry_out", "narrowed"]
 

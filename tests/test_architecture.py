@@ -32,7 +32,7 @@ PARTS = {
 GROUND = {"device", "evidence", "factors", "rows", "span", "start"}
 GROUND |= {"inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "planning"}
-TRAINING |= {"readout", "solvers", "wide", "width"}
+TRAINING |= {"readout", "solvers", "task", "wide", "width"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
 DRAWING = {f"plotting.{room}" for room in ("canvas", "display", "transformers")}
@@ -100,13 +100,15 @@ MAY_IMPORT = {
     "solvers": NOTHING,
     "blueprint": PARTS | {"device"},
     "engine": {"device", "solvers"},
-    "learning": {"device", "engine", "readout", "rows", "start"},
+    "task": {"device", "engine", "rows", "start"},
+    "learning": {"engine", "readout", "rows", "start"},
     "readout": {"device"},
     "width": {"engine", "readout"},
-    "wide": {"learning", "likelihoods.coordinates", "paths", "rows", "span", "start"},
+    "wide": {"learning", "likelihoods.coordinates", "paths", "rows", "span", "start"}
+    | {"task"},
     "planning": CORE - {"planning"},
     # estimators
-    "checking": PARTS | {"learning", "planning", "rows", "solvers"},
+    "checking": PARTS | {"planning", "rows", "solvers", "task"},
     "opening": {"blueprint", "start", "storage"} | PARTS,
     "reporting": {"storage"},
     "_fitted": {"checking", "device", "inference", "opening", "rows"},

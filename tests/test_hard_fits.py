@@ -433,7 +433,7 @@ def test_a_trained_vae_is_likelier_than_pca_on_a_manifold(name):
     assert model.noise_variance_ < 0.7 * pca.noise_variance_
 
 
-# ------------------------------------------------------------------ what rounding leaves
+# ------------------------------------------------------------ what rounding leaves
 
 
 @pytest.fixture(scope="module")

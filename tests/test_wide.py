@@ -8,11 +8,12 @@ from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.engine import TrainingResult
-from skae.learning import Learned, Task
+from skae.learning import Learned
 from skae.likelihoods import Gaussian
 from skae.likelihoods.coordinates import Coordinates
 from skae.rows import weighted_moments
 from skae.span import Span
+from skae.task import Task
 from skae.wide import narrowed
 
 SMALL = {"hidden_layer_sizes": (24, 12), "random_state": 0}

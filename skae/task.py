@@ -1,0 +1,144 @@
+"""A task: what is to be learned, from which rows, and where it begins."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from .device import generator_from
+from .engine import Settings, row_losses
+from .rows import Rows, take_rows
+from .start import fit_linear_maps
+
+__all__ = ["FEWEST_ROWS", "Task"]
+
+# Fewer distinct rows than this are too few to hold any out, and the start is returned.
+FEWEST_ROWS = 10
+
+# Factors tried on a start that is not known to be exact, on at most so many rows.
+SHRINKAGES = (1.0, 0.7, 0.4, 0.2, 0.0)
+SHRINKAGE_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned, from which rows.
+
+    Attributes
+    ----------
+    blueprint : Blueprint
+        Its ``build(device)`` makes a model with fresh networks, the same at each call;
+        it also says whether to start from PCA, and what rows are measured from.
+    X, weight : the weighted set of rows.
+    X_val : rows of the user's own that judge, or None.
+    trains : bool
+        Whether there is anything to train.
+    n_validation : int
+        Number of rows to hold out; 0 trains on all of them, without a judge.
+    continues : bool
+        Whether training will go on another day: then the rows that judge stay
+        unseen, and nothing is found or trained again from all rows.
+    judging_passes : int
+        How often the rows that judge are walked through to decide what is returned,
+        for a model that draws; ``settings`` says how often after each epoch.
+    settings : Settings
+    device : torch.device
+    labels, labels_val : ndarray of int or None
+        Number of the class of each row of X and of X_val, where a model is told.
+    is_wide : bool
+        Whether it is to be learned in coordinates of the space that the rows span;
+        see :mod:`skae.wide`.
+    """
+
+    blueprint: Any
+    X: Any
+    weight: np.ndarray
+    X_val: Any
+    trains: bool
+    n_validation: int
+    continues: bool
+    judging_passes: int
+    settings: Settings
+    device: torch.device
+    labels: np.ndarray | None = None
+    labels_val: np.ndarray | None = None
+    is_wide: bool = False
+
+    @property
+    def seed(self):
+        """Seed of everything that is drawn."""
+        return self.blueprint.seed
+
+    def of_width(self, n_components):
+        """Say the same for a code of another size."""
+        return replace(
+            self, blueprint=replace(self.blueprint, n_components=n_components)
+        )
+
+    def origin(self, maps):
+        """Say what rows are measured from; their mean, where a likelihood asks."""
+        return self.blueprint.likelihood.origin(maps.mean)
+
+    def maps(self, index):
+        """Find the start of some rows."""
+        X, weight = take_rows(self.X, index), self.weight[index]
+        blueprint = self.blueprint
+        n_components = blueprint.n_components if blueprint.from_pca else None
+        return fit_linear_maps(
+            X,
+            weight,
+            n_components,
+            view=blueprint.likelihood.view,
+            units=blueprint.units,
+            least_noise=blueprint.likelihood.least_noise,
+        )
+
+    def subset(self, index, maps):
+        """Give some of the rows to the engine, measured from the origin of a start."""
+        labels = None if self.labels is None else self.labels[index]
+        X, weight = take_rows(self.X, index), self.weight[index]
+        return Rows(X, weight, self.origin(maps), self.device, labels)
+
+    def judges(self, maps):
+        """Give the rows of the user's own that judge to the engine."""
+        weight = np.ones(self.X_val.shape[0])
+        return Rows(self.X_val, weight, self.origin(maps), self.device, self.labels_val)
+
+    def begin(self, maps, rows):
+        """Make a model that stands at a start."""
+        model = self.blueprint.build(self.device)
+        x, weight = _sample(rows)
+        model.observe(x, weight)
+        shrinkage = 1.0
+        if self.blueprint.from_pca and not self.blueprint.likelihood.starts_exact:
+            shrinkage = _best_shrinkage(self, model, maps, x, weight)
+        model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
+        if self.labels is not None:
+            weight = rows.weight * (maps.n_rows / len(rows))
+            model.set_class_priors(rows.blocks(), weight)
+        return model.eval()
+
+    def row_losses(self, model, rows):
+        """Loss of each row, as it is judged."""
+        return row_losses(model, rows, self.seed, self.judging_passes)
+
+
+def _sample(rows):
+    """Take some rows, at equal steps, with their weights."""
+    size = min(len(rows), SHRINKAGE_ROWS)
+    index = torch.linspace(0, len(rows) - 1, size).long()
+    return rows.take(index), rows.weight[index.to(rows.device)]
+
+
+def _best_shrinkage(task, model, maps, x, weight):
+    """Factor on the start that suits some of the training rows best."""
+    losses = []
+    for shrinkage in SHRINKAGES:
+        model.set_start(maps, origin=task.origin(maps), shrinkage=shrinkage)
+        stream, loss = generator_from(task.seed, task.device), 0.0
+        with torch.no_grad():
+            for _ in range(task.judging_passes):
+                loss += (model.eval().row_losses(x, stream) @ weight).item()
+        losses.append(loss)
+    return SHRINKAGES[int(np.argmin(losses))]
