@@ -101,12 +101,12 @@ MAY_IMPORT = {
     "blueprint": PARTS | {"device"},
     "engine": {"device", "solvers"},
     "task": {"device", "engine", "rows", "start"},
-    "learning": {"engine", "readout", "rows", "start"},
+    "learning": {"engine", "readout", "start"},
     "readout": {"device"},
     "width": {"engine", "readout"},
     "wide": {"learning", "likelihoods.coordinates", "paths", "rows", "span", "start"}
     | {"task"},
-    "planning": CORE - {"planning"},
+    "planning": CORE - {"learning", "planning"},
     # estimators
     "checking": PARTS | {"planning", "rows", "solvers", "task"},
     "opening": {"blueprint", "start", "storage"} | PARTS,
