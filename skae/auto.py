@@ -29,14 +29,20 @@ IDLE_UPDATES = 300
 # Number of values that a fit of so many rows may read.
 VALUES, FEW_ROWS = 5 * 10**7, 2000
 
-# Number of values from which on layers are wide, and their weights decay.
+# Number of values, or of rows, from which on layers are wide; with so many values
+# their weights decay.
 MANY_VALUES = 5_000_000
+MANY_ROWS = 10_000
 WIDE_DECAY = 0.2
 
 
 def auto_hidden_layer_sizes(n_rows, n_features):
-    """Two layers: 512 and 256 wide from 5 million values on, 256 and 128 below."""
-    return (512, 256) if n_rows * n_features >= MANY_VALUES else (256, 128)
+    """Two layers, 256 and 128 wide.
+
+    From 10,000 rows or 5 million values on, 512 and 256.
+    """
+    has_many = n_rows >= MANY_ROWS or n_rows * n_features >= MANY_VALUES
+    return (512, 256) if has_many else (256, 128)
 
 
 def auto_alpha(n_rows, n_features):

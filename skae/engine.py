@@ -19,7 +19,14 @@ from functools import partial
 import torch
 
 from .device import generator_from, limited_threads, wide_dtype
-from .solvers import FlatParameters, Working, load_state, make_optimizer, name_of
+from .solvers import (
+    FlatParameters,
+    Restraint,
+    Working,
+    load_state,
+    make_optimizer,
+    name_of,
+)
 
 __all__ = ["Settings", "TrainingResult", "mean_loss", "row_losses", "train"]
 
@@ -197,6 +204,7 @@ class _Loop:
         self.model, self.rows, self.settings = model, rows, settings
         self.parameters = FlatParameters(model)
         self.optimizer = make_optimizer(settings, self.parameters)
+        self.restraint = self._restraint()
         self.shuffle = generator_from(seed)
         self.draws = generator_from(seed + 1, rows.device)
         self.plateau = _Plateau()
@@ -205,6 +213,7 @@ class _Loop:
             # Of no use to another solver, which begins anew.
             if state["solver"] == name_of(settings.solver):
                 load_state(self.optimizer, state["optimizer"], settings)
+                self.restraint = self._restraint(state["usual_gradient"])
             self.shuffle.set_state(state["shuffle"])
             # A GPU's stream cannot go on elsewhere; there the draws begin anew.
             if state["draws"].shape == self.draws.get_state().shape:
@@ -213,6 +222,12 @@ class _Loop:
         self.full_rate = self.rate  # of which the planned rates are shares
         self.working, self.derivative = self._write_out()
         self.kept = self.parameters.copy()
+
+    def _restraint(self, usual=None):
+        """Make what shortens long gradients; None for a user's own optimizer."""
+        if not isinstance(self.settings.solver, str):
+            return None
+        return Restraint(self.parameters.gradient, usual)
 
     def _write_out(self):
         """Give the derivative of a model that has it written out; else None."""
@@ -235,6 +250,7 @@ class _Loop:
         return {
             "solver": name_of(self.settings.solver),
             "optimizer": self.optimizer.state_dict(),
+            "usual_gradient": self.restraint and self.restraint.usual,
             "shuffle": self.shuffle.get_state(),
             "draws": self.draws.get_state(),
             "plateau": asdict(self.plateau),
@@ -254,6 +270,7 @@ class _Loop:
         self.full_rate *= RETRY_FACTOR
         self.go_back()
         self.optimizer = make_optimizer(self.settings, self.parameters)
+        self.restraint = self._restraint()
         self.rate = rate
 
     def probe(self):
@@ -275,7 +292,6 @@ class _Loop:
             Epochs over which the model is warmed up.
         """
         losses, sizes, n_seen = [], [], 0
-        loss_and_grad = self.autograd if self.derivative is None else self.written_out
         with torch.no_grad():
             for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
                 if n_warm:
@@ -283,11 +299,21 @@ class _Loop:
                 size = x.shape[0]
                 n_seen += size
                 row_factor = weight * (1 / (size * self.unit))
-                step = partial(loss_and_grad, x, row_factor)
-                losses.append(self.optimizer.step(step))
+                slope = partial(self.loss_and_grad, x, row_factor)
+                losses.append(self.optimizer.step(slope))
                 sizes.append(size)
         sums = torch.stack(losses).cpu().double() * torch.tensor(sizes)
         return sums.sum().item() / len(self.rows) * self.unit
+
+    def loss_and_grad(self, x, row_factor):
+        """Loss of a batch; its gradient is set, and no longer than it may be."""
+        if self.derivative is None:
+            loss = self.autograd(x, row_factor)
+        else:
+            loss = self.written_out(x, row_factor)
+        if self.restraint is not None:
+            self.restraint.shorten()
+        return loss
 
     def autograd(self, x, row_factor):
         """Loss of a batch, with its gradient by autograd."""

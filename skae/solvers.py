@@ -9,6 +9,7 @@ are one call each, however many layers there are.
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import groupby
 from operator import itemgetter
 
@@ -21,12 +22,21 @@ __all__ = [
     "SOLVERS",
     "FlatParameters",
     "FusedAdam",
+    "Restraint",
     "Working",
     "load_state",
     "make_optimizer",
     "name_of",
 ]
 
+
+# A gradient is at most so many times as long as usual; what is usual is a mean that
+# forgets this share of itself at each step.
+LONGEST = 2.5
+FORGOTTEN = 0.02
+
+# What keeps a length of 0 from dividing by 0.
+TINY = 1e-30
 
 # Of Adam's steps: how fast its means forget, and what keeps it from dividing by 0.
 BETAS = (0.9, 0.999)
@@ -171,10 +181,15 @@ class FlatParameters:
             p.data, p.grad = value, gradient
         return [flat]
 
+    @property
+    def gradient(self):
+        """The gradient, in as many tensors as there are."""
+        return [tensor.grad for tensor in self._tensors]
+
     def clear_gradient(self):
         """Set the gradient to zero."""
-        for tensor in self._tensors:
-            tensor.grad.zero_()
+        for gradient in self.gradient:
+            gradient.zero_()
 
     def copy(self):
         """Copy of all weights."""
@@ -201,6 +216,38 @@ def _split_like(parameters, *flat):
     sizes = [p.numel() for p in parameters]
     for p, *views in zip(parameters, *(t.split(sizes) for t in flat), strict=True):
         yield p, *(view.view_as(p) for view in views)
+
+
+class Restraint:
+    """Shortens a gradient that is far longer than usual.
+
+    A row far from all others makes one such, which would send the weights anywhere and
+    be remembered by the optimizer for long. On a GPU nothing waits for the length.
+
+    Parameters
+    ----------
+    gradient : list of Tensor
+        In place of which the shortened one is put.
+
+    usual : Tensor of shape (), optional
+        The usual length, where it is known.
+    """
+
+    def __init__(self, gradient, usual=None):
+        self.gradient = gradient
+        self.usual = torch.zeros(()) if usual is None else usual
+        self.usual = self.usual.to(gradient[0].device)
+
+    def shorten(self):
+        """Look at the gradient, and shorten it if it is too long."""
+        lengths = [torch.linalg.vector_norm(part).float() for part in self.gradient]
+        length = reduce(torch.hypot, lengths)
+        usual = torch.where(self.usual > 0, self.usual, length)
+        kept = torch.minimum(length, LONGEST * usual)
+        share = kept / (length + TINY)
+        for part in self.gradient:
+            part.mul_(share)
+        self.usual = usual.lerp(kept, FORGOTTEN)
 
 
 class Working:

@@ -27,7 +27,7 @@ from skae.penalties import KullbackLeibler
 from skae.posteriors import DiagonalGaussian
 from skae.priors import Normal as NormalPrior
 from skae.rows import Rows, weighted_moments
-from skae.solvers import FlatParameters, Working
+from skae.solvers import LONGEST, FlatParameters, Restraint, Working
 from skae.start import fit_linear_maps
 from skae.variational import VariationalAutoencoder
 
@@ -509,6 +509,43 @@ def test_fused_steps_are_those_of_torch(name):
         torchs.step()
     torch.testing.assert_close(p, q)
     assert (p - begin).abs().max() > 0.01
+
+
+def test_a_gradient_much_longer_than_usual_is_shortened():
+    gradient = [torch.tensor([3.0, 0.0]), torch.tensor([4.0], dtype=torch.float64)]
+    restraint = Restraint(gradient)
+    for _ in range(3):
+        restraint.shorten()
+        assert restraint.usual == pytest.approx(5.0)
+    for part in gradient:
+        part.mul_(100.0)
+    restraint.shorten()
+    np.testing.assert_allclose(gradient[0], [3.0 * LONGEST, 0.0])
+    np.testing.assert_allclose(gradient[1], [4.0 * LONGEST])
+    assert 5.0 < restraint.usual < 5.0 * LONGEST
+
+
+def test_no_gradient_at_first_is_not_what_is_usual():
+    gradient = [torch.zeros(3)]
+    restraint = Restraint(gradient)
+    restraint.shorten()
+    gradient[0] += 1.0
+    restraint.shorten()
+    np.testing.assert_array_equal(gradient[0], 1.0)
+
+
+def test_gradients_of_an_optimizer_of_the_users_are_left_alone(monkeypatch):
+    """It may search along a line, or measure them itself."""
+
+    def shorten(self):
+        raise AssertionError("a gradient was looked at")
+
+    monkeypatch.setattr(Restraint, "shorten", shorten)
+    settings = {"max_iter": 1, "hidden_layer_sizes": (4,), "random_state": 0}
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    AutoencoderTransformer(2, solver=torch.optim.NAdam, **settings).fit(X)
+    with pytest.raises(AssertionError, match="looked at"):
+        AutoencoderTransformer(2, **settings).fit(X)
 
 
 def test_importing_and_fitting_loads_no_compiler():
