@@ -57,20 +57,27 @@ class Readout:
         return [p.detach().clone() for p in (self.layer.weight, self.layer.bias)]
 
     def _regress(self, model, rows):
-        """Find the moments of the hidden layer, with each other and with the rest."""
+        """Find the moments of the hidden layer, with each other and with the rest.
+
+        Products are those of float32, of blocks measured from the first one's mean,
+        and their sums are wide.
+        """
         n_outputs, n_hidden = self.layer.weight.shape
         wide = wide_dtype(rows.device)
         total = rows.weight.to(wide).sum()
         means = torch.zeros(n_hidden + n_outputs, dtype=wide, device=rows.device)
         products = torch.zeros(n_hidden, len(means), dtype=wide, device=rows.device)
+        origin = None
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = slice(start, start + ROWS_AT_ONCE)
-            share = rows.weight[some].to(wide) / total
-            both = torch.cat(model.left_to_readout(rows.take(some)), dim=1).to(wide)
+            share = (rows.weight[some].to(wide) / total).float()
+            both = torch.cat(model.left_to_readout(rows.take(some)), dim=1).float()
+            origin = both.mean(dim=0) if origin is None else origin
+            both -= origin
             means += share @ both
             products += (both[:, :n_hidden].T * share) @ both
-        self.hidden_mean, self.rest_mean = means.split([n_hidden, n_outputs])
-        products -= torch.outer(self.hidden_mean, means)
+        products -= torch.outer(means[:n_hidden], means)
+        self.hidden_mean, self.rest_mean = (means + origin).split([n_hidden, n_outputs])
         values, self.vectors = torch.linalg.eigh(products[:, :n_hidden])
         self.values = values.clamp_min(0)
         self.rotated = self.vectors.T @ products[:, n_hidden:]
