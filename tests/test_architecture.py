@@ -74,7 +74,6 @@ MAY_IMPORT = {
     # parts
     "likelihoods.base": NOTHING,
     **{f"likelihoods.{kind}": {"likelihoods.base"} for kind in LIKELIHOODS},
-    "likelihoods.coordinates": {"likelihoods.gaussian"},
     "likelihoods.__init__": {f"likelihoods.{kind}" for kind in {"base", *LIKELIHOODS}},
     "paths": NOTHING,
     "models": {"paths"},
@@ -103,7 +102,7 @@ MAY_IMPORT = {
     "learning": {"device", "engine", "readout", "rows", "start"},
     "readout": {"device"},
     "width": {"engine", "readout"},
-    "wide": {"learning", "likelihoods.coordinates", "paths", "rows", "span", "start"},
+    "wide": {"learning", "likelihoods.gaussian", "paths", "rows", "span", "start"},
     "planning": CORE - {"planning"},
     # estimators
     "checking": PARTS | {"learning", "planning", "rows", "solvers"},

@@ -69,7 +69,7 @@ def test_another_solver_goes_on_from_the_weights(Estimator, curve, first, then):
     assert model._training["solver"] in (then, "RAdam")
 
 
-def test_a_training_begun_on_a_gpu_goes_on_without_it(Estimator, curve):
+def test_a_stream_state_as_long_as_a_gpus_is_replaced_on_the_cpu(Estimator, curve):
     model = Estimator(warm_start=True, max_iter=3, **BENT, **UNJUDGED).fit(curve)
     before = model.transform(curve)
     # The state of a GPU's stream: its seed, and how many numbers were drawn.

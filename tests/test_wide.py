@@ -10,7 +10,7 @@ from skae import AutoencoderTransformer, VAETransformer
 from skae.engine import TrainingResult
 from skae.learning import Learned, Task
 from skae.likelihoods import Gaussian
-from skae.likelihoods.coordinates import Coordinates
+from skae.likelihoods.gaussian import Coordinates
 from skae.rows import weighted_moments
 from skae.span import Span
 from skae.wide import narrowed
