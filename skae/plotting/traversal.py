@@ -216,7 +216,7 @@ class TraversalDisplay(RowsDisplay):
             panel.set_title(f"component {number}", fontsize="medium")
         for panel in axes.flat[n_lines:]:
             panel.set_axis_off()
-        label = "code of the component,\nall others at their medians"
+        label = "code of the component, all others at their medians"
         steps = ScalarMappable(cmap=ListedColormap(colours))
         bar = colour_bar(steps, axes, label, ticks=[0, 1])
         bar.set_ticklabels(self._ends)
@@ -228,7 +228,7 @@ class TraversalDisplay(RowsDisplay):
         """Draw a table per component: a row per feature, a column per step."""
         values = self.columns.standardise(self.decoded)
         change = np.ptp(values, axis=1).max(axis=0)
-        chosen, note = main_features(change, "that change most")
+        chosen, note = main_features(ax, change, "that change most")
         chosen = np.sort(chosen)
         limit = np.abs(values[..., chosen]).max()
         n_lines, n_steps, _ = values.shape
@@ -245,13 +245,13 @@ class TraversalDisplay(RowsDisplay):
         colour_bar(
             image,
             axes,
-            "decoded value, in standard deviations\nfrom the mean of its column",
+            "decoded value, in standard deviations from the mean of its column",
         )
         ends = " to the ".join(self._ends)
         label_below(
             axes,
             ax,
-            f"code of the component, from the {ends},\nothers at their medians{note}",
+            f"code of the component, from the {ends}, others at their medians{note}",
         )
         title_above(axes, ax, self._title)
         return axes
