@@ -371,7 +371,7 @@ def main_features(ax, importance, meaning):
     """
     most = MOST_FEATURES
     if ax is not None:
-        height = ax.get_window_extent().height / root_figure(ax).dpi
+        height = _check_axes(ax).get_window_extent().height / root_figure(ax).dpi
         most = max(1, min(most, int(height / LINE)))
     chosen = np.argsort(-importance, kind="stable")[:most]
     if len(chosen) == len(importance):
