@@ -1,8 +1,6 @@
 """Likelihoods, penalties, networks and solvers, and what a fit says of itself."""
 
 import functools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -512,17 +510,6 @@ def test_fused_steps_are_those_of_torch(name):
         torchs.step()
     torch.testing.assert_close(p, q)
     assert (p - begin).abs().max() > 0.01
-
-
-def test_importing_and_fitting_loads_no_compiler():
-    code = """
-import sys
-import numpy as np
-from skae import AutoencoderTransformer
-AutoencoderTransformer(2, max_iter=2).fit(np.random.rand(40, 4)).sample(3)
-assert "torch._dynamo" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("n_rows", [1, 40, 41, 47])
