@@ -83,7 +83,7 @@ def test_a_stream_state_as_long_as_a_gpus_is_replaced_on_the_cpu(Estimator, curv
         {},
         {"init": "random"},
         {"likelihood": "bernoulli"},
-        {"encoder": own_network},
+        pytest.param({"encoder": own_network}, id="own network"),
         {"solver": "sgd", "learning_rate_init": 1e-3},
         {"solver": "rmsprop", "alpha": 0.01},
         {"solver": "adagrad"},
