@@ -886,10 +886,14 @@ def test_captions_of_a_quarter_of_a_figure_stay_in_it(case, layout):
 
 
 def test_captions_are_broken_in_a_figure_that_was_stored(wine):
-    display = TraversalDisplay.from_estimator(PCA(2).fit(wine[0]), wine[0])
-    figure = pickle.loads(pickle.dumps(display.figure_))
-    figure.canvas.draw()
-    assert "\n" in figure.axes[1].yaxis.label._get_wrapped_text()
+    figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+    TraversalDisplay.from_estimator(PCA(2).fit(wine[0]), wine[0], ax=axes[0])
+    stored = pickle.loads(pickle.dumps(figure))
+    for drawn in (figure, stored):
+        drawn.canvas.draw()
+        left, right, *_ = drawn.axes
+        end = left.title.get_window_extent().x1
+        assert end < right.get_window_extent().x0
 
 
 @pytest.mark.parametrize("width", [3.4, 5.0])

@@ -49,7 +49,7 @@ DOTS: tuple[dict, ...] = (
 )
 
 # Inches that a word takes, with a number, above an image.
-WORD = 0.65
+WORD = 0.6
 
 
 class ReconstructionDisplay(RowsDisplay):

@@ -216,7 +216,7 @@ class TraversalDisplay(RowsDisplay):
             panel.set_title(f"component {number}", fontsize="medium")
         for panel in axes.flat[n_lines:]:
             panel.set_axis_off()
-        label = "code of the component, all others at their medians"
+        label = "code of the component,\nall others at their medians"
         steps = ScalarMappable(cmap=ListedColormap(colours))
         bar = colour_bar(steps, axes, label, ticks=[0, 1])
         bar.set_ticklabels(self._ends)
@@ -245,7 +245,7 @@ class TraversalDisplay(RowsDisplay):
         colour_bar(
             image,
             axes,
-            "decoded value, in standard deviations from the mean of its column",
+            "decoded value, in standard deviations\nfrom the mean of its column",
         )
         ends = " to the ".join(self._ends)
         label_below(
