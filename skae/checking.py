@@ -209,7 +209,7 @@ def _check_tensor(X, validate):
             "scipy.sparse matrix."
         )
     if X.is_meta:
-        raise TypeError("X is a torch tensor on 'meta', where there are no values.")
+        raise TypeError("X is a torch tensor on 'meta', which holds no values.")
     X = X.detach()
     if X.dtype in (torch.float16, torch.bfloat16):
         X = X.to(torch.float32)
