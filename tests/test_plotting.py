@@ -558,12 +558,14 @@ def test_columns_that_hardly_vary_do_not_decide_the_axis():
     low, high = display.ax_.get_xlim()
     assert -4 < low < -1.5
     assert 1.5 < high < 4
+    assert says(display.figure_, "lines that meet the frame go on")
     # Without such a column all lines end on the axis.
     samples[:, 3] *= 1e-4
     display = SampleDisplay(samples, Columns.describe(rows, None), rows=rows).plot()
     low, high = display.ax_.get_xlim()
     ends = [path.vertices for path in display.ax_.collections[0].get_paths()]
     assert low < np.min(ends, axis=(0, 1))[0] < np.max(ends, axis=(0, 1))[0] < high
+    assert not says(display.figure_, "frame")
 
 
 def test_samples_without_noise(cases):

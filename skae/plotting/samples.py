@@ -213,7 +213,10 @@ class SampleDisplay(RowsDisplay):
         panel.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
         # Of all columns, so that those that differ most are seen to.
         lows, highs = np.concatenate([q[[0, -1]] for _, q in quantiles], axis=1)
-        panel.set_xlim(-_usual_reach(-lows), _usual_reach(highs))
+        least, most = -_usual_reach(-lows), _usual_reach(highs)
+        if lows.min() < least or highs.max() > most:
+            note += "\n(lines that meet the frame go on beyond it)"
+        panel.set_xlim(least, most)
         label_features(panel, [self.columns.names[j] for j in chosen])
         label = (
             "value, in standard deviations from the mean of its column\n"
