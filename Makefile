@@ -16,7 +16,7 @@ compare: $(INSTALLED)  ## Compare PCA, an autoencoder and a VAE on the digits
 	$(RUN) skae compare digits --n-components 2 8 16
 
 test: $(INSTALLED)  ## Run the tests and the docstring examples
-	$(RUN) pytest
+	OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses 2 --dist worksteal
 
 docs: $(DOCS_INSTALLED)  ## Build the documentation into docs/_build/html
 	MPLBACKEND=agg $(RUN) sphinx -b html -d docs/_build/doctrees -W --keep-going docs docs/_build/html

@@ -208,6 +208,8 @@ def _check_tensor(X, validate):
             f"X is a torch tensor of layout {X.layout}; give a dense one, or a "
             "scipy.sparse matrix."
         )
+    if X.is_meta:
+        raise TypeError("X is a torch tensor on 'meta', which holds no values.")
     X = X.detach()
     if X.dtype in (torch.float16, torch.bfloat16):
         X = X.to(torch.float32)

@@ -309,13 +309,8 @@ def make_optimizer(settings, parameters):
     the user's may look at matrices, and gets the layers' own.
     """
     if isinstance(settings.solver, str):
-        solver = SOLVERS[settings.solver]
-        groups = [
-            {"params": parameters.decayed, "weight_decay": settings.alpha},
-            {"params": parameters.undecayed, "weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
-        return _make_named(solver, groups, settings.learning_rate)
+        groups = _groups(parameters.decayed, parameters.undecayed, settings.alpha)
+        return _make_named(SOLVERS[settings.solver], groups, settings.learning_rate)
     try:
         return _make_own(settings, parameters.views)
     except (TypeError, ValueError) as error:
@@ -323,6 +318,15 @@ def make_optimizer(settings, parameters):
             f"solver={settings.solver!r} does not take this network's parameters: "
             f"{error}; use another class, or one of {sorted(SOLVERS)}."
         ) from error
+
+
+def _groups(decayed, undecayed, alpha):
+    """Say which parameters decay, as optimizers want it; there are always some."""
+    groups = [
+        {"params": decayed, "weight_decay": alpha},
+        {"params": undecayed, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def _make_named(solver, groups, learning_rate):
@@ -381,8 +385,5 @@ def _make_own(settings, parameters):
         raise ValueError(f"alpha={settings.alpha!r} needs a weight_decay; set alpha=0")
     decayed = [p for p in parameters if p.ndim >= 2]
     undecayed = [p for p in parameters if p.ndim < 2]
-    groups = [
-        {"params": decayed, "weight_decay": settings.alpha},
-        {"params": undecayed, "weight_decay": 0.0},
-    ]
+    groups = _groups(decayed, undecayed, settings.alpha)
     return settings.solver(groups, **arguments)

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 import torch
 
 from .learning import learn
-from .likelihoods.coordinates import Coordinates
+from .likelihoods.gaussian import Coordinates
 from .paths import reciprocal
 from .rows import as_array, take_rows, weighted_moments
 from .span import Span

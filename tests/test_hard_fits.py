@@ -33,7 +33,7 @@ def mixed(rng, sources, n_features):
 
 
 def wide(rng, n_rows):
-    X = mixed(rng, rng.normal(size=(n_rows, 3)), 5000)
+    X = mixed(rng, rng.normal(size=(n_rows, 3)), 1500)
     return X + 0.5 * rng.normal(size=X.shape)
 
 
@@ -89,7 +89,7 @@ def counts(rng, n_rows):
 
 # From a name to the rows, how many of them there are to learn from, and a code size.
 HARD = {
-    "5,000 columns, 40 rows": (wide, 40, 5),
+    "1,500 columns, 40 rows": (wide, 40, 5),
     "scales that differ by 1e8": (uneven, 200, 2),
     "near-collinear spectra": (spectra, 120, 8),
     "constant columns": (constants, 100, 2),
@@ -164,7 +164,9 @@ def test_a_vae_never_scores_less_than_probabilistic_pca_on_new_rows(name, seed):
     allowed = LARGEST_LOSS * train.shape[1]
     assert_finite(model, test)
     if name not in DECIDED_BY_FEW:
-        assert has_warned or model.score(test) >= start.score(test) - allowed
+        # Of the start the bound is the log-likelihood itself.
+        likelihood = start.elbo(test).total.mean()
+        assert has_warned or model.score(test) >= likelihood - allowed
 
 
 # ------------------------------------------------------------------- few, or equal
@@ -264,7 +266,7 @@ def test_the_start_is_the_same_in_every_unit(Estimator, unit):
 
 
 @both
-@pytest.mark.parametrize("unit", [1e-15, 1e-8, 1e8, 1e15])
+@pytest.mark.parametrize("unit", [1e-15, 1e8])
 def test_training_pays_in_every_unit(Estimator, unit):
     X = curve(300, seed=0) * unit
     parameters = {"hidden_layer_sizes": (32,), "random_state": 0}
@@ -288,9 +290,9 @@ def test_rows_of_float32_at_its_limits(Estimator):
 
 @both
 @pytest.mark.parametrize("early_stopping", [True, False])
-@pytest.mark.parametrize("max_iter", [1, 2, 20])
+@pytest.mark.parametrize("max_iter", [1, 20])
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-@pytest.mark.parametrize("rate", [1e3, 1e6, 1e20, 1e38])
+@pytest.mark.parametrize("rate", [1e3, 1e20, 1e38])
 def test_a_diverging_fit_never_gives_nan(
     Estimator, solver, rate, max_iter, early_stopping
 ):

@@ -1,5 +1,6 @@
 """Displays: what they hold is true, what they draw is there, what is wrong is named."""
 
+import pickle
 import sys
 from itertools import combinations, pairwise
 from types import SimpleNamespace
@@ -549,6 +550,24 @@ def test_real_rows_stand_beside_samples(case):
     assert says(display.figure_, "real rows")
 
 
+def test_columns_that_hardly_vary_do_not_decide_the_axis():
+    rng = np.random.default_rng(0)
+    rows, samples = rng.normal(size=(2, 200, 10))
+    rows[:, 3] *= 1e-4
+    display = SampleDisplay(samples, Columns.describe(rows, None), rows=rows).plot()
+    low, high = display.ax_.get_xlim()
+    assert -4 < low < -1.5
+    assert 1.5 < high < 4
+    assert says(display.figure_, "lines that meet the frame go on")
+    # Without such a column all lines end on the axis.
+    samples[:, 3] *= 1e-4
+    display = SampleDisplay(samples, Columns.describe(rows, None), rows=rows).plot()
+    low, high = display.ax_.get_xlim()
+    ends = [path.vertices for path in display.ax_.collections[0].get_paths()]
+    assert low < np.min(ends, axis=(0, 1))[0] < np.max(ends, axis=(0, 1))[0] < high
+    assert not says(display.figure_, "frame")
+
+
 def test_samples_without_noise(cases):
     model, _, shape, _ = cases["digits"]
     display = SampleDisplay.from_estimator(
@@ -842,6 +861,41 @@ def test_labels_do_not_overlap_and_stay_within_the_figure(case):
         assert min(drawn.x0, drawn.y0) > -0.02, display
         assert drawn.x1 < width + 0.02, display
         assert drawn.y1 < height + 0.02, display
+
+
+@pytest.mark.parametrize("layout", ["constrained", None])
+def test_captions_of_a_quarter_of_a_figure_stay_in_it(case, layout):
+    model, X, image_shape, kind = case
+    for Display, settings in (
+        (ReconstructionDisplay, {"n_rows": 8 if kind == "images" else 2}),
+        (FeatureErrorDisplay, {}),
+        (TraversalDisplay, {"name": "a name of many words for a model"}),
+        (SampleDisplay, {"random_state": 0}),
+    ):
+        figure, axes = plt.subplots(2, 2, figsize=(10, 8), layout=layout)
+        settings |= {"X": X, "image_shape": image_shape, "ax": axes[0, 1]}
+        drawn = Display.from_estimator(model, **settings).axes_
+        assert not overlaps(figure), Display
+        left = axes[0, 0].get_window_extent().x1
+        bottom = axes[1, 1].get_window_extent().y1
+        for ax in drawn:
+            if ax.get_title():
+                title = ax.title.get_window_extent()
+                assert left < title.x0 < title.x1 < figure.bbox.width + 2, Display
+            if ax.get_ylabel():
+                label = ax.yaxis.label.get_window_extent()
+                assert bottom < label.y0 < label.y1 < figure.bbox.height + 2, Display
+
+
+def test_captions_are_broken_in_a_figure_that_was_stored(wine):
+    figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+    TraversalDisplay.from_estimator(PCA(2).fit(wine[0]), wine[0], ax=axes[0])
+    stored = pickle.loads(pickle.dumps(figure))
+    for drawn in (figure, stored):
+        drawn.canvas.draw()
+        left, right, *_ = drawn.axes
+        end = left.title.get_window_extent().x1
+        assert end < right.get_window_extent().x0
 
 
 @pytest.mark.parametrize("width", [3.4, 5.0])

@@ -133,11 +133,12 @@ np.savez(sys.argv[1], **found)
 """
 
 
-def test_two_processes_compute_the_same_bits(tmp_path):
-    for name in ("one", "two"):
-        path = tmp_path / f"{name}.npz"
-        subprocess.run([sys.executable, "-c", IN_A_PROCESS, path], check=True)
-    with np.load(tmp_path / "one.npz") as one, np.load(tmp_path / "two.npz") as two:
+def test_two_processes_compute_the_same_bits(tmp_path, monkeypatch):
+    one, two = tmp_path / "one.npz", tmp_path / "two.npz"
+    subprocess.run([sys.executable, "-c", IN_A_PROCESS, one], check=True)
+    monkeypatch.setattr(sys, "argv", ["", two])
+    exec(IN_A_PROCESS, {})  # in this one
+    with np.load(one) as one, np.load(two) as two:
         assert len(one.files) == 16
         assert_same_results(dict(two), dict(one))
 
@@ -339,10 +340,9 @@ def companies(n_rows):
     return {
         "permuted": rng.permutation(n_rows),
         "some": np.sort(rng.choice(n_rows, n_rows // 3, replace=False)),
-        "odd": np.arange(1, n_rows, 7),
         "repeated": np.repeat([3, 0, n_rows - 1], 5),
         "three": np.array([n_rows - 1, 2, 7]),
-        **{f"row {i}": np.array([i]) for i in (0, 1, n_rows // 2, n_rows - 1)},
+        **{f"row {i}": np.array([i]) for i in (0, n_rows - 1)},
     }
 
 

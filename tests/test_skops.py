@@ -70,7 +70,7 @@ def assert_travels(model, X):
         {"n_components": 0.5},
         {"n_components": np.int64(3)},
         {"device": torch.device("cpu")},
-        {"random_state": np.random.RandomState(0)},
+        pytest.param({"random_state": np.random.RandomState(0)}, id="a random state"),
         *({"warm_start": True, "solver": name} for name in ("adam", "sgd", "rmsprop")),
     ],
     ids=str,

@@ -12,18 +12,13 @@ from sklearn.datasets import load_iris, make_low_rank_matrix
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae import AutoencoderTransformer, VAETransformer, rows
+from skae import VAETransformer, rows
 from skae.checking import check_X
 from skae.device import generator_from
 from skae.rows import Rows
 
 SMALL = {"max_iter": 4, "hidden_layer_sizes": (8,), "random_state": 0}
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(params=[AutoencoderTransformer, VAETransformer])
-def Estimator(request):
-    return request.param
 
 
 @pytest.fixture
@@ -51,7 +46,7 @@ def test_a_tensor_gives_the_model_of_its_array(Estimator, dtype):
     assert model.score(X) == wanted.score(X.numpy())
 
 
-def test_a_device_without_float64(Estimator, monkeypatch):
+def test_buffers_are_float32_where_float64_is_taken_away(Estimator, monkeypatch):
     X = iris()
     wanted = Estimator(2, **SMALL).fit(X)
     for room in ("blueprint", "engine", "inference", "readout"):
@@ -214,6 +209,11 @@ def test_a_sum_beyond_the_type_is_no_bad_value(Estimator):
 def test_a_sparse_tensor_is_refused_by_name(Estimator):
     with pytest.raises(TypeError, match=r"scipy\.sparse"):
         Estimator(2, **SMALL).fit(torch.eye(20).to_sparse())
+
+
+def test_a_tensor_without_values_is_refused_by_name(Estimator):
+    with pytest.raises(TypeError, match="X is a torch tensor on 'meta'"):
+        Estimator(2, **SMALL).fit(torch.empty(20, 4, device="meta"))
 
 
 def test_wrong_number_of_columns(Estimator):

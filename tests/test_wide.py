@@ -10,7 +10,7 @@ from skae import AutoencoderTransformer, VAETransformer
 from skae.engine import TrainingResult
 from skae.learning import Learned
 from skae.likelihoods import Gaussian
-from skae.likelihoods.coordinates import Coordinates
+from skae.likelihoods.gaussian import Coordinates
 from skae.rows import weighted_moments
 from skae.span import Span
 from skae.task import Task
@@ -198,12 +198,12 @@ def test_fewer_directions_than_components():
     np.testing.assert_allclose(model.reconstruct(X), X, atol=1e-6)
 
 
-@pytest.mark.parametrize("n_factors", [1, 2, 3])
+@pytest.mark.parametrize("n_factors", [1, 3])
 def test_the_width_of_wide_rows_is_found(n_factors):
     rng = np.random.default_rng(0)
     factors = rng.normal(size=(150, n_factors)) @ rng.normal(size=(n_factors, 400))
     X = 3 * factors + rng.normal(size=(150, 400))
-    model = AutoencoderTransformer("auto", max_iter=30, random_state=0).fit(X)
+    model = AutoencoderTransformer("auto", max_iter=5, **SMALL).fit(X)
     assert model.n_components_ == n_factors
 
 

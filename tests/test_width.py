@@ -25,8 +25,9 @@ def factors(n_factors, n_features, n_rows=400, noise=0.1, seed=0):
 
 
 @both
-@pytest.mark.parametrize("n_factors", [1, 3, 6])
-@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6])
+@pytest.mark.parametrize(
+    ("n_factors", "scale"), [(1, 1.0), (3, 1.0), (6, 1.0), (3, 1e-6), (3, 1e6)]
+)
 def test_as_many_components_as_there_are_factors(Estimator, n_factors, scale):
     X = scale * factors(n_factors, 20)
     assert Estimator("auto", **FEW).fit(X).n_components_ == n_factors

@@ -27,8 +27,8 @@ LIGHT, DARK = "#ffffff", "#14171f"
 CURVES = {
     "explained_variance": (
         "Variance explained, by the size of the code",
-        "Share of the variance of unseen rows that is left when they are decoded from "
-        "their codes. Higher is better; bars are a standard deviation over the folds.",
+        "Share of the variance of unseen rows that their codes keep, when they are "
+        "decoded. Higher is better; bars are a standard deviation over the folds.",
     ),
     "log_likelihood": (
         "Log-likelihood, by the size of the code",

@@ -50,9 +50,9 @@ LEGEND = (
 )
 
 MEANINGS = {
-    "explained_variance": "share of the variance of the rows that is left when they "
-    "are decoded from their codes; 1 is all of it; what a VAE decodes is drawn "
-    "towards the mean by design",
+    "explained_variance": "share of the variance of the rows that their codes keep, "
+    "when they are decoded; 1 is all of it; what a VAE decodes is drawn towards the "
+    "mean by design",
     "log_likelihood": "how probable unseen rows are to the model: the logarithm of the "
     "density of a row, in nats; more is better, and an autoencoder has no density",
     "downstream_score": "how well a linear model predicts the target from the codes: "

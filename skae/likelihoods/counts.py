@@ -356,9 +356,14 @@ def _at_counts(x, theta, function):
     they are, so there the function is applied everywhere.
     """
     if x.device.type != "cpu":
-        given = None if theta is None else widest(theta)
-        return function(widest(x), given).to(x.dtype)
+        return _everywhere(x, theta, function)
     where = x > 0
     given = None if theta is None else theta.double().expand(x.shape)[where]
     values = function(x[where].double(), given)
     return torch.zeros_like(x).masked_scatter(where, values.to(x.dtype))
+
+
+def _everywhere(x, theta, function):
+    """Apply a function to all counts, in float64 where there is one."""
+    given = None if theta is None else widest(theta)
+    return function(widest(x), given).to(x.dtype)

@@ -23,7 +23,7 @@ from .base import (
     widest,
 )
 
-__all__ = ["Gaussian", "GaussianDiag", "StudentT"]
+__all__ = ["Coordinates", "Gaussian", "GaussianDiag", "StudentT"]
 
 # Share of the mean residual variance below which no column's correction is scaled.
 GAIN_FLOOR = 0.01
@@ -36,6 +36,10 @@ NOISE_SHARE = 1e-4
 
 # Noise of an autoencoder, by that of its start, at least.
 SMALLEST_RATIO = 1e-7
+
+# What counts as 1 to a network of coordinates, as a share of their root mean square:
+# the leading ones stand out, as they should, and the others are not lost.
+COORDINATE_SPREAD = 0.5
 
 # Degrees of freedom at the start, above the 1 that a mean takes.
 FREEDOM = 4.0
@@ -132,6 +136,46 @@ class _GaussianModule(LikelihoodModule):
     @property
     def noise_variance(self):
         return math.exp(self.log_noise().item())
+
+
+class Coordinates(Gaussian):
+    """Gaussian rows given by their coordinates in the space that they span.
+
+    Squared errors and the noise are those of all columns. The coordinates are principal
+    components, and the networks correct each by as much as PCA might leave in it; see
+    :mod:`skae.wide`.
+
+    Parameters
+    ----------
+    n_columns : int
+        Columns that the rows have.
+    """
+
+    def __init__(self, n_columns):
+        self.n_columns = n_columns
+
+    def build(self, n_features):
+        """Make the module."""
+        return _CoordinatesModule(self.n_columns)
+
+
+class _CoordinatesModule(_GaussianModule):
+    """The same log-probability, of more columns than there are coordinates."""
+
+    def __init__(self, n_columns):
+        super().__init__()
+        self.n_columns = n_columns
+
+    def _n_columns(self, x):
+        return self.n_columns
+
+    def spread(self, maps):
+        return COORDINATE_SPREAD * super().spread(maps)
+
+    def start(self, maps, loadings, code_scale, shrinkage=1.0):
+        start = super().start(maps, loadings, code_scale, shrinkage)
+        largest = np.sort(maps.variance)[::-1][maps.n_components :][:1].sum()
+        return start._replace(gain=np.sqrt(np.minimum(maps.variance, largest)))
 
 
 class GaussianDiag(Likelihood):

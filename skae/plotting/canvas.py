@@ -5,6 +5,8 @@ on dark paper. An estimator is blue and what it is compared with is vermilion,
 everywhere. matplotlib is imported when something is drawn.
 """
 
+from functools import partial
+
 import numpy as np
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "draw_heat",
     "draw_images",
     "draw_profiles",
+    "keep_within",
     "label_below",
     "label_features",
     "legend_outside",
@@ -137,7 +140,7 @@ def label_below(axes, ax, label):
     """Write one label below all panels, which were asked for on ``ax`` or None."""
     if axes.flat[0] is ax:
         # To the left is the room that names of features take.
-        ax.set_xlabel(label, loc="right", wrap=True)
+        keep_within(ax.set_xlabel(label, loc="right"), ax)
     else:
         axes.flat[0].figure.supxlabel(label, fontsize="medium", wrap=True)
 
@@ -145,9 +148,46 @@ def label_below(axes, ax, label):
 def title_above(axes, ax, title):
     """Write one title above all panels, which were asked for on ``ax`` or None."""
     if axes.flat[0] is ax:
-        ax.set_title(title, wrap=True)
+        keep_within(ax.set_title(title), ax)
     else:
         axes.flat[0].figure.suptitle(title, fontsize="large", wrap=True)
+
+
+def keep_within(text, panel):
+    """Break a text of axes into lines that end before neighbouring axes begin."""
+    text.set_wrap(True)
+    # By itself matplotlib breaks lines at the edges of the figure alone.
+    text._get_wrap_line_width = partial(_room, text, panel)
+
+
+def _room(text, panel):
+    """Pixels that a line of a text has, as the axes are laid out when it is drawn."""
+    is_upright = text.get_rotation() == 90
+    bounds = "intervaly" if is_upright else "intervalx"
+    low, high = getattr(_cell(panel), bounds)
+    least = np.ptp(getattr(panel.get_window_extent(), bounds))
+    where = text.get_transform().transform(text.get_position())[int(is_upright)]
+    if text.get_horizontalalignment() == "right":
+        return max(least, where - low)
+    return max(least, 2 * min(where - low, high - where))
+
+
+def _cell(panel):
+    """Give the part of the figure, in pixels, that is there for axes."""
+    from matplotlib.transforms import Bbox
+
+    place = panel.get_subplotspec()
+    if place is None:
+        return panel.figure.bbox
+    n_rows, n_columns = place.get_gridspec().get_geometry()
+    columns, rows = place.colspan, place.rowspan
+    cell = Bbox.from_extents(
+        columns.start / n_columns,
+        1 - rows.stop / n_rows,
+        columns.stop / n_columns,
+        1 - rows.start / n_rows,
+    )
+    return cell.transformed(panel.figure.transSubfigure)
 
 
 def legend_outside(axes, ax, place="above", **options):
@@ -290,8 +330,9 @@ def is_dark(ax):
 
 def colour_bar(image, axes, label, **kwargs):
     """Add a colour bar beside axes."""
-    figure = np.ravel(axes)[0].figure
-    bar = figure.colorbar(image, ax=axes, label=label, **kwargs)
+    first = np.ravel(axes)[0]
+    bar = first.figure.colorbar(image, ax=axes, label=label, **kwargs)
+    keep_within(bar.ax.yaxis.label, first)
     bar.outline.set_visible(False)
     bar.solids.set_alpha(1)
     return bar
@@ -307,11 +348,14 @@ def label_features(ax, names, longest=LONGEST_NAME):
     ax.tick_params(axis="y", length=0)
 
 
-def main_features(importance, meaning):
+def main_features(ax, importance, meaning):
     """Choose the features that one picture holds.
 
     Parameters
     ----------
+    ax : Axes or None
+        Where they are to be drawn; a figure of its own is made for as many.
+
     importance : ndarray of shape (n_features,)
 
     meaning : str
@@ -325,7 +369,11 @@ def main_features(importance, meaning):
     note : str
         To be written below, where some are left out.
     """
-    chosen = np.argsort(-importance, kind="stable")[:MOST_FEATURES]
+    most = MOST_FEATURES
+    if ax is not None:
+        height = _check_axes(ax).get_window_extent().height / root_figure(ax).dpi
+        most = max(1, min(most, int(height / LINE)))
+    chosen = np.argsort(-importance, kind="stable")[:most]
     if len(chosen) == len(importance):
         return chosen, ""
     return chosen, f"\n(the {len(chosen)} of {len(importance)} columns {meaning})"

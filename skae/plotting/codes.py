@@ -9,6 +9,7 @@ from .canvas import (
     PALETTE,
     check_matplotlib,
     colour_bar,
+    keep_within,
     lit,
     panels,
     shades,
@@ -174,7 +175,8 @@ class CodeDisplay(Display):
             panel.set_ylabel("height means nothing:\nit keeps dots apart")
             return
         title = name if n_components == 2 else f"{name}, 2 of {n_components} components"
-        panel.set(title=title, xlabel=f"component {across}", ylabel=f"component {up}")
+        panel.set(xlabel=f"component {across}", ylabel=f"component {up}")
+        keep_within(panel.set_title(title), panel)
 
     def _is_scale(self):
         kind = type_of_target(self.y, input_name="y")

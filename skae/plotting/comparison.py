@@ -9,6 +9,7 @@ from .canvas import (
     REFERENCE,
     check_matplotlib,
     count_in_factors,
+    keep_within,
     label_features,
     legend_outside,
     panels,
@@ -145,7 +146,8 @@ class ComparisonDisplay(Display):
         panel.set_xscale("log" if is_wide else "linear")
         panel.set_xticks(widths, [str(width) for width in widths])
         panel.xaxis.minorticks_off()
-        panel.set(xlabel="number of components", ylabel=_name(self.measure))
+        panel.set_xlabel("number of components")
+        keep_within(panel.set_ylabel(_name(self.measure)), panel)
         self._scale(panel, "y")
         legend = {"handles": handles, "labels": self._labels, "title": self._note}
         legend_outside(axes, ax, place="within", ncols=2, alignment="left", **legend)

@@ -13,6 +13,7 @@ from .canvas import (
     colour_bar,
     draw_images,
     draw_profiles,
+    keep_within,
     label_below,
     label_features,
     legend_outside,
@@ -180,10 +181,9 @@ class FeatureErrorDisplay(RowsDisplay):
             profile = np.sqrt(squares)
             positions = self.columns.positions
             draw_profiles(panel, positions, [profile], label, **style)
-        panel.set(
-            xlabel="position of the column",
-            ylabel="root mean squared error, in units of X",
-        )
+        panel.set_xlabel("position of the column")
+        label = panel.set_ylabel("root mean squared error, in units of X")
+        keep_within(label, panel)
         panel.set_ylim(bottom=0)
         legend_outside(axes, ax)
         return axes
@@ -197,7 +197,7 @@ class FeatureErrorDisplay(RowsDisplay):
             for name, squares in self.squared_errors.items()
         }
         first = next(iter(unexplained.values()))
-        chosen, note = main_features(first, "with the largest errors")
+        chosen, note = main_features(ax, first, "with the largest errors")
         axes = panels(ax, 1, 1, (6.4, 1.6 + LINE * 1.15 * len(chosen)))
         panel = axes[0, 0]
         heights = np.arange(len(chosen))

@@ -9,6 +9,7 @@ from .canvas import (
     REFERENCE,
     check_matplotlib,
     count_in_factors,
+    keep_within,
     legend_outside,
     panels,
 )
@@ -159,7 +160,9 @@ class LossCurveDisplay(Display):
         if self.best_loss is not None:
             self._mark_best(panel)
         self._scale(panel)
-        panel.set(xlabel="epoch", ylabel=self.loss_name, title=self.estimator_name)
+        panel.set(xlabel="epoch", ylabel=self.loss_name)
+        if self.estimator_name is not None:
+            keep_within(panel.set_title(self.estimator_name), panel)
         legend_outside(axes, ax, place="within", ncols=2)
         return axes
 

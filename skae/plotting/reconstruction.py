@@ -19,6 +19,7 @@ from .canvas import (
     legend_outside,
     main_features,
     panels,
+    root_figure,
 )
 from .display import RowsDisplay
 from .transformers import (
@@ -47,8 +48,8 @@ DOTS: tuple[dict, ...] = (
     {**DOT, "marker": "D", "ms": 6, "mfc": "none", "mew": 1.2, "color": REFERENCE},
 )
 
-# Images beside one another that have room for a word above each.
-MOST_WORDS = 10
+# Inches that a word takes, with a number, above an image.
+WORD = 0.6
 
 
 class ReconstructionDisplay(RowsDisplay):
@@ -174,7 +175,8 @@ class ReconstructionDisplay(RowsDisplay):
         panel = axes[0, 0]
         _, x_middles, y_middles = draw_images(panel, images, self.columns.limits)
         panel.set_yticks(y_middles, ["original", *self.reconstructions])
-        word = "row " if len(self.row_numbers) <= MOST_WORDS else ""
+        room = panel.get_window_extent().width / root_figure(panel).dpi / n_images
+        word = "row " if room > WORD else ""
         panel.set_xticks(x_middles, [f"{word}{i}" for i in self.row_numbers])
         return axes
 
@@ -200,7 +202,7 @@ class ReconstructionDisplay(RowsDisplay):
         ]
         original, decoded = series[0][1], series[1][1]
         errors = np.square(original - decoded).mean(axis=0)
-        chosen, note = main_features(errors, "with the largest errors")
+        chosen, note = main_features(ax, errors, "with the largest errors")
         chosen = np.sort(chosen)
         size = (2.0 + 0.95 * len(original), 1.3 + LINE * len(chosen))
         axes = panels(ax, 1, len(original), size, sharex=True, sharey=True)

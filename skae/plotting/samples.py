@@ -13,6 +13,7 @@ from .canvas import (
     check_matplotlib,
     draw_images,
     draw_profiles,
+    keep_within,
     label_below,
     label_features,
     legend_outside,
@@ -33,6 +34,9 @@ __all__ = ["SampleDisplay"]
 
 # What an interval covers, from thin to thick.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+# Standard deviations that are always on the axis, on either side of the mean.
+LEAST_REACH = 2.0
 
 
 class SampleDisplay(RowsDisplay):
@@ -165,7 +169,7 @@ class SampleDisplay(RowsDisplay):
             square[: len(rows)] = rows
             images = self.columns.as_images(square.reshape(n_lines, n_columns, -1))
             draw_images(panel, images, self.columns.limits)
-            panel.set_title(title)
+            keep_within(panel.set_title(title), panel)
         return axes
 
     def _draw_profiles(self, ax):
@@ -178,7 +182,7 @@ class SampleDisplay(RowsDisplay):
         ):
             positions = self.columns.positions
             draw_profiles(panel, positions, rows, title, color=colour, **style)
-            panel.set_title(f"{len(rows)} rows {title}")
+            keep_within(panel.set_title(f"{len(rows)} {title}"), panel)
         label_below(axes, ax, "position of the column")
         return axes
 
@@ -191,7 +195,7 @@ class SampleDisplay(RowsDisplay):
         # Without real rows nothing differs, and the first columns are taken.
         difference = np.ptp([q for _, q in quantiles], axis=0).sum(axis=0)
         meaning = "that come first" if self.rows is None else "that differ most"
-        chosen, note = main_features(difference, meaning)
+        chosen, note = main_features(ax, difference, meaning)
         chosen = np.sort(chosen)
         axes = panels(ax, 1, 1, (6.4, 1.4 + 1.3 * LINE * len(chosen)))
         panel = axes[0, 0]
@@ -207,6 +211,12 @@ class SampleDisplay(RowsDisplay):
             panel.hlines(heights, lower, upper, color=colour, lw=5, label=label)
             panel.plot(middle, heights, "|", ms=9, mew=2, color=panel.get_facecolor())
         panel.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
+        # Of all columns, so that those that differ most are seen to.
+        lows, highs = np.concatenate([q[[0, -1]] for _, q in quantiles], axis=1)
+        least, most = -_usual_reach(-lows), _usual_reach(highs)
+        if lows.min() < least or highs.max() > most:
+            note += "\n(lines that meet the frame go on beyond it)"
+        panel.set_xlim(least, most)
         label_features(panel, [self.columns.names[j] for j in chosen])
         label = (
             "value, in standard deviations from the mean of its column\n"
@@ -215,3 +225,14 @@ class SampleDisplay(RowsDisplay):
         label_below(axes, ax, label + note)
         legend_outside(axes, ax, ncols=2)
         return axes
+
+
+def _usual_reach(ends):
+    """How far an axis goes: to where lines end, less outliers by Tukey's outer fence.
+
+    A column that hardly varies among the rows may vary by hundreds of its standard
+    deviations among samples; its line goes on beyond the frame.
+    """
+    lower, upper = np.quantile(ends, [0.25, 0.75])
+    usual = ends[ends <= upper + 3 * (upper - lower)]
+    return max(LEAST_REACH, 1.05 * usual.max())

@@ -228,7 +228,7 @@ class TraversalDisplay(RowsDisplay):
         """Draw a table per component: a row per feature, a column per step."""
         values = self.columns.standardise(self.decoded)
         change = np.ptp(values, axis=1).max(axis=0)
-        chosen, note = main_features(change, "that change most")
+        chosen, note = main_features(ax, change, "that change most")
         chosen = np.sort(chosen)
         limit = np.abs(values[..., chosen]).max()
         n_lines, n_steps, _ = values.shape
@@ -251,7 +251,7 @@ class TraversalDisplay(RowsDisplay):
         label_below(
             axes,
             ax,
-            f"code of the component, from the {ends},\nothers at their medians{note}",
+            f"code of the component, from the {ends}, others at their medians{note}",
         )
         title_above(axes, ax, self._title)
         return axes
