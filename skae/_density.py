@@ -1,5 +1,6 @@
 """What a variational autoencoder answers about rows, as a density model."""
 
+import math
 import numbers
 import warnings
 from functools import partial
@@ -23,6 +24,7 @@ from .evidence import (
     class_bound_terms,
     draw_table,
     log_likelihood,
+    start_log_likelihood,
 )
 from .inference import map_blocks
 from .posteriors import noise_like
@@ -205,6 +207,9 @@ class BaseDensity(BaseAutoencoder):
         The importance-weighted bound with ``n_score_samples`` draws about where the
         posterior of the row is highest (:mod:`skae.evidence`). They come from one
         fixed quasi-random table shared by all rows: the same row has the same score.
+        With a Gaussian likelihood the start, probabilistic PCA or factor analysis, has
+        the share of one row in the density, which bounds what a row far from all
+        others can cost; ``sample`` draws from the rest of it.
         With ``conditional=True`` the classes that a row may have are summed over, by
         their shares.
 
@@ -219,15 +224,40 @@ class BaseDensity(BaseAutoencoder):
             In nats, in the units of the rows.
         """
         X, draws = self._check_fitted_X(X), self._draws()
-        if not self._is_conditional:
-            return self._map(X, partial(log_likelihood, self.module_, draws=draws))
         model = self.module_
+        if not self._is_conditional:
+            return self._map(
+                X, self._scored(partial(log_likelihood, model, draws=draws))
+            )
 
         def over_classes(x):
             each = [log_likelihood(given, x, draws) for given in model.each_class()]
             return torch.logsumexp(torch.stack(each, 1) + model.shares.log(), dim=1)
 
-        return self._map(X, over_classes)
+        return self._map(X, self._scored(over_classes))
+
+    def _scored(self, likelihood_of):
+        """Score rows as if one more had been seen, by the start where it is exact.
+
+            p(x) = (n p_model(x) + p_start(x)) / (n + 1)
+
+        A network leaves less noise, by which a row far from all others is punished
+        without bound; here no row is less likely than at the start by more than
+        ``log(n + 1)``.
+        """
+        blueprint, start = self._stored.blueprint, self._start
+        if not (blueprint.from_pca and blueprint.likelihood.starts_exact):
+            return likelihood_of
+        noise = start.column_noise
+        if not blueprint.likelihood.has_column_noise:
+            noise = np.full_like(noise, noise.mean())
+        at_start = partial(start_log_likelihood, self.module_, torch.from_numpy(noise))
+
+        def scored(x):
+            learned = likelihood_of(x) + math.log(start.n_rows)
+            return torch.logaddexp(learned, at_start(x)) - math.log1p(start.n_rows)
+
+        return scored
 
     def _score_given(self, X, y):
         """Log-likelihood of each row given its class."""
@@ -239,7 +269,7 @@ class BaseDensity(BaseAutoencoder):
                 log_likelihood, self.module_.given_class(number), draws=draws
             )
             own = np.flatnonzero(labels == number)
-            scores[own] = as_array(self._map(X[own], given))
+            scores[own] = as_array(self._map(X[own], self._scored(given)))
         return scores
 
     def _draws(self):
