@@ -379,17 +379,32 @@ class BaseDensity(BaseAutoencoder):
         """Which components vary with the rows, as a mask."""
         return self._activity > LEAST_ACTIVITY
 
-    def _attributes(self, task, learned):
-        model = learned.model
-        means, divergences, draws = self._inferred(task, learned)
-        if isinstance(task.blueprint.variational.prior, AggregatePosterior):
+    def _complete(self, task, learned):
+        """Fit Gaussians to the codes, where they are to be the prior.
+
+        By itself it does so after a training only: the start is probabilistic PCA.
+        """
+        is_kind = isinstance(task.blueprint.variational.prior, AggregatePosterior)
+        if is_kind and (task.trains or self.prior != "auto"):
+            _, _, draws = self._inferred(task, learned)
             mixture = CodeMixture(draws, task.seed)
             is_better = mixture.is_better_than_normal(draws)
-            model.prior.fit(mixture.gaussians() if is_better else [], len(draws))
+            gaussians = mixture.gaussians() if is_better else []
+            learned.model.prior.fit(gaussians, len(draws))
+
+    def _attributes(self, task, learned):
+        means, divergences, _ = self._inferred(task, learned)
         return super()._attributes(task, learned) | {
             "kl_per_component_": divergences.mean(axis=0),
             "_activity": means.var(axis=0),
         }
+
+    def _copy_to_train(self):
+        """Copy the model, Gaussians of its codes set aside: they follow a training."""
+        model = super()._copy_to_train()
+        if isinstance(self._stored.blueprint.variational.prior, AggregatePosterior):
+            model.prior.fit([], n_codes=1)
+        return model
 
     def _inferred(self, task, learned):
         """Posteriors of some training rows that stand for all.

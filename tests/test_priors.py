@@ -332,6 +332,30 @@ def test_where_the_codes_are_normal_the_prior_stays_the_standard_normal():
     np.testing.assert_allclose(vae.score(X), reference.score(X))
 
 
+def test_the_prior_is_fitted_by_itself_where_something_was_trained():
+    """Else the start would not be probabilistic PCA; and a stream is never whole."""
+    X = blobs()
+    assert not VAETransformer(2, **SMALL).fit(X).module_.prior.is_standard
+    for vae in (
+        VAETransformer(2, **SMALL | {"max_iter": 0}).fit(X),
+        VAETransformer(2, hidden_layer_sizes=()).fit(X),
+        VAETransformer(2, **SMALL).partial_fit(X),
+        VAETransformer(2, **SMALL).fit(X).partial_fit(X),
+        VAETransformer(2, prior="normal", **SMALL).fit(X),
+    ):
+        assert vae.module_.prior.is_standard
+
+
+@pytest.mark.parametrize("prior", ["auto", "posterior"])
+def test_a_training_that_goes_on_is_one_of_as_many_epochs(prior):
+    X = blobs()
+    parameters = SMALL | {"max_iter": 3, "early_stopping": False}
+    twice = VAETransformer(2, prior=prior, warm_start=True, **parameters).fit(X)
+    assert not twice.module_.prior.is_standard
+    once = VAETransformer(2, prior=prior, **parameters | {"max_iter": 6}).fit(X)
+    np.testing.assert_array_equal(twice.fit(X).score_samples(X), once.score_samples(X))
+
+
 def test_a_code_far_from_all_is_hardly_less_likely_than_under_the_standard_normal():
     narrow = AggregatePosterior().build(2, 3)
     narrow.fit([(1.0, np.zeros(2), 1e-4 * np.eye(2))], n_codes=99)
