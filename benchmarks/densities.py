@@ -37,6 +37,14 @@ def pca(X, n_components, seed):
     return PCA(n_components, svd_solver="full").fit(X)
 
 
+def likeliest_pca(X, n_components, seed):
+    """PCA whose moments are divided by the number of rows, not by one less."""
+    model = pca(X, n_components, seed)
+    model.explained_variance_ *= (len(X) - 1) / len(X)
+    model.noise_variance_ *= (len(X) - 1) / len(X)
+    return model
+
+
 def factor_analysis(X, n_components, seed):
     return FactorAnalysis(n_components, max_iter=2000, random_state=seed).fit(X)
 
@@ -79,6 +87,7 @@ def kernels(X, n_components, seed):
 
 DENSITIES = {
     "PCA": pca,
+    "PCA likeliest": likeliest_pca,
     "FactorAnalysis": factor_analysis,
     "FactorAnalysis bounded": bounded_factor_analysis,
     "GaussianMixture": mixture,

@@ -387,7 +387,7 @@ class BaseDensity(BaseAutoencoder):
         is_kind = isinstance(task.blueprint.variational.prior, AggregatePosterior)
         if is_kind and (task.trains or self.prior != "auto"):
             _, _, draws = self._inferred(task, learned)
-            mixture = CodeMixture(draws, task.seed)
+            mixture = CodeMixture(draws, task.seed, representatives(task.weight))
             is_better = mixture.is_better_than_normal(draws)
             gaussians = mixture.gaussians() if is_better else []
             learned.model.prior.fit(gaussians, len(draws))

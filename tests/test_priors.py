@@ -14,11 +14,10 @@ from torch.distributions import MultivariateNormal
 from torch.distributions import kl_divergence as torch_divergence
 
 from skae import VAETransformer
-from skae.densities import MIXTURE_SIZES, CodeMixture
+from skae.densities import MAX_CODES, CodeMixture, most_gaussians
 from skae.flows import BOUND, N_BINS, Spline
 from skae.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
 from skae.priors import (
-    MOST_GAUSSIANS,
     NORMAL_SHARE,
     PRIORS,
     AggregatePosterior,
@@ -366,7 +365,12 @@ def test_a_code_far_from_all_is_hardly_less_likely_than_under_the_standard_norma
 
 
 def test_there_is_room_for_every_mixture_that_is_tried():
-    assert max(MIXTURE_SIZES) == MOST_GAUSSIANS
+    for n_components in (1, 7, 100, 1500):
+        prior = AggregatePosterior().build(n_components, 3)
+        assert len(prior.offset) == 1 + most_gaussians(n_components, MAX_CODES)
+        assert prior.whiten.weight.numel() <= 2.5 * n_components * max(
+            n_components, 1000
+        )
 
 
 def test_gaussians_of_codes_are_in_the_units_of_the_codes():
