@@ -23,9 +23,10 @@ PATIENCE = 2
 # A Gaussian is supported by at least so many codes per free parameter of its mean.
 CODES_PER_GAUSSIAN = 5
 
-# Parts of the codes that are held out in turn, and codes with which that is done.
+# Parts of the codes that are held out in turn; fewest and most codes with which that is
+# done.
 FOLDS = 3
-FEWEST_CODES = 10
+FEWEST_CODES, ENOUGH_CODES = 10, 3000
 
 LOG_2PI = np.log(2 * np.pi)
 
@@ -95,6 +96,9 @@ class CodeMixture:
         if len(codes) < FEWEST_CODES:
             return best, highest
         folds = self._folds(codes, rows)
+        if len(codes) > ENOUGH_CODES:
+            some = np.linspace(0, len(codes) - 1, ENOUGH_CODES).astype(int)
+            codes, folds = codes[some], folds[some]
         fewest = len(codes) - np.bincount(folds).max()
         for kind in COVARIANCES:
             n_idle, height = 0, -np.inf
