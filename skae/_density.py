@@ -388,8 +388,7 @@ class BaseDensity(BaseAutoencoder):
         if is_kind and (task.trains or self.prior != "auto"):
             _, _, draws = self._inferred(task, learned)
             mixture = CodeMixture(draws, task.seed, representatives(task.weight))
-            is_better = mixture.is_better_than_normal(draws)
-            gaussians = mixture.gaussians() if is_better else []
+            gaussians = mixture.gaussians() if mixture.is_better_than_normal else []
             learned.model.prior.fit(gaussians, len(draws))
 
     def _attributes(self, task, learned):

@@ -72,8 +72,8 @@ class CodeMixture:
     mixture_ : GaussianMixture
         Fitted to the codes divided by ``scale_``, about ``mean_``.
 
-    held_out_ : float
-        Mean log-density of the codes, each held out, in their units.
+    held_out_, normal_ : float
+        Mean log-density of codes, each held out, and that under the standard normal.
     """
 
     def __init__(self, codes, seed, rows=None):
@@ -86,19 +86,20 @@ class CodeMixture:
         # Its products are small: threads would wait for each other, on a busy machine
         # for a minute.
         with threadpool_controller().limit(limits=1):
-            (kind, size), held_out = self._choice(standardised, rows)
+            some = np.arange(len(codes))
+            if len(codes) > ENOUGH_CODES:
+                some = np.linspace(0, len(codes) - 1, ENOUGH_CODES).astype(int)
+            folds = self._folds(codes, rows)[some]
+            (kind, size), held_out = self._choice(standardised[some], folds)
             self.mixture_ = self._fit(standardised, kind, size)
         self.held_out_ = float(held_out - np.log(self.scale_).sum())
+        self.normal_ = float(_log_normal(codes[some]).mean())
 
-    def _choice(self, codes, rows):
+    def _choice(self, codes, folds):
         """Find the covariance and the size under which unseen codes are likeliest."""
         best, highest = (COVARIANCES[0], 1), -np.inf
         if len(codes) < FEWEST_CODES:
             return best, highest
-        folds = self._folds(codes, rows)
-        if len(codes) > ENOUGH_CODES:
-            some = np.linspace(0, len(codes) - 1, ENOUGH_CODES).astype(int)
-            codes, folds = codes[some], folds[some]
         fewest = len(codes) - np.bincount(folds).max()
         for kind in COVARIANCES:
             n_idle, height = 0, -np.inf
@@ -127,8 +128,8 @@ class CodeMixture:
             if n < size:
                 return -np.inf
             own = self._fit(seen, kind, size).score_samples(unseen) + np.log(n)
-            normal = -(unseen**2 + LOG_2PI).sum(axis=1) / 2
-            total += (np.logaddexp(own, normal) - np.log(n + 1)).sum()
+            both = np.logaddexp(own, _log_normal(unseen)) - np.log(n + 1)
+            total += both.sum()
         return total / len(codes)
 
     def _fit(self, codes, kind, size):
@@ -154,11 +155,10 @@ class CodeMixture:
         covariances = covariances * np.outer(scale, scale)
         return list(zip(mixture.weights_, means, covariances, strict=True))
 
-    def is_better_than_normal(self, codes):
-        """Whether the codes, held out, are likelier than under the standard normal."""
-        codes = np.asarray(codes, dtype=np.float64)
-        normal = -(codes**2 + LOG_2PI).sum(axis=1).mean() / 2
-        return bool(self.held_out_ > normal)
+    @property
+    def is_better_than_normal(self):
+        """Whether codes, held out, are likelier than under the standard normal."""
+        return self.held_out_ > self.normal_
 
     def sample(self, n_samples, random_state=None):
         """Draw codes, in random order."""
@@ -171,3 +171,8 @@ class CodeMixture:
             setattr(sampler, name, getattr(mixture, name))
         codes, _ = sampler.sample(n_samples)
         return random_state.permutation(codes) * self.scale_ + self.mean_
+
+
+def _log_normal(codes):
+    """Log-density of codes under the standard normal."""
+    return -(codes**2 + LOG_2PI).sum(axis=1) / 2
