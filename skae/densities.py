@@ -1,8 +1,10 @@
 """Densities of codes: what ``sample`` draws from."""
 
 import warnings
+from functools import partial
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -29,6 +31,10 @@ FOLDS = 3
 FEWEST_CODES, ENOUGH_CODES = 10, 3000
 
 LOG_2PI = np.log(2 * np.pi)
+
+
+# scikit-learn's mixture begins by k-means, which takes arrays alone.
+on_arrays = partial(config_context, array_api_dispatch=False)
 
 
 def most_gaussians(n_components, n_codes=MAX_CODES):
@@ -85,7 +91,7 @@ class CodeMixture:
         self._seed = seed
         # Its products are small: threads would wait for each other, on a busy machine
         # for a minute.
-        with threadpool_controller().limit(limits=1):
+        with threadpool_controller().limit(limits=1), on_arrays():
             some = np.arange(len(codes))
             if len(codes) > ENOUGH_CODES:
                 some = np.linspace(0, len(codes) - 1, ENOUGH_CODES).astype(int)
@@ -169,7 +175,8 @@ class CodeMixture:
         sampler = clone(mixture).set_params(random_state=random_state)
         for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
             setattr(sampler, name, getattr(mixture, name))
-        codes, _ = sampler.sample(n_samples)
+        with on_arrays():
+            codes, _ = sampler.sample(n_samples)
         return random_state.permutation(codes) * self.scale_ + self.mean_
 
 

@@ -248,7 +248,7 @@ def _best_place(model, x):
 def _climb(model, x, mean, spread):
     """Go up to a peak of ``log p(x, z)``; give its height, and the Gaussian there."""
     highest = _log_joint(model, x, mean[:, None])[:, 0]
-    shares = torch.tensor(STEP_SHARES).to(x)[:, None]
+    shares = torch.tensor(STEP_SHARES, dtype=torch.float64).to(x)[:, None]
     for _ in range(N_STEPS):
         slope, curvature = _shape(model, x, mean, spread)
         values, axes = _eigh(curvature)

@@ -11,8 +11,6 @@ import torch
 from scipy import sparse
 from torch import nn
 
-from skae import VAETransformer
-
 SMALL = {
     "hidden_layer_sizes": (8,),
     "batch_size": 32,
@@ -378,11 +376,9 @@ def test_ctrl_c_before_training_leaves_the_estimator_as_it_was(Estimator, iris):
 # -------------------------------------------------------------------- a stream
 
 
-def test_calls_of_partial_fit_on_the_same_rows_are_epochs(Estimator, iris):
+def test_calls_of_partial_fit_on_the_same_rows_are_epochs(Estimator, as_trained, iris):
     X, _ = iris
-    parameters = dict(UNJUDGED)
-    if Estimator is VAETransformer:
-        parameters["prior"] = "normal"  # others need all rows at once
+    parameters = UNJUDGED | as_trained
     model = Estimator(**parameters)
     for _ in range(4):
         model = opened(model.partial_fit(X))
