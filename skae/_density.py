@@ -388,7 +388,7 @@ class BaseDensity(BaseAutoencoder):
         if is_kind and (task.trains or self.prior != "auto"):
             _, _, draws = self._inferred(task, learned)
             mixture = CodeMixture(draws, task.seed, representatives(task.weight))
-            gaussians = mixture.gaussians() if mixture.is_better_than_normal else []
+            gaussians = mixture.gaussians() if mixture.gain > 0 else []
             learned.model.prior.fit(gaussians, len(draws))
 
     def _attributes(self, task, learned):

@@ -162,9 +162,9 @@ class CodeMixture:
         return list(zip(mixture.weights_, means, covariances, strict=True))
 
     @property
-    def is_better_than_normal(self):
-        """Whether codes, held out, are likelier than under the standard normal."""
-        return self.held_out_ > self.normal_
+    def gain(self):
+        """By how much codes, held out, are likelier than under the standard normal."""
+        return self.held_out_ - self.normal_
 
     def sample(self, n_samples, random_state=None):
         """Draw codes, in random order."""

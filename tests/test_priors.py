@@ -376,14 +376,14 @@ def test_there_is_room_for_every_mixture_that_is_tried():
 def test_gaussians_of_codes_are_in_the_units_of_the_codes():
     codes = np.random.RandomState(0).randn(3000, 2) @ [[3, 0.5], [0, 0.1]] + [5, -1]
     mixture = CodeMixture(codes, 0)
-    assert mixture.is_better_than_normal
+    assert mixture.gain > 0
     mean = sum(w * m for w, m, _ in mixture.gaussians())
     np.testing.assert_allclose(mean, codes.mean(0), atol=1e-3)
     if len(mixture.gaussians()) == 1:
         covariance = mixture.gaussians()[0][2]
         np.testing.assert_allclose(covariance, np.cov(codes.T), rtol=1e-2)
     normal = np.random.RandomState(1).randn(3000, 2)
-    assert not CodeMixture(normal, 0).is_better_than_normal
+    assert CodeMixture(normal, 0).gain <= 0
 
 
 # ------------------------------------------------------------------------------ users
