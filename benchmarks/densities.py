@@ -28,6 +28,12 @@ WIDE = 300
 # Components of the codes of which KernelDensity draws.
 KERNEL_COMPONENTS = 10
 
+# A VAE draws from as many components as have this share of the variance.
+SHARE = 0.99
+
+# Rows of a class below which they are drawn from as they are.
+FEWEST_ROWS = 4
+
 
 def vae(X, n_components, seed, **parameters):
     return VAETransformer(n_components, random_state=seed, **parameters).fit(X)
@@ -35,6 +41,14 @@ def vae(X, n_components, seed, **parameters):
 
 def pca(X, n_components, seed):
     return PCA(n_components, svd_solver="full").fit(X)
+
+
+def likeliest_pca(X, n_components, seed):
+    """PCA whose moments are divided by the number of rows, not by one less."""
+    model = pca(X, n_components, seed)
+    model.explained_variance_ *= (len(X) - 1) / len(X)
+    model.noise_variance_ *= (len(X) - 1) / len(X)
+    return model
 
 
 def factor_analysis(X, n_components, seed):
@@ -79,6 +93,7 @@ def kernels(X, n_components, seed):
 
 DENSITIES = {
     "PCA": pca,
+    "PCA likeliest": likeliest_pca,
     "FactorAnalysis": factor_analysis,
     "FactorAnalysis bounded": bounded_factor_analysis,
     "GaussianMixture": mixture,
@@ -121,31 +136,40 @@ def of_each_class(sample):
     return sampler
 
 
+def of_few(X, n_rows, seed):
+    """Draw from rows that are too few for any model."""
+    return X[np.random.RandomState(seed).randint(len(X), size=n_rows)]
+
+
 def from_mixture(X, n_rows, seed):
-    if len(X) < 4:
-        return X[np.random.RandomState(seed).randint(len(X), size=n_rows)]
+    if len(X) < FEWEST_ROWS:
+        return of_few(X, n_rows, seed)
     return mixture(X, None, seed, sizes=range(1, 11)).sample(n_rows)[0]
 
 
 def from_kernels(X, n_rows, seed):
-    if len(X) < 4:
-        return X[np.random.RandomState(seed).randint(len(X), size=n_rows)]
+    if len(X) < FEWEST_ROWS:
+        return of_few(X, n_rows, seed)
     codes = PCA(min(KERNEL_COMPONENTS, *X.shape), random_state=seed).fit(X)
     drawn = kernels(codes.transform(X), None, seed).sample(n_rows, random_state=seed)
     return codes.inverse_transform(drawn)
 
 
-def from_vae(X, y, seed, share=0.99):
-    """Draw from as many components as have this share of the variance."""
+def from_vae(X, n_rows, seed):
+    if len(X) < FEWEST_ROWS:
+        return of_few(X, n_rows, seed)
+    model = VAETransformer(SHARE, likelihood="gaussian_diag", random_state=seed)
+    return model.fit(X).sample(n_rows, random_state=seed)
+
+
+def from_conditional_vae(X, y, seed):
+    """Draw from one model of all classes; of numbers, from the usual one."""
+    if not is_class(y):
+        return of_each_class(from_vae)(X, y, seed)
     model = VAETransformer(
-        share, likelihood="auto", prior="posterior", random_state=seed
-    )
-    if is_class(y):
-        model.set_params(conditional=True).fit(X, y)
-        return model.sample(len(y), y=np.sort(y), random_state=seed), np.sort(y)
-    joint = np.column_stack([X, y])
-    drawn = model.fit(joint).sample(len(y), random_state=seed)
-    return drawn[:, :-1], drawn[:, -1]
+        SHARE, likelihood="gaussian_diag", conditional=True, random_state=seed
+    ).fit(X, y)
+    return model.sample(len(y), y=np.sort(y), random_state=seed), np.sort(y)
 
 
 def from_tvae(X, y, seed):
@@ -168,7 +192,8 @@ def from_tvae(X, y, seed):
 
 SAMPLERS = {
     "real rows": lambda X, y, seed: (X, y),
-    "VAE": from_vae,
+    "VAE": of_each_class(from_vae),
+    "VAE conditional": from_conditional_vae,
     "GaussianMixture": of_each_class(from_mixture),
     "KernelDensity": of_each_class(from_kernels),
     "TVAE": from_tvae,

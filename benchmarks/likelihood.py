@@ -2,6 +2,7 @@
 
     SKAE_DATA=folder python -m benchmarks.likelihood mnist --init random --importance 5
     SKAE_DATA=folder python -m benchmarks.likelihood tables --components 2 8
+    SKAE_DATA=folder python -m benchmarks.likelihood tables --continuous
     SKAE_DATA=folder python -m benchmarks.likelihood counts
     SKAE_DATA=folder python -m benchmarks.likelihood samples
 
@@ -18,8 +19,11 @@ products in bfloat16 (batches of 20: 2.8 s), and the scores about 0.03 s a row e
 ``tables`` is the held-out log-likelihood, in nats per column, of every table next to
 PCA, factor analysis, a Gaussian mixture (best BIC over 1 to 20 components and both
 kinds of covariance) and kernels (bandwidth by cross-validation), by as many components
-as are asked for or one less than there are columns. Columns that do not vary, whose
-density is arbitrary, are left out.
+as are asked for, at most one for each column. Columns that do not vary, whose density
+is arbitrary, are left out. With ``--continuous`` only continuous columns are kept
+(:mod:`benchmarks.continuous`), since the densities of others have no bound. ``judged``
+is what a VAE can be chosen by without test rows: minus its loss on the rows held out in
+its fit.
 
 ``counts`` is that of single cells by three likelihoods. A density of counts is no
 probability of theirs, and has no bound; the Gaussian learns and scores them with
@@ -49,6 +53,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import datasets
+from benchmarks.continuous import FEWEST_COLUMNS, continuous
 from benchmarks.densities import (
     DENSITIES,
     PRIORS,
@@ -170,44 +175,61 @@ def dense(X):
 
 
 def density_nats(name, X, X_test, n_components, seed):
-    """Held-out nats per column of one model, and seconds to fit; NaN if it fails."""
-    begin = time.process_time()
+    """Held-out nats per column of one model; NaN if it fails.
+
+    Also those of the rows that judged a VAE, by its bound and the prior that was
+    trained, and seconds to fit.
+    """
+    begin, judged = time.process_time(), math.nan
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = DENSITIES[name](X, n_components, seed)
             nats = float(np.mean(model.score_samples(X_test))) / X.shape[1]
+            judged = -getattr(model, "best_loss_", math.nan) / X.shape[1]
     except (ValueError, np.linalg.LinAlgError) as error:
         print(f"{name} failed: {error}")
         nats = math.nan
-    return nats, time.process_time() - begin
+    return dict(nats=nats, judged=judged, seconds=time.process_time() - begin)
+
+
+def table_rows(data, seed, options):
+    """Training and test rows of a table; None where too few columns are left."""
+    X, X_test, _, _ = data.split(
+        seed, max_rows=options.max_rows, standardise=not options.continuous
+    )
+    if X.shape[1] > options.max_columns:
+        return None
+    X, X_test = dense(X), dense(X_test)
+    if options.continuous:
+        X, X_test = continuous(X, X_test, seed)
+        return (X, X_test) if X.shape[1] >= FEWEST_COLUMNS else None
+    varies = X.std(axis=0) > 0
+    return X[:, varies], X_test[:, varies]
 
 
 def run_tables(options):
     ledger = Ledger(
         options.out,
         ("name", "components", "seed", "model"),
-        ("rows", "columns", "nats", "seconds"),
+        ("rows", "columns", "nats", "judged", "seconds"),
     )
     for name in options.names:
         data = datasets.load(name)
         for seed in options.seeds:
-            X, X_test, _, _ = data.split(seed, max_rows=options.max_rows)
-            if X.shape[1] > options.max_columns:
+            rows = table_rows(data, seed, options)
+            if rows is None:
                 continue
-            X, X_test = dense(X), dense(X_test)
-            varies = X.std(axis=0) > 0
-            X, X_test = X[:, varies], X_test[:, varies]
-            largest = min(X.shape) - 1
+            X, X_test = rows
+            largest = min(len(X) - 1, X.shape[1])
             sizes = sorted({min(size, largest) for size in options.components})
             for model in options.models:
                 for size in [0] if model in WITHOUT_COMPONENTS else sizes:
                     key = dict(name=name, components=size, seed=seed, model=model)
-                    if ledger.has(**key):
-                        continue
-                    nats, seconds = density_nats(model, X, X_test, size, seed)
-                    shape = dict(rows=len(X), columns=X.shape[1])
-                    ledger.add(**key, **shape, nats=nats, seconds=seconds)
+                    if not ledger.has(**key):
+                        found = density_nats(model, X, X_test, size, seed)
+                        shape = dict(rows=len(X), columns=X.shape[1])
+                        ledger.add(**key, **shape, **found)
     return ledger
 
 
@@ -332,6 +354,8 @@ def parse(arguments=None):
         part.add_argument("--max-columns", type=int, default=1000)
         if models is not None:
             part.add_argument("--models", nargs="+", default=[*models])
+        if name == "tables":
+            part.add_argument("--continuous", action="store_true")
     for part in parts.choices.values():
         part.add_argument("--quick", action="store_true")
         part.add_argument("--out", type=pathlib.Path)

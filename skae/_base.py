@@ -139,6 +139,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         context.call_on_fit_task_begin(**hooks)
         learned = self._learn(task, going_on, Reporter(self, task, context, hooks))
         self._report(task, learned)
+        self._complete(task, learned)
         self._adopt(self._attributes(task, learned))
         context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
         return self
@@ -234,14 +235,19 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         with _stream_of_factories(task):
             if not going_on:
                 return carry_out(task, observer=reporter)
-            # Training changes a model in place; an error must not.
-            model = copy.deepcopy(self._stored).module
-            state = to_tensors(self._training)
+            model, state = self._copy_to_train(), to_tensors(self._training)
             return resume(task, model, self._start, state, observer=reporter)
+
+    def _copy_to_train(self):
+        """Copy the model: training changes it in place, and an error must not."""
+        return copy.deepcopy(self._stored).module
 
     def _count_passes(self, n_judges):
         """Say how often to walk through the rows that judge for one loss."""
         return 1
+
+    def _complete(self, task, learned):
+        """Find what follows a training, from all of the rows at once."""
 
     # ------------------------------------------------------- what fit leaves behind
 

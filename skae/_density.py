@@ -1,5 +1,6 @@
 """What a variational autoencoder answers about rows, as a density model."""
 
+import math
 import numbers
 import warnings
 from functools import partial
@@ -23,6 +24,7 @@ from .evidence import (
     class_bound_terms,
     draw_table,
     log_likelihood,
+    start_log_likelihood,
 )
 from .inference import map_blocks
 from .posteriors import noise_like
@@ -205,6 +207,9 @@ class BaseDensity(BaseAutoencoder):
         The importance-weighted bound with ``n_score_samples`` draws about where the
         posterior of the row is highest (:mod:`skae.evidence`). They come from one
         fixed quasi-random table shared by all rows: the same row has the same score.
+        With a Gaussian likelihood the start, probabilistic PCA or factor analysis, has
+        the share of one row in the density, which bounds what a row far from all
+        others can cost; ``sample`` draws from the rest of it.
         With ``conditional=True`` the classes that a row may have are summed over, by
         their shares.
 
@@ -219,15 +224,40 @@ class BaseDensity(BaseAutoencoder):
             In nats, in the units of the rows.
         """
         X, draws = self._check_fitted_X(X), self._draws()
-        if not self._is_conditional:
-            return self._map(X, partial(log_likelihood, self.module_, draws=draws))
         model = self.module_
+        if not self._is_conditional:
+            return self._map(
+                X, self._scored(partial(log_likelihood, model, draws=draws))
+            )
 
         def over_classes(x):
             each = [log_likelihood(given, x, draws) for given in model.each_class()]
             return torch.logsumexp(torch.stack(each, 1) + model.shares.log(), dim=1)
 
-        return self._map(X, over_classes)
+        return self._map(X, self._scored(over_classes))
+
+    def _scored(self, likelihood_of):
+        """Score rows as if one more had been seen, by the start where it is exact.
+
+            p(x) = (n p_model(x) + p_start(x)) / (n + 1)
+
+        A network leaves less noise, by which a row far from all others is punished
+        without bound; here no row is less likely than at the start by more than
+        ``log(n + 1)``.
+        """
+        blueprint, start = self._stored.blueprint, self._start
+        if not (blueprint.from_pca and blueprint.likelihood.starts_exact):
+            return likelihood_of
+        noise = start.column_noise
+        if not blueprint.likelihood.has_column_noise:
+            noise = np.full_like(noise, noise.mean())
+        at_start = partial(start_log_likelihood, self.module_, torch.from_numpy(noise))
+
+        def scored(x):
+            learned = likelihood_of(x) + math.log(start.n_rows)
+            return torch.logaddexp(learned, at_start(x)) - math.log1p(start.n_rows)
+
+        return scored
 
     def _score_given(self, X, y):
         """Log-likelihood of each row given its class."""
@@ -239,7 +269,7 @@ class BaseDensity(BaseAutoencoder):
                 log_likelihood, self.module_.given_class(number), draws=draws
             )
             own = np.flatnonzero(labels == number)
-            scores[own] = as_array(self._map(X[own], given))
+            scores[own] = as_array(self._map(X[own], self._scored(given)))
         return scores
 
     def _draws(self):
@@ -287,7 +317,7 @@ class BaseDensity(BaseAutoencoder):
         -------
         EvidenceBound
             Of ``reconstruction`` and ``kl``, each an ndarray of shape (n_samples,), by
-            ``n_score_samples`` draws; ``total`` is their difference, and at most the
+            ``n_score_samples`` draws; ``total`` is their difference, and at most the model's
             log-likelihood but for the error of the draws. With ``conditional=True``
             the class is part of the code, and the bound is at its best in it.
         """
@@ -349,17 +379,31 @@ class BaseDensity(BaseAutoencoder):
         """Which components vary with the rows, as a mask."""
         return self._activity > LEAST_ACTIVITY
 
+    def _complete(self, task, learned):
+        """Fit Gaussians to the codes, where they are to be the prior.
+
+        By itself it does so after a training only: the start is probabilistic PCA.
+        """
+        is_kind = isinstance(task.blueprint.variational.prior, AggregatePosterior)
+        if is_kind and (task.trains or self.prior != "auto"):
+            _, _, draws = self._inferred(task, learned)
+            mixture = CodeMixture(draws, task.seed, representatives(task.weight))
+            gaussians = mixture.gaussians() if mixture.gain > 0 else []
+            learned.model.prior.fit(gaussians, len(draws))
+
     def _attributes(self, task, learned):
-        model = learned.model
-        means, divergences, draws = self._inferred(task, learned)
-        if isinstance(task.blueprint.variational.prior, AggregatePosterior):
-            mixture = CodeMixture(draws, task.seed)
-            is_better = mixture.is_better_than_normal(draws)
-            model.prior.fit(mixture.gaussians() if is_better else [], len(draws))
+        means, divergences, _ = self._inferred(task, learned)
         return super()._attributes(task, learned) | {
             "kl_per_component_": divergences.mean(axis=0),
             "_activity": means.var(axis=0),
         }
+
+    def _copy_to_train(self):
+        """Copy the model, Gaussians of its codes set aside: they follow a training."""
+        model = super()._copy_to_train()
+        if isinstance(self._stored.blueprint.variational.prior, AggregatePosterior):
+            model.prior.fit([], n_codes=1)
+        return model
 
     def _inferred(self, task, learned):
         """Posteriors of some training rows that stand for all.

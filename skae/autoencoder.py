@@ -205,8 +205,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         What was fitted, with columns by number.
 
     latent_density_ : CodeMixture
-        What ``sample`` draws codes from: a Gaussian mixture, its size chosen by BIC,
-        fitted on first use to at most 10,000 codes of the training rows.
+        What ``sample`` draws codes from: a Gaussian mixture, its size and kind of
+        covariance chosen by codes held out, fitted on first use to at most 10,000 codes
+        of the training rows.
 
     See Also
     --------

@@ -1,25 +1,46 @@
 """Densities of codes: what ``sample`` draws from."""
 
 import warnings
+from functools import partial
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ._sklearn import threadpool_controller
 
-__all__ = ["MAX_CODES", "CodeMixture", "representatives"]
+__all__ = ["MAX_CODES", "CodeMixture", "most_gaussians", "representatives"]
 
 # Codes that an estimator keeps, to fit a density to them when it is asked for one.
 MAX_CODES = 10_000
 
-# Numbers of mixture components that are tried.
-MIXTURE_SIZES = (1, 2, 4, 8, 16)
+# Covariances and numbers of Gaussians that are tried; the search for the number ends
+# where so many in a row have been no better.
+COVARIANCES = ("full", "diag")
+MIXTURE_SIZES = (1, 2, 4, 8, 16, 32)
+PATIENCE = 2
 
-# A component of the mixture is supported by at least so many codes per free parameter
-# of its mean.
-CODES_PER_COMPONENT = 10
+# A Gaussian is supported by at least so many codes per free parameter of its mean.
+CODES_PER_GAUSSIAN = 5
+
+# Parts of the codes that are held out in turn; fewest and most codes with which that is
+# done.
+FOLDS = 3
+FEWEST_CODES, ENOUGH_CODES = 10, 3000
+
+LOG_2PI = np.log(2 * np.pi)
+
+
+# scikit-learn's mixture begins by k-means, which takes arrays alone.
+on_arrays = partial(config_context, array_api_dispatch=False)
+
+
+def most_gaussians(n_components, n_codes=MAX_CODES):
+    """Largest number of Gaussians that are fitted to so many codes."""
+    supported = n_codes // (CODES_PER_GAUSSIAN * n_components)
+    return max(size for size in MIXTURE_SIZES if size <= max(1, supported))
 
 
 def representatives(weight):
@@ -36,46 +57,95 @@ def representatives(weight):
 
 
 class CodeMixture:
-    """scikit-learn's GaussianMixture on standardised codes, its size chosen by BIC.
+    """scikit-learn's GaussianMixture on standardised codes, chosen by codes held out.
+
+    Their density counts as if one code more had been seen, the standard normal's: a
+    single far one does not decide.
 
     Parameters
     ----------
     codes : ndarray of shape (n_codes, n_components)
 
     seed : int
-        Of the mixture's initialisation.
+        Of the folds, and of the mixture's initialisation.
+
+    rows : ndarray of int of shape (n_codes,), default=None
+        Number of the row that each code is of; those of one row are held out together.
+        None takes equal codes for those of one row.
 
     Attributes
     ----------
     mixture_ : GaussianMixture
         Fitted to the codes divided by ``scale_``, about ``mean_``.
+
+    held_out_, normal_ : float
+        Mean log-density of codes, each held out, and that under the standard normal.
     """
 
-    def __init__(self, codes, seed):
+    def __init__(self, codes, seed, rows=None):
         codes = np.asarray(codes, dtype=np.float64)
         self.mean_ = codes.mean(axis=0)
         spread = codes.std(axis=0)
         self.scale_ = np.where(spread > 0, spread, 1.0)
         standardised = (codes - self.mean_) / self.scale_
-        n_codes, n_components = codes.shape
-        largest = max(1, n_codes // (CODES_PER_COMPONENT * n_components))
+        self._seed = seed
         # Its products are small: threads would wait for each other, on a busy machine
         # for a minute.
-        with threadpool_controller().limit(limits=1):
-            candidates = [
-                self._fit(standardised, size, seed)
-                for size in MIXTURE_SIZES
-                if size <= largest
-            ]
-        self.mixture_ = min(candidates, key=lambda m: m.bic(standardised))
+        with threadpool_controller().limit(limits=1), on_arrays():
+            some = np.arange(len(codes))
+            if len(codes) > ENOUGH_CODES:
+                some = np.linspace(0, len(codes) - 1, ENOUGH_CODES).astype(int)
+            folds = self._folds(codes, rows)[some]
+            (kind, size), held_out = self._choice(standardised[some], folds)
+            self.mixture_ = self._fit(standardised, kind, size)
+        self.held_out_ = float(held_out - np.log(self.scale_).sum())
+        self.normal_ = float(_log_normal(codes[some]).mean())
 
-    @staticmethod
-    def _fit(codes, size, seed):
+    def _choice(self, codes, folds):
+        """Find the covariance and the size under which unseen codes are likeliest."""
+        best, highest = (COVARIANCES[0], 1), -np.inf
+        if len(codes) < FEWEST_CODES:
+            return best, highest
+        fewest = len(codes) - np.bincount(folds).max()
+        for kind in COVARIANCES:
+            n_idle, height = 0, -np.inf
+            for size in MIXTURE_SIZES:
+                if size > most_gaussians(codes.shape[1], fewest) or n_idle == PATIENCE:
+                    break
+                found = self._held_out(codes, folds, kind, size)
+                n_idle = 0 if found > height else n_idle + 1
+                height = max(height, found)
+                if found > highest:
+                    best, highest = (kind, size), found
+        return best, highest
+
+    def _folds(self, codes, rows):
+        if rows is None:
+            _, rows = np.unique(codes, axis=0, return_inverse=True)
+        rows = np.ravel(rows)
+        order = np.random.RandomState(self._seed).permutation(rows.max() + 1)
+        return order[rows] % FOLDS
+
+    def _held_out(self, codes, folds, kind, size):
+        total = 0.0
+        for fold in np.unique(folds):
+            seen, unseen = codes[folds != fold], codes[folds == fold]
+            n = len(seen)
+            if n < size:
+                return -np.inf
+            own = self._fit(seen, kind, size).score_samples(unseen) + np.log(n)
+            both = np.logaddexp(own, _log_normal(unseen)) - np.log(n + 1)
+            total += both.sum()
+        return total / len(codes)
+
+    def _fit(self, codes, kind, size):
         from sklearn.mixture import GaussianMixture  # slow, and seldom needed
 
-        mixture = GaussianMixture(size, random_state=seed, reg_covar=1e-6)
+        mixture = GaussianMixture(
+            size, covariance_type=kind, random_state=self._seed, reg_covar=1e-6
+        )
         with warnings.catch_warnings():
-            # BIC judges the fit as it is.
+            # Codes held out judge the fit as it is.
             warnings.simplefilter("ignore", ConvergenceWarning)
             if len(codes) == 1:
                 codes = np.repeat(codes, 2, axis=0)
@@ -85,16 +155,16 @@ class CodeMixture:
         """Give a share, a mean and a covariance of each, in the units of the codes."""
         mixture, scale = self.mixture_, self.scale_
         means = mixture.means_ * scale + self.mean_
-        covariances = mixture.covariances_ * np.outer(scale, scale)
+        covariances = mixture.covariances_
+        if mixture.covariance_type == "diag":
+            covariances = np.array([np.diag(variances) for variances in covariances])
+        covariances = covariances * np.outer(scale, scale)
         return list(zip(mixture.weights_, means, covariances, strict=True))
 
-    def is_better_than_normal(self, codes):
-        """Whether BIC prefers it to the standard normal, for the codes of its fit."""
-        codes = np.asarray(codes, dtype=np.float64)
-        own = self.mixture_.bic((codes - self.mean_) / self.scale_)
-        own += 2 * len(codes) * np.log(self.scale_).sum()
-        normal = (codes**2 + np.log(2 * np.pi)).sum()
-        return bool(own < normal)
+    @property
+    def gain(self):
+        """By how much codes, held out, are likelier than under the standard normal."""
+        return self.held_out_ - self.normal_
 
     def sample(self, n_samples, random_state=None):
         """Draw codes, in random order."""
@@ -105,5 +175,11 @@ class CodeMixture:
         sampler = clone(mixture).set_params(random_state=random_state)
         for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
             setattr(sampler, name, getattr(mixture, name))
-        codes, _ = sampler.sample(n_samples)
+        with on_arrays():
+            codes, _ = sampler.sample(n_samples)
         return random_state.permutation(codes) * self.scale_ + self.mean_
+
+
+def _log_normal(codes):
+    """Log-density of codes under the standard normal."""
+    return -(codes**2 + LOG_2PI).sum(axis=1) / 2

@@ -22,7 +22,15 @@ from scipy.linalg import solve_triangular
 from scipy.stats import norm, qmc
 from torch.nn import functional
 
-__all__ = ["bound_terms", "class_bound_terms", "draw_table", "log_likelihood"]
+__all__ = [
+    "bound_terms",
+    "class_bound_terms",
+    "draw_table",
+    "log_likelihood",
+    "start_log_likelihood",
+]
+
+LOG_2PI = math.log(2 * math.pi)
 
 # Steps from the encoder's mean to where the posterior is highest, and shares of a step
 # of which the best is taken.
@@ -114,6 +122,33 @@ def log_likelihood(model, x, draws):
         total = torch.logsumexp(torch.cat(log_weights, dim=1), dim=1)
         scores.append(total - math.log(len(draws)) + proposal.log_volume)
     return torch.cat(scores)
+
+
+def start_log_likelihood(model, noise, x):
+    """Log-likelihood of each row under the linear model at which a training began.
+
+    p(x) = p(x | z) p(z) / p(z | x),    exactly, at the mean z of p(z | x)
+
+    Parameters
+    ----------
+    model : VariationalAutoencoder
+        Whose paths hold the linear maps of probabilistic PCA or factor analysis.
+
+    noise : torch.Tensor of shape (n_features,)
+        Variance of the noise of each column, at the start.
+
+    x : torch.Tensor of shape (n_rows, n_features)
+
+    Returns
+    -------
+    torch.Tensor of shape (n_rows,)
+    """
+    k, noise = model.prior.n_components, noise.to(x)
+    statistics = model.encoder.linear_part(x)
+    z, log_variance = statistics[:, :k], statistics[:, k : 2 * k]
+    errors = (x - model.decoder.linear_part(z)).square() / noise
+    given = errors.sum(-1) + (LOG_2PI + noise.log()).sum()
+    return (log_variance.sum(-1) - z.square().sum(-1) - given) / 2
 
 
 def bound_terms(model, x, draws):
@@ -213,7 +248,7 @@ def _best_place(model, x):
 def _climb(model, x, mean, spread):
     """Go up to a peak of ``log p(x, z)``; give its height, and the Gaussian there."""
     highest = _log_joint(model, x, mean[:, None])[:, 0]
-    shares = torch.tensor(STEP_SHARES).to(x)[:, None]
+    shares = torch.tensor(STEP_SHARES, dtype=torch.float64).to(x)[:, None]
     for _ in range(N_STEPS):
         slope, curvature = _shape(model, x, mean, spread)
         values, axes = _eigh(curvature)

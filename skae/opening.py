@@ -133,6 +133,7 @@ def _check_start(start, n_features):
     _expect(isinstance(start, LinearMaps), "_start", "LinearMaps")
     _check_array(start, "mean", (n_features,))
     _check_array(start, "variance", (n_features,))
+    _check_array(start, "scale", (n_features,))
     _check_array(start, "components", (None, n_features))
     _check_array(start, "explained_variance", (len(start.components),))
 

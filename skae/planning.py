@@ -258,7 +258,10 @@ def resolve_variational(estimator):
         return None
     prior = estimator.prior
     refuse_class("prior", prior)
-    prior = PRIORS[prior]() if isinstance(prior, str) else clone(prior)
+    if isinstance(prior, str):
+        prior = PRIORS["posterior" if prior == "auto" else prior]()
+    else:
+        prior = clone(prior)
     prior.check("prior__")
     variational = Variational(
         posterior=estimator.posterior,

@@ -27,6 +27,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from .densities import most_gaussians
 from .flows import Coupling
 from .networks import FixedLinear
 from .posteriors import DiagonalGaussian
@@ -57,9 +58,6 @@ WEIGHT_RATE = 10.0
 
 # Variance of each part of a learned mixture, at the start.
 PART_VARIANCE = 0.5
-
-# Gaussians that the codes after training are described by, at most.
-MOST_GAUSSIANS = 16
 
 
 class Prior(BaseEstimator):
@@ -336,8 +334,8 @@ class _FlowModule(PriorModule):
 class AggregatePosterior(Prior):
     """Gaussians fitted, after a training, to draws of the training rows' posteriors.
 
-    Until then, and where the Bayesian information criterion prefers it, it is the
-    standard normal; that stays one of the parts, with the share of one row.
+    Until then, and where draws held out are likelier under it, it is the standard
+    normal; that stays one of the parts, with the share of one row.
 
     Examples
     --------
@@ -362,7 +360,7 @@ class _AggregateModule(PriorModule):
 
     def __init__(self, n_components):
         super().__init__(n_components)
-        k, m = n_components, MOST_GAUSSIANS + 1
+        k, m = n_components, most_gaussians(n_components) + 1
         self.is_fitted = nn.Buffer(torch.zeros((), dtype=torch.bool))
         self.log_shares = nn.Buffer(torch.full((m,), -math.inf, dtype=torch.float64))
         self.whiten = FixedLinear(k, m * k)

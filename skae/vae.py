@@ -90,8 +90,10 @@ class VAETransformer(BaseDensity):
         counts of their own, without a size. ``"auto"`` looks at the columns, and
         ``likelihood_`` is what it chose.
 
-    prior : str or prior spec, default="normal"
-        Density of the codes, by name or as a spec of :mod:`skae.priors`:
+    prior : str or prior spec, default="auto"
+        Density of the codes, by name or as a spec of :mod:`skae.priors`. ``"auto"`` is
+        ``"posterior"``; it is ``"normal"`` where nothing is trained, so that the start
+        is probabilistic PCA.
 
         ===============  ===========================================================
         ``"normal"``     the standard normal
@@ -100,7 +102,9 @@ class VAETransformer(BaseDensity):
         ``"flow"``       the standard normal, bent by a learned coupling flow
         ``"posterior"``  trained as the standard normal; a Gaussian mixture is then
                          fitted to the codes of the training rows, and is the prior
-                         of ``sample`` and ``score``, and of any further training
+                         of ``sample`` and ``score``; a training that goes on sets
+                         it aside, and so does a stream (``partial_fit``), whose codes
+                         are never seen together
         ===============  ===========================================================
 
         Each begins as the standard normal, so the start is the same for all.
@@ -312,7 +316,7 @@ class VAETransformer(BaseDensity):
 
     _parameter_constraints: dict = {
         **BaseDensity._parameter_constraints,
-        "prior": [StrOptions(set(PRIORS)), HasMethods("build")],
+        "prior": [StrOptions({"auto", *PRIORS}), HasMethods("build")],
         "posterior": [StrOptions(set(POSTERIORS))],
         "divergence": [StrOptions(set(DIVERGENCES))],
         "beta": [Interval(numbers.Real, 0, None, closed="left")],
@@ -333,7 +337,7 @@ class VAETransformer(BaseDensity):
         decoder=None,
         init="pca",
         likelihood="gaussian",
-        prior="normal",
+        prior="auto",
         posterior="diagonal",
         divergence="kl",
         beta=1.0,

@@ -17,6 +17,12 @@ def Estimator(request):
     return request.param
 
 
+@pytest.fixture
+def as_trained(Estimator):
+    """Parameters with which nothing follows a training."""
+    return {"prior": "normal"} if Estimator is VAETransformer else {}
+
+
 @pytest.fixture(scope="session")
 def digits():
     """200 images of digits, 64 pixels each, and what they show."""

@@ -83,7 +83,7 @@ MAY_IMPORT = {
     "networks": {"derivatives"},
     "penalties": {"posteriors"},
     "posteriors": NOTHING,
-    "priors": {"flows", "networks", "posteriors"},
+    "priors": {"densities", "flows", "networks", "posteriors"},
     "flows": {"networks"},
     "densities": {"networks"},
     # rows and what is computed from them

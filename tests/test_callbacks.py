@@ -193,14 +193,15 @@ def test_the_second_training_can_be_stopped_too(Estimator, curve):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_monitor_scores_the_model_of_each_epoch(Estimator, dtype, iris):
+def test_the_monitor_scores_the_model_of_each_epoch(Estimator, as_trained, dtype, iris):
     X, y = iris[0].astype(dtype), iris[1]
     monitor = ScoringMonitor(scoring={"score": own_score})
-    Estimator(max_iter=3, **UNJUDGED).set_callbacks(monitor).fit(X, y)
+    parameters = UNJUDGED | as_trained
+    Estimator(max_iter=3, **parameters).set_callbacks(monitor).fit(X, y)
     log = {row["task_id_path"]: row["score"] for row in monitor.get_logs().data}
     assert set(log) == {(0,), (0, 0), (0, 1), (0, 2)}
     for epoch in range(3):
-        model = Estimator(max_iter=epoch + 1, **UNJUDGED).fit(X)
+        model = Estimator(max_iter=epoch + 1, **parameters).fit(X)
         assert log[0, epoch] == model.score(X)
     assert log[0,] == log[0, 2]
 
@@ -338,10 +339,13 @@ def test_a_progress_bar_covers_a_grid_search(Estimator, n_jobs, iris, capsys):
     assert search.best_params_ == {"n_components": 2}
 
 
-def test_a_monitor_in_a_grid_search_hears_from_both_workers(Estimator, iris):
+def test_a_monitor_in_a_grid_search_hears_from_both_workers(
+    Estimator, as_trained, iris
+):
     X, y = iris
+    parameters = UNJUDGED | as_trained
     monitor = ScoringMonitor(scoring={"score": own_score})
-    model = Estimator(max_iter=2, **UNJUDGED).set_callbacks(monitor)
+    model = Estimator(max_iter=2, **parameters).set_callbacks(monitor)
     search = GridSearchCV(
         model, {"n_components": [1, 2]}, cv=2, n_jobs=2, error_score="raise"
     )
@@ -351,7 +355,7 @@ def test_a_monitor_in_a_grid_search_hears_from_both_workers(Estimator, iris):
     # 2 candidates, 2 folds, 2 epochs, and the best again on all rows.
     assert len(epochs) == 2 * 2 * 2 + 2
     refit = [row["score"] for row in epochs if len(row["task_id_path"]) == 3]
-    best = Estimator(max_iter=2, **UNJUDGED, **search.best_params_).fit(X)
+    best = Estimator(max_iter=2, **parameters, **search.best_params_).fit(X)
     assert len(refit) == 2
     assert refit[1] == best.score(X)
 

@@ -3,13 +3,14 @@
 import copy
 import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
 from scipy.special import logsumexp
-from scipy.stats import norm
+from scipy.stats import multivariate_normal
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -55,9 +56,8 @@ def told(split):
 def test_a_score_is_near_that_of_many_random_draws(fitted, split):
     X = split[1][:32]
     draws = np.random.RandomState(0).standard_normal((2048, 8))
-    many = fitted._map(
-        X, lambda x: log_likelihood(fitted.module_, x, torch.from_numpy(draws))
-    )
+    by_draws = partial(log_likelihood, fitted.module_, draws=torch.from_numpy(draws))
+    many = fitted._map(X, fitted._scored(by_draws))
     error = fitted.score_samples(X) - many
     assert abs(error.mean()) < 0.1
     assert abs(error).mean() < 0.1
@@ -88,13 +88,14 @@ def test_a_score_is_the_integral_over_the_code(name):
     grid = np.linspace(-8, 8, 12001)
 
     def integral(x):
-        predictor = vae.module_.decoder(torch.from_numpy(grid[:, None]))
+        codes = torch.from_numpy(grid[:, None])
+        predictor = vae.module_.decoder(codes)
         given = vae.module_.likelihood.log_prob(x[:, None], predictor[None])
-        log_prior = torch.from_numpy(norm.logpdf(grid))
+        log_prior = vae.module_.log_prior(codes)
         return torch.logsumexp(given + log_prior, dim=1) + np.log(grid[1] - grid[0])
 
     X = X[:32]
-    error = vae.score_samples(X) - vae._map(X, integral)
+    error = vae.score_samples(X) - vae._map(X, vae._scored(integral))
     assert abs(error).mean() < 0.02
     assert abs(error.mean()) < 0.01
 
@@ -130,6 +131,55 @@ def test_at_the_start_the_score_is_factor_analysis(iris):
     same.noise_variance_ = vae.noise_variance_
     np.testing.assert_allclose(vae.score(X), same.score(X), atol=1e-6)
     np.testing.assert_allclose(vae.elbo(X).total.mean(), same.score(X), atol=1e-6)
+
+
+def bent(n_rows, n_columns):
+    """Rows near a parabola, which a network fits with much less noise than PCA."""
+    rng = np.random.default_rng(0)
+    t = rng.uniform(-2, 2, size=(n_rows, 1))
+    powers = np.hstack([t, t**2]) @ rng.normal(size=(2, n_columns))
+    return powers + 0.05 * rng.normal(size=powers.shape)
+
+
+def by_start(vae, X):
+    """Log-density of rows under the Gaussian at which a fit began."""
+    maps = vae._start
+    noise = maps.column_noise
+    if vae.likelihood == "gaussian":
+        noise = np.full(len(noise), noise.mean())
+    covariance = maps.loadings @ maps.loadings.T + np.diag(noise)
+    return multivariate_normal(maps.mean, covariance).logpdf(X)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_diag"])
+def test_a_score_is_that_of_one_row_more_seen_by_the_start(likelihood):
+    X = bent(200, 5)
+    vae = VAETransformer(1, likelihood=likelihood, max_iter=200, random_state=0).fit(X)
+    far = X[:5] + 100 * np.eye(5)
+    rows = np.vstack([X[:20], far])
+    by_model = partial(log_likelihood, vae.module_, draws=vae._draws())
+    model, start = vae._map(rows, by_model), by_start(vae, rows)
+    n = vae._start.n_rows
+    both = np.logaddexp(model + np.log(n), start) - np.log(n + 1)
+    np.testing.assert_allclose(vae.score_samples(rows), both, rtol=1e-6)
+    assert model[:20].mean() > start[:20].mean() + 0.3
+    assert model[20:].sum() < start[20:].sum()  # less noise punishes more
+
+
+@pytest.mark.parametrize(
+    ("n_columns", "conditional"), [(5, False), (5, True), (120, False)]
+)
+def test_no_row_is_less_likely_than_at_the_start_but_for_its_share(
+    n_columns, conditional
+):
+    X, y = bent(100, n_columns), np.arange(100) % 2
+    vae = VAETransformer(1, conditional=conditional, max_iter=60, random_state=0)
+    vae.fit(X, y)
+    rows = np.vstack([X, X[:5] + 100 * np.eye(5, n_columns)])
+    least = by_start(vae, rows) - np.log(vae._start.n_rows + 1)
+    assert (vae.score_samples(rows) > least - 1e-6 * abs(least)).all()
+    if conditional:
+        assert vae.score(rows[-5:], y[:5]) > least[-5:].mean() * (1 + 1e-6)
 
 
 def test_the_start_finds_the_columns_that_are_nearly_the_same():
@@ -175,9 +225,18 @@ def test_the_bound_is_below_the_score(fitted, split):
     np.testing.assert_array_equal(bound.total, bound.reconstruction - bound.kl)
 
 
-def test_the_divergence_of_the_bound_is_that_of_the_components(fitted, split):
-    kl = fitted.elbo(split[0]).kl.mean()
-    np.testing.assert_allclose(kl, fitted.kl_per_component_.sum(), rtol=1e-5)
+def test_the_divergence_of_the_bound_is_that_of_the_components(split):
+    X = split[0]
+    vae = VAETransformer(
+        8, prior="normal", hidden_layer_sizes=(16,), max_iter=5, random_state=0
+    ).fit(X)
+    kl = vae.elbo(X).kl.mean()
+    np.testing.assert_allclose(kl, vae.kl_per_component_.sum(), rtol=1e-5)
+
+
+def test_gaussians_of_the_codes_are_nearer_to_the_posteriors(fitted, split):
+    assert not fitted.module_.prior.is_standard
+    assert fitted.elbo(split[0]).kl.mean() < fitted.kl_per_component_.sum()
 
 
 # ---------------------------------------------------------------------- draws of codes
@@ -273,7 +332,8 @@ def test_the_best_loss_is_of_the_network_as_it_is_returned(monkeypatch):
     t = np.linspace(-1, 1, 300)[:, None]
     noise = np.random.default_rng(0).normal(0, 0.05, (300, 2))
     X, X_val = np.hstack([t, t**2, noise]), np.hstack([1.2 * t, 1.44 * t**2, noise])
-    vae = VAETransformer(1, max_iter=40, random_state=0).fit(X, X_val=X_val)
+    vae = VAETransformer(1, prior="normal", max_iter=40, random_state=0)
+    vae.fit(X, X_val=X_val)
     assert vae.best_loss_ < vae.start_loss_
     rows = Rows(X_val, np.ones(300), vae.mean_, torch.device("cpu"))
     again = mean_loss(vae.module_, rows, seed=0, passes=EPOCH_PASSES)

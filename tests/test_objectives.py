@@ -455,7 +455,8 @@ def test_warm_up_changes_the_training_and_what_judges_it_stays(iris):
 @pytest.mark.parametrize("warmth", [0.0, 0.4])
 def test_the_gradient_written_out_knows_of_the_warm_up(warmth, iris):
     X = torch.from_numpy(iris[0]).float()
-    model = VAETransformer(2, **SMALL | {"max_iter": 1}).fit(iris[0]).module_
+    parameters = SMALL | {"max_iter": 1, "prior": "normal"}
+    model = VAETransformer(2, **parameters).fit(iris[0]).module_
     model.train()
     model.warm_up(warmth)
     factor = torch.rand(len(X), generator=generator())

@@ -936,6 +936,28 @@ def test_codes_too_few_or_all_equal_can_be_drawn_from(codes):
     np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=0.3)
 
 
+def test_codes_of_one_row_are_held_out_together():
+    """Else each would be known by its double, and no mixture would be too many."""
+    codes = np.random.default_rng(0).normal(size=(60, 2))
+    once = CodeMixture(codes, seed=0)
+    again = CodeMixture(np.repeat(codes, 4, axis=0), seed=0)
+    rows = np.repeat(np.arange(60), 4)
+    shaken = np.repeat(codes, 4, axis=0) + 1e-6 * np.arange(240)[:, None]
+    told = CodeMixture(shaken, seed=0, rows=rows)
+    untold = CodeMixture(shaken, seed=0)
+    assert once.mixture_.n_components == 1
+    assert again.held_out_ < once.held_out_ + 0.2
+    assert told.held_out_ < once.held_out_ + 0.2
+    assert untold.held_out_ > told.held_out_ + 1
+
+
+def test_a_single_far_code_does_not_decide_on_a_mixture():
+    codes = np.random.default_rng(0).normal(size=(300, 2))
+    codes[:150] += 8
+    codes[0] = 300
+    assert CodeMixture(codes, seed=0).mixture_.n_components > 1
+
+
 def test_representatives_stand_for_weighted_rows():
     weight = np.array([2.0, 0.0, 1.0])
     np.testing.assert_array_equal(representatives(weight), [0, 0, 2])

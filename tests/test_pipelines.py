@@ -194,10 +194,10 @@ def _opened(model):
 @pytest.mark.parametrize(
     "resource", [{}, {"resource": "max_iter", "min_resources": 1, "max_resources": 4}]
 )
-def test_halving_grid_search_runs(Estimator, resource, iris):
+def test_halving_grid_search_runs(Estimator, as_trained, resource, iris):
     X, _ = iris
     search = HalvingGridSearchCV(
-        Estimator(hidden_layer_sizes=(8,), max_iter=2, random_state=0),
+        Estimator(hidden_layer_sizes=(8,), max_iter=2, random_state=0, **as_trained),
         {"n_components": [1, 2, 3]},
         cv=2,
         factor=2,

@@ -14,11 +14,10 @@ from torch.distributions import MultivariateNormal
 from torch.distributions import kl_divergence as torch_divergence
 
 from skae import VAETransformer
-from skae.densities import MIXTURE_SIZES, CodeMixture
+from skae.densities import MAX_CODES, CodeMixture, most_gaussians
 from skae.flows import BOUND, N_BINS, Spline
 from skae.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
 from skae.priors import (
-    MOST_GAUSSIANS,
     NORMAL_SHARE,
     PRIORS,
     AggregatePosterior,
@@ -332,6 +331,30 @@ def test_where_the_codes_are_normal_the_prior_stays_the_standard_normal():
     np.testing.assert_allclose(vae.score(X), reference.score(X))
 
 
+def test_the_prior_is_fitted_by_itself_where_something_was_trained():
+    """Else the start would not be probabilistic PCA; and a stream is never whole."""
+    X = blobs()
+    assert not VAETransformer(2, **SMALL).fit(X).module_.prior.is_standard
+    for vae in (
+        VAETransformer(2, **SMALL | {"max_iter": 0}).fit(X),
+        VAETransformer(2, hidden_layer_sizes=()).fit(X),
+        VAETransformer(2, **SMALL).partial_fit(X),
+        VAETransformer(2, **SMALL).fit(X).partial_fit(X),
+        VAETransformer(2, prior="normal", **SMALL).fit(X),
+    ):
+        assert vae.module_.prior.is_standard
+
+
+@pytest.mark.parametrize("prior", ["auto", "posterior"])
+def test_a_training_that_goes_on_is_one_of_as_many_epochs(prior):
+    X = blobs()
+    parameters = SMALL | {"max_iter": 3, "early_stopping": False}
+    twice = VAETransformer(2, prior=prior, warm_start=True, **parameters).fit(X)
+    assert not twice.module_.prior.is_standard
+    once = VAETransformer(2, prior=prior, **parameters | {"max_iter": 6}).fit(X)
+    np.testing.assert_array_equal(twice.fit(X).score_samples(X), once.score_samples(X))
+
+
 def test_a_code_far_from_all_is_hardly_less_likely_than_under_the_standard_normal():
     narrow = AggregatePosterior().build(2, 3)
     narrow.fit([(1.0, np.zeros(2), 1e-4 * np.eye(2))], n_codes=99)
@@ -342,20 +365,25 @@ def test_a_code_far_from_all_is_hardly_less_likely_than_under_the_standard_norma
 
 
 def test_there_is_room_for_every_mixture_that_is_tried():
-    assert max(MIXTURE_SIZES) == MOST_GAUSSIANS
+    for n_components in (1, 7, 100, 1500):
+        prior = AggregatePosterior().build(n_components, 3)
+        assert len(prior.offset) == 1 + most_gaussians(n_components, MAX_CODES)
+        assert prior.whiten.weight.numel() <= 2.5 * n_components * max(
+            n_components, 1000
+        )
 
 
 def test_gaussians_of_codes_are_in_the_units_of_the_codes():
     codes = np.random.RandomState(0).randn(3000, 2) @ [[3, 0.5], [0, 0.1]] + [5, -1]
     mixture = CodeMixture(codes, 0)
-    assert mixture.is_better_than_normal(codes)
+    assert mixture.gain > 0
     mean = sum(w * m for w, m, _ in mixture.gaussians())
     np.testing.assert_allclose(mean, codes.mean(0), atol=1e-3)
     if len(mixture.gaussians()) == 1:
         covariance = mixture.gaussians()[0][2]
         np.testing.assert_allclose(covariance, np.cov(codes.T), rtol=1e-2)
     normal = np.random.RandomState(1).randn(3000, 2)
-    assert not CodeMixture(normal, 0).is_better_than_normal(normal)
+    assert CodeMixture(normal, 0).gain <= 0
 
 
 # ------------------------------------------------------------------------------ users

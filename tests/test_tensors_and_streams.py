@@ -46,12 +46,14 @@ def test_a_tensor_gives_the_model_of_its_array(Estimator, dtype):
     assert model.score(X) == wanted.score(X.numpy())
 
 
-def test_buffers_are_float32_where_float64_is_taken_away(Estimator, monkeypatch):
+def test_buffers_are_float32_where_float64_is_taken_away(
+    Estimator, as_trained, monkeypatch
+):
     X = iris()
-    wanted = Estimator(2, **SMALL).fit(X)
+    wanted = Estimator(2, **SMALL, **as_trained).fit(X)
     for room in ("blueprint", "engine", "inference", "readout"):
         monkeypatch.setattr(f"skae.{room}.wide_dtype", lambda _: torch.float32)
-    model = Estimator(2, **SMALL).fit(X)
+    model = Estimator(2, **SMALL, **as_trained).fit(X)
     assert all(b.dtype != torch.float64 for b in model.module_.buffers())
     assert model.score(X) == pytest.approx(wanted.score(X), rel=1e-3)
     there = pickle.dumps(model)
