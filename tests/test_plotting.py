@@ -863,8 +863,7 @@ def test_labels_do_not_overlap_and_stay_within_the_figure(case):
         assert drawn.y1 < height + 0.02, display
 
 
-@pytest.mark.parametrize("layout", ["constrained", None])
-def test_captions_of_a_quarter_of_a_figure_stay_in_it(case, layout):
+def test_captions_of_a_quarter_of_a_figure_stay_in_it(case):
     model, X, image_shape, kind = case
     for Display, settings in (
         (ReconstructionDisplay, {"n_rows": 8 if kind == "images" else 2}),
@@ -872,7 +871,7 @@ def test_captions_of_a_quarter_of_a_figure_stay_in_it(case, layout):
         (TraversalDisplay, {"name": "a name of many words for a model"}),
         (SampleDisplay, {"random_state": 0}),
     ):
-        figure, axes = plt.subplots(2, 2, figsize=(10, 8), layout=layout)
+        figure, axes = plt.subplots(2, 2, figsize=(10, 8), layout="constrained")
         settings |= {"X": X, "image_shape": image_shape, "ax": axes[0, 1]}
         drawn = Display.from_estimator(model, **settings).axes_
         assert not overlaps(figure), Display
