@@ -177,6 +177,7 @@ def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=N
     for name in ("encoder", "decoder"):
         part = getattr(estimator, name)
         refuse_class(name, part)
+        refuse_module(name, part)
         if hasattr(part, "check"):
             part.check(f"{name}__")
     encoder = _unshared(estimator.encoder) or perceptron
@@ -249,6 +250,16 @@ def refuse_class(name, part):
         raise TypeError(
             f"{name}={part.__name__} is a class; give an instance, as in "
             f"{name}={part.__name__}(...)."
+        )
+
+
+def refuse_module(name, part):
+    """Refuse a network that is made already; each fit makes its own."""
+    if isinstance(part, torch.nn.Module):
+        made = type(part).__name__
+        raise TypeError(
+            f"{name} is a {made}, already made; give a factory that makes it, called as "
+            f"{name}(n_inputs, n_outputs)."
         )
 
 

@@ -67,12 +67,13 @@ class Readout:
         total = rows.weight.to(wide).sum()
         means = torch.zeros(n_hidden + n_outputs, dtype=wide, device=rows.device)
         products = torch.zeros(n_hidden, len(means), dtype=wide, device=rows.device)
-        origin = None
+        origin = torch.zeros(len(means), device=rows.device)
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = slice(start, start + ROWS_AT_ONCE)
             share = (rows.weight[some].to(wide) / total).float()
             both = torch.cat(model.left_to_readout(rows.take(some)), dim=1).float()
-            origin = both.mean(dim=0) if origin is None else origin
+            if start == 0:
+                origin = both.mean(dim=0)
             both -= origin
             means += share @ both
             products += (both[:, :n_hidden].T * share) @ both

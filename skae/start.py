@@ -284,7 +284,13 @@ def _fit_linear_maps(X, weight, n_components, view, units, least_noise):
 
 def moments(X, weight):
     """Column means and variances; the variance of a constant column is exactly 0."""
-    mean, variance = weighted_moments(X, weight)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, variance = weighted_moments(X, weight)
+    if not np.isfinite(variance.sum()):
+        raise ValueError(
+            "X: the squares of its values are beyond what float64 holds; divide the "
+            "columns by their largest values first."
+        )
     variance[is_constant_feature(variance, mean, X.shape[0])] = 0.0
     return mean, variance
 

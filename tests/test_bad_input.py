@@ -88,6 +88,9 @@ def for_other_rows(n_inputs, n_outputs):
     return nn.Linear(n_inputs + 2, n_outputs)
 
 
+MADE = nn.Linear(5, 2)
+
+
 # From a parameter to values that are wrong. The message names the parameter.
 WRONG = {
     "n_components": [0, -1, 2.5, 1.0, 0.0, True, 6, "two", None, [2]],
@@ -103,8 +106,8 @@ WRONG = {
         None,
     ],
     "activation": ["softplus", None, nn.SiLU],
-    "encoder": [3, "conv", no_module, too_wide, too_flat, for_other_rows, MLP],
-    "decoder": [3, "conv", no_module, too_wide, too_flat, for_other_rows, Conv],
+    "encoder": [3, "conv", no_module, too_wide, too_flat, for_other_rows, MLP, MADE],
+    "decoder": [3, "conv", no_module, too_wide, too_flat, for_other_rows, Conv, MADE],
     "init": ["svd", None],
     "likelihood": ["cauchy", None, 3, Gaussian, [], [("gaussian", [0])]],
     "solver": ["lbfgs", None, int, nn.Linear, functools.partial(print), torch.optim],
@@ -457,3 +460,9 @@ def test_an_error_in_a_module_of_the_users_changes_nothing(Estimator):
     model, X = fitted(Estimator), rows()
     model.set_params(encoder=Fails)
     assert_refused(model, "my own mistake", lambda: model.fit(X), X, RuntimeError)
+
+
+@both
+def test_values_whose_squares_overflow_are_refused(Estimator):
+    with pytest.raises(ValueError, match="X: the squares"):
+        Estimator(2, **SMALL).fit(rows() * 1e200)
