@@ -258,8 +258,8 @@ def refuse_module(name, part):
     if isinstance(part, torch.nn.Module):
         made = type(part).__name__
         raise TypeError(
-            f"{name} is a {made}, already made; give a factory that makes it, called as "
-            f"{name}(n_inputs, n_outputs)."
+            f"{name} is a {made}, already made; give a factory that makes it, called "
+            f"as {name}(n_inputs, n_outputs)."
         )
 
 
