@@ -317,9 +317,10 @@ class BaseDensity(BaseAutoencoder):
         -------
         EvidenceBound
             Of ``reconstruction`` and ``kl``, each an ndarray of shape (n_samples,), by
-            ``n_score_samples`` draws; ``total`` is their difference, and at most the model's
-            log-likelihood but for the error of the draws. With ``conditional=True``
-            the class is part of the code, and the bound is at its best in it.
+            ``n_score_samples`` draws; ``total`` is their difference, and at most the
+            model's log-likelihood but for the error of the draws. With
+            ``conditional=True`` the class is part of the code, and the bound is at its
+            best in it.
         """
         X, draws = self._check_fitted_X(X), self._draws()
         if self._is_conditional:
