@@ -93,11 +93,12 @@ def _count_of_wins(title, ours, others):
     """In how many sets some models are above each of the others, and above all."""
     own = _best_of(ours)
     counts = []
-    for theirs in (*([model] for model in OTHERS), OTHERS):
+    each = {model: [model] for model in OTHERS}
+    for name, theirs in (each | {"the best of these": OTHERS}).items():
         best = _best_of(row for row in others if row["model"] in theirs)
         gain = differences({"own": own, "best": best}, "own", "best", own)
         n_wins = sum(value > 0 for value in gain.values())
-        counts.append(f"{' and '.join(theirs)} in {n_wins} of {len(gain)} sets")
+        counts.append(f"{name} in {n_wins} of {len(gain)} sets")
     return f"{title} is above {', '.join(counts)}"
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "bound_terms",
     "class_bound_terms",
     "draw_table",
+    "independent_log_likelihood",
     "log_likelihood",
     "start_log_likelihood",
 ]
@@ -149,6 +150,24 @@ def start_log_likelihood(model, noise, x):
     errors = (x - model.decoder.linear_part(z)).square() / noise
     given = errors.sum(-1) + (LOG_2PI + noise.log()).sum()
     return (log_variance.sum(-1) - z.square().sum(-1) - given) / 2
+
+
+def independent_log_likelihood(variance, x):
+    """Log-likelihood of each row under independent Gaussian columns of some variance.
+
+    Parameters
+    ----------
+    variance : torch.Tensor of shape (n_features,)
+
+    x : torch.Tensor of shape (n_rows, n_features)
+        Measured from the column means.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_rows,)
+    """
+    variance = variance.to(x)
+    return -(x.square() / variance + LOG_2PI + variance.log()).sum(-1) / 2
 
 
 def bound_terms(model, x, draws):

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -142,13 +142,31 @@ def bent(n_rows, n_columns):
 
 
 def by_start(vae, X):
-    """Log-density of rows under the Gaussian at which a fit began."""
+    """Log-density of rows under what has the share of one of them."""
     maps = vae._start
     noise = maps.column_noise
     if vae.likelihood == "gaussian":
         noise = np.full(len(noise), noise.mean())
     covariance = maps.loadings @ maps.loadings.T + np.diag(noise)
-    return multivariate_normal(maps.mean, covariance).logpdf(X)
+    start = multivariate_normal(maps.mean, covariance).logpdf(X)
+    if vae.likelihood == "gaussian":
+        return start
+    independent = norm(maps.mean, np.sqrt(maps.variance)).logpdf(X).sum(axis=1)
+    return np.logaddexp(start, independent) - np.log(2)
+
+
+def test_columns_that_vary_in_the_same_row_do_not_make_another_impossible():
+    """Factor analysis leaves them no noise, and a row where one varies alone."""
+    rng = np.random.default_rng(0)
+    X = np.hstack([rng.normal(size=(200, 4)), np.zeros((200, 2))])
+    X[0, 4:] = 1
+    parameters = dict(likelihood="gaussian_diag", random_state=0)
+    row = np.array([[0, 0, 0, 0, 1, 0]])
+    start = VAETransformer(2, max_iter=0, **parameters).fit(X)
+    assert start.noise_variance_[4] < 1e-4 * X[:, 4].var()
+    assert start.score(row) < -1000
+    vae = VAETransformer(2, max_iter=2, **parameters).fit(X)
+    assert vae.score(row) > -120
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_diag"])
