@@ -222,7 +222,7 @@ class Restraint:
     """Shortens a gradient that is far longer than usual.
 
     A row far from all others makes one such, which would send the weights anywhere and
-    be remembered by the optimizer for long. On a GPU nothing waits for the length.
+    be remembered by the optimizer for long.
 
     Parameters
     ----------
@@ -245,8 +245,10 @@ class Restraint:
         usual = torch.where(self.usual > 0, self.usual, length)
         kept = torch.minimum(length, LONGEST * usual)
         share = kept / (length + TINY)
-        for part in self.gradient:
-            part.mul_(share)
+        # On a CPU it costs nothing to look; on a GPU everything would wait.
+        if share.device.type != "cpu" or share < 1:
+            for part in self.gradient:
+                part.mul_(share)
         self.usual = usual.lerp(kept, FORGOTTEN)
 
 
