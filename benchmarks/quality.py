@@ -228,6 +228,11 @@ def run(options):
     return lines
 
 
+def at_most_pca(error):
+    """Share of the cases at or below PCA, to be printed."""
+    return f"{np.mean(error <= 1.0005):.1%}" if len(error) else "-"
+
+
 class Table:
     """Lines as columns, and what they say together."""
 
@@ -275,7 +280,7 @@ class Table:
                 f"{method:<14}{len(error):>6}{np.exp(np.log(error).mean()):>8.3f}"
                 f"{np.median(error):>8.3f}{np.quantile(error, 0.95):>8.3f}"
                 f"{max(many, default=np.nan):>9.3f}{max(few, default=np.nan):>9.3f}"
-                f"{np.mean(error <= 1.0005):>8.1%}{np.mean(raw <= 1.0005):>8.1%}"
+                f"{at_most_pca(error):>8}{at_most_pca(raw):>8}"
                 f"{np.median(small):>7.2f}{small.max():>7.2f}"
             )
         if "PCA" not in self.methods:
