@@ -32,6 +32,7 @@ __all__ = [
     "measured",
     "merge_rows",
     "placed",
+    "rows_and_columns",
     "take_rows",
     "weighted_moments",
 ]
@@ -253,8 +254,14 @@ class RowView:
         self.shape = (len(index), X.shape[1])
         self.dtype = X.dtype
 
-    def __getitem__(self, index):
-        return self._X[self._index[index]]
+    def __getitem__(self, where):
+        rows, columns = rows_and_columns(where)
+        return self._X[self._index[rows], columns]
+
+
+def rows_and_columns(where):
+    """Say which rows and which columns an index in brackets means."""
+    return where if isinstance(where, tuple) else (where, slice(None))
 
 
 def take_rows(X, index):

@@ -31,7 +31,13 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from ._sklearn import is_constant_feature
 from .device import limited_threads
 from .factors import noise_of_columns, own_variance
-from .rows import centred_rows, dense_blocks, is_mostly_zero, weighted_moments
+from .rows import (
+    centred_rows,
+    dense_blocks,
+    is_mostly_zero,
+    rows_and_columns,
+    weighted_moments,
+)
 from .span import DIRECT_SVD_SIZE, Span
 
 __all__ = ["LARGEST_MATRIX", "LinearMaps", "fit_linear_maps", "moments", "peak_signs"]
@@ -313,8 +319,10 @@ class _Scaled:
         self.shape = X.shape
         self.dtype = np.dtype(np.float64)
 
-    def __getitem__(self, index):
-        return np.asarray(self._X[index], dtype=np.float64) / self._scale
+    def __getitem__(self, where):
+        rows, columns = rows_and_columns(where)
+        values = np.asarray(self._X[rows, columns], dtype=np.float64)
+        return values / self._scale[columns]
 
     @classmethod
     def of(cls, X, scale):

@@ -1,10 +1,13 @@
 """More columns than rows: the space that rows span, and what is learned in it."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.engine import TrainingResult
@@ -251,3 +254,32 @@ def test_every_part_of_a_task_is_carried_over(X, monkeypatch):
     changed = {"X", "X_val", "blueprint", "is_wide"}
     for name in set(Task.__dataclass_fields__) - changed:
         assert getattr(narrow, name) is getattr(wide, name)
+
+
+# ---------------------------------------------------------- some columns at a time
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"likelihood": "gaussian_diag"}, {"likelihood": "student_t"}, {"init": "random"}],
+    ids=str,
+)
+def test_rows_too_many_to_hold_are_read_some_columns_at_a_time(
+    X, parameters, monkeypatch
+):
+    """Where PCA is that of scaled rows, or is found for comparison alone."""
+
+    def fit():
+        model = AutoencoderTransformer(2, max_iter=2, **SMALL, **parameters)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return model.fit(X)
+
+    wanted = fit()
+    monkeypatch.setattr("skae.span.DIRECT_SVD_SIZE", 0)
+    monkeypatch.setattr("skae.start.DIRECT_SVD_SIZE", 0)
+    monkeypatch.setattr("skae.span.BLOCK_SIZE", 60 * 50)
+    monkeypatch.setattr("skae.rows.RESIDENT_BYTES", 0)
+    found = fit()
+    assert found.start_loss_ == pytest.approx(wanted.start_loss_, rel=1e-5)
+    assert found.score(X) == pytest.approx(wanted.score(X), rel=1e-3)
