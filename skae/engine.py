@@ -213,7 +213,7 @@ class _Loop:
             # Of no use to another solver, which begins anew.
             if state["solver"] == name_of(settings.solver):
                 load_state(self.optimizer, state["optimizer"], settings)
-                self.restraint = self._restraint(state["usual_gradient"])
+                self.restraint = self._restraint(**state["restraint"])
             self.shuffle.set_state(state["shuffle"])
             # A GPU's stream cannot go on elsewhere; there the draws begin anew.
             if state["draws"].shape == self.draws.get_state().shape:
@@ -223,11 +223,11 @@ class _Loop:
         self.working, self.derivative = self._write_out()
         self.kept = self.parameters.copy()
 
-    def _restraint(self, usual=None):
+    def _restraint(self, **state):
         """Make what shortens long gradients; None for a user's own optimizer."""
         if not isinstance(self.settings.solver, str):
             return None
-        return Restraint(self.parameters.gradient, usual)
+        return Restraint(self.parameters.gradient, **state)
 
     def _write_out(self):
         """Give the derivative of a model that has it written out; else None."""
@@ -250,7 +250,7 @@ class _Loop:
         return {
             "solver": name_of(self.settings.solver),
             "optimizer": self.optimizer.state_dict(),
-            "usual_gradient": self.restraint and self.restraint.usual,
+            "restraint": self.restraint.state() if self.restraint else {},
             "shuffle": self.shuffle.get_state(),
             "draws": self.draws.get_state(),
             "plateau": asdict(self.plateau),

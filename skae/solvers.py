@@ -30,10 +30,11 @@ __all__ = [
 ]
 
 
-# A gradient is at most so many times as long as usual; what is usual is a mean that
-# forgets this share of itself at each step.
+# A gradient is at most so many times as long as usual; what is usual is a mean over
+# about so many steps. The first of them, far from where they lead, are long themselves
+# and slow Adam down, as they should.
 LONGEST = 2.5
-FORGOTTEN = 0.02
+USUAL_STEPS = 50
 
 # What keeps a length of 0 from dividing by 0.
 TINY = 1e-30
@@ -231,25 +232,38 @@ class Restraint:
 
     usual : Tensor of shape (), optional
         The usual length, where it is known.
+
+    n_seen : int, default=0
+        Gradients of which that is the mean.
     """
 
-    def __init__(self, gradient, usual=None):
-        self.gradient = gradient
+    def __init__(self, gradient, usual=None, n_seen=0):
+        self.gradient, self.n_seen = gradient, n_seen
         self.usual = torch.zeros(()) if usual is None else usual
         self.usual = self.usual.to(gradient[0].device)
+
+    def state(self):
+        """Give what going on later takes."""
+        return {"usual": self.usual, "n_seen": self.n_seen}
 
     def shorten(self):
         """Look at the gradient, and shorten it if it is too long."""
         lengths = [torch.linalg.vector_norm(part).float() for part in self.gradient]
         length = reduce(torch.hypot, lengths)
-        usual = torch.where(self.usual > 0, self.usual, length)
-        kept = torch.minimum(length, LONGEST * usual)
+        if self.n_seen >= USUAL_STEPS:
+            length = self._shorten(length)
+        self.n_seen += 1
+        self.usual = self.usual.lerp(length, 1 / min(self.n_seen, USUAL_STEPS))
+
+    def _shorten(self, length):
+        """Shorten a gradient of some length to what it may be, and give that."""
+        kept = torch.minimum(length, LONGEST * self.usual)
         share = kept / (length + TINY)
         # On a CPU it costs nothing to look; on a GPU everything would wait.
         if share.device.type != "cpu" or share < 1:
             for part in self.gradient:
                 part.mul_(share)
-        self.usual = usual.lerp(kept, FORGOTTEN)
+        return kept
 
 
 class Working:
