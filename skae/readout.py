@@ -67,7 +67,7 @@ class Readout:
         total = rows.weight.to(wide).sum()
         means = torch.zeros(n_hidden + n_outputs, dtype=wide, device=rows.device)
         products = torch.zeros(n_hidden, len(means), dtype=wide, device=rows.device)
-        origin = torch.zeros(len(means), device=rows.device)
+        origin = torch.zeros(len(means), dtype=torch.float32, device=rows.device)
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = slice(start, start + ROWS_AT_ONCE)
             share = (rows.weight[some].to(wide) / total).float()

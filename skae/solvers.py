@@ -239,7 +239,7 @@ class Restraint:
 
     def __init__(self, gradient, usual=None, n_seen=0):
         self.gradient, self.n_seen = gradient, n_seen
-        self.usual = torch.zeros(()) if usual is None else usual
+        self.usual = torch.zeros((), dtype=torch.float32) if usual is None else usual
         self.usual = self.usual.to(gradient[0].device)
 
     def state(self):
