@@ -281,7 +281,7 @@ class Table:
                 f"{np.median(error):>8.3f}{np.quantile(error, 0.95):>8.3f}"
                 f"{max(many, default=np.nan):>9.3f}{max(few, default=np.nan):>9.3f}"
                 f"{at_most_pca(error):>8}{at_most_pca(raw):>8}"
-                f"{np.median(small):>7.2f}{small.max():>7.2f}"
+                f"{np.median(small):>7.2f}{max(small, default=np.nan):>7.2f}"
             )
         if "PCA" not in self.methods:
             return
