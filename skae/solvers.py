@@ -257,7 +257,9 @@ class Restraint:
 
     def _shorten(self, length):
         """Shorten a gradient of some length to what it may be, and give that."""
-        kept = torch.minimum(length, LONGEST * self.usual)
+        # Where there was nothing to learn so far, any length is unusual.
+        longest = torch.where(self.usual > 0, LONGEST * self.usual, length)
+        kept = torch.minimum(length, longest)
         share = kept / (length + TINY)
         # On a CPU it costs nothing to look; on a GPU everything would wait.
         if share.device.type != "cpu" or share < 1:

@@ -539,6 +539,16 @@ def test_the_first_gradients_say_what_is_usual():
     assert restraint.usual == pytest.approx(usual, rel=1e-5)
 
 
+def test_a_training_begins_where_there_was_nothing_to_learn():
+    gradient = [torch.zeros(3)]
+    restraint = Restraint(gradient)
+    for _ in range(USUAL_STEPS + 1):
+        restraint.shorten()
+    gradient[0].fill_(1.0)
+    restraint.shorten()
+    assert (gradient[0] == 1).all()
+
+
 def test_gradients_of_an_optimizer_of_the_users_are_left_alone(monkeypatch):
     """It may search along a line, or measure them itself."""
 
