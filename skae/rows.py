@@ -91,18 +91,26 @@ def distinct_rows(X, weight, labels=None):
     -------
     index, weight : numbers of the rows, and the sum of the weights of each.
     """
-    present = np.flatnonzero(weight)
-    keys = _row_keys(X)[present]
+    keys = _row_keys(X)
     order = np.argsort(keys, kind="stable")
     if labels is not None:
-        order = order[np.argsort(labels[present][order], kind="stable")]
-    keys, present = keys[order], present[order]
-    is_first = np.ones(len(keys), dtype=bool)
-    is_first[1:] = keys[1:] != keys[:-1]
+        order = order[np.argsort(labels[order], kind="stable")]
+    order = order[weight[order] != 0]
+    is_first = _differs_from_last(keys, order)
     if labels is not None:
-        is_first[1:] |= np.diff(labels[present]) != 0
-    merged_weight = np.add.reduceat(weight[present], np.flatnonzero(is_first))
-    return present[is_first], merged_weight
+        is_first[1:] |= np.diff(labels[order]) != 0
+    merged_weight = np.add.reduceat(weight[order], np.flatnonzero(is_first))
+    return order[is_first], merged_weight
+
+
+def _differs_from_last(keys, order):
+    """Say of each row, in order, whether it is another than the one before it."""
+    differs = np.ones(len(order), dtype=bool)
+    n_at_once = max(1, BLOCK_SIZE // keys.itemsize)
+    for begin in range(1, len(order), n_at_once):
+        some = keys[order[begin - 1 : begin + n_at_once]]
+        differs[begin : begin + n_at_once] = some[1:] != some[:-1]
+    return differs
 
 
 def _row_keys(X):
@@ -122,7 +130,7 @@ def _row_keys(X):
         together, ends = entries.tobytes(), kind.itemsize * X.indptr.astype(np.int64)
         return np.array([together[a:b] for a, b in pairwise(ends)], dtype=object)
     X = np.ascontiguousarray(X)
-    if X.dtype.kind == "f":
+    if X.dtype.kind == "f" and (np.signbit(X) & (X == 0)).any():
         X = X + 0.0  # -0.0 and 0.0 are the same value
     return X.view(np.dtype((np.void, X.dtype.itemsize * X.shape[1]))).ravel()
 

@@ -13,7 +13,7 @@ is said of coordinates is lifted to columns by a product with the rows.
 import numpy as np
 import torch
 
-from .rows import BLOCK_SIZE, centred_rows, dense_blocks, is_mostly_zero
+from .rows import BLOCK_SIZE, centred_rows, is_mostly_zero
 
 __all__ = ["DIRECT_SVD_SIZE", "Span"]
 
@@ -69,20 +69,24 @@ class Span:
         return spectrum.flip(0).numpy(), left.flip(1).numpy()
 
     def _products(self):
-        """Find ``A A'``, from some columns after others: all are never copied."""
+        """Find ``A A'``."""
         X, mean, root = self._X, self.mean, self._root
-        n_rows, n_columns = X.shape
         if is_mostly_zero(X):
             cross = X @ mean
             G = (X @ X.T).toarray() - cross[:, None] - cross + mean @ mean
             return G * root[:, None] * root
-        G = np.zeros((n_rows, n_rows))
+        G = np.zeros((X.shape[0], X.shape[0]))
+        for _, A in self._blocks():
+            G += A @ A.T  # NumPy sees the symmetry, and does half of the work
+        return G
+
+    def _blocks(self):
+        """Walk through ``A``, some columns after others: all are never copied."""
+        n_rows, n_columns = self._X.shape
         width = max(BLOCK_SIZE // n_rows, 1)
         for begin in range(0, n_columns, width):
             some = slice(begin, begin + width)
-            A = centred_rows(X[:, some], mean[some], root)
-            G += A @ A.T  # NumPy sees the symmetry, and does half of the work
-        return G
+            yield some, centred_rows(self._X[:, some], self.mean[some], self._root)
 
     @property
     def n_dimensions(self):
@@ -105,12 +109,13 @@ class Span:
         -------
         ndarray of shape (n_outputs, n_features)
         """
-        shares = (M / np.sqrt(self.spectrum)) @ self._left.T * self._root
+        shares = (M / np.sqrt(self.spectrum)) @ self._left.T
         if is_mostly_zero(self._X):
+            shares *= self._root
             return (self._X.T @ shares.T).T - np.outer(shares.sum(1), self.mean)
-        lifted = np.zeros((len(M), len(self.mean)))
-        for where, block in dense_blocks(self._X):
-            lifted += shares[:, where] @ (block - self.mean)
+        lifted = np.empty((len(M), len(self.mean)))
+        for some, A in self._blocks():
+            lifted[:, some] = shares @ A
         return lifted
 
     def axes(self, n_components):
