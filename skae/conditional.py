@@ -149,7 +149,7 @@ class ConditionalAutoencoder(nn.Module):
         self.log_scales.copy_(variance.log().flatten() / 2)
 
     def limit(self, labelled):
-        """Let the networks see no further than some way beyond some rows.
+        """Let the networks see no further than some rows and their codes.
 
         The decoder sees what the prior of each class draws, too.
 
@@ -164,12 +164,12 @@ class ConditionalAutoencoder(nn.Module):
             reach = self.whole.prior_reach()
             self.decoder.limit(of.decoder.coded(reach) for of in self.each_class())
             apart = (_apart(block) for block in labelled.blocks())
-            self.decoder.limit(self._linear_coded(x, labels) for x, labels in apart)
+            self.decoder.limit(self._coded_reach(x, labels) for x, labels in apart)
 
-    def _linear_coded(self, x, labels):
-        """Code rows by probabilistic PCA, with their classes, for the decoder."""
-        codes = self.whole.linear_codes(x)
-        classes = functional.one_hot(labels, self.n_classes)
+    def _coded_reach(self, x, labels):
+        """Say how far the codes of rows reach, with their classes, for the decoder."""
+        codes = self.whole.posterior_reach(x)
+        classes = functional.one_hot(labels, self.n_classes).repeat(2, 1)
         return torch.cat([codes, classes.to(codes.dtype)], dim=1)
 
     def given(self, labels):

@@ -83,13 +83,10 @@ class Autoencoder(nn.Module):
         return _WrittenAutoencoder(self, working)
 
     def limit(self, rows):
-        """Let the networks see no further than some way beyond some rows."""
+        """Let the networks see no further than some rows and their codes."""
         with torch.no_grad():
-            seen = (self.likelihood.view(x) for x in rows.blocks())
-            self.encoder.limit(seen)
-            # PCA's codes, which training does not move.
-            seen = (self.likelihood.view(x) for x in rows.blocks())
-            self.decoder.limit(self.encoder.linear_part(x) for x in seen)
+            self.encoder.limit(self.likelihood.view(x) for x in rows.blocks())
+            self.decoder.limit(self.encode(x) for x in rows.blocks())
 
     @property
     def readout(self):

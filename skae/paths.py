@@ -6,9 +6,9 @@ The linear map is PCA's and stays what it is; whatever can be learned better tha
 is learned by the network, in units in which inputs and corrections are near 1. With
 the network at zero the path *is* the linear map, in the precision of its rows.
 
-A network beside a linear map sees no further, once trained, than some way beyond the
-rows that it was trained on: what it makes up there could spoil without limit what the
-linear map does for a far row.
+A network beside a linear map sees no further, once trained, than the rows that it was
+trained on, column by column: what it makes up beyond them could spoil without limit
+what the linear map does for a far row.
 """
 
 import math
@@ -18,9 +18,6 @@ import torch
 from torch import nn
 
 __all__ = ["Path", "reciprocal"]
-
-# How far beyond the rows it was trained on a network sees, in units of their range.
-REACH = 3.0
 
 
 class Path(nn.Module):
@@ -98,20 +95,19 @@ class Path(nn.Module):
         return self._corrected(x, x.new_zeros(len(x), len(self.gain)))
 
     def limit(self, blocks):
-        """Let the network see no further than some way beyond some rows.
+        """Let the network see no further than some rows.
 
         Rows by which it was limited before count too.
         """
         if self.linear is None:
             return
-        low = torch.full_like(self.lowest, math.inf)
-        high = -low
+        lowest = torch.full_like(self.lowest, math.inf)
+        highest = -lowest
         for x in blocks:
             inner = self._centred(x).to(torch.float32) * self.unit
-            low, high = low.minimum(inner.amin(0)), high.maximum(inner.amax(0))
-        margin = REACH * (high - low)
+            lowest = lowest.minimum(inner.amin(0))
+            highest = highest.maximum(inner.amax(0))
         is_first = self.highest.isinf()
-        lowest, highest = low - margin, high + margin
         self.lowest.copy_(torch.where(is_first, lowest, self.lowest.minimum(lowest)))
         self.highest.copy_(
             torch.where(is_first, highest, self.highest.maximum(highest))

@@ -17,7 +17,7 @@ from .posteriors import noise_like
 __all__ = ["VariationalAutoencoder"]
 
 # Deviations of the standard normal within which practically all of its draws lie.
-PRIOR_REACH = 4.0
+REACH = 4.0
 
 
 class VariationalAutoencoder(nn.Module):
@@ -96,24 +96,25 @@ class VariationalAutoencoder(nn.Module):
             self.loss_unit.fill_(maps.n_columns)
 
     def limit(self, rows):
-        """Let the networks see no further than some way beyond some rows.
+        """Let the networks see no further than some rows and their codes.
 
         The decoder sees what the prior draws, too.
         """
         with torch.no_grad():
             self.encoder.limit(self.likelihood.view(x) for x in rows.blocks())
             self.decoder.limit([self.prior_reach()])
-            self.decoder.limit(self.linear_codes(x) for x in rows.blocks())
+            self.decoder.limit(self.posterior_reach(x) for x in rows.blocks())
 
     def prior_reach(self):
         """Codes between which practically all draws of the standard normal lie."""
-        reach = torch.full((1, self.prior.n_components), PRIOR_REACH)
+        reach = torch.full((1, self.prior.n_components), REACH)
         return torch.cat([-reach, reach]).to(self.loss_unit.device)
 
-    def linear_codes(self, x):
-        """Codes of rows by probabilistic PCA, which training does not move."""
-        linear = self.encoder.linear_part(self.likelihood.view(x))
-        return linear[:, : self.prior.n_components]
+    def posterior_reach(self, x):
+        """Codes between which practically all draws given some rows lie."""
+        posterior = self.posterior(x)
+        reach = REACH * posterior.std
+        return torch.cat([posterior.mean - reach, posterior.mean + reach])
 
     def posterior(self, x):
         """Distribution of the codes given rows."""
