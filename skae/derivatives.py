@@ -57,8 +57,9 @@ def _linear_by_onednn(x, weight, bias=None):
     return _onednn_linear(x, weight, bias, "none", [], "")
 
 
-def _product_by_onednn(a, b, out):
-    return out.copy_(_onednn_linear(a, b.t(), None, "none", [], ""))
+def _product_by_onednn(a, b, out=None):
+    product = _onednn_linear(a, b.t(), None, "none", [], "")
+    return product if out is None else out.copy_(product)
 
 
 def linear(x, weight):
@@ -117,7 +118,6 @@ class WrittenAffine:
         is_faster = _is_onednn_faster(size, working.dtype, self.weight.device)
         self.linear = _linear_by_onednn if is_faster else functional.linear
         self.product = _product_by_onednn if is_faster else torch.mm
-        self.transposed = self.weight.t()
 
     def forward(self, x):
         """Map rows."""
@@ -136,7 +136,7 @@ class WrittenAffine:
 
     def slope_in(self, slope):
         """Give the slope in what went in."""
-        return self.linear(slope, self.transposed)
+        return self.product(slope, self.weight)
 
 
 class WrittenCurve:
