@@ -136,9 +136,8 @@ def _best_shrinkage(task, model, maps, x, weight):
     losses = []
     for shrinkage in SHRINKAGES:
         model.set_start(maps, origin=task.origin(maps), shrinkage=shrinkage)
-        stream, loss = generator_from(task.seed, task.device), 0.0
+        stream = generator_from(task.seed, task.device)
         with torch.no_grad():
-            for _ in range(task.judging_passes):
-                loss += (model.eval().row_losses(x, stream) @ weight).item()
-        losses.append(loss)
+            of_rows = model.eval().row_losses(x, stream, task.judging_passes)
+        losses.append((of_rows @ weight).item())
     return SHRINKAGES[int(np.argmin(losses))]
