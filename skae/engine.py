@@ -16,6 +16,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from operator import mul
 
 import torch
 
@@ -299,8 +300,8 @@ class _Loop:
                 slope = partial(self.loss_and_grad, x, row_factor)
                 losses.append(self.optimizer.step(slope))
                 sizes.append(size)
-        sums = torch.stack(losses).cpu().double() * torch.tensor(sizes)
-        return sums.sum().item() / len(self.rows) * self.unit
+        means = torch.stack(losses).tolist()
+        return sum(map(mul, means, sizes)) / len(self.rows) * self.unit
 
     def loss_and_grad(self, x, row_factor):
         """Loss of a batch; its gradient is set, and no longer than it may be."""
