@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -139,8 +140,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         context.call_on_fit_task_begin(**hooks)
         learned = self._learn(task, going_on, Reporter(self, task, context, hooks))
         self._report(task, learned)
-        self._complete(task, learned)
-        self._adopt(self._attributes(task, learned))
+        inferred = self._inferred(task, learned)
+        self._complete(task, learned, inferred)
+        self._adopt(self._attributes(task, learned, inferred))
         context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
         return self
 
@@ -198,7 +200,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         )
         task = replace(task, settings=task.settings.for_one_epoch())
         learned = self._learn(task, going_on, None)
-        attributes = self._attributes(task, learned)
+        inferred = self._inferred(task, learned)
+        attributes = self._attributes(task, learned, inferred)
         if going_on:
             attributes["loss_curve_"] = self.loss_curve_ + attributes["loss_curve_"]
             attributes["n_iter_"] += self.n_iter_
@@ -246,12 +249,16 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         """Say how often to walk through the rows that judge for one loss."""
         return 1
 
-    def _complete(self, task, learned):
+    @abstractmethod
+    def _inferred(self, task, learned):
+        """Find what the model makes of some training rows that stand for all."""
+
+    def _complete(self, task, learned, inferred):
         """Find what follows a training, from all of the rows at once."""
 
     # ------------------------------------------------------- what fit leaves behind
 
-    def _attributes(self, task, learned):
+    def _attributes(self, task, learned, inferred):
         """Everything that makes a fitted copy, by name."""
         model, maps, result = learned.model, learned.maps, learned.result
         attributes = {

@@ -391,21 +391,21 @@ class BaseDensity(BaseAutoencoder):
         """Which components vary with the rows, as a mask."""
         return self._activity > LEAST_ACTIVITY
 
-    def _complete(self, task, learned):
+    def _complete(self, task, learned, inferred):
         """Fit Gaussians to the codes, where they are to be the prior.
 
         By itself it does so after a training only: the start is probabilistic PCA.
         """
         is_kind = isinstance(task.blueprint.variational.prior, AggregatePosterior)
         if is_kind and (task.trains or self.prior != "auto"):
-            _, _, draws = self._inferred(task, learned)
+            _, _, draws = inferred
             mixture = CodeMixture(draws, task.seed, representatives(task.weight))
             gaussians = mixture.gaussians() if mixture.gain > 0 else []
             learned.model.prior.fit(gaussians, len(draws))
 
-    def _attributes(self, task, learned):
-        means, divergences, _ = self._inferred(task, learned)
-        return super()._attributes(task, learned) | {
+    def _attributes(self, task, learned, inferred):
+        means, divergences, _ = inferred
+        return super()._attributes(task, learned, inferred) | {
             "kl_per_component_": divergences.mean(axis=0),
             "_activity": means.var(axis=0),
         }
@@ -430,7 +430,8 @@ class BaseDensity(BaseAutoencoder):
         inferred = np.empty((3, len(chosen), task.blueprint.n_components))
 
         def infer(given, x):
-            mean, posterior = model.encode(x), given.posterior(x)
+            posterior = given.posterior(x)
+            mean = posterior.mean if given is model else model.encode(x)
             draw = posterior.at(noise_like(mean, generator))
             return torch.stack([mean, posterior.divergences(), draw], dim=1)
 

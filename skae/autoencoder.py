@@ -339,13 +339,16 @@ class AutoencoderTransformer(BaseAutoencoder):
     def _draw_codes(self, n_samples, random_state):
         return self.latent_density_.sample(n_samples, random_state)
 
-    def _attributes(self, task, learned):
+    def _inferred(self, task, learned):
+        """Codes of some training rows that stand for all."""
+        rows = take_rows(task.X, representatives(task.weight))
+        origin = task.origin(learned.maps)
+        return as_array(map_blocks(learned.model.encode, rows, origin, task.device))
+
+    def _attributes(self, task, learned, inferred):
         model, result = learned.model, learned.result
         n_free = task.X.shape[1] - task.blueprint.n_components
         if hasattr(model.likelihood, "calibrate") and result.best_epoch > 0:
             model.likelihood.calibrate(result.best_loss / max(n_free, 1), learned.maps)
-        chosen = representatives(task.weight)
-        origin = task.origin(learned.maps)
-        rows = take_rows(task.X, chosen)
-        codes = as_array(map_blocks(model.encode, rows, origin, task.device))
-        return super()._attributes(task, learned) | {"_codes": codes, "_density": None}
+        own = {"_codes": inferred, "_density": None}
+        return super()._attributes(task, learned, inferred) | own

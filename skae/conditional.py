@@ -204,10 +204,10 @@ class ConditionalAutoencoder(nn.Module):
         """Take note of how far the warm-up of a training has come."""
         self.whole.warm_up(progress)
 
-    def row_losses(self, labelled, generator=None):
+    def row_losses(self, labelled, generator=None, passes=1):
         """Loss of each row, given its class, as it is judged."""
         x, labels = _apart(labelled)
-        return self.given(labels).row_losses(x, generator)
+        return self.given(labels).row_losses(x, generator, passes)
 
     def batch_loss(self, labelled, row_factor, generator):
         """Sum of the rows' losses, each times its factor, as it is trained on."""

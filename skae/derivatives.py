@@ -57,8 +57,9 @@ def _linear_by_onednn(x, weight, bias=None):
     return _onednn_linear(x, weight, bias, "none", [], "")
 
 
-def _product_by_onednn(a, b, out):
-    return out.copy_(_onednn_linear(a, b.t(), None, "none", [], ""))
+def _product_by_onednn(a, b, out=None):
+    product = _onednn_linear(a, b.t(), None, "none", [], "")
+    return product if out is None else out.copy_(product)
 
 
 def linear(x, weight):
@@ -86,10 +87,10 @@ class WrittenChain:
 
     def forward(self, x):
         """Map rows to a tensor that is the caller's."""
-        x = x.to(self.dtype)
+        x = _as(self.dtype, x)
         for layer in self.layers:
             x = layer.forward(x)
-        return x.to(torch.float32)
+        return _as(torch.float32, x)
 
     def backward(self, slope, *, needs_input):
         """Set the gradient of every layer, from the slope of the loss in the outputs.
@@ -99,12 +100,17 @@ class WrittenChain:
         torch.Tensor or None
             The slope in the inputs, where it is needed; it is the caller's.
         """
-        slope = slope.to(self.dtype)
+        slope = _as(self.dtype, slope)
         first, *others = self.layers
         for layer in reversed(others):
             slope = layer.backward(slope)
         first.set_gradient(slope)
-        return first.slope_in(slope).to(torch.float32) if needs_input else None
+        return _as(torch.float32, first.slope_in(slope)) if needs_input else None
+
+
+def _as(dtype, tensor):
+    """Convert a tensor; asking torch to change nothing takes as long as a small sum."""
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)
 
 
 class WrittenAffine:
@@ -117,7 +123,6 @@ class WrittenAffine:
         is_faster = _is_onednn_faster(size, working.dtype, self.weight.device)
         self.linear = _linear_by_onednn if is_faster else functional.linear
         self.product = _product_by_onednn if is_faster else torch.mm
-        self.transposed = self.weight.t()
 
     def forward(self, x):
         """Map rows."""
@@ -136,7 +141,7 @@ class WrittenAffine:
 
     def slope_in(self, slope):
         """Give the slope in what went in."""
-        return self.linear(slope, self.transposed)
+        return self.product(slope, self.weight)
 
 
 class WrittenCurve:

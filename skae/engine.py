@@ -1,9 +1,10 @@
 """The engine: minimises a model's loss over rows.
 
-It knows no model. It asks one for ``row_losses(x, generator)``, the loss of each row,
-and for ``loss_unit``, the loss that counts as 1; everything else (batches, optimizer,
-learning rate, stopping, the best weights) is here. The gradient is autograd's, or, for
-a model that ``is_traceable``, what it has ``written_out``.
+It knows no model. It asks one for ``row_losses(x, generator, passes)``, the loss of
+each row (its mean over so many passes, if the model draws), and for ``loss_unit``, the
+loss that counts as 1; everything else (batches, optimizer, learning rate, stopping, the
+best weights) is here. The gradient is autograd's, or, for a model that
+``is_traceable``, what it has ``written_out``.
 
 What is trained on may differ from what is judged: a model may offer
 ``batch_loss(x, row_factor, generator)`` in place of the sum of its rows' losses, and
@@ -15,6 +16,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from operator import mul
 
 import torch
 
@@ -157,13 +159,9 @@ def row_losses(model, rows, seed=0, passes=1):
 
 def _row_losses(model, rows, seed, passes):
     generator = generator_from(seed, rows.device)
-    wide = wide_dtype(rows.device)
-    total = torch.zeros(len(rows), dtype=wide, device=rows.device)
     with torch.no_grad(), _evaluating(model):
-        for _ in range(passes):
-            losses = [model.row_losses(x, generator) for x in rows.blocks()]
-            total += torch.cat(losses)
-    return total / passes
+        losses = [model.row_losses(x, generator, passes) for x in rows.blocks()]
+    return torch.cat(losses).to(wide_dtype(rows.device))
 
 
 @contextmanager
@@ -302,8 +300,8 @@ class _Loop:
                 slope = partial(self.loss_and_grad, x, row_factor)
                 losses.append(self.optimizer.step(slope))
                 sizes.append(size)
-        sums = torch.stack(losses).cpu().double() * torch.tensor(sizes)
-        return sums.sum().item() / len(self.rows) * self.unit
+        means = torch.stack(losses).tolist()
+        return sum(map(mul, means, sizes)) / len(self.rows) * self.unit
 
     def loss_and_grad(self, x, row_factor):
         """Loss of a batch; its gradient is set, and no longer than it may be."""
@@ -364,7 +362,7 @@ def train(
     Parameters
     ----------
     model : nn.Module
-        With ``row_losses(x, generator)`` and ``loss_unit``.
+        With ``row_losses(x, generator, passes)`` and ``loss_unit``.
 
     rows : Rows
         Trained on.

@@ -64,8 +64,8 @@ class Autoencoder(nn.Module):
             )
             self.loss_unit.fill_(start.unit)
 
-    def row_losses(self, x, generator=None):
-        """Deviance of each row; the generator is for models that draw."""
+    def row_losses(self, x, generator=None, passes=1):
+        """Deviance of each row; several passes are for models that draw codes."""
         x = self.likelihood.drawn(x, generator)
         return self.likelihood.deviance(x, self.decoder(self.encode(x)))
 

@@ -2,7 +2,9 @@
 
 An objective gives the loss of each row from the parts of a model. In training the rows
 have weights, where an objective compares them, and ``warmth`` is between 0 and 1
-while the prior is warmed up; what is judged is judged with ``warmth`` 1.
+while the prior is warmed up. What is judged is judged with ``warmth`` 1, by the mean
+over several passes, each with draws of its own; where rows are not compared, the draws
+of many passes are decoded together.
 """
 
 import math
@@ -42,15 +44,28 @@ class EvidenceBound:
         """Weight of the divergence, where it is each row's own, in closed form."""
         return self.penalty.beta if self.penalty.is_plain else None
 
-    def row_losses(self, model, x, generator, weight=None, warmth=1.0):
-        """Loss of each row."""
-        if torch.is_grad_enabled() or self.penalty.is_plain:
-            return self._row_losses(model, x, generator, weight, warmth)
-        batches = x.tensor_split(-(-len(x) // COMPARED_ROWS))
-        losses = [self._row_losses(model, some, generator) for some in batches]
-        return torch.cat(losses)
+    @property
+    def compares_rows(self):
+        """Whether the loss of a row depends on the others."""
+        return not self.penalty.is_plain
 
-    def _row_losses(self, model, x, generator, weight=None, warmth=1.0):
+    def judged_losses(self, model, x, generator, passes=1):
+        """Loss of each row as it is judged; one pass at a time where rows compare."""
+        if self.compares_rows:
+            batches = x.tensor_split(-(-len(x) // COMPARED_ROWS))
+            losses = [self.row_losses(model, some, generator) for some in batches]
+            return torch.cat(losses)
+        posterior = model.posterior(x)
+        drawn, tilt, log_prob = posterior.each_draw(), 0.0, 0.0
+        for noise in _noise_of_passes(posterior.mean[:, None], generator, passes, x):
+            z = drawn.at(noise)
+            tilt = tilt + model.tilt(z).sum(1)
+            log_prob = log_prob + model.log_prob_given(x, z).sum(1)
+        penalty = self.penalty(posterior, posterior.mean, tilt / passes)
+        return penalty - log_prob / passes
+
+    def row_losses(self, model, x, generator, weight=None, warmth=1.0):
+        """Loss of each row as it is trained on."""
         posterior = model.posterior(x)
         z = posterior.at(noise_like(posterior.mean, generator))
         penalty = self.penalty(posterior, z, model.tilt(z), weight, generator)
@@ -74,19 +89,29 @@ class ImportanceBound:
     """
 
     plain_beta = None
+    compares_rows = False
 
     def __init__(self, n_draws, beta):
         self.n_draws, self.beta = n_draws, beta
 
-    def row_losses(self, model, x, generator, weight=None, warmth=1.0):
-        """Loss of each row."""
+    def judged_losses(self, model, x, generator, passes=1):
+        """Loss of each row as it is judged."""
         posterior = model.posterior(x).each_draw()
-        shape = len(x), self.n_draws, posterior.mean.shape[-1]
-        noise = noise_like(posterior.mean.expand(shape), generator)
+        like, bound = self._draws_of(posterior.mean), 0.0
+        for noise in _noise_of_passes(like, generator, passes, x):
+            logs = log_weights(model, x, posterior, noise, self.beta)
+            bound = bound + logs.unflatten(1, (-1, self.n_draws)).logsumexp(2).sum(1)
+        return math.log(self.n_draws) - bound / passes
+
+    def _draws_of(self, mean):
+        """Make room for the draws of a row, of whose posterior this is the mean."""
+        return mean.expand(-1, self.n_draws, -1)
+
+    def row_losses(self, model, x, generator, weight=None, warmth=1.0):
+        """Loss of each row as it is trained on."""
+        posterior = model.posterior(x).each_draw()
+        noise = noise_like(self._draws_of(posterior.mean), generator)
         power = self.beta * warmth
-        if not torch.is_grad_enabled():
-            logs = log_weights(model, x, posterior, noise, power)
-            return math.log(self.n_draws) - logs.logsumexp(1)
         z = posterior.at(noise)
         fixed = posterior.map(torch.Tensor.detach)
         log_ratio = model.log_prior(z) - fixed.log_prob(z)
@@ -96,6 +121,26 @@ class ImportanceBound:
         bound = logs.detach().logsumexp(1) - math.log(self.n_draws)
         surrogate = (share * logs).sum(1)
         return -(bound + surrogate - surrogate.detach())
+
+
+def _noise_of_passes(like, generator, passes, x):
+    """Draw what one pass after the other would; give that of some passes together.
+
+    Parameters
+    ----------
+    like : torch.Tensor of shape (n_rows, n_draws, n_components)
+        What a pass draws.
+
+    passes : int
+
+    x : torch.Tensor of shape (n_rows, n_features)
+        What draws are decoded to.
+    """
+    n_together = max(1, DECODED_NUMBERS // (x.numel() * like.shape[1]))
+    while passes > 0:
+        some = range(min(n_together, passes))
+        yield torch.cat([noise_like(like, generator) for _ in some], dim=1)
+        passes -= n_together
 
 
 def log_weights(model, x, posterior, noise, power=1.0):

@@ -150,7 +150,10 @@ class _WrittenPath:
         self.unit = _unless(path.unit, 1.0)
         self.gain = _unless(path.gain, 1.0)
         self.offset = _unless(path.offset, 0.0)
-        self.slopes = None if path.linear is None else path.linear.weight.float()
+        self.slopes = self.transposed = None
+        if path.linear is not None:
+            self.slopes = path.linear.weight.float()
+            self.transposed = self.slopes.t()
 
     def forward(self, x):
         """Map rows, and keep what :meth:`backward` needs."""
@@ -160,7 +163,7 @@ class _WrittenPath:
         if self.gain is not None:
             y.mul_(self.gain)
         if self.slopes is not None:
-            y.addmm_(x, self.slopes.t())
+            y.addmm_(x, self.transposed)
         return y if self.offset is None else y.add_(self.offset)
 
     def backward(self, slope, *, needs_input=False):

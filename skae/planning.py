@@ -33,7 +33,7 @@ from .rows import as_array, placed
 from .solvers import SOLVERS
 from .start import LARGEST_MATRIX, fit_linear_maps
 from .task import FEWEST_ROWS, Task
-from .wide import narrowed
+from .wide import narrowed, spanned
 from .width import find_width
 
 __all__ = ["make_task", "resolve_likelihood"]
@@ -126,14 +126,15 @@ def make_task(
         device=device,
         labels=labels,
         labels_val=labels_val,
-        is_wide=is_wide,
     )
+    if is_wide and (task.trains or not is_known):
+        task = spanned(task)
     return task if is_known else _of_found_width(estimator, task)
 
 
 def _of_found_width(estimator, task):
     """Find the width of a task; how many rows judge depends on it, too."""
-    n_components = find_width(narrowed(task) if task.is_wide else task)
+    n_components = find_width(task if task.span is None else narrowed(task))
     blueprint = replace(task.blueprint, n_components=n_components)
     n_validation = 0
     if task.n_validation:

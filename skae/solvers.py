@@ -1,12 +1,13 @@
 """Solvers: optimizers by name, and the parameters they work on.
 
-All float32 parameters live in two flat tensors, of which the layers are views: one
-that ``alpha`` decays (matrices and kernels) and one that it does not (biases, gains,
-noise). So the optimizer's step, clearing the gradient and keeping the best weights
-are one call each, however many layers there are.
+All float32 parameters live in one flat tensor, of which the layers are views: first
+those that ``alpha`` decays (matrices and kernels), then those that it does not (biases,
+gains, noise). So the optimizer's step, measuring the gradient and keeping the best
+weights are one call each, however many layers there are.
 """
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
@@ -15,8 +16,6 @@ from operator import itemgetter
 
 import torch
 from torch import nn
-from torch.optim.adam import adam
-from torch.optim.adamw import adamw
 
 __all__ = [
     "SOLVERS",
@@ -45,7 +44,7 @@ EPSILON = 1e-8
 
 
 class FusedAdam:
-    """Adam by torch's fused function of tensors, in one call.
+    """Adam by torch's fused kernel, in one call.
 
     torch's optimizer calls it too. What it does around that takes longer than the step
     of a small network, and loads torch's compiler, which takes longer than a small fit.
@@ -56,47 +55,52 @@ class FusedAdam:
         Of ``params`` and their ``weight_decay``.
 
     lr : float
+        Of all groups.
 
-    function : callable
-        ``torch.optim.adam.adam`` or ``torch.optim.adamw.adamw``.
+    kernel : callable
+        ``torch._fused_adam_`` or ``torch._fused_adamw_``.
     """
 
-    def __init__(self, groups, lr, function):
+    def __init__(self, groups, lr, kernel):
         self.param_groups = [{**group, "lr": lr} for group in groups]
-        self.function = function
-        self.state = {p: _moments(p) for p in self._parameters()}
+        self.kernel = kernel
+        self._go_on({p: _moments(p) for p in self._parameters()})
 
     def _parameters(self):
         return [p for group in self.param_groups for p in group["params"]]
 
+    def _go_on(self, state):
+        """Go on from what is remembered; groups that decay alike take one step."""
+        self.state, self._steps = state, []
+        for decay, groups in groupby(self.param_groups, itemgetter("weight_decay")):
+            parameters = [p for group in groups for p in group["params"]]
+            memory = [
+                [state[p][name] for p in parameters]
+                for name in ("exp_avg", "exp_avg_sq", "step")
+            ]
+            self._steps.append((decay, parameters, *memory))
+
     def step(self, closure):
         """Take a step; give what the closure returned."""
         loss = closure()
-        for decay, groups in groupby(self.param_groups, itemgetter("weight_decay")):
-            self._step(list(groups), decay)
+        for decay, parameters, means, squares, counts in self._steps:
+            torch._foreach_add_(counts, 1)
+            self.kernel(
+                parameters,
+                [p.grad for p in parameters],
+                means,
+                squares,
+                [],
+                counts,
+                amsgrad=False,
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                lr=self.param_groups[0]["lr"],
+                weight_decay=decay,
+                eps=EPSILON,
+                maximize=False,
+            )
         return loss
-
-    def _step(self, groups, weight_decay):
-        """Take the step of groups that decay alike."""
-        parameters = [p for group in groups for p in group["params"]]
-        states = [self.state[p] for p in parameters]
-        self.function(
-            parameters,
-            [p.grad for p in parameters],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            [],
-            [state["step"] for state in states],
-            foreach=False,
-            fused=True,
-            amsgrad=False,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
-            lr=groups[0]["lr"],
-            weight_decay=weight_decay,
-            eps=EPSILON,
-            maximize=False,
-        )
 
     def state_dict(self):
         """Give what going on later takes, as torch's optimizers do."""
@@ -113,8 +117,10 @@ class FusedAdam:
         groups = zip(self.param_groups, state["param_groups"], strict=True)
         for group, stored in groups:
             group.update(stored)
-        for p, stored in zip(self._parameters(), state["state"].values(), strict=True):
-            self.state[p] = {name: m.to(p.device) for name, m in stored.items()}
+        moments = zip(self._parameters(), state["state"].values(), strict=True)
+        self._go_on(
+            {p: {k: m.to(p.device) for k, m in stored.items()} for p, stored in moments}
+        )
 
 
 def _moments(parameter):
@@ -130,19 +136,19 @@ def _moments(parameter):
 class Solver:
     """An optimizer by name: its class, arguments and usual learning rate.
 
-    Where torch has a fused step, it is taken: by the class, or by a function.
+    Where torch has a fused step, it is taken: by the class, or by its kernel.
     """
 
     optimizer: type
     learning_rate: float
     arguments: dict = field(default_factory=dict)
     has_fused_step: bool = False
-    function: Callable | None = None
+    kernel: Callable | None = None
 
 
 SOLVERS = {
-    "adam": Solver(torch.optim.Adam, 2e-3, function=adam),
-    "adamw": Solver(torch.optim.AdamW, 2e-3, function=adamw),
+    "adam": Solver(torch.optim.Adam, 2e-3, kernel=torch._fused_adam_),
+    "adamw": Solver(torch.optim.AdamW, 2e-3, kernel=torch._fused_adamw_),
     "sgd": Solver(
         torch.optim.SGD, 3e-3, {"momentum": 0.9, "nesterov": True}, has_fused_step=True
     ),
@@ -152,40 +158,45 @@ SOLVERS = {
 
 
 class FlatParameters:
-    """The trained parameters of a model as views of a few flat tensors.
+    """The trained parameters of a model as views of one flat tensor.
 
     Parameters that are not float32 stay as they are, one tensor each. Buffers are
     not optimised but belong to the weights that are kept.
+
+    Attributes
+    ----------
+    matrices, others : list of nn.Parameter
+        Those that are views: of two or more axes, and of fewer.
+
+    decayed, undecayed : list of nn.Parameter
+        What an optimizer that works element by element gets in their place.
+
+    gradient : list of torch.Tensor
+        The whole gradient, in as few tensors as can be.
     """
 
     def __init__(self, model):
         self.views = [p for p in model.parameters() if p.requires_grad]
-        self._buffers = list(model.buffers())
         plain = [p for p in self.views if p.dtype == torch.float32]
         self.matrices = [p for p in plain if p.ndim >= 2]
         self.others = [p for p in plain if p.ndim < 2]
-        self.decayed = self._flatten(self.matrices)
-        self.undecayed = self._flatten(self.others)
+        self.decayed, self.undecayed = [], []
+        weights, self.gradient = [], []
+        if plain:
+            flat = torch.cat([p.data.flatten() for p in self.matrices + self.others])
+            gradient = torch.zeros_like(flat)
+            weights, self.gradient = [flat], [gradient]
+            n_decayed = sum(p.numel() for p in self.matrices)
+            first, last = slice(n_decayed), slice(n_decayed, None)
+            self.decayed = _as_views(self.matrices, flat[first], gradient[first])
+            self.undecayed = _as_views(self.others, flat[last], gradient[last])
         for p in self.views:
             if p.dtype != torch.float32:
                 p.grad = torch.zeros_like(p)
                 (self.decayed if p.ndim >= 2 else self.undecayed).append(p)
-        self._tensors = [*self.decayed, *self.undecayed]
-
-    @staticmethod
-    def _flatten(parameters):
-        if not parameters:
-            return []
-        flat = nn.Parameter(torch.cat([p.data.reshape(-1) for p in parameters]))
-        flat.grad = torch.zeros_like(flat)
-        for p, value, gradient in _split_like(parameters, flat.data, flat.grad):
-            p.data, p.grad = value, gradient
-        return [flat]
-
-    @property
-    def gradient(self):
-        """The gradient, in as many tensors as there are."""
-        return [tensor.grad for tensor in self._tensors]
+                weights.append(p.data)
+                self.gradient.append(p.grad)
+        self._kept = [*weights, *model.buffers()]
 
     def clear_gradient(self):
         """Set the gradient to zero."""
@@ -195,14 +206,12 @@ class FlatParameters:
     def copy(self):
         """Copy of all weights."""
         with torch.no_grad():
-            return [t.detach().clone() for t in (*self._tensors, *self._buffers)]
+            return [tensor.clone() for tensor in self._kept]
 
     def restore(self, weights):
         """Go back to a copy."""
         with torch.no_grad():
-            for tensor, kept in zip(
-                (*self._tensors, *self._buffers), weights, strict=True
-            ):
+            for tensor, kept in zip(self._kept, weights, strict=True):
                 tensor.copy_(kept)
 
     def release(self):
@@ -210,6 +219,17 @@ class FlatParameters:
         for p in self.views:
             p.data = p.data.clone()
             p.grad = None
+
+
+def _as_views(parameters, weights, gradient):
+    """Make parameters views of flat tensors; give these as a parameter, if any."""
+    for p, value, own in _split_like(parameters, weights, gradient):
+        p.data, p.grad = value, own
+    if not parameters:
+        return []
+    whole = nn.Parameter(weights)
+    whole.grad = gradient
+    return [whole]
 
 
 def _split_like(parameters, *flat):
@@ -230,42 +250,51 @@ class Restraint:
     gradient : list of Tensor
         In place of which the shortened one is put.
 
-    usual : Tensor of shape (), optional
+    usual : float, default=0.0
         The usual length, where it is known.
 
     n_seen : int, default=0
         Gradients of which that is the mean.
     """
 
-    def __init__(self, gradient, usual=None, n_seen=0):
+    def __init__(self, gradient, usual=0.0, n_seen=0):
         self.gradient, self.n_seen = gradient, n_seen
-        self.usual = torch.zeros((), dtype=torch.float32) if usual is None else usual
-        self.usual = self.usual.to(gradient[0].device)
+        # On a CPU it costs nothing to look; for a GPU everything would wait.
+        self.is_seen = gradient[0].device.type == "cpu"
+        self.usual = usual
+        if not self.is_seen:
+            self.usual = gradient[0].new_tensor(usual, dtype=torch.float32)
 
     def state(self):
         """Give what going on later takes."""
-        return {"usual": self.usual, "n_seen": self.n_seen}
+        return {"usual": float(self.usual), "n_seen": self.n_seen}
 
     def shorten(self):
         """Look at the gradient, and shorten it if it is too long."""
-        lengths = [torch.linalg.vector_norm(part).float() for part in self.gradient]
-        length = reduce(torch.hypot, lengths)
+        length = self._length()
         if self.n_seen >= USUAL_STEPS:
             length = self._shorten(length)
         self.n_seen += 1
-        self.usual = self.usual.lerp(length, 1 / min(self.n_seen, USUAL_STEPS))
+        self.usual += (length - self.usual) / min(self.n_seen, USUAL_STEPS)
+
+    def _length(self):
+        """Length of the gradient: a number on a CPU, else a tensor."""
+        lengths = [torch.linalg.vector_norm(part) for part in self.gradient]
+        if self.is_seen:
+            return math.hypot(*(length.item() for length in lengths))
+        return reduce(torch.hypot, (length.float() for length in lengths))
 
     def _shorten(self, length):
         """Shorten a gradient of some length to what it may be, and give that."""
+        longest = LONGEST * self.usual
         # Where there was nothing to learn so far, any length is unusual.
-        longest = torch.where(self.usual > 0, LONGEST * self.usual, length)
-        kept = torch.minimum(length, longest)
-        share = kept / (length + TINY)
-        # On a CPU it costs nothing to look; on a GPU everything would wait.
-        if share.device.type != "cpu" or share < 1:
-            for part in self.gradient:
-                part.mul_(share)
-        return kept
+        if not self.is_seen:
+            longest = torch.where(longest > 0, longest, length).minimum(length)
+        elif not 0 < longest < length:
+            return length
+        for part in self.gradient:
+            part.mul_(longest / (length + TINY))
+        return longest
 
 
 class Working:
@@ -351,8 +380,8 @@ def _make_named(solver, groups, learning_rate):
     """Instantiate a solver by name, its steps fused where torch has them so."""
     if groups[0]["params"][0].device.type not in ("cpu", "cuda"):
         return solver.optimizer(groups, lr=learning_rate, **solver.arguments)
-    if solver.function is not None:
-        return FusedAdam(groups, learning_rate, solver.function)
+    if solver.kernel is not None:
+        return FusedAdam(groups, learning_rate, solver.kernel)
     arguments = dict(solver.arguments)
     if solver.has_fused_step:
         arguments["fused"] = True

@@ -46,8 +46,8 @@ class Task:
     device : torch.device
     labels, labels_val : ndarray of int or None
         Number of the class of each row of X and of X_val, where a model is told.
-    is_wide : bool
-        Whether it is to be learned in coordinates of the space that the rows span;
+    span : Span or None
+        The space that the rows span, where they are to be learned in its coordinates;
         see :mod:`skae.wide`.
     """
 
@@ -63,7 +63,7 @@ class Task:
     device: torch.device
     labels: np.ndarray | None = None
     labels_val: np.ndarray | None = None
-    is_wide: bool = False
+    span: Any = None
 
     @property
     def seed(self):
@@ -136,9 +136,8 @@ def _best_shrinkage(task, model, maps, x, weight):
     losses = []
     for shrinkage in SHRINKAGES:
         model.set_start(maps, origin=task.origin(maps), shrinkage=shrinkage)
-        stream, loss = generator_from(task.seed, task.device), 0.0
+        stream = generator_from(task.seed, task.device)
         with torch.no_grad():
-            for _ in range(task.judging_passes):
-                loss += (model.eval().row_losses(x, stream) @ weight).item()
-        losses.append(loss)
+            of_rows = model.eval().row_losses(x, stream, task.judging_passes)
+        losses.append((of_rows @ weight).item())
     return SHRINKAGES[int(np.argmin(losses))]

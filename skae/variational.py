@@ -147,10 +147,13 @@ class VariationalAutoencoder(nn.Module):
         """Take note of how far the warm-up of a training has come; 1 is its end."""
         self.warmth = progress
 
-    def row_losses(self, x, generator=None):
-        """Loss of each row, as it is judged."""
+    def row_losses(self, x, generator=None, passes=1):
+        """Loss of each row, as it is judged, on average over some passes."""
+        if passes > 1 and (self.likelihood.draws_rows or self.objective.compares_rows):
+            each = [self.row_losses(x, generator) for _ in range(passes)]
+            return torch.stack(each).mean(0)
         x = self.likelihood.drawn(x, generator)
-        return self.objective.row_losses(self, x, generator)
+        return self.objective.judged_losses(self, x, generator, passes)
 
     def batch_loss(self, x, row_factor, generator):
         """Sum of the rows' losses, each times its factor, as it is trained on."""

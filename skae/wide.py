@@ -24,7 +24,7 @@ from .span import Span
 from .start import LinearMaps, moments, peak_signs
 from .task import Task
 
-__all__ = ["NarrowTask", "carry_out", "narrowed"]
+__all__ = ["NarrowTask", "carry_out", "narrowed", "spanned"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +33,10 @@ class NarrowTask(Task):
 
     Attributes
     ----------
-    span : Span
-
     wide : Task
         What it stands for.
     """
 
-    span: Span
     wide: Task
 
     def maps(self, index):
@@ -73,11 +70,8 @@ class NarrowTask(Task):
         return replace(learned, model=model.eval(), maps=maps)
 
 
-def narrowed(task):
-    """Say the same of the coordinates of rows, those that judge among them.
-
-    They enter the coordinates alone, as the rows of any orthogonal change do: the
-    start is still that of the rows that train.
+def spanned(task):
+    """Say the same with the space that the rows span, those that judge among them.
 
     Parameters
     ----------
@@ -86,24 +80,41 @@ def narrowed(task):
 
     Returns
     -------
-    NarrowTask
+    Task
     """
-    n_rows, n_columns = task.X.shape
     X = as_array(task.X)
     if task.X_val is not None:
         X = _stacked(X, as_array(task.X_val))
     weight = np.full(X.shape[0], 1 / X.shape[0])
-    span = Span(X, weight, weighted_moments(X, weight)[0])
+    return replace(task, span=Span(X, weight, weighted_moments(X, weight)[0]))
+
+
+def narrowed(task):
+    """Say the same of the coordinates of rows.
+
+    Rows that judge enter the coordinates alone, as the rows of any orthogonal change
+    do: the start is still that of the rows that train.
+
+    Parameters
+    ----------
+    task : Task
+        With a span.
+
+    Returns
+    -------
+    NarrowTask
+    """
+    n_rows, n_columns = task.X.shape
     blueprint = replace(
         task.blueprint,
-        n_features=span.n_dimensions,
+        n_features=task.span.n_dimensions,
         likelihood=Coordinates(n_columns),
     )
-    C = span.coordinates
+    C = task.span.coordinates
     parts = {name: getattr(task, name) for name in Task.__dataclass_fields__}
-    parts |= {"blueprint": blueprint, "X": C[:n_rows], "is_wide": False}
+    parts |= {"blueprint": blueprint, "X": C[:n_rows]}
     parts["X_val"] = None if task.X_val is None else C[n_rows:]
-    return NarrowTask(**parts, span=span, wide=task)
+    return NarrowTask(**parts, wide=task)
 
 
 def _stacked(X, X_val):
@@ -117,9 +128,10 @@ def carry_out(task, *, observer=None):
 
     See :func:`skae.learning.learn`.
     """
-    narrow = narrowed(task) if task.is_wide and task.trains else None
-    if narrow is None or narrow.span.n_dimensions < task.blueprint.n_components:
+    span = task.span if task.trains else None
+    if span is None or span.n_dimensions < task.blueprint.n_components:
         return learn(task, observer=observer)
+    narrow = narrowed(task)
     if observer is not None:
         observer = _Unfolding(observer, narrow)
     return narrow.widened(learn(narrow, observer=observer))

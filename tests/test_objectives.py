@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from skae import AutoencoderTransformer, VAETransformer
+from skae import AutoencoderTransformer, VAETransformer, objectives
 from skae.blueprint import Variational
 from skae.engine import Settings, train
-from skae.likelihoods import Gaussian
+from skae.likelihoods import Bernoulli, Gaussian
 from skae.objectives import COMPARED_ROWS, EvidenceBound, ImportanceBound
 from skae.penalties import (
     DIVERGENCES,
@@ -257,6 +257,31 @@ def test_one_importance_sample_is_the_evidence_bound():
     assert found == pytest.approx(wanted, abs=0.02)
 
 
+@pytest.mark.parametrize("at_once", [1, 70, 2**22])
+@pytest.mark.parametrize(
+    ("objective", "likelihood"),
+    [
+        (EvidenceBound(KullbackLeibler(0.7)), Gaussian()),
+        (EvidenceBound(KullbackLeibler(0.7)), Bernoulli(binarize=True)),
+        (EvidenceBound(KullbackLeibler(0.7, free_bits=0.2)), Gaussian()),
+        (EvidenceBound(TotalCorrelation(3.0)), Gaussian()),
+        (ImportanceBound(3, 0.7), Gaussian()),
+    ],
+)
+def test_passes_are_judged_together_as_one_by_one(
+    objective, likelihood, at_once, monkeypatch
+):
+    monkeypatch.setattr(objectives, "DECODED_NUMBERS", at_once)
+    model, stream = linear_model(objective), generator()
+    model.likelihood = likelihood.build(2)
+    x = torch.sigmoid(X2).repeat(4, 1)
+    with torch.no_grad():
+        together = model.row_losses(x, generator(), 5)
+        one_by_one = [model.row_losses(x, stream) for _ in range(5)]
+    torch.testing.assert_close(together, torch.stack(one_by_one).mean(0))
+    assert (one_by_one[0] - one_by_one[1]).abs().min() > 1e-6
+
+
 def plain_gradient(model, x, n_draws, power, seed):
     """Gradient of the bound by reparameterisation alone."""
     one = model.posterior(x).each_draw()
@@ -326,7 +351,7 @@ class Quadratic(nn.Module):
         self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
         self.progress = []
 
-    def row_losses(self, x, generator=None):
+    def row_losses(self, x, generator=None, passes=1):
         return ((x - self.weight) ** 2).sum(1)
 
     def warm_up(self, progress):

@@ -245,14 +245,28 @@ def test_what_depends_on_columns_is_learned_from_columns(X, parameters, monkeypa
     def refuse(task):
         raise AssertionError
 
-    monkeypatch.setattr("skae.wide.narrowed", refuse)
+    monkeypatch.setattr("skae.planning.spanned", refuse)
     AutoencoderTransformer(2, **SMALL | {"max_iter": 1} | parameters).fit(X)
+
+
+@pytest.mark.parametrize("n_components", [2, "auto"])
+def test_the_span_is_found_once(X, n_components, monkeypatch):
+    found = []
+
+    class Counted(Span):
+        def __init__(self, X, *arguments):
+            found.append(X.shape)
+            super().__init__(X, *arguments)
+
+    monkeypatch.setattr("skae.wide.Span", Counted)
+    AutoencoderTransformer(n_components, **SMALL, max_iter=1).fit(X)
+    assert found == [X.shape]
 
 
 def test_every_part_of_a_task_is_carried_over(X, monkeypatch):
     wide = task_of(AutoencoderTransformer(2, **SMALL), X, monkeypatch)
     narrow = narrowed(wide)
-    changed = {"X", "X_val", "blueprint", "is_wide"}
+    changed = {"X", "X_val", "blueprint"}
     for name in set(Task.__dataclass_fields__) - changed:
         assert getattr(narrow, name) is getattr(wide, name)
 

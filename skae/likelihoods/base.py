@@ -128,6 +128,11 @@ class LikelihoodModule(nn.Module):
         """Say what the encoder's network takes for 1 in each column; 0 hides it."""
         return np.sqrt(maps.variance)
 
+    @property
+    def draws_rows(self):
+        """Whether what is learned from is a draw."""
+        return False
+
     def drawn(self, x, generator):
         """Rows to be learned from: as they are, or a draw from what they stand for."""
         return x

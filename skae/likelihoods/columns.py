@@ -113,6 +113,10 @@ class _PerColumnModule(LikelihoodModule):
     def view(self, x):
         return self._gathered(x, lambda part: part.likelihood.view(part.of(x)))
 
+    @property
+    def draws_rows(self):
+        return any(part.likelihood.draws_rows for part in self.parts)
+
     def drawn(self, x, generator):
         return self._gathered(
             x, lambda part: part.likelihood.drawn(part.of(x), generator)

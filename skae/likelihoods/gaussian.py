@@ -119,11 +119,13 @@ class _GaussianModule(LikelihoodModule):
         return -0.5 * (error + n_columns * (LOG_2PI + log_noise))
 
     def log_prob_slope(self, x, eta, row_factor):
-        precision = torch.exp(-self.log_noise()).to(x.dtype)
-        deviance, slope = self.deviance_slope(x, eta, row_factor * precision / -2)
-        in_log_noise = (precision * deviance - self._n_columns(x)) / 2
-        self.log_noise.set_gradient(in_log_noise @ row_factor)
-        return self._log_prob(deviance, self._n_columns(x)), slope
+        log_noise, n_columns = self.log_noise(), self._n_columns(x)
+        precision = torch.exp(-log_noise).to(x.dtype)
+        difference = x - eta
+        errors = difference.square().sum(-1) * precision
+        self.log_noise.set_gradient((errors - n_columns) @ row_factor / 2)
+        log_prob = (errors + n_columns * (LOG_2PI + log_noise)) / -2
+        return log_prob, difference * (row_factor * precision)[:, None]
 
     def mean(self, eta, x=None):
         return eta

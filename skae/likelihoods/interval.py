@@ -141,6 +141,8 @@ class _BernoulliModule(_ExponentialFamilyModule):
 class _DrawnBernoulliModule(_BernoulliModule):
     """A Bernoulli whose rows are drawn each time that they are learned from."""
 
+    draws_rows = True
+
     def drawn(self, x, generator):
         uniform = torch.rand(
             x.shape, generator=generator, dtype=x.dtype, device=x.device
