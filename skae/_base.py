@@ -1,7 +1,6 @@
 """How both estimators are fitted: the template of ``fit`` and ``partial_fit``."""
 
 import copy
-import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -23,7 +22,7 @@ from .checking import (
 from .device import forked_stream, made_on_cpu, seed_from
 from .learning import resume
 from .planning import make_task, resolve_likelihood
-from .reporting import Reporter
+from .reporting import Reporter, warn
 from .rows import as_array, distinct_rows, merge_rows
 from .storage import StoredModule, to_arrays, to_tensors
 from .wide import carry_out
@@ -280,24 +279,19 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         """Say what the user should know about a training."""
         result = learned.result
         if result.interrupted:
-            warnings.warn(
-                "Training interrupted by user: the best weights so far are kept.",
-                stacklevel=5,
-            )
+            warn("Training interrupted by user: the best weights so far are kept.")
         if result.diverged:
-            warnings.warn(
+            warn(
                 "Training diverged even at small steps, and the best weights before "
                 "that are kept; use a smaller learning_rate_init.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         if learned.pca_loss is not None and result.best_loss > learned.pca_loss:
-            warnings.warn(
+            warn(
                 f"On the rows held out the network's loss is {result.best_loss:.4g}, "
                 f"and that of PCA {learned.pca_loss:.4g}: start there by init='pca', "
                 "or train longer.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         if self.verbose and task.trains and learned.is_start:
             print(f"[{type(self).__name__}] Training did not improve on the start.")

@@ -113,7 +113,7 @@ MAY_IMPORT = {
     "_fitted": {"checking", "device", "inference", "opening", "rows"},
     "_base": CORE | {"_fitted", "checking", "reporting"},
     "autoencoder": PARTS | GROUND | {"_base", "checking"},
-    "_density": PARTS | GROUND | {"_base", "checking"},
+    "_density": PARTS | GROUND | {"_base", "checking", "reporting"},
     "vae": PARTS | {"_density"},
     # comparison; the pictures are drawn from it, and it asks for them by name
     "comparison.result": {"plotting.__init__"},
