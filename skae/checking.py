@@ -134,7 +134,13 @@ def check_classes(y, name, n_rows):
             "conditional=False."
         )
     y = column_or_1d(y, warn=True)
-    kind = type_of_target(y, input_name=name)
+    try:
+        kind = type_of_target(y, input_name=name)
+    except TypeError as error:  # text and None have no order
+        raise ValueError(
+            f"{name}: conditional=True needs classes of one type; give rows whose "
+            "class is missing a class of their own, or leave them out."
+        ) from error
     if kind not in ("binary", "multiclass"):
         raise ValueError(
             f"{name}: conditional=True needs classes, but these values are {kind}; "
@@ -186,7 +192,17 @@ def check_X(estimator, X, *, reset=False, fewest=1):
         dtype=INPUT_TYPES,
         ensure_min_samples=fewest,
     )
-    return _check_tensor(X, validate) if isinstance(X, torch.Tensor) else validate(X)
+    if isinstance(X, torch.Tensor):
+        return _check_tensor(X, validate)
+    try:
+        return validate(X)
+    except ValueError as error:
+        if not str(error).startswith("could not convert string"):
+            raise
+        raise ValueError(
+            f"X: {error}; text has to become numbers first, as by a OneHotEncoder in "
+            "a ColumnTransformer."
+        ) from error
 
 
 def check_codes(codes):
