@@ -50,10 +50,9 @@ CLI = {
     "kinds": NOTHING,
     "reading": {"saying"},
     "recognition": {"kinds"},
-    "report": {"saying"},
     "saying": NOTHING,
     "terminal": {"report"},
-    "tables": {"recognition"},
+    "tables": {"recognition", "saying"},
     "writing": {"saving", "saying"},
     "program": {"arguments", "saying"},
     "__init__": {"program", "saving"},
@@ -142,6 +141,7 @@ MAY_IMPORT = {
     # the command line, from the file to the page
     **{f"cli.{room}": rooms("cli", looks) for room, looks in CLI.items()},
     "cli.pictures": {"cli.report", "plotting.__init__"},
+    "cli.report": {"cli.saying", "comparison.result"},
     "cli.saving": ESTIMATORS | {"cli.kinds", "cli.tables", "trust"},
     "cli.preparing": ESTIMATORS
     | rooms("cli", {"reading", "saying", "tables"})
