@@ -189,7 +189,18 @@ WRONG_TOGETHER = {
     "images of another size": ({"encoder": Conv((8, 8))}, "image_shape"),
     "images of no shape": ({"encoder": Conv((5,))}, "image_shape"),
     "images of negative height": ({"encoder": Conv((-1, -5))}, "image_shape"),
-    "channels": ({"encoder": Conv((1, 5), channels=(0,))}, "channels"),
+    "no feature maps": (
+        {"encoder": Conv((1, 5), channels=(0,))},
+        r"encoder__channels=\(0,\): give the number",
+    ),
+    "no convolution": (
+        {"encoder": Conv((1, 5), channels=())},
+        r"encoder__channels=\(\): give the number",
+    ),
+    "activation of a convolution": (
+        {"encoder": Conv((1, 5), activation="swish")},
+        "encoder__activation='swish': choose",
+    ),
     "images of another size, decoded": ({"decoder": Conv((8, 8))}, "image_shape"),
     "as many components as a random start allows": (
         {"init": "random", "n_components": 0},
