@@ -21,14 +21,6 @@ UNJUDGED = SMALL | {"early_stopping": False}
 BENT = {"n_components": 1, "learning_rate_init": 0.02}
 
 
-@pytest.fixture(scope="module")
-def curve():
-    """Rows along a bent curve, where a network does better than PCA."""
-    rng = np.random.RandomState(0)
-    t = rng.uniform(-1, 1, (120, 1))
-    return np.hstack([t, t**2, t**3]) + 0.01 * rng.standard_normal((120, 3))
-
-
 def assert_same_model(found, expected, X):
     np.testing.assert_array_equal(found.transform(X), expected.transform(X))
     np.testing.assert_array_equal(found.reconstruct(X), expected.reconstruct(X))
