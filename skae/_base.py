@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 
@@ -23,7 +22,7 @@ from .device import forked_stream, made_on_cpu, seed_from
 from .learning import resume
 from .planning import make_task, resolve_likelihood
 from .reporting import Reporter, warn
-from .rows import as_array, distinct_rows, merge_rows
+from .rows import as_array, distinct_rows, merge_rows, stacked
 from .storage import StoredModule, to_arrays, to_tensors
 from .wide import carry_out
 
@@ -210,12 +209,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         if not hasattr(self, "_waiting"):
             return X, weight
         earlier, earlier_weight = self._waiting
-        earlier, X = as_array(earlier), as_array(X)
-        if sp.issparse(earlier) or sp.issparse(X):
-            rows = sp.vstack([sp.csr_array(earlier), sp.csr_array(X)], format="csr")
-        else:
-            rows = np.vstack([earlier, X])
-        return rows, np.append(earlier_weight, weight)
+        return stacked(earlier, X), np.append(earlier_weight, weight)
 
     def _find_labels(self, y, weight, X_val, y_val, going_on):
         """Find numbers of the classes of X and of X_val; None where y is ignored."""
