@@ -12,6 +12,7 @@ from ._fitted import FittedCodes
 from ._sklearn import fit_context
 from .checking import (
     PARAMETER_CONSTRAINTS,
+    check_goes_on,
     check_n_components,
     check_rows,
     check_values,
@@ -107,6 +108,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         going_on = self.warm_start and hasattr(self, "_stored")
         rows, weight = check_rows(self, X, sample_weight, reset=not going_on)
         check_n_components(self, rows)
+        if going_on:
+            check_goes_on(self, self._stored.blueprint)
         labels, labels_val = self._find_labels(y, weight, X_val, y_val, going_on)
         checked = rows
         if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
@@ -175,7 +178,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         going_on = hasattr(self, "_stored")
         is_first = not (going_on or hasattr(self, "_waiting"))
         X, weight = check_rows(self, X, sample_weight, reset=is_first, fewest=1)
-        if not going_on:
+        if going_on:
+            check_goes_on(self, self._stored.blueprint)
+        else:
             X, weight = self._with_waiting(X, weight)
             if X.shape[0] < max(2, np.ceil(self.n_components)):
                 self._waiting = X, weight

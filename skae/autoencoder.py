@@ -151,7 +151,8 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     warm_start : bool, default=False
         Whether ``fit`` goes on from the fitted weights, random stream and optimizer.
-        Nothing is then trained again on all rows at the end.
+        Nothing is then trained again on all rows at the end, and what the model was
+        made with, such as ``n_components``, has to be as it was.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the split, the batches and the networks' first weights. None takes
