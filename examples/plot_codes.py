@@ -14,7 +14,7 @@ from skae.plotting import ReconstructionDisplay, SampleDisplay, TraversalDisplay
 X, y = load_digits(return_X_y=True)
 autoencoder = AutoencoderTransformer(8, random_state=0).fit(X)
 _ = TraversalDisplay.from_estimator(
-    autoencoder, X, component=[0, 1, 2, 3], image_shape=(8, 8)
+    autoencoder, X, components=[0, 1, 2, 3], image_shape=(8, 8)
 )
 
 # %%
@@ -29,5 +29,5 @@ _ = ReconstructionDisplay.from_estimator(
 # is fitted to those of the images, and decoded.
 
 _ = SampleDisplay.from_estimator(
-    autoencoder, 25, image_shape=(8, 8), noise=False, random_state=0
+    autoencoder, n_samples=25, noise=False, image_shape=(8, 8), random_state=0
 )

@@ -1,13 +1,11 @@
 """How both estimators are fitted: the template of ``fit`` and ``partial_fit``."""
 
 import copy
-import warnings
 from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 
@@ -15,6 +13,7 @@ from ._fitted import FittedCodes
 from ._sklearn import fit_context
 from .checking import (
     PARAMETER_CONSTRAINTS,
+    check_goes_on,
     check_n_components,
     check_rows,
     check_values,
@@ -24,8 +23,8 @@ from .checking import (
 from .device import forked_stream, made_on_cpu, seed_from
 from .learning import resume
 from .planning import make_task, resolve_likelihood
-from .reporting import Reporter
-from .rows import as_array, distinct_rows, merge_rows
+from .reporting import Reporter, warn
+from .rows import as_array, distinct_rows, merge_rows, stacked
 from .storage import StoredModule, to_arrays, to_tensors
 from .wide import carry_out
 
@@ -110,6 +109,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         going_on = self.warm_start and hasattr(self, "_stored")
         rows, weight = check_rows(self, X, sample_weight, reset=not going_on)
         check_n_components(self, rows)
+        if going_on:
+            check_goes_on(self, self._stored.blueprint)
         labels, labels_val = self._find_labels(y, weight, X_val, y_val, going_on)
         checked = rows
         if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
@@ -179,7 +180,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         going_on = hasattr(self, "_stored")
         is_first = not (going_on or hasattr(self, "_waiting"))
         X, weight = check_rows(self, X, sample_weight, reset=is_first, fewest=1)
-        if not going_on:
+        if going_on:
+            check_goes_on(self, self._stored.blueprint)
+        else:
             X, weight = self._with_waiting(X, weight)
             if X.shape[0] < max(2, np.ceil(self.n_components)):
                 self._waiting = X, weight
@@ -214,12 +217,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         if not hasattr(self, "_waiting"):
             return X, weight
         earlier, earlier_weight = self._waiting
-        earlier, X = as_array(earlier), as_array(X)
-        if sp.issparse(earlier) or sp.issparse(X):
-            rows = sp.vstack([sp.csr_array(earlier), sp.csr_array(X)], format="csr")
-        else:
-            rows = np.vstack([earlier, X])
-        return rows, np.append(earlier_weight, weight)
+        return stacked(earlier, X), np.append(earlier_weight, weight)
 
     def _find_labels(self, y, weight, X_val, y_val, going_on):
         """Find numbers of the classes of X and of X_val; None where y is ignored."""
@@ -287,24 +285,19 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         """Say what the user should know about a training."""
         result = learned.result
         if result.interrupted:
-            warnings.warn(
-                "Training interrupted by user: the best weights so far are kept.",
-                stacklevel=5,
-            )
+            warn("Training interrupted by user: the best weights so far are kept.")
         if result.diverged:
-            warnings.warn(
+            warn(
                 "Training diverged even at small steps, and the best weights before "
                 "that are kept; use a smaller learning_rate_init.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         if learned.pca_loss is not None and result.best_loss > learned.pca_loss:
-            warnings.warn(
+            warn(
                 f"On the rows held out the network's loss is {result.best_loss:.4g}, "
                 f"and that of PCA {learned.pca_loss:.4g}: start there by init='pca', "
                 "or train longer.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         if self.verbose and task.trains and learned.is_start:
             print(f"[{type(self).__name__}] Training did not improve on the start.")

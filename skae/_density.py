@@ -2,7 +2,6 @@
 
 import math
 import numbers
-import warnings
 from functools import partial
 from typing import NamedTuple
 
@@ -30,6 +29,7 @@ from .evidence import (
 from .inference import map_blocks
 from .posteriors import noise_like
 from .priors import AggregatePosterior
+from .reporting import warn
 from .rows import as_array, take_rows
 
 __all__ = ["BaseDensity", "EvidenceBound"]
@@ -447,13 +447,12 @@ class BaseDensity(BaseAutoencoder):
         super()._adopt(attributes)
         silent = np.flatnonzero(~self.active_components_)
         if silent.size > 0:
-            warnings.warn(
+            warn(
                 f"Components {silent.tolist()} are the same for every row: their "
                 "posterior has collapsed to the prior, or the rows do not vary in so "
                 "many directions. Use a smaller beta, free_bits or a longer kl_warmup, "
                 "or fewer n_components.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def _draw_codes(self, n_samples, random_state):

@@ -25,7 +25,8 @@ from ._sklearn import (
     check_sample_weight,
 )
 from .likelihoods import LIKELIHOODS, Likelihood
-from .networks import ACTIVATIONS
+from .networks import ACTIVATIONS, MLP
+from .priors import PRIORS
 from .rows import as_array
 from .solvers import SOLVERS
 from .task import FEWEST_ROWS
@@ -36,6 +37,7 @@ __all__ = [
     "check_X_val",
     "check_classes",
     "check_codes",
+    "check_goes_on",
     "check_n_components",
     "check_rows",
     "check_values",
@@ -134,7 +136,13 @@ def check_classes(y, name, n_rows):
             "conditional=False."
         )
     y = column_or_1d(y, warn=True)
-    kind = type_of_target(y, input_name=name)
+    try:
+        kind = type_of_target(y, input_name=name)
+    except TypeError as error:  # text and None have no order
+        raise ValueError(
+            f"{name}: conditional=True needs classes of one type; give rows whose "
+            "class is missing a class of their own, or leave them out."
+        ) from error
     if kind not in ("binary", "multiclass"):
         raise ValueError(
             f"{name}: conditional=True needs classes, but these values are {kind}; "
@@ -186,7 +194,17 @@ def check_X(estimator, X, *, reset=False, fewest=1):
         dtype=INPUT_TYPES,
         ensure_min_samples=fewest,
     )
-    return _check_tensor(X, validate) if isinstance(X, torch.Tensor) else validate(X)
+    if isinstance(X, torch.Tensor):
+        return _check_tensor(X, validate)
+    try:
+        return validate(X)
+    except ValueError as error:
+        if not str(error).startswith("could not convert string"):
+            raise
+        raise ValueError(
+            f"X: {error}; text has to become numbers first, as by a OneHotEncoder in "
+            "a ColumnTransformer."
+        ) from error
 
 
 def check_codes(codes):
@@ -277,3 +295,43 @@ def refuse_auto_width(estimator):
             f"n_components={estimator.n_components!r} needs all rows at once; give "
             "partial_fit a number, or use fit."
         )
+
+
+def check_goes_on(estimator, blueprint):
+    """Refuse to train a model further as one that it is not.
+
+    What ``"auto"``, or a share of the variance, made of the first rows stays.
+    """
+    made_with = {
+        "n_components": blueprint.n_components,
+        "init": "pca" if blueprint.from_pca else "random",
+        "likelihood": blueprint.likelihood,
+    }
+    if estimator.encoder is None and isinstance(blueprint.encoder, MLP):
+        made_with |= blueprint.encoder.get_params()
+    if blueprint.variational is not None:
+        made_with |= vars(blueprint.variational)
+    for name, made in made_with.items():
+        asked = getattr(estimator, name)
+        if not _is_open(name, asked) and not _is_same(asked, made):
+            raise ValueError(
+                f"{name}={asked!r} is not what the fitted model was made with; set it "
+                "back, or begin anew by fit with warm_start=False."
+            )
+
+
+def _is_open(name, asked):
+    """Whether a parameter leaves to the first rows what a model is made with."""
+    if name == "n_components":
+        return not isinstance(asked, numbers.Integral)
+    has_columns = name == "likelihood" and isinstance(asked, list)
+    return has_columns or (isinstance(asked, str) and asked == "auto")
+
+
+def _is_same(asked, made):
+    """Compare a value, or the kind of a part that comes by name or as a spec."""
+    if not hasattr(made, "build"):
+        return np.array_equal(np.ravel(asked), np.ravel(made))
+    if isinstance(asked, str):
+        asked = (LIKELIHOODS | PRIORS)[asked]()
+    return type(asked) is type(made)

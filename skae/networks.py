@@ -169,11 +169,7 @@ class MLP(BaseEstimator):
                 f"{name}hidden_layer_sizes={widths!r}: give the widths of the hidden "
                 "layers as integers of 1 or more, as in (256, 128)."
             )
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"{name}activation={self.activation!r}: choose one of "
-                f"{sorted(ACTIVATIONS)}."
-            )
+        _check_activation(name, self.activation)
 
     def build(self, n_inputs, n_outputs, *, mirror=False, zero_last=True):
         """Make the network.
@@ -219,7 +215,7 @@ class Conv(BaseEstimator):
         as images are flattened by NumPy and matplotlib.
 
     channels : tuple of int, default=(32, 64)
-        Number of feature maps of each layer, from the image on.
+        Number of feature maps of each layer, from the image on; one or more layers.
 
     activation : str, default="silu"
         As in :class:`MLP`.
@@ -240,7 +236,13 @@ class Conv(BaseEstimator):
 
     def check(self, name):
         """Refuse wrong settings, naming the parameter they came by."""
-        MLP(self.channels, self.activation).check(f"{name}channels as ")
+        channels = _as_tuple(self.channels)
+        if not channels or not all(map(_is_positive_integer, channels)):
+            raise ValueError(
+                f"{name}channels={self.channels!r}: give the number of feature maps of "
+                "one or more layers as integers of 1 or more, as in (32, 64)."
+            )
+        _check_activation(name, self.activation)
         shape = _as_tuple(self.image_shape)
         if len(shape) not in (2, 3) or not all(map(_is_positive_integer, shape)):
             raise ValueError(
@@ -258,9 +260,9 @@ class Conv(BaseEstimator):
                 f"the rows have {n_pixels} columns."
             )
         sides = [shape[:2]]
-        for _ in self.channels:
+        depths = (shape[2], *_as_tuple(self.channels))
+        for _ in depths[1:]:
             sides.append(tuple((length + 1) // 2 for length in sides[-1]))
-        depths = (shape[2], *self.channels)
         flat = depths[-1] * math.prod(sides[-1])
         if mirror:
             layers, last = self._upwards(sides[::-1], depths[::-1], n_inputs, flat)
@@ -325,6 +327,13 @@ class ChannelsLast(nn.Module):
 def _set_to_zero(layer):
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
+
+
+def _check_activation(name, activation):
+    if activation not in ACTIVATIONS:
+        raise ValueError(
+            f"{name}activation={activation!r}: choose one of {sorted(ACTIVATIONS)}."
+        )
 
 
 def _is_positive_integer(size):

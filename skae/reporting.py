@@ -1,11 +1,17 @@
-"""Reporting: each epoch of a fit, to scikit-learn's callbacks and to the terminal."""
+"""Reporting: each epoch of a fit, and warnings at the line that asked for it."""
 
 import copy
+import sys
+import warnings
 from dataclasses import replace
 
 from .storage import StoredModule
 
-__all__ = ["Reporter"]
+__all__ = ["Reporter", "warn"]
+
+# Between a user's line and a warning lie wrappers of scikit-learn's, more or fewer by
+# the method that was called.
+OWN_PACKAGES = ("skae", "sklearn")
 
 
 class Reporter:
@@ -44,3 +50,15 @@ class Reporter:
         if result.validation_curve:
             line += f", validation loss = {result.validation_curve[-1]:.6g}"
         print(f"[{type(self.estimator).__name__}] {line}")
+
+
+def warn(message, category=UserWarning):
+    """Warn at the line that called scikit-learn or skae, whichever was first."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _package(frame) in OWN_PACKAGES:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _package(frame):
+    return frame.f_globals.get("__name__", "").partition(".")[0]

@@ -33,6 +33,7 @@ __all__ = [
     "merge_rows",
     "placed",
     "rows_and_columns",
+    "stacked",
     "take_rows",
     "weighted_moments",
 ]
@@ -277,6 +278,14 @@ def take_rows(X, index):
     if sp.issparse(X) or len(index) * X.shape[1] * X.dtype.itemsize <= RESIDENT_BYTES:
         return X[index]
     return X if len(index) == X.shape[0] else RowView(X, index)
+
+
+def stacked(above, below):
+    """Put rows below others; they are sparse where either are."""
+    above, below = as_array(above), as_array(below)
+    if sp.issparse(above) or sp.issparse(below):
+        return sp.vstack([sp.csr_array(above), sp.csr_array(below)], format="csr")
+    return np.vstack([above, below])
 
 
 def placed(X, device):

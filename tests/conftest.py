@@ -36,3 +36,11 @@ def iris():
     X, y = load_iris(return_X_y=True)
     order = np.random.RandomState(0).permutation(len(X))
     return X[order], y[order]
+
+
+@pytest.fixture(scope="session")
+def curve():
+    """Rows along a bent curve, where a network does better than PCA."""
+    rng = np.random.RandomState(0)
+    t = rng.uniform(-1, 1, (120, 1))
+    return np.hstack([t, t**2, t**3]) + 0.01 * rng.standard_normal((120, 3))

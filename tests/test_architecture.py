@@ -50,10 +50,9 @@ CLI = {
     "kinds": NOTHING,
     "reading": {"saying"},
     "recognition": {"kinds"},
-    "report": {"saying"},
     "saying": NOTHING,
     "terminal": {"report"},
-    "tables": {"recognition"},
+    "tables": {"recognition", "saying"},
     "writing": {"saving", "saying"},
     "program": {"arguments", "saying"},
     "__init__": {"program", "saving"},
@@ -113,7 +112,7 @@ MAY_IMPORT = {
     "_fitted": {"checking", "device", "inference", "opening", "rows"},
     "_base": CORE | {"_fitted", "checking", "reporting"},
     "autoencoder": PARTS | GROUND | {"_base", "checking"},
-    "_density": PARTS | GROUND | {"_base", "checking"},
+    "_density": PARTS | GROUND | {"_base", "checking", "reporting"},
     "vae": PARTS | {"_density"},
     # comparison; the pictures are drawn from it, and it asks for them by name
     "comparison.result": {"plotting.__init__"},
@@ -142,6 +141,7 @@ MAY_IMPORT = {
     # the command line, from the file to the page
     **{f"cli.{room}": rooms("cli", looks) for room, looks in CLI.items()},
     "cli.pictures": {"cli.report", "plotting.__init__"},
+    "cli.report": {"cli.saying", "comparison.result"},
     "cli.saving": ESTIMATORS | {"cli.kinds", "cli.tables", "trust"},
     "cli.preparing": ESTIMATORS
     | rooms("cli", {"reading", "saying", "tables"})

@@ -12,11 +12,9 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from skae import AutoencoderTransformer, VAETransformer
+from skae import VAETransformer
 from skae.likelihoods import Gaussian
 from skae.networks import MLP, Conv
-
-both = pytest.mark.parametrize("Estimator", [AutoencoderTransformer, VAETransformer])
 
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
 
@@ -160,7 +158,6 @@ def assert_parameter_is_refused(Estimator, parameters, match, no_step, X=None):
         unfitted.transform(X)
 
 
-@both
 @pytest.mark.parametrize(("name", "value"), cases(WRONG))
 def test_a_wrong_parameter_is_refused_by_name(Estimator, name, value, no_step):
     assert_parameter_is_refused(Estimator, {name: value}, name, no_step)
@@ -189,7 +186,18 @@ WRONG_TOGETHER = {
     "images of another size": ({"encoder": Conv((8, 8))}, "image_shape"),
     "images of no shape": ({"encoder": Conv((5,))}, "image_shape"),
     "images of negative height": ({"encoder": Conv((-1, -5))}, "image_shape"),
-    "channels": ({"encoder": Conv((1, 5), channels=(0,))}, "channels"),
+    "no feature maps": (
+        {"encoder": Conv((1, 5), channels=(0,))},
+        r"encoder__channels=\(0,\): give the number",
+    ),
+    "no convolution": (
+        {"encoder": Conv((1, 5), channels=())},
+        r"encoder__channels=\(\): give the number",
+    ),
+    "activation of a convolution": (
+        {"encoder": Conv((1, 5), activation="swish")},
+        "encoder__activation='swish': choose",
+    ),
     "images of another size, decoded": ({"decoder": Conv((8, 8))}, "image_shape"),
     "as many components as a random start allows": (
         {"init": "random", "n_components": 0},
@@ -202,28 +210,24 @@ WRONG_TOGETHER = {
 }
 
 
-@both
 @pytest.mark.parametrize("name", WRONG_TOGETHER)
 def test_parameters_that_do_not_fit_together_are_refused(Estimator, name, no_step):
     parameters, match = WRONG_TOGETHER[name]
     assert_parameter_is_refused(Estimator, parameters, match, no_step)
 
 
-@both
 @pytest.mark.parametrize("as_device", [str, torch.device])
 def test_a_device_that_is_not_there_is_refused(Estimator, as_device, no_step):
     absent = as_device("mps" if torch.cuda.is_available() else "cuda")
     assert_parameter_is_refused(Estimator, {"device": absent}, "device", no_step)
 
 
-@both
 def test_more_components_than_rows_or_columns_name_the_limit(Estimator):
     for X, limit in ((rows(4, 9), 4), (rows(9, 4), 4)):
         with pytest.raises(ValueError, match=rf"n_components=5 .*{limit}.*random"):
             Estimator(5, **SMALL).fit(X)
 
 
-@both
 def test_a_fraction_that_leaves_no_row_to_train_on_names_the_remedy(Estimator):
     model = Estimator(2, **SMALL, validation_fraction=0.999)
     with pytest.raises(ValueError, match=r"validation_fraction=0.999.*early_stopping"):
@@ -233,7 +237,6 @@ def test_a_fraction_that_leaves_no_row_to_train_on_names_the_remedy(Estimator):
     model.set_params(early_stopping=True).fit(rows(), X_val=rows())
 
 
-@both
 def test_a_batch_larger_than_the_table_is_all_rows(Estimator):
     X = rows()
     model = fitted(Estimator, batch_size=10_000)
@@ -260,8 +263,8 @@ WRONG_ROWS = {
     "NaN in sparse rows": (sp.csr_array(spoilt(np.nan)), "NaN"),
     "infinity in sparse rows": (sp.csc_matrix(spoilt(np.inf)), "infinity"),
     "complex": (rows() + 1j, "[Cc]omplex"),
-    "strings": (np.full((20, 5), "a"), "convert"),
-    "text among numbers": ([[1, 2, 3, 4, "five"]] * 20, "convert|numeric"),
+    "strings": (np.full((20, 5), "a"), "text has to become numbers first"),
+    "text among numbers": ([[1, 2, 3, 4, "five"]] * 20, "'five'.*; text has to become"),
     "one dimension": (rows()[0], "2D"),
     "three dimensions": (rows()[None], "dim"),
     "a number": (3.0, "2D"),
@@ -274,7 +277,6 @@ WRONG_ROWS = {
 READERS = ["transform", "reconstruct", "score_samples", "score"]
 
 
-@both
 @pytest.mark.parametrize("method", ["fit", "partial_fit", *READERS])
 @pytest.mark.parametrize("name", WRONG_ROWS)
 def test_wrong_rows_are_refused(Estimator, name, method, no_step):
@@ -284,7 +286,6 @@ def test_wrong_rows_are_refused(Estimator, name, method, no_step):
     assert_refused(model, match, lambda: getattr(model, method)(wrong), rows())
 
 
-@both
 @pytest.mark.parametrize("name", WRONG_ROWS)
 def test_wrong_rows_leave_an_unfitted_estimator_unfitted(Estimator, name):
     wrong, match = WRONG_ROWS[name]
@@ -295,14 +296,12 @@ def test_wrong_rows_leave_an_unfitted_estimator_unfitted(Estimator, name):
         assert attributes(model) == {}
 
 
-@both
 def test_a_single_row_is_no_table(Estimator, no_step):
     model = fitted(Estimator)
     no_step()
     assert_refused(model, "minimum of 2", lambda: model.fit(rows(1)), rows())
 
 
-@both
 @pytest.mark.parametrize("n_features", [1, 4, 6])
 @pytest.mark.parametrize("method", ["partial_fit", *READERS])
 def test_another_number_of_columns_is_refused(Estimator, method, n_features):
@@ -311,7 +310,6 @@ def test_another_number_of_columns_is_refused(Estimator, method, n_features):
     assert_refused(model, match, lambda: getattr(model, method)(other), rows())
 
 
-@both
 def test_fitting_again_to_wrong_rows_of_another_width_changes_nothing(Estimator):
     table = pd.DataFrame(rows(), columns=NAMES)
     model = fitted(Estimator, table)
@@ -336,7 +334,6 @@ WRONG_JUDGES = {
 }
 
 
-@both
 @pytest.mark.parametrize("name", WRONG_JUDGES)
 def test_wrong_rows_that_judge_are_refused_by_name(Estimator, name, no_step):
     model, X = fitted(Estimator), rows()
@@ -345,7 +342,6 @@ def test_wrong_rows_that_judge_are_refused_by_name(Estimator, name, no_step):
     assert_refused(model, "X_val", lambda: model.fit(X, X_val=wrong), X)
 
 
-@both
 def test_wrong_weights_change_nothing(Estimator, no_step):
     model, X = fitted(Estimator), rows()
     no_step()
@@ -357,7 +353,6 @@ def test_wrong_weights_change_nothing(Estimator, no_step):
 # ------------------------------------------------------------------------ Bernoulli
 
 
-@both
 @pytest.mark.parametrize("value", [-0.001, 1.001, 255])
 @pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
 def test_values_that_are_no_probabilities_are_refused(
@@ -377,7 +372,6 @@ def test_values_that_are_no_probabilities_are_refused(
     assert_refused(model, match, action, X)
 
 
-@both
 def test_integer_pixels_are_no_probabilities(Estimator):
     X = np.full((20, 5), 255, dtype=np.uint8)
     with pytest.raises(ValueError, match="MinMaxScaler"):
@@ -387,7 +381,6 @@ def test_integer_pixels_are_no_probabilities(Estimator):
 # ------------------------------------------------------------- what comes after fit
 
 
-@both
 @pytest.mark.parametrize(
     "method",
     ["transform", "inverse_transform", "reconstruct", "score_samples", "score"],
@@ -397,7 +390,6 @@ def test_an_unfitted_estimator_says_so(Estimator, method):
         getattr(Estimator(), method)(rows())
 
 
-@both
 def test_an_unfitted_estimator_has_nothing_to_show(Estimator):
     with pytest.raises(NotFittedError):
         Estimator().sample()
@@ -408,7 +400,6 @@ def test_an_unfitted_estimator_has_nothing_to_show(Estimator):
         assert not hasattr(Estimator(), name)
 
 
-@both
 @pytest.mark.parametrize("n_samples", [0, -1, 2.5, "3", None, [2]])
 def test_a_wrong_number_of_samples_is_refused_by_name(Estimator, n_samples):
     model = fitted(Estimator)
@@ -416,7 +407,6 @@ def test_a_wrong_number_of_samples_is_refused_by_name(Estimator, n_samples):
     assert_refused(model, "n_samples", action, rows())
 
 
-@both
 @pytest.mark.parametrize("random_state", ["x", -1, 0.5, [1, 2]])
 def test_a_wrong_seed_of_samples_is_refused_by_name(Estimator, random_state):
     model = fitted(Estimator)
@@ -437,7 +427,6 @@ WRONG_CODES = {
 }
 
 
-@both
 @pytest.mark.parametrize("name", WRONG_CODES)
 def test_wrong_codes_are_refused(Estimator, name):
     wrong, match = WRONG_CODES[name]
@@ -445,7 +434,6 @@ def test_wrong_codes_are_refused(Estimator, name):
     assert_refused(model, match, lambda: model.inverse_transform(wrong), rows())
 
 
-@both
 def test_an_error_in_a_module_of_the_users_changes_nothing(Estimator):
     class Fails(nn.Module):
         def __init__(self, n_inputs, n_outputs):
@@ -462,7 +450,6 @@ def test_an_error_in_a_module_of_the_users_changes_nothing(Estimator):
     assert_refused(model, "my own mistake", lambda: model.fit(X), X, RuntimeError)
 
 
-@both
 def test_values_whose_squares_overflow_are_refused(Estimator):
     with pytest.raises(ValueError, match="X: the squares"):
         Estimator(2, **SMALL).fit(rows() * 1e200)

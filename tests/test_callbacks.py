@@ -84,14 +84,6 @@ def expected_hooks(n_epochs):
     return [("setup", ()), ("begin", (0,)), *epochs, ("end", (0,)), ("teardown", ())]
 
 
-@pytest.fixture(scope="module")
-def curve():
-    """Rows along a bent curve, where a network does better than PCA."""
-    rng = np.random.RandomState(0)
-    t = rng.uniform(-1, 1, (120, 1))
-    return np.hstack([t, t**2, t**3]) + 0.01 * rng.standard_normal((120, 3))
-
-
 # -------------------------------------------------------------------- the hooks
 
 

@@ -28,6 +28,7 @@ from sklearn.model_selection import (
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+from test_callbacks import path_of
 
 from skae import (
     AutoencoderTransformer,
@@ -748,11 +749,6 @@ class Recorder:
 
 class PropagatedRecorder(Recorder):
     max_propagation_depth = None
-
-
-def path_of(context):
-    path = () if context.parent is None else path_of(context.parent)
-    return (*path, context.task_id)
 
 
 def test_callbacks_follow_the_whole_run(iris):

@@ -306,6 +306,14 @@ def test_a_constant_component_does_not_pass_in_silence(split):
         pipeline.fit(split[0], split[2])
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_transform"])
+def test_a_warning_points_at_the_line_that_called(split, method):
+    vae = VAETransformer(4, beta=50, max_iter=1, early_stopping=False, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="same for every row") as warned:
+        getattr(vae, method)(np.zeros((20, 5)))
+    assert [warning.filename for warning in warned] == [__file__]
+
+
 # ---------------------------------------------------------------------- classes
 
 
@@ -538,6 +546,7 @@ def test_rows_that_judge_have_classes(iris):
     [
         (None, "needs y, the class of each row"),
         (np.linspace(0, 1, 150), "y: conditional=True needs classes"),
+        (np.array(["a", None] * 75), "y: conditional=True needs classes of one type"),
         (np.zeros(20, dtype=int), "20 classes for 150 rows"),
     ],
 )

@@ -9,8 +9,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skae import AutoencoderTransformer, VAETransformer
 
-both = pytest.mark.parametrize("Estimator", [AutoencoderTransformer, VAETransformer])
-
 # Rows that hardly vary leave components with nothing to say.
 pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
 
@@ -172,7 +170,6 @@ def test_a_vae_never_scores_less_than_probabilistic_pca_on_new_rows(name, seed):
 # ------------------------------------------------------------------- few, or equal
 
 
-@both
 def test_two_rows(Estimator):
     X = np.random.default_rng(0).normal(size=(2, 3))
     model = Estimator(1, random_state=0).fit(X)
@@ -181,14 +178,12 @@ def test_two_rows(Estimator):
     np.testing.assert_allclose(model.reconstruct(X), X, atol=1e-2)
 
 
-@both
 @pytest.mark.parametrize("n_rows", range(3, 13))
 def test_a_few_rows(Estimator, n_rows):
     X = np.random.default_rng(0).normal(size=(n_rows, 4))
     assert_finite(Estimator(2, **SMALL).fit(X), X)
 
 
-@both
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e8, 1e-30])
 @pytest.mark.parametrize(
     "parameters",
@@ -204,7 +199,6 @@ def test_equal_rows(Estimator, value, parameters):
         np.testing.assert_allclose(model.transform(X), 0, atol=1e-6)
 
 
-@both
 def test_fewer_different_rows_than_components(Estimator):
     X = np.repeat(np.random.default_rng(0).normal(size=(3, 6)), 10, axis=0)
     model = Estimator(5, **SMALL).fit(X)
@@ -213,7 +207,6 @@ def test_fewer_different_rows_than_components(Estimator):
     np.testing.assert_allclose(model.reconstruct(X), X, atol=1e-2)
 
 
-@both
 def test_constant_columns_come_back_as_they_are(Estimator):
     X = constants(np.random.default_rng(0), 100)
     model = Estimator(2, **QUICK).fit(X)
@@ -222,7 +215,6 @@ def test_constant_columns_come_back_as_they_are(Estimator):
     np.testing.assert_allclose(decoded[:, 3], -1e6)
 
 
-@both
 def test_a_column_constant_in_fit_may_vary_later(Estimator):
     X = constants(np.random.default_rng(0), 100)
     model = Estimator(2, **QUICK).fit(X)
@@ -232,7 +224,6 @@ def test_a_column_constant_in_fit_may_vary_later(Estimator):
     np.testing.assert_allclose(model.transform(later), model.transform(X), atol=1e-5)
 
 
-@both
 def test_one_column_and_one_component(Estimator):
     X = one_column(np.random.default_rng(0), 60)
     model = Estimator(1, **QUICK).fit(X)
@@ -240,7 +231,6 @@ def test_one_column_and_one_component(Estimator):
     np.testing.assert_allclose(model.reconstruct(X), X, atol=0.05)
 
 
-@both
 def test_many_components_of_many_columns(Estimator):
     X = np.random.default_rng(0).normal(size=(60, 12))
     model = Estimator(12, **SMALL).fit(X)
@@ -251,7 +241,6 @@ def test_many_components_of_many_columns(Estimator):
 # -------------------------------------------------------------------------- scales
 
 
-@both
 @pytest.mark.parametrize("unit", [1e-30, 1e-15, 1e-8, 1e8, 1e15, 1e30])
 def test_the_start_is_the_same_in_every_unit(Estimator, unit):
     X = curve(120, seed=0)
@@ -265,7 +254,6 @@ def test_the_start_is_the_same_in_every_unit(Estimator, unit):
     assert model.noise_variance_ == pytest.approx(noise, rel=1e-6, abs=0)
 
 
-@both
 @pytest.mark.parametrize("unit", [1e-15, 1e8])
 def test_training_pays_in_every_unit(Estimator, unit):
     X = curve(300, seed=0) * unit
@@ -277,7 +265,6 @@ def test_training_pays_in_every_unit(Estimator, unit):
     assert model.score(X) > start.score(X) + gain
 
 
-@both
 def test_rows_of_float32_at_its_limits(Estimator):
     X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
     for unit in (1e-15, 1e15):
@@ -288,7 +275,6 @@ def test_rows_of_float32_at_its_limits(Estimator):
 # ---------------------------------------------------------------------- divergence
 
 
-@both
 @pytest.mark.parametrize("early_stopping", [True, False])
 @pytest.mark.parametrize("max_iter", [1, 20])
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
@@ -314,7 +300,6 @@ def test_a_diverging_fit_never_gives_nan(
         assert model.score(X) >= start.score(X) - 0.05
 
 
-@both
 def test_a_fit_that_diverges_says_so(Estimator):
     X = np.random.default_rng(0).normal(size=(60, 5))
     model = Estimator(2, **SMALL | {"learning_rate_init": 1e30})
@@ -322,7 +307,6 @@ def test_a_fit_that_diverges_says_so(Estimator):
         model.fit(X)
 
 
-@both
 def test_a_step_too_large_is_taken_back_and_retried(Estimator):
     # From this rate on the first steps diverge, and a tenth or a hundredth does not.
     X = curve(200, seed=0)
@@ -336,7 +320,6 @@ def test_a_step_too_large_is_taken_back_and_retried(Estimator):
 # --------------------------------------------------------------- without a judge
 
 
-@both
 def test_without_early_stopping_every_epoch_is_kept(Estimator):
     X = curve(120, seed=0)
     parameters = SMALL | {"early_stopping": False, "max_iter": 7, "tol": 0.0}
@@ -348,7 +331,6 @@ def test_without_early_stopping_every_epoch_is_kept(Estimator):
     assert_finite(model, X)
 
 
-@both
 def test_a_random_start_may_have_more_components_than_rows_or_columns(Estimator):
     X = curve(120, seed=0)[:, :4]
     model = Estimator(6, init="random", **SMALL).fit(X)
@@ -359,7 +341,6 @@ def test_a_random_start_may_have_more_components_than_rows_or_columns(Estimator)
     assert_finite(few, X)
 
 
-@both
 def test_a_random_start_learns(Estimator):
     X = curve(200, seed=0)
     parameters = {"init": "random", "random_state": 0, "hidden_layer_sizes": (32,)}
@@ -369,7 +350,6 @@ def test_a_random_start_learns(Estimator):
     assert model.score(X) > start.score(X) + 0.3 * per_column
 
 
-@both
 @pytest.mark.parametrize("has_judges", [True, False])
 def test_a_random_start_that_ends_worse_than_pca_says_so(Estimator, has_judges):
     X = curve(200, seed=0)
@@ -381,7 +361,6 @@ def test_a_random_start_that_ends_worse_than_pca_says_so(Estimator, has_judges):
         model.fit(X, **judges)
 
 
-@both
 def test_a_random_start_that_ends_better_than_pca_does_not(Estimator):
     X = curve(300, seed=0)
     parameters = {"init": "random", "random_state": 0, "max_iter": 150}

@@ -186,7 +186,7 @@ def test_every_activation_is_between_all_layers(name):
 
 
 @is_zero_last
-@pytest.mark.parametrize("channels", [(3,), (4, 5), (2, 3, 4)])
+@pytest.mark.parametrize("channels", [3, (3,), (4, 5), (2, 3, 4)])
 @pytest.mark.parametrize(
     "shape", [(8, 8), (7, 5), (1, 9), (9, 1), (6, 7, 3), (5, 5, 1), (1, 1)]
 )

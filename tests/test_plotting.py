@@ -140,7 +140,7 @@ def test_every_kind_of_row_is_drawn_in_every_style(case, style):
             show(Display, model, X, image_shape=image_shape) for Display in OF_ROWS
         ]
         displays.append(
-            SampleDisplay.from_estimator(model, 9, X, image_shape, random_state=0)
+            SampleDisplay.from_estimator(model, X, n_samples=9, image_shape=image_shape)
         )
         for display in displays:
             assert display.columns.kind == kind
@@ -394,7 +394,7 @@ def test_losses_of_other_estimators(digits):
 def test_reconstructions_are_the_estimators(case):
     model, X, image_shape, _ = case
     display = ReconstructionDisplay.from_estimator(
-        model, X, 5, image_shape, reference="pca"
+        model, X, reference="pca", n_rows=5, image_shape=image_shape
     )
     rows = np.asarray(X)
     assert display.row_numbers[[0, -1]].tolist() == [0, len(rows) - 1]
@@ -408,20 +408,20 @@ def test_reconstructions_are_the_estimators(case):
 
 
 def test_more_rows_than_there_are_and_fewer_than_one(cases):
-    model, X, shape, _ = cases["digits"]
-    display = ReconstructionDisplay.from_estimator(model, X[:3], 8, shape)
+    model, X, _, _ = cases["digits"]
+    display = ReconstructionDisplay.from_estimator(model, X[:3], n_rows=8)
     assert display.row_numbers.tolist() == [0, 1, 2]
     with pytest.raises(ValueError, match="n_rows == 0, must be >= 1"):
-        ReconstructionDisplay.from_estimator(model, X, 0, shape)
+        ReconstructionDisplay.from_estimator(model, X, n_rows=0)
     with pytest.raises(TypeError, match="n_rows must be an instance of int"):
-        ReconstructionDisplay.from_estimator(model, X, 2.5, shape)
+        ReconstructionDisplay.from_estimator(model, X, n_rows=2.5)
 
 
 def test_pca_takes_the_estimators_place_in_a_pipeline(wine):
     X, _ = wine
     model = make_pipeline(StandardScaler(), AutoencoderTransformer(3, **SMALL)).fit(X)
     twin = make_pipeline(StandardScaler(), PCA(3)).fit(X)
-    display = ReconstructionDisplay.from_estimator(model, X, 4, reference="pca")
+    display = ReconstructionDisplay.from_estimator(model, X, reference="pca", n_rows=4)
     expected = twin.inverse_transform(twin.transform(X))[display.row_numbers]
     np.testing.assert_allclose(display.reconstructions["PCA fitted to X"], expected)
 
@@ -495,7 +495,7 @@ def test_rare_classes_are_drawn_together(digits):
 def test_names_of_classes_do_not_cover_one_another(digits):
     X, y = digits
     names = np.array([f"a handwritten digit {i}" for i in y])
-    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, names, None)
+    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, names, reference=None)
     display.figure_.canvas.draw()
     boxes = [text.get_window_extent() for text in display.ax_.texts]
     assert 2 < len(boxes) < 10
@@ -505,11 +505,11 @@ def test_names_of_classes_do_not_cover_one_another(digits):
 def test_two_of_many_components_and_the_only_one(digits):
     X, _ = digits
     pca = PCA(4).fit(X)
-    display = CodeDisplay.from_estimator(pca, X, None, None, components=(2, 1))
+    display = CodeDisplay.from_estimator(pca, X, reference=None, components=(2, 1))
     np.testing.assert_array_equal(dots(display.axes_[0]), pca.transform(X)[:, [2, 1]])
     assert says(display.figure_, "PCA, 2 of 4 components")
     one = PCA(1).fit(X)
-    display = CodeDisplay.from_estimator(one, X, None, None)
+    display = CodeDisplay.from_estimator(one, X, reference=None)
     np.testing.assert_array_equal(dots(display.axes_[0])[:, 0], one.transform(X)[:, 0])
 
 
@@ -531,7 +531,9 @@ def test_what_is_wrong_with_codes_is_named(digits):
 
 def test_samples_are_the_estimators(case):
     model, _, image_shape, kind = case
-    display = SampleDisplay.from_estimator(model, 7, None, image_shape, random_state=3)
+    display = SampleDisplay.from_estimator(
+        model, n_samples=7, image_shape=image_shape, random_state=3
+    )
     if hasattr(model, "sample"):
         expected = model.sample(7, random_state=3)
     else:
@@ -545,7 +547,9 @@ def test_samples_are_the_estimators(case):
 
 def test_real_rows_stand_beside_samples(case):
     model, X, image_shape, kind = case
-    display = SampleDisplay.from_estimator(model, 7, X, image_shape, random_state=3)
+    display = SampleDisplay.from_estimator(
+        model, X, n_samples=7, image_shape=image_shape, random_state=3
+    )
     assert len(display.rows) == (len(X) if kind == "table" else 7)
     assert says(display.figure_, "real rows")
 
@@ -571,7 +575,7 @@ def test_columns_that_hardly_vary_do_not_decide_the_axis():
 def test_samples_without_noise(cases):
     model, _, shape, _ = cases["digits"]
     display = SampleDisplay.from_estimator(
-        model, 4, None, shape, noise=False, random_state=0
+        model, n_samples=4, noise=False, image_shape=shape, random_state=0
     )
     expected = model.sample(4, noise=False, random_state=0)
     np.testing.assert_array_equal(display.samples, expected)
@@ -581,8 +585,9 @@ def test_other_densities_are_shown_too(iris):
     X, _ = iris
     for density in (KernelDensity(), GaussianMixture(2, random_state=0)):
         model = make_pipeline(StandardScaler(), PCA(2), density).fit(X)
-        assert SampleDisplay.from_estimator(model, 5, X).samples.shape == (5, 4)
-        SampleDisplay.from_estimator(make_pipeline(density).fit(X), 5)
+        display = SampleDisplay.from_estimator(model, X, n_samples=5)
+        assert display.samples.shape == (5, 4)
+        SampleDisplay.from_estimator(make_pipeline(density).fit(X), n_samples=5)
 
 
 def test_what_is_wrong_with_samples_is_named(iris, cases):
@@ -595,9 +600,9 @@ def test_what_is_wrong_with_samples_is_named(iris, cases):
     with pytest.raises(TypeError, match="noise is not for estimator=KernelDensity"):
         SampleDisplay.from_estimator(density, noise=False)
     with pytest.raises(ValueError, match="n_samples == 0"):
-        SampleDisplay.from_estimator(density, 0)
+        SampleDisplay.from_estimator(density, n_samples=0)
     with pytest.raises(ValueError, match="X has 3 columns, but the samples have 4"):
-        SampleDisplay.from_estimator(density, 5, X[:, :3])
+        SampleDisplay.from_estimator(density, X[:, :3])
 
 
 # ------------------------------------------------------------------------- traversals
@@ -606,7 +611,12 @@ def test_what_is_wrong_with_samples_is_named(iris, cases):
 def test_a_traversal_follows_one_component_between_quantiles(case):
     model, X, image_shape, _ = case
     display = TraversalDisplay.from_estimator(
-        model, X, [1, 0], image_shape, n_steps=3, quantiles=(0.1, 0.9)
+        model,
+        X,
+        components=[1, 0],
+        n_steps=3,
+        quantiles=(0.1, 0.9),
+        image_shape=image_shape,
     )
     codes = model.transform(X)
     for line, component in zip(display.decoded, [1, 0], strict=True):
@@ -627,13 +637,13 @@ def test_what_is_wrong_with_a_traversal_is_named(cases):
         TraversalDisplay.from_estimator(model, X, **kwargs)
 
     for component in (3, -1):
-        with pytest.raises(ValueError, match=f"component={component}: .* 0 to 2"):
-            traverse(component=component)
+        with pytest.raises(ValueError, match=f"components={component}: .* 0 to 2"):
+            traverse(components=component)
     for component in ("all", 0.5, True):
-        with pytest.raises(ValueError, match=r"component=.* must be an integer"):
-            traverse(component=component)
-    with pytest.raises(ValueError, match=r"component=\[\]"):
-        traverse(component=[])
+        with pytest.raises(ValueError, match=r"components=.* must be an integer"):
+            traverse(components=component)
+    with pytest.raises(ValueError, match=r"components=\[\]"):
+        traverse(components=[])
     with pytest.raises(ValueError, match="n_steps == 1"):
         traverse(n_steps=1)
     for quantiles in ((0.9, 0.1), (0, 5), 0.5, ("a", "b")):
@@ -648,7 +658,9 @@ def test_what_is_wrong_with_a_traversal_is_named(cases):
 def test_errors_are_mean_squares_over_all_rows(case, block_size, monkeypatch):
     monkeypatch.setattr("skae.plotting.feature_error.BLOCK_SIZE", block_size)
     model, X, image_shape, _ = case
-    display = FeatureErrorDisplay.from_estimator(model, X, None, image_shape)
+    display = FeatureErrorDisplay.from_estimator(
+        model, X, reference=None, image_shape=image_shape
+    )
     (errors,) = display.squared_errors.values()
     rows = np.asarray(X)
     decoded = model.inverse_transform(model.transform(X))
@@ -671,7 +683,7 @@ def test_errors_of_a_sparse_table_are_those_of_the_dense_one(digits):
 def test_bars_are_sorted_and_named(wine):
     X, _ = wine
     model = make_pipeline(StandardScaler(), PCA(2)).fit(X)
-    display = FeatureErrorDisplay.from_estimator(model, X, None)
+    display = FeatureErrorDisplay.from_estimator(model, X, reference=None)
     ax = display.axes_[0]
     shares = [bar.get_width() for bar in ax.patches]
     names = [label.get_text() for label in ax.get_yticklabels()]
@@ -814,7 +826,7 @@ def test_with_one_width_there_is_a_line_for_each_name():
 
 def test_seconds_and_given_axes():
     ax = plt.figure().add_subplot()
-    display = ComparisonDisplay.from_comparison(make_comparison(), "fit_seconds", ax)
+    display = ComparisonDisplay.from_comparison(make_comparison(), "fit_seconds", ax=ax)
     assert display.ax_ is ax
     assert ax.get_yscale() == "log"
     assert ax.get_ylabel() == "seconds to fit"
@@ -851,8 +863,10 @@ def test_labels_do_not_overlap_and_stay_within_the_figure(case):
     for display in (
         show(ReconstructionDisplay, model, X, image_shape=image_shape),
         FeatureErrorDisplay.from_estimator(model, X, image_shape=image_shape),
-        TraversalDisplay.from_estimator(model, X, [0, 1], image_shape),
-        SampleDisplay.from_estimator(model, 9, X, image_shape),
+        TraversalDisplay.from_estimator(
+            model, X, components=[0, 1], image_shape=image_shape
+        ),
+        SampleDisplay.from_estimator(model, X, n_samples=9, image_shape=image_shape),
         CodeDisplay.from_estimator(model, X),
     ):
         figure = display.figure_
@@ -936,8 +950,8 @@ def test_lines_and_dots_stand_out_from_light_and_dark_paper(cases, style):
         lines = [
             line
             for display in (
-                SampleDisplay.from_estimator(model, 50, X, random_state=0),
-                TraversalDisplay.from_estimator(model, X, [0, 1]),
+                SampleDisplay.from_estimator(model, X, n_samples=50, random_state=0),
+                TraversalDisplay.from_estimator(model, X, components=[0, 1]),
                 FeatureErrorDisplay.from_estimator(model, X),
             )
             for ax in display.axes_

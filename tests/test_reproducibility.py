@@ -9,32 +9,13 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.model_selection import cross_validate
+from test_persistence import assert_same_results, results_of_rows
 from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.networks import Conv
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 3}
-
-
-def results(model, X):
-    """Everything that a fitted model says about rows."""
-    codes = model.transform(X)
-    found = {
-        "transform": codes,
-        "inverse_transform": model.inverse_transform(codes),
-        "reconstruct": model.reconstruct(X),
-        "score_samples": model.score_samples(X),
-    }
-    if isinstance(model, VAETransformer):
-        found["std"] = model.transform(X, return_std=True)[1]
-    return found
-
-
-def assert_same_results(found, expected):
-    assert set(found) == set(expected)
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
 
 
 def own_network(n_inputs, n_outputs):
@@ -62,7 +43,7 @@ def test_a_seed_gives_the_same_bits_again(Estimator, parameters, digits):
     first = Estimator(random_state=3, **parameters).fit(X)
     torch.rand(7)
     second = Estimator(random_state=3, **parameters).fit(X)
-    assert_same_results(results(second, X), results(first, X))
+    assert_same_results(results_of_rows(second, X), results_of_rows(first, X))
     assert second.loss_curve_ == first.loss_curve_
     np.testing.assert_array_equal(
         second.sample(9, random_state=0), first.sample(9, random_state=0)
@@ -162,7 +143,7 @@ def test_the_order_of_rows_does_not_matter(Estimator, iris):
     model = Estimator(random_state=0, **SMALL).fit(X)
     order = np.random.RandomState(0).permutation(len(X))
     shuffled = Estimator(random_state=0, **SMALL).fit(X[order])
-    assert_same_results(results(shuffled, X), results(model, X))
+    assert_same_results(results_of_rows(shuffled, X), results_of_rows(model, X))
 
 
 def test_the_layout_of_memory_does_not_matter(Estimator, iris):
@@ -171,7 +152,7 @@ def test_the_layout_of_memory_does_not_matter(Estimator, iris):
     wide = np.repeat(X, 2, axis=1)[:, ::2]
     for same in (np.asfortranarray(X), wide, X.tolist()):
         other = Estimator(random_state=0, **SMALL).fit(same)
-        assert_same_results(results(other, same), results(model, X))
+        assert_same_results(results_of_rows(other, same), results_of_rows(model, X))
 
 
 # ------------------------------------------------------------ nothing is touched
@@ -200,7 +181,7 @@ def test_global_streams_stay_where_they_are(Estimator, random_state, encoder, ir
     model = Estimator(random_state=random_state, encoder=encoder, **SMALL)
     model.fit(X, y).fit(X, sample_weight=np.ones(len(X)))
     model.fit_transform(X)
-    results(model, X)
+    results_of_rows(model, X)
     model.score(X)
     model.sample(5)
     model.sample(5, random_state=0)
@@ -308,12 +289,12 @@ def test_the_default_dtype_of_torch_does_not_matter(Estimator, parameters, iris)
     torch.set_default_dtype(torch.float64)
     try:
         model = Estimator(random_state=0, **parameters).fit(X)
-        found = results(model, X)
+        found = results_of_rows(model, X)
         drawn = model.sample(5, random_state=0)
     finally:
         torch.set_default_dtype(torch.float32)
     if "encoder" not in parameters:
-        assert_same_results(found, results(expected, X))
+        assert_same_results(found, results_of_rows(expected, X))
         np.testing.assert_array_equal(drawn, expected.sample(5, random_state=0))
     assert found["transform"].dtype == np.float64
     assert model.transform(X.astype(np.float32)).dtype == np.float32
@@ -324,7 +305,7 @@ def test_rows_are_left_as_they_are(Estimator, iris):
     X_val, weight = X[:40].copy(), np.arange(len(X)) % 3.0
     copies = X.copy(), X_val.copy(), weight.copy()
     model = Estimator(random_state=0, **SMALL).fit(X, None, weight, X_val)
-    results(model, X)
+    results_of_rows(model, X)
     for found, expected in zip((X, X_val, weight), copies, strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -375,10 +356,10 @@ def test_a_row_does_not_depend_on_its_company(
     model = Estimator(max_iter=2, random_state=0, **parameters).fit(X)
     if Estimator is VAETransformer:
         model.set_params(n_score_samples=4)
-    expected = results(model, X)
+    expected = results_of_rows(model, X)
     assert all(found.dtype == dtype for found in expected.values())
     for company, index in companies(len(X)).items():
-        found = results(model, X[index])
+        found = results_of_rows(model, X[index])
         for name in expected:
             np.testing.assert_array_equal(
                 found[name], expected[name][index], err_msg=f"{name}, {company}"
@@ -390,8 +371,8 @@ def test_a_row_does_not_depend_on_how_many_others_there_are(Estimator, iris):
     model = Estimator(random_state=0, **SMALL).fit(X)
     if Estimator is VAETransformer:
         model.set_params(n_score_samples=2)
-    expected = results(model, X)
-    many = results(model, np.tile(X, (20, 1)))
+    expected = results_of_rows(model, X)
+    many = results_of_rows(model, np.tile(X, (20, 1)))
     for name in expected:
         for part in np.split(many[name], 20):
             np.testing.assert_array_equal(part, expected[name], err_msg=name)
@@ -400,7 +381,7 @@ def test_a_row_does_not_depend_on_how_many_others_there_are(Estimator, iris):
 def test_a_row_does_not_depend_on_its_container(Estimator, digits):
     X = digits[0][:60]
     model = Estimator(random_state=0, **SMALL).fit(X)
-    expected = results(model, X)
+    expected = results_of_rows(model, X)
     for same in (
         np.asfortranarray(X),
         np.repeat(X, 2, axis=1)[:, ::2],
@@ -408,15 +389,15 @@ def test_a_row_does_not_depend_on_its_container(Estimator, digits):
         sparse.csr_array(X),
         sparse.csc_matrix(X),
     ):
-        assert_same_results(results(model, same), expected)
+        assert_same_results(results_of_rows(model, same), expected)
 
 
 def test_a_row_of_a_likelihood_without_centre_keeps_its_bits(Estimator, digits):
     X = digits[0][:60] / 16
     model = Estimator(likelihood="bernoulli", random_state=0, **SMALL).fit(X)
-    expected = results(model, X)
+    expected = results_of_rows(model, X)
     for index in companies(len(X)).values():
-        for name, found in results(model, X[index]).items():
+        for name, found in results_of_rows(model, X[index]).items():
             np.testing.assert_array_equal(found, expected[name][index], err_msg=name)
 
 

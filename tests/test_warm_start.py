@@ -11,6 +11,8 @@ import torch
 from scipy import sparse
 from torch import nn
 
+from skae import AutoencoderTransformer, VAETransformer
+
 SMALL = {
     "hidden_layer_sizes": (8,),
     "batch_size": 32,
@@ -19,14 +21,6 @@ SMALL = {
 }
 UNJUDGED = SMALL | {"early_stopping": False}
 BENT = {"n_components": 1, "learning_rate_init": 0.02}
-
-
-@pytest.fixture(scope="module")
-def curve():
-    """Rows along a bent curve, where a network does better than PCA."""
-    rng = np.random.RandomState(0)
-    t = rng.uniform(-1, 1, (120, 1))
-    return np.hstack([t, t**2, t**3]) + 0.01 * rng.standard_normal((120, 3))
 
 
 def assert_same_model(found, expected, X):
@@ -216,6 +210,50 @@ def test_other_columns_are_refused_and_nothing_changes(Estimator, iris):
     assert_same_model(model, before, X)
     whole = Estimator(max_iter=6, **UNJUDGED).fit(X)
     assert_same_model(model.fit(X), whole, X)
+
+
+# What a model is made with, and what cannot be changed while it is trained further.
+MADE_WITH = {
+    "n_components": 3,
+    "hidden_layer_sizes": (8, 4),
+    "activation": "tanh",
+    "init": "random",
+    "likelihood": "student_t",
+}
+VAE_MADE_WITH = {
+    "prior": "gmm",
+    "posterior": "full",
+    "divergence": "tc",
+    "beta": 2.0,
+    "free_bits": 0.1,
+    "n_importance_samples": 4,
+}
+
+
+@pytest.mark.parametrize(
+    ("Estimator", "name", "value"),
+    [
+        *((AutoencoderTransformer, *change) for change in MADE_WITH.items()),
+        *((VAETransformer, *change) for change in (MADE_WITH | VAE_MADE_WITH).items()),
+    ],
+)
+def test_another_architecture_is_refused_by_name(Estimator, name, value, iris):
+    X, _ = iris
+    model = Estimator(max_iter=1, warm_start=True, **UNJUDGED).fit(X)
+    before = opened(model)
+    model.set_params(**{name: value})
+    for go_on in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match=f"^{name}=.* not what the fitted model"):
+            go_on(X)
+    assert_same_model(model, before, X)
+
+
+def test_what_is_left_to_the_rows_stays_as_it_is(Estimator, iris):
+    X, _ = iris
+    open_ones = {"hidden_layer_sizes": "auto", "likelihood": "auto"}
+    model = Estimator(0.9, max_iter=1, warm_start=True, random_state=0, **open_ones)
+    n_components = model.fit(X).n_components_
+    assert model.set_params(n_components=n_components).fit(X[:100]).n_iter_ == 1
 
 
 def test_an_error_in_training_changes_nothing(Estimator, iris):

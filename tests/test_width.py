@@ -9,11 +9,10 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from skae import AutoencoderTransformer, VAETransformer
+from skae import AutoencoderTransformer
 from skae.width import WIDTHS
 
 FEW = {"hidden_layer_sizes": (32, 16), "max_iter": 5, "random_state": 0}
-both = pytest.mark.parametrize("Estimator", [AutoencoderTransformer, VAETransformer])
 
 
 def factors(n_factors, n_features, n_rows=400, noise=0.1, seed=0):
@@ -24,7 +23,6 @@ def factors(n_factors, n_features, n_rows=400, noise=0.1, seed=0):
     return rows + noise * rng.normal(size=(n_rows, n_features))
 
 
-@both
 @pytest.mark.parametrize(
     ("n_factors", "scale"), [(1, 1.0), (3, 1.0), (6, 1.0), (3, 1e-6), (3, 1e6)]
 )
@@ -33,7 +31,6 @@ def test_as_many_components_as_there_are_factors(Estimator, n_factors, scale):
     assert Estimator("auto", **FEW).fit(X).n_components_ == n_factors
 
 
-@both
 def test_white_noise_asks_for_one_component(Estimator):
     X = np.random.default_rng(0).normal(size=(300, 12))
     assert Estimator("auto", **FEW).fit(X).n_components_ == 1
@@ -50,7 +47,6 @@ def test_a_bent_sheet_asks_for_fewer_components_than_its_linear_hull():
     assert model.n_components_ < linear.n_components_
 
 
-@both
 def test_a_width_is_one_of_those_tried_and_the_rest_follows(Estimator):
     X = load_digits().data[:400]
     model = Estimator("auto", **FEW).fit(X)
@@ -80,13 +76,11 @@ def test_a_width_is_found_within_a_pipeline():
     assert pipeline.fit(X[:400] / 16, y[:400]).score(X[400:600] / 16, y[400:600]) > 0.8
 
 
-@both
 def test_constant_columns_and_equal_rows_have_a_width(Estimator):
     for X in (np.ones((30, 4)), np.repeat(np.eye(4), 5, axis=0)):
         assert Estimator("auto", **FEW).fit(X).n_components_ >= 1
 
 
-@both
 def test_what_cannot_be_found_is_refused(Estimator):
     X = factors(2, 6)
     with pytest.raises(ValueError, match="set init='pca'"):

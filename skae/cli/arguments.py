@@ -145,8 +145,8 @@ def _add_compare(commands):
         nargs="+",
         type=_whole_number(1),
         metavar="N",
-        help="sizes of the code (default: those of 2, 8 and 32 that are fewer than "
-        "the columns)",
+        help="sizes of the code (default: those of 2, 8 and 32, or of 1, 2 and 4 where "
+        "columns are few, that are fewer than the columns)",
     )
     parser.add_argument(
         "--methods",

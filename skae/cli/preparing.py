@@ -10,7 +10,7 @@ from skae.device import resolve_device
 from skae.vae import VAETransformer
 
 from .reading import Table, read_table
-from .saying import UsageError, closest, counted, listed, say, shape_of
+from .saying import UsageError, closest, counted, listed, quoted, say, shape_of
 from .tables import TableEncoder, read_target
 
 __all__ = [
@@ -187,7 +187,8 @@ def check_column(name, table, argument):
     if name in names:
         return
     close = closest(name, names)
-    hint = f"did you mean {close!r}?" if close else f"there is {listed(names)}"
+    known = listed(map(quoted, names))
+    hint = f"did you mean {close!r}?" if close else f"there is {known}"
     raise UsageError(
         f"argument {argument}: {table.name} has no column {name!r}; {hint}"
     )

@@ -299,13 +299,7 @@ def _parse(path, opener, head, encoding):
     """Read a text file of a given encoding with pandas, in the form its head has."""
     import pandas as pd
 
-    text = codecs.getincrementaldecoder(encoding)().decode(head)
-    if not text.strip():
-        raise ValueError(f"{str(path)!r} is empty")
-    records = _records(text, is_whole=len(head) < HEAD)
-    separator = _separator(records)
-    cells = [*csv.reader(records, delimiter=separator, skipinitialspace=True)]
-    decimal, has_header = _decimal(cells, separator), _has_header(cells)
+    form = _form_of(path, head, encoding)
     with (
         opener(path, "rb") as file,
         _parser_errors(path),
@@ -314,33 +308,62 @@ def _parse(path, opener, head, encoding):
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
         frame = pd.read_csv(
             file,
-            sep=separator,
-            decimal=decimal,
+            sep=form.separator,
+            decimal=form.decimal,
             encoding=encoding,
-            header=0 if has_header else None,
-            index_col=False if _ends_with_separator(cells) else None,
+            header=0 if form.has_header else None,
+            index_col=False if _ends_with_separator(form.cells) else None,
             na_values=MISSING,
             skipinitialspace=True,
             low_memory=False,
         )
-    notes = []
+    notes = form.notes()
     if not isinstance(frame.index, pd.RangeIndex):
-        notes.append("the first column has no name, and is taken for row labels")
-    if separator != ",":
-        notes.append(f"columns are parted by a {SEPARATORS[separator]}")
-    if decimal == ",":
-        notes.append("numbers have decimal commas")
-    if encoding in {"cp1252", "utf-16"}:
-        notes.append(f"text is read as {encoding}")
-    if not has_header:
-        frame.columns = [f"x{j}" for j in range(frame.shape[1])]
-        notes.append("there is no header: columns are called x0, x1, ...")
+        notes.insert(0, "the first column has no name, and is taken for row labels")
+    if form.has_header:
+        notes += _notes_on_names(form.cells[0], frame)
     else:
-        notes += _notes_on_names(cells[0], frame)
+        frame.columns = [f"x{j}" for j in range(frame.shape[1])]
     is_empty = frame.isna().all(axis=1)
     if is_empty.any():
         notes.append(f"{is_empty.sum():,} rows are empty, and left out")
     return Table(path.name, frame[~is_empty], notes=notes)
+
+
+@dataclass
+class _Form:
+    """How a text file is written, told by its head; ``cells`` are those of the head."""
+
+    encoding: str
+    separator: str
+    decimal: str
+    has_header: bool
+    cells: list
+
+    def notes(self):
+        """Say what is not as usual."""
+        notes = []
+        if self.separator != ",":
+            notes.append(f"columns are parted by a {SEPARATORS[self.separator]}")
+        if self.decimal == ",":
+            notes.append("numbers have decimal commas")
+        if self.encoding in {"cp1252", "utf-16"}:
+            notes.append(f"text is read as {self.encoding}")
+        if not self.has_header:
+            notes.append("there is no header: columns are called x0, x1, ...")
+        return notes
+
+
+def _form_of(path, head, encoding):
+    """Find out how a text file is written."""
+    text = codecs.getincrementaldecoder(encoding)().decode(head)
+    if not text.strip():
+        raise ValueError(f"{str(path)!r} is empty")
+    records = _records(text, is_whole=len(head) < HEAD)
+    separator = _separator(records)
+    cells = [*csv.reader(records, delimiter=separator, skipinitialspace=True)]
+    decimal = _decimal(cells, separator)
+    return _Form(encoding, separator, decimal, _has_header(cells), cells)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skae.comparison.result import LEVEL
+
 from .saying import percent
 
 __all__ = [
@@ -24,9 +26,6 @@ __all__ = [
     "table_of",
     "write_report",
 ]
-
-# Probability below which a difference from PCA is more than noise.
-LEVEL = 0.05
 
 # A picture less wide than so many times its height leaves room for another.
 NARROW = 2.0
@@ -130,30 +129,42 @@ def table_of(summary, predicted=None, *, is_narrow=False):
      [['PCA', '2', '0.500 ± 0.100', '0.50']])
     """
     shown = [
-        (measure, heading, form)
-        for measure, (heading, form) in (MEASURES | COSTS).items()
-        if np.isfinite(summary.get(f"{measure}_mean", [np.nan])).any()
-        and not (is_narrow and measure == "transform_seconds")
-    ]
-    names = [
-        predicted if predicted and measure == "downstream_score" else heading
-        for measure, heading, _ in shown
+        measure
+        for measure in _measured(summary)
+        if not (is_narrow and measure == "transform_seconds")
     ]
     cells = [
         [
             str(summary["estimator"][row]),
             str(summary["n_components"][row]),
-            *(_cell(summary, row, name, form, is_narrow) for name, _, form in shown),
+            *(_cell(summary, row, measure, is_narrow) for measure in shown),
         ]
         for row in range(len(summary["estimator"]))
     ]
-    return ["method", "components", *names], cells
+    headings = [_heading(measure, predicted) for measure in shown]
+    return ["method", "components", *headings], cells
 
 
-def _cell(summary, row, measure, form, is_narrow):
+def _measured(summary):
+    """Name the measures that some method has."""
+    return [
+        measure
+        for measure in MEASURES | COSTS
+        if np.isfinite(summary.get(f"{measure}_mean", [np.nan])).any()
+    ]
+
+
+def _heading(measure, predicted):
+    if predicted and measure == "downstream_score":
+        return predicted
+    return (MEASURES | COSTS)[measure][0]
+
+
+def _cell(summary, row, measure, is_narrow):
     mean = summary[f"{measure}_mean"][row]
     if not math.isfinite(mean):
         return ""
+    form = (MEASURES | COSTS)[measure][1]
     text = f"{mean:{form}}"
     if measure in COSTS:
         return text
@@ -285,15 +296,10 @@ def _numbers(summary, predicted):
         width = cells[1]
         body.append(f"<tr{first}>{_row(cells)}</tr>")
     errors = failures(summary)
-    shown = [
-        (heading, MEANINGS[measure])
-        for measure, (heading, _) in (MEASURES | COSTS).items()
-        if np.isfinite(summary[f"{measure}_mean"]).any()
-    ]
     terms = "".join(
-        f"<dt>{html.escape(predicted or name) if name == 'prediction' else name}</dt>"
-        f"<dd>{html.escape(meaning)}</dd>"
-        for name, meaning in shown
+        f"<dt>{html.escape(_heading(measure, predicted))}</dt>"
+        f"<dd>{html.escape(MEANINGS[measure])}</dd>"
+        for measure in _measured(summary)
     )
     return "\n".join(
         [

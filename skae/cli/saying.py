@@ -3,7 +3,20 @@
 import difflib
 import sys
 
-__all__ = ["UsageError", "closest", "counted", "listed", "percent", "say", "shape_of"]
+__all__ = [
+    "UsageError",
+    "closest",
+    "counted",
+    "listed",
+    "percent",
+    "quoted",
+    "say",
+    "shape_of",
+]
+
+
+# Names that one line tells.
+MOST_LISTED = 8
 
 
 class UsageError(ValueError):
@@ -23,7 +36,8 @@ def shape_of(frame):
 
 def counted(number, noun):
     """Say a number of things."""
-    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
+    plural = noun.removesuffix("y") + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def closest(name, names):
@@ -33,10 +47,24 @@ def closest(name, names):
     return folded[close[0]] if close else None
 
 
-def listed(names, most=12):
-    """List names, the first of many."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def quoted(name):
+    """Write a name, in quotes where a list would part it at its comma."""
+    return repr(name) if "," in name else name
+
+
+def listed(names):
+    """List names, the first of many.
+
+    Examples
+    --------
+    >>> from skae.cli.saying import listed, quoted
+    >>> listed(map(quoted, ["age", "income, monthly"]))
+    "age, 'income, monthly'"
+    """
+    names = list(names)
+    rest = len(names) - MOST_LISTED
+    more = f" and {rest:,} more" if rest > 0 else ""
+    return ", ".join(names[:MOST_LISTED]) + more
 
 
 def percent(share):

@@ -5,14 +5,18 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .recognition import LeftOut, learn_column
+from .saying import counted, listed, quoted
 
 __all__ = ["TableEncoder", "read_target"]
 
-# Names that one line tells.
-TOLD = 8
-
 # Whole numbers of which there are more different ones are measured, not classes.
 MOST_CLASSES = 20
+
+# What stands for missing values, by the kind of their column.
+FILLED = {
+    ("number", "date"): "filled with the median",
+    ("category",): "as a category of its own",
+}
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
@@ -131,7 +135,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         used = [found for found in self._places() if found[2].stop > found[2].start]
         absent = [name for name, *_ in used if name not in X.columns]
         if absent:
-            raise ValueError(f"the table lacks the columns {_listed(absent)}")
+            raise ValueError(
+                f"the table lacks the columns {listed(map(quoted, absent))}"
+            )
         rows = np.empty((len(X), len(self.get_feature_names_out())))
         for name, kind, place in used:
             rows[:, place] = kind.encode(X[name])
@@ -194,26 +200,29 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return [*self._kinds(), *self._filled(), *self.unused()]
 
     def _kinds(self):
-        told: dict = {"number": [], "date": [], "category": [], "constant": []}
-        for name, kind in self.columns_.items():
-            more = {"date": _since, "category": _width}.get(kind.kind)
-            told[kind.kind].append(f"{name} ({more(kind)})" if more else name)
-        if told["number"]:
-            how = ", standardised" if self.standardize else ""
-            yield f"{_counted(told['number'], 'number')}{how}"
-        if told["date"]:
-            yield _counted(told["date"], "date")
-        if told["category"]:
-            yield f"{_counted(told['category'], 'category')}, one-hot"
+        standardised = ", standardised" if self.standardize else ""
+        treated = {"number": standardised, "date": "", "category": ", one-hot"}
+        for noun, how in treated.items():
+            names = [f"{quoted(name)}{_detail(kind)}" for name, kind in self._of(noun)]
+            if names:
+                yield f"{counted(len(names), noun)}: {listed(names)}{how}"
 
     def _filled(self):
-        told: dict = {"number": [], "date": [], "category": [], "constant": []}
-        for name, count in self.n_missing_.items():
-            told[self.columns_[name].kind].append(f"{name} ({count:,})")
-        if filled := told["number"] + told["date"]:
-            yield f"missing, filled with the median: {_listed(filled)}"
-        if own := told["category"]:
-            yield f"missing, as a category of its own: {_listed(own)}"
+        for nouns, how in FILLED.items():
+            counts = [
+                f"{quoted(name)} ({self.n_missing_[name]:,})"
+                for name, _ in self._of(*nouns)
+                if name in self.n_missing_
+            ]
+            if counts:
+                yield f"missing, {how}: {listed(counts)}"
+
+    def _of(self, *nouns):
+        """Give the columns of some kinds, those of the first kind first."""
+        for noun in nouns:
+            for name, kind in self.columns_.items():
+                if kind.kind == noun:
+                    yield name, kind
 
     def unused(self):
         """Say which columns are left out, and why.
@@ -223,20 +232,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         iterator of str
             A line for each reason.
         """
-        unchanging = {
-            name: kind
-            for name, kind in self.columns_.items()
-            if kind.kind == "constant"
+        reasons = {
+            name: "constant" if kind.value is not None else "without any value"
+            for name, kind in self._of("constant")
         }
-        empty = [name for name, kind in unchanging.items() if kind.value is None]
-        constant = [name for name in unchanging if name not in empty]
-        if constant:
-            yield f"left out, constant: {_listed(constant)}"
-        if empty:
-            yield f"left out, without any value: {_listed(empty)}"
-        for reason in dict.fromkeys(self.left_out_.values()):
-            names = [n for n, found in self.left_out_.items() if found == reason]
-            yield f"left out, {reason}: {_listed(names)}"
+        reasons |= self.left_out_
+        for reason in dict.fromkeys(reasons.values()):
+            names = [name for name, found in reasons.items() if found == reason]
+            yield f"left out, {reason}: {listed(map(quoted, names))}"
 
 
 def read_target(column):
@@ -281,25 +284,11 @@ def read_target(column):
     return values, False
 
 
-# ------------------------------------------------------------------------- wording
-
-
-def _listed(names):
-    """Join names, but not hundreds of them."""
-    told = ", ".join(map(str, names[:TOLD]))
-    rest = len(names) - TOLD
-    return f"{told} and {rest:,} more" if rest > 0 else told
-
-
-def _counted(names, noun):
-    plural = noun.removesuffix("y") + "ies" if noun.endswith("y") else noun + "s"
-    return f"{len(names):,} {noun if len(names) == 1 else plural}: {_listed(names)}"
-
-
-def _since(date):
-    return f"days since {date.first[:10]}"
-
-
-def _width(category):
-    rest = ", the rarest as other" if category.has_other else ""
-    return f"{len(category.levels)} values{rest}"
+def _detail(kind):
+    """Say in brackets what a date or a category has become."""
+    if kind.kind == "date":
+        return f" (days since {kind.first[:10]})"
+    if kind.kind == "category":
+        rest = ", the rarest as other" if kind.has_other else ""
+        return f" ({len(kind.levels)} values{rest})"
+    return ""

@@ -29,6 +29,7 @@ __all__ = [
     "main_features",
     "panels",
     "root_figure",
+    "rounded",
     "shades",
     "title_above",
 ]
@@ -336,6 +337,18 @@ def colour_bar(image, axes, label, **kwargs):
     bar.outline.set_visible(False)
     bar.solids.set_alpha(1)
     return bar
+
+
+def rounded(number, n_digits):
+    """Write a number as axes do, to so many digits; an exponent begins at a million.
+
+    Examples
+    --------
+    >>> from skae.plotting.canvas import rounded
+    >>> rounded(1274.6, 3), rounded(0.1234, 2)
+    ('1270', '0.12')
+    """
+    return f"{float(f'{number:.{n_digits}g}'):g}".replace("-", "\N{MINUS SIGN}")
 
 
 def label_features(ax, names, longest=LONGEST_NAME):

@@ -89,7 +89,7 @@ class ComparisonDisplay(Display):
         self.n_folds = n_folds
 
     @classmethod
-    def from_comparison(cls, comparison, measure="explained_variance", ax=None):
+    def from_comparison(cls, comparison, measure="explained_variance", *, ax=None):
         """Plot one measure of a comparison.
 
         Parameters

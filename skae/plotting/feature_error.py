@@ -19,6 +19,7 @@ from .canvas import (
     legend_outside,
     main_features,
     panels,
+    rounded,
 )
 from .display import RowsDisplay
 from .transformers import (
@@ -97,9 +98,9 @@ class FeatureErrorDisplay(RowsDisplay):
         cls,
         estimator,
         X,
+        *,
         reference="pca",
         image_shape=None,
-        *,
         kind="auto",
         name=None,
         ax=None,
@@ -155,7 +156,7 @@ class FeatureErrorDisplay(RowsDisplay):
     def _draw_images(self, ax):
         """Draw one image per reconstruction, dark where it is right."""
         errors = {
-            f"{name}\n{_overall(squares):.3g} overall": np.sqrt(
+            f"{name}\n{rounded(_overall(squares), 3)} overall": np.sqrt(
                 self.columns.as_images(squares).mean(axis=-1, keepdims=True)
             )
             for name, squares in self.squared_errors.items()
@@ -177,7 +178,7 @@ class FeatureErrorDisplay(RowsDisplay):
         for (name, squares), style in zip(
             self.squared_errors.items(), LINES, strict=False
         ):
-            label = f"{name}: {_overall(squares):.3g} overall"
+            label = f"{name}: {rounded(_overall(squares), 3)} overall"
             profile = np.sqrt(squares)
             positions = self.columns.positions
             draw_profiles(panel, positions, [profile], label, **style)
@@ -206,7 +207,7 @@ class FeatureErrorDisplay(RowsDisplay):
         for shares in list(unexplained.values())[1:]:
             handles += panel.plot(shares[chosen], heights, "D", **style)
         labels = [
-            f"{name}: {shares.mean():.2g} on average"
+            f"{name}: {rounded(shares.mean(), 2)} on average"
             for name, shares in unexplained.items()
         ]
         label_features(panel, [self.columns.names[j] for j in chosen])

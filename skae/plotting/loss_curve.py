@@ -12,6 +12,7 @@ from .canvas import (
     keep_within,
     legend_outside,
     panels,
+    rounded,
 )
 from .display import Display
 from .transformers import check_instance, last_step, short_name
@@ -155,7 +156,7 @@ class LossCurveDisplay(Display):
             validation = self.validation_loss_curve
             panel.plot(epochs, validation, color=ESTIMATOR, label="validation rows")
         if self.start_loss is not None:
-            label = f"{self.start_name}: {self.start_loss:.4g}"
+            label = f"{self.start_name}: {rounded(self.start_loss, 4)}"
             panel.axhline(self.start_loss, color=REFERENCE, ls="--", label=label)
         if self.best_loss is not None:
             self._mark_best(panel)
@@ -168,7 +169,7 @@ class LossCurveDisplay(Display):
 
     def _mark_best(self, panel):
         where = f"epoch {self.best_epoch}" if self.best_epoch else "the start"
-        label = f"kept, {where}: {self.best_loss:.4g}"
+        label = f"kept, {where}: {rounded(self.best_loss, 4)}"
         if min(self.validation_loss_curve, default=np.inf) < self.best_loss:
             label += "\n(gains not sure enough to leave the start)"
         style = {"marker": "o", "ms": 8, "ls": "none", "color": ESTIMATOR}

@@ -102,11 +102,11 @@ class ReconstructionDisplay(RowsDisplay):
         cls,
         estimator,
         X,
+        *,
+        reference=None,
         n_rows=8,
         image_shape=None,
-        *,
         kind="auto",
-        reference=None,
         name=None,
         ax=None,
     ):
@@ -120,6 +120,10 @@ class ReconstructionDisplay(RowsDisplay):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; those shown are spread evenly over them.
 
+        reference : "pca", fitted transformer or None, default=None
+            Whose reconstructions are shown too: ``"pca"`` is fitted to all rows of X,
+            with as many components as the estimator, in its place in a Pipeline.
+
         n_rows : int, default=8
             Number of rows to show, at most all.
 
@@ -132,10 +136,6 @@ class ReconstructionDisplay(RowsDisplay):
             ``image_shape``, profiles (spectra, time series) where neighbouring
             columns go together and have no names other than numbers, and otherwise
             the rows of a table.
-
-        reference : "pca", fitted transformer or None, default=None
-            Whose reconstructions are shown too: ``"pca"`` is fitted to all rows of X,
-            with as many components as the estimator, in its place in a Pipeline.
 
         name : str, default=None
             Of the estimator, in the picture; by default from the class.

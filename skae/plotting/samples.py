@@ -69,9 +69,9 @@ class SampleDisplay(RowsDisplay):
     >>> from skae.plotting import SampleDisplay
     >>> X, _ = load_iris(return_X_y=True)
     >>> vae = VAETransformer(2, max_iter=2, random_state=0).fit(X)
-    >>> display = SampleDisplay.from_estimator(vae, 50, X, random_state=0)
+    >>> display = SampleDisplay.from_estimator(vae, X, random_state=0)
     >>> display.samples.shape
-    (50, 4)
+    (64, 4)
     """
 
     def __init__(self, samples, columns, *, rows=None, estimator_name="the model"):
@@ -84,12 +84,12 @@ class SampleDisplay(RowsDisplay):
     def from_estimator(
         cls,
         estimator,
-        n_samples=64,
         X=None,
-        image_shape=None,
         *,
-        kind="auto",
+        n_samples=64,
         noise=True,
+        image_shape=None,
+        kind="auto",
         random_state=None,
         name=None,
         ax=None,
@@ -102,12 +102,17 @@ class SampleDisplay(RowsDisplay):
             A VAETransformer, an AutoencoderTransformer, a KernelDensity, .. or a
             Pipeline that ends in one.
 
-        n_samples : int, default=64
-            Number of rows to draw.
-
         X : {array-like, sparse matrix} of shape (n_rows, n_features), default=None
             Real rows to be shown beside: of images and profiles as many as there are
             samples, spread evenly over X.
+
+        n_samples : int, default=64
+            Number of rows to draw.
+
+        noise : bool, default=True
+            Whether samples have the noise of the likelihood, as real rows have theirs;
+            False shows what their codes decode to, which is clearer in images. Only
+            skae's estimators can leave it out.
 
         image_shape : tuple of int, default=None
             (height, width) or (height, width, channels), where rows are images. A
@@ -115,11 +120,6 @@ class SampleDisplay(RowsDisplay):
 
         kind : {"auto", "images", "profiles", "table"}, default="auto"
             As in :meth:`ReconstructionDisplay.from_estimator`.
-
-        noise : bool, default=True
-            Whether samples have the noise of the likelihood, as real rows have theirs;
-            False shows what their codes decode to, which is clearer in images. Only
-            skae's estimators can leave it out.
 
         random_state : int, RandomState instance or None, default=None
             Seed of the draws.

@@ -15,6 +15,7 @@ from .canvas import (
     label_below,
     main_features,
     panels,
+    rounded,
     shades,
     title_above,
 )
@@ -71,7 +72,7 @@ class TraversalDisplay(RowsDisplay):
     >>> from skae.plotting import TraversalDisplay
     >>> X, _ = load_digits(return_X_y=True)
     >>> display = TraversalDisplay.from_estimator(
-    ...     PCA(4).fit(X), X, component=[0, 1], image_shape=(8, 8)
+    ...     PCA(4).fit(X), X, components=[0, 1], image_shape=(8, 8)
     ... )
     >>> display.decoded.shape
     (2, 9, 64)
@@ -99,11 +100,11 @@ class TraversalDisplay(RowsDisplay):
         cls,
         estimator,
         X,
-        component=0,
-        image_shape=None,
         *,
+        components=0,
         n_steps=9,
         quantiles=(0.05, 0.95),
+        image_shape=None,
         kind="auto",
         name=None,
         ax=None,
@@ -118,18 +119,18 @@ class TraversalDisplay(RowsDisplay):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows whose codes say where the lines begin, end and cross.
 
-        component : int or list of int, default=0
+        components : int or list of int, default=0
             Component to follow; of several, one line each.
-
-        image_shape : tuple of int, default=None
-            (height, width) or (height, width, channels), where rows are images. A
-            convolutional estimator knows it itself.
 
         n_steps : int, default=9
             Rows decoded along each line.
 
         quantiles : tuple of (float, float), default=(0.05, 0.95)
             Of the codes of X: from where to where each line goes.
+
+        image_shape : tuple of int, default=None
+            (height, width) or (height, width, channels), where rows are images. A
+            convolutional estimator knows it itself.
 
         kind : {"auto", "images", "profiles", "table"}, default="auto"
             As in :meth:`ReconstructionDisplay.from_estimator`.
@@ -151,11 +152,11 @@ class TraversalDisplay(RowsDisplay):
         X = as_rows(X)
         columns = describe_columns(estimator, X, kind=kind, image_shape=image_shape)
         codes = encode(estimator, X)
-        components = list(np.atleast_1d(component).tolist())
+        components = np.atleast_1d(components).tolist()
         if not components:
-            raise ValueError("component=[]: give at least one.")
+            raise ValueError("components=[]: give at least one.")
         for number in components:
-            check_component(number, codes.shape[1], "component")
+            check_component(number, codes.shape[1], "components")
         low, high = np.quantile(codes[:, components], ends, axis=0)
         values = np.linspace(low, high, n_steps, axis=1)
         lines = np.tile(np.median(codes, axis=0), (len(components), n_steps, 1))
@@ -239,20 +240,16 @@ class TraversalDisplay(RowsDisplay):
             axes.flat, self.components, values, self.code_values, strict=True
         ):
             image = draw_heat(panel, table[:, chosen].T, names, limit)
-            numbers = [f"{c:.3g}".replace("-", "\N{MINUS SIGN}") for c in code]
-            panel.set_xticks([0, n_steps - 1], [numbers[0], numbers[-1]])
+            ends = [rounded(end, 3) for end in code[[0, -1]]]
+            panel.set_xticks([0, n_steps - 1], ends)
             panel.set_title(f"component {number}", fontsize="medium")
         colour_bar(
             image,
             axes,
             "decoded value, in standard deviations\nfrom the mean of its column",
         )
-        ends = " to the ".join(self._ends)
-        label_below(
-            axes,
-            ax,
-            f"code of the component, from the {ends}, others at their medians{note}",
-        )
+        label = "code of the component, from the {} to the {}".format(*self._ends)
+        label_below(axes, ax, f"{label}\n(others at their medians){note}")
         title_above(axes, ax, self._title)
         return axes
 
