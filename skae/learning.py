@@ -286,9 +286,7 @@ def _refitted(task, everything, held_out, learned, observer):
     seen = task.subset(held_out, maps)
     is_whole = result.n_epochs == len(rates)
     unseen = task.subset(held_out, learned.maps)
-    judged = task.row_losses(learned.model, unseen)
-    mean = unseen.mean(judged)
-    error = (unseen.mean((judged - mean) ** 2) / len(unseen)) ** 0.5
+    mean, error = unseen.mean_and_error(task.row_losses(learned.model, unseen))
     is_worse = seen.mean(task.row_losses(model, seen)) > mean
     again = replace(learned, model=model, maps=maps, index=everything)
     if (
@@ -323,14 +321,12 @@ def _is_clearly_positive(gain, rows):
     Student's test cannot see what nearly all rows agree on. The mean has to be above
     one and a half of its standard errors all the same: one far row alone makes one.
     """
-    n_free = len(rows) - 1
-    mean = rows.mean(gain)
-    if n_free == 0 or mean <= 0:
+    mean, error = rows.mean_and_error(gain)
+    if len(rows) == 1 or mean <= 0:
         return False
-    standard_error = (rows.mean((gain - mean) ** 2) / n_free) ** 0.5
-    if mean > student_t.ppf(CONFIDENCE, n_free) * standard_error:
+    if mean > student_t.ppf(CONFIDENCE, len(rows) - 1) * error:
         return True
-    if mean <= STANDARD_ERRORS * standard_error:
+    if mean <= STANDARD_ERRORS * error:
         return False
     ranks = wilcoxon(gain.cpu().numpy(), alternative="greater")
     return ranks.pvalue < 1 - CONFIDENCE

@@ -198,6 +198,12 @@ class Rows:
         """Weighted mean of one value per row."""
         return (values @ self.weight.to(values.dtype)).item() / len(self)
 
+    def mean_and_error(self, values):
+        """Weighted mean of one value per row, and its standard error."""
+        mean = self.mean(values)
+        n_free = max(len(self) - 1, 1)
+        return mean, (self.mean((values - mean) ** 2) / n_free) ** 0.5
+
     def blocks(self):
         """Walk through all rows, some at a time."""
         size = max(1, BLOCK_SIZE // self.n_features)

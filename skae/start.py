@@ -52,6 +52,10 @@ LARGEST_MATRIX = 8000
 # Side of a matrix from which a few eigenvectors are found by themselves.
 SMALL_MATRIX = 300
 
+# Deviations that float32 holds, networks being of it, and of which it holds the squares,
+# where the rows are float32 too.
+LARGEST, LARGEST_SQUARED = 1e36, 1e18
+
 # The noise variance is at least this share of the mean column variance.
 NOISE_FLOOR = 1e-7
 
@@ -292,9 +296,10 @@ def moments(X, weight):
     """Column means and variances; the variance of a constant column is exactly 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         mean, variance = weighted_moments(X, weight)
-    if not np.isfinite(variance.sum()):
+    largest = LARGEST_SQUARED if X.dtype == np.float32 else LARGEST
+    if not variance.sum() < largest**2:
         raise ValueError(
-            "X: the squares of its values are beyond what float64 holds; divide the "
+            "X: its values, or their squares, are beyond what float32 holds; divide the "
             "columns by their largest values first."
         )
     variance[is_constant_feature(variance, mean, X.shape[0])] = 0.0

@@ -13,13 +13,12 @@ last to B' W, into a model of the columns like any other.
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 
 from .learning import learn
 from .likelihoods.gaussian import Coordinates
 from .paths import reciprocal
-from .rows import as_array, take_rows, weighted_moments
+from .rows import as_array, stacked, take_rows, weighted_moments
 from .span import Span
 from .start import LinearMaps, moments, peak_signs
 from .task import Task
@@ -84,7 +83,7 @@ def spanned(task):
     """
     X = as_array(task.X)
     if task.X_val is not None:
-        X = _stacked(X, as_array(task.X_val))
+        X = stacked(X, as_array(task.X_val))
     weight = np.full(X.shape[0], 1 / X.shape[0])
     return replace(task, span=Span(X, weight, weighted_moments(X, weight)[0]))
 
@@ -115,12 +114,6 @@ def narrowed(task):
     parts |= {"blueprint": blueprint, "X": C[:n_rows]}
     parts["X_val"] = None if task.X_val is None else C[n_rows:]
     return NarrowTask(**parts, wide=task)
-
-
-def _stacked(X, X_val):
-    if sp.issparse(X) or sp.issparse(X_val):
-        return sp.vstack([sp.csr_array(X), sp.csr_array(X_val)], format="csr")
-    return np.vstack([X, X_val])
 
 
 def carry_out(task, *, observer=None):

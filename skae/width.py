@@ -98,6 +98,5 @@ def _losses_after_a_moment(task, maps, rows, valid):
 
 def _gain(gain, rows):
     """Mean gain of rows, less its standard errors."""
-    mean = rows.mean(gain)
-    standard_error = (rows.mean((gain - mean) ** 2) / len(rows)) ** 0.5
-    return mean - STANDARD_ERRORS * standard_error
+    mean, error = rows.mean_and_error(gain)
+    return mean - STANDARD_ERRORS * error

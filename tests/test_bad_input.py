@@ -450,6 +450,9 @@ def test_an_error_in_a_module_of_the_users_changes_nothing(Estimator):
     assert_refused(model, "my own mistake", lambda: model.fit(X), X, RuntimeError)
 
 
-def test_values_whose_squares_overflow_are_refused(Estimator):
-    with pytest.raises(ValueError, match="X: the squares"):
-        Estimator(2, **SMALL).fit(rows() * 1e200)
+@pytest.mark.parametrize(
+    "unit", [np.float64(1e200), np.float64(1e100), np.float32(1e25)]
+)
+def test_values_beyond_float32_are_refused(Estimator, unit):
+    with pytest.raises(ValueError, match="X: its values, .* beyond what float32 holds"):
+        Estimator(2, **SMALL).fit(rows().astype(unit.dtype) * unit)
