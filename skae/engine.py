@@ -273,10 +273,13 @@ class _Loop:
 
     def probe(self):
         """Mean loss of a few rows, by the same draws whenever asked."""
+        x = self.rows.take(slice(PROBED_ROWS))
         draws = generator_from(0, self.rows.device)
         with torch.no_grad(), _evaluating(self.model):
-            losses = self.model.row_losses(self.rows.take(slice(PROBED_ROWS)), draws)
-        return losses.mean().item()
+            if self.derivative is None:
+                return self.model.row_losses(x, draws).mean().item()
+            self.working.lower()
+            return self.derivative.row_losses(x, draws).mean().item()
 
     def epoch(self, n_before, n_warm):
         """Go through the rows once; return their mean loss on the way.

@@ -121,10 +121,17 @@ class _WrittenAutoencoder:
         self.decoder = model.decoder.written_out(working)
         self.likelihood = model.likelihood
 
+    def row_losses(self, x, generator):
+        """Deviance of each row, by the weights of the training as they are."""
+        x = self.likelihood.drawn(x, generator)
+        return self.likelihood.deviance(x, self._predict(x))
+
     def loss_and_grad(self, x, row_factor, generator):
         """Give the sum of the rows' losses, each times its factor; set its gradient."""
         x = self.likelihood.drawn(x, generator)
-        eta = self.decoder.forward(self.encoder.forward(self.likelihood.view(x)))
-        losses, slope = self.likelihood.deviance_slope(x, eta, row_factor)
+        losses, slope = self.likelihood.deviance_slope(x, self._predict(x), row_factor)
         self.encoder.backward(self.decoder.backward(slope, needs_input=True))
         return losses @ row_factor
+
+    def _predict(self, x):
+        return self.decoder.forward(self.encoder.forward(self.likelihood.view(x)))

@@ -199,13 +199,18 @@ class _WrittenVariational:
         self.decoder = model.decoder.written_out(working)
         self.likelihood = model.likelihood
 
+    def row_losses(self, x, generator):
+        """Loss of each row, by the weights of the training as they are."""
+        x = self.likelihood.drawn(x, generator)
+        posterior, shift, _ = self._infer(x, generator)
+        eta = self.decoder.forward(posterior.mean + shift)
+        divergence = self.model.objective.plain_beta * posterior.divergences().sum(-1)
+        return divergence - self.likelihood.log_prob(x, eta)
+
     def loss_and_grad(self, x, row_factor, generator):
         """Give the sum of the rows' losses, each times its factor; set its gradient."""
         x = self.likelihood.drawn(x, generator)
-        statistics = self.encoder.forward(self.likelihood.view(x))
-        k = self.model.prior.n_components
-        posterior = self.model.posterior_kind.from_statistics(statistics, k)
-        shift = posterior.std * noise_like(posterior.mean, generator)
+        posterior, shift, is_free = self._infer(x, generator)
         eta = self.decoder.forward(posterior.mean + shift)
         log_prob, slope = self.likelihood.log_prob_slope(x, eta, -row_factor)
         beta = self.model.warmth * self.model.objective.plain_beta
@@ -214,6 +219,14 @@ class _WrittenVariational:
         slope = self.decoder.backward(slope, needs_input=True)
         in_mean = in_mean + slope
         in_log_variance = in_log_variance + slope * shift / 2
-        in_log_variance *= posterior.log_variance == statistics[:, k:]
+        in_log_variance *= is_free
         self.encoder.backward(torch.cat([in_mean, in_log_variance], dim=1))
         return (divergence - log_prob) @ row_factor
+
+    def _infer(self, x, generator):
+        """Find posteriors, draws less their means, and which variances are free."""
+        statistics = self.encoder.forward(self.likelihood.view(x))
+        k = self.model.prior.n_components
+        posterior = self.model.posterior_kind.from_statistics(statistics, k)
+        shift = posterior.std * noise_like(posterior.mean, generator)
+        return posterior, shift, posterior.log_variance == statistics[:, k:]

@@ -428,6 +428,9 @@ def test_the_gradient_written_out_is_that_of_autograd(
         scale = gradient.abs().max().item() + 1e-6
         difference = (p.grad - gradient).abs().max().item()
         assert difference <= 1e-4 * scale, name
+    with torch.no_grad():
+        losses = derivative.row_losses(x, generator())
+        torch.testing.assert_close(losses, model.row_losses(x, generator()))
 
 
 class NothingIsWaitedFor(TorchDispatchMode):
