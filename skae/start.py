@@ -52,8 +52,8 @@ LARGEST_MATRIX = 8000
 # Side of a matrix from which a few eigenvectors are found by themselves.
 SMALL_MATRIX = 300
 
-# Deviations that float32 holds, networks being of it, and of which it holds the squares,
-# where the rows are float32 too.
+# Deviations that float32 holds, of which networks are, and of which it holds the
+# squares, where the rows are float32 too.
 LARGEST, LARGEST_SQUARED = 1e36, 1e18
 
 # The noise variance is at least this share of the mean column variance.
@@ -299,8 +299,8 @@ def moments(X, weight):
     largest = LARGEST_SQUARED if X.dtype == np.float32 else LARGEST
     if not variance.sum() < largest**2:
         raise ValueError(
-            "X: its values, or their squares, are beyond what float32 holds; divide the "
-            "columns by their largest values first."
+            "X: its values, or their squares, are beyond what float32 holds; divide "
+            "the columns by their largest values first."
         )
     variance[is_constant_feature(variance, mean, X.shape[0])] = 0.0
     return mean, variance
