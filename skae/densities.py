@@ -30,6 +30,10 @@ CODES_PER_GAUSSIAN = 5
 FOLDS = 3
 FEWEST_CODES, ENOUGH_CODES = 10, 3000
 
+# Searches for Gaussians, each from centres of its own, of which the likeliest is kept:
+# one alone often ends far below the others.
+SEARCHES = 5
+
 LOG_2PI = np.log(2 * np.pi)
 
 
@@ -91,13 +95,21 @@ class CodeMixture:
         self._seed = seed
         # Its products are small: threads would wait for each other, on a busy machine
         # for a minute.
-        with threadpool_controller().limit(limits=1), on_arrays():
+        with (
+            threadpool_controller().limit(limits=1),
+            on_arrays(),
+            warnings.catch_warnings(),
+        ):
+            # Codes held out judge each fit as it is.
+            warnings.simplefilter("ignore", ConvergenceWarning)
             some = np.arange(len(codes))
             if len(codes) > ENOUGH_CODES:
                 some = np.linspace(0, len(codes) - 1, ENOUGH_CODES).astype(int)
             folds = self._folds(codes, rows)[some]
-            (kind, size), held_out = self._choice(standardised[some], folds)
-            self.mixture_ = self._fit(standardised, kind, size)
+            chosen, held_out = self._choice(standardised[some], folds)
+            self.mixture_ = self._fit(standardised[some], *chosen, SEARCHES)
+            if len(some) < len(codes):
+                self.mixture_.set_params(warm_start=True).fit(standardised)
         self.held_out_ = float(held_out - np.log(self.scale_).sum())
         self.normal_ = float(_log_normal(codes[some]).mean())
 
@@ -138,18 +150,17 @@ class CodeMixture:
             total += both.sum()
         return total / len(codes)
 
-    def _fit(self, codes, kind, size):
+    def _fit(self, codes, kind, size, n_searches=1):
         from sklearn.mixture import GaussianMixture  # slow, and seldom needed
 
         mixture = GaussianMixture(
-            size, covariance_type=kind, random_state=self._seed, reg_covar=1e-6
+            size,
+            covariance_type=kind,
+            n_init=n_searches if size > 1 else 1,
+            random_state=self._seed,
+            reg_covar=1e-6,
         )
-        with warnings.catch_warnings():
-            # Codes held out judge the fit as it is.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            if len(codes) == 1:
-                codes = np.repeat(codes, 2, axis=0)
-            return mixture.fit(codes)
+        return mixture.fit(np.repeat(codes, 2, axis=0) if len(codes) == 1 else codes)
 
     def gaussians(self):
         """Give a share, a mean and a covariance of each, in the units of the codes."""
