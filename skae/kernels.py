@@ -8,7 +8,7 @@ r_ij the share of Gaussian j in their density at code i it obeys
     H = 1/m sum_ij r_ij (c_i - c_j) (c_i - c_j)'
 
 which, put into itself again and again, is expectation and maximisation (Leiva-Murillo &
-Artes-Rodriguez, 2012). Where rows come in near-copies it is narrow in all directions,
+Artés-Rodríguez, 2012). Where rows come in near-copies it is narrow in all directions,
 and where codes lie near a surface it is narrow across it.
 """
 
