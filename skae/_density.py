@@ -400,7 +400,7 @@ class BaseDensity(BaseAutoencoder):
         if is_kind and (task.trains or self.prior != "auto"):
             _, _, draws = self._inferred(task, learned)
             mixture = CodeMixture(draws, task.seed, representatives(task.weight))
-            gaussians = mixture.gaussians() if mixture.gain > 0 else None
+            gaussians = mixture.gaussians() if mixture.gain > 0 else []
             learned.model.prior.fit(gaussians, len(draws))
 
     def _attributes(self, task, learned):
@@ -414,7 +414,7 @@ class BaseDensity(BaseAutoencoder):
         """Copy the model, Gaussians of its codes set aside: they follow a training."""
         model = super()._copy_to_train()
         if isinstance(self._stored.blueprint.variational.prior, AggregatePosterior):
-            model.prior.fit(None, n_codes=1)
+            model.prior.fit([], n_codes=1)
         return model
 
     def _inferred(self, task, learned):

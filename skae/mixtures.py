@@ -25,13 +25,18 @@ class Apart(nn.Module):
         self.offset = nn.Buffer(torch.zeros(n_parts, k, dtype=torch.float64))
         self.log_volume = nn.Buffer(torch.zeros(n_parts, dtype=torch.float64))
 
-    def set(self, log_shares, means, covariances):
-        """Take over some Gaussians; the other places stay empty."""
-        m = len(means)
+    def clear(self):
+        """Leave all places empty."""
+        self.log_shares.fill_(-math.inf)
+
+    def set(self, log_share, gaussians):
+        """Take over Gaussians, whose shares are of a share of all."""
+        shares, means, covariances = gaussians
+        m = len(shares)
         inverses = np.linalg.inv(np.linalg.cholesky(covariances))
         diagonals = np.diagonal(inverses, axis1=1, axis2=2)
         offset = -(inverses @ means[..., None])[..., 0]
-        self.log_shares[:m] = torch.from_numpy(log_shares)
+        self.log_shares[:m] = torch.from_numpy(np.log(shares) + log_share)
         self.whiten.weight.unflatten(0, self.offset.shape)[:m] = torch.from_numpy(
             inverses
         )
@@ -70,11 +75,16 @@ class Alike(nn.Module):
         """Whether there are any."""
         return not self.log_shares[0].isinf().item()
 
-    def set(self, log_shares, means, covariance):
-        """Take over some Gaussians; the other places stay empty."""
-        m = len(means)
-        inverse = np.linalg.inv(np.linalg.cholesky(covariance))
-        self.log_shares[:m] = torch.from_numpy(log_shares)
+    def clear(self):
+        """Leave all places empty."""
+        self.log_shares.fill_(-math.inf)
+
+    def set(self, log_share, gaussians):
+        """Take over Gaussians, whose shares are of a share of all."""
+        shares, means, covariances = gaussians
+        m = len(shares)
+        inverse = np.linalg.inv(np.linalg.cholesky(covariances[0]))
+        self.log_shares[:m] = torch.from_numpy(np.log(shares) + log_share)
         self.whiten.weight.copy_(torch.from_numpy(inverse))
         self.places.weight[:m] = torch.from_numpy(means @ inverse.T)
 

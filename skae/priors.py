@@ -27,7 +27,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from .densities import MAX_KERNELS, most_parts
+from .densities import MAX_KERNELS, Gaussians, most_parts
 from .flows import Coupling
 from .mixtures import Alike, Apart
 from .posteriors import DiagonalGaussian
@@ -334,10 +334,10 @@ class _FlowModule(PriorModule):
 class AggregatePosterior(Prior):
     """Gaussians fitted, after a training, to draws of the training rows' posteriors.
 
-    They are few, or there is one about the draw of each of up to 1,000 rows, all of one
-    covariance, whichever makes draws held out likelier. Until then, and where these are
-    likelier under it, it is the standard normal; that stays one of the parts, with the
-    share of one row.
+    They are few; one about the draw of each of up to 1,000 rows, all of one covariance,
+    is beside them where that makes draws held out likelier. Until then, and where these
+    are likelier under it, it is the standard normal; that stays one of the parts, with
+    the share of one row.
 
     Examples
     --------
@@ -379,26 +379,27 @@ class _AggregateModule(PriorModule):
 
         Parameters
         ----------
-        gaussians : Gaussians or None
-            None leaves the standard normal by itself.
+        gaussians : list of Gaussians
+            Some of a covariance each, and some of one covariance, whose shares add up
+            to 1; an empty list leaves the standard normal by itself.
 
         n_codes : int
         """
-        self.is_fitted.fill_(gaussians is not None)
-        self.apart.log_shares.fill_(-math.inf)
-        self.alike.log_shares.fill_(-math.inf)
-        if gaussians is None:
-            return
-        k, covariances = self.n_components, gaussians.covariances
-        log_shares = np.log(gaussians.shares) + math.log(n_codes / (n_codes + 1))
-        share = np.full(1, -math.log(n_codes + 1))
-        standard = share, np.zeros((1, k)), np.eye(k)[None]
-        if len(covariances) == len(log_shares):
-            fitted = log_shares, gaussians.means, covariances
-            self.apart.set(*map(np.concatenate, zip(standard, fitted, strict=True)))
-        else:
-            self.apart.set(*standard)
-            self.alike.set(log_shares, gaussians.means, covariances[0])
+        self.is_fitted.fill_(len(gaussians) > 0)
+        self.apart.clear()
+        self.alike.clear()
+        log_share = math.log(n_codes / (n_codes + 1))
+        standard = Gaussians(
+            np.full(1, 1 / n_codes),
+            np.zeros((1, self.n_components)),
+            np.eye(self.n_components)[None],
+        )
+        for some in gaussians:
+            if len(some.covariances) == len(some.shares):
+                some = Gaussians(*map(np.concatenate, zip(standard, some, strict=True)))
+                self.apart.set(log_share, some)
+            else:
+                self.alike.set(log_share, some)
 
     def tilt(self, z, infer):
         if self.is_standard:
