@@ -1033,7 +1033,7 @@ def test_what_several_searches_find_is_averaged():
 
 
 def test_many_codes_are_stood_for_by_some():
-    codes = near_copies(2000, 3)
+    codes = near_copies(100, 12)
     density = CodeMixture(codes, seed=0)
     assert density.kernels_.n_components == MAX_KERNELS
 
