@@ -14,20 +14,34 @@ from .networks import FixedLinear
 __all__ = ["Alike", "Apart"]
 
 
-class Apart(nn.Module):
-    """Gaussians, each kept as the map ``y = A z + b`` to the standard normal."""
+class _Gaussians(nn.Module):
+    """Room for some Gaussians, of which the first places are taken."""
 
-    def __init__(self, k, n_parts):
+    log_shares: torch.Tensor
+
+    def __init__(self, n_parts):
         super().__init__()
         empty = torch.full((n_parts,), -math.inf, dtype=torch.float64)
         self.log_shares = nn.Buffer(empty)
-        self.whiten = FixedLinear(k, n_parts * k)
-        self.offset = nn.Buffer(torch.zeros(n_parts, k, dtype=torch.float64))
-        self.log_volume = nn.Buffer(torch.zeros(n_parts, dtype=torch.float64))
+
+    @property
+    def n_used(self):
+        """How many there are."""
+        return int(self.log_shares.isfinite().sum())
 
     def clear(self):
         """Leave all places empty."""
         self.log_shares.fill_(-math.inf)
+
+
+class Apart(_Gaussians):
+    """Gaussians, each kept as the map ``y = A z + b`` to the standard normal."""
+
+    def __init__(self, k, n_parts):
+        super().__init__(n_parts)
+        self.whiten = FixedLinear(k, n_parts * k)
+        self.offset = nn.Buffer(torch.zeros(n_parts, k, dtype=torch.float64))
+        self.log_volume = nn.Buffer(torch.zeros(n_parts, dtype=torch.float64))
 
     def set(self, log_share, gaussians):
         """Take over Gaussians, whose shares are of a share of all."""
@@ -45,9 +59,10 @@ class Apart(nn.Module):
 
     def height(self, z):
         """Log-density of codes, but for the terms in log(2 pi)."""
-        y = self.whiten(z).unflatten(-1, self.offset.shape) + self.offset.to(z.dtype)
-        logs = (self.log_shares + self.log_volume).to(z.dtype)
-        return (logs - y.square().sum(-1) / 2).logsumexp(1)
+        offset = self.offset[: self.n_used]
+        y = self.whiten(z, offset.numel()).unflatten(-1, offset.shape)
+        logs = (self.log_shares + self.log_volume)[: len(offset)].to(z.dtype)
+        return (logs - (y + offset.to(z.dtype)).square().sum(-1) / 2).logsumexp(1)
 
     def at(self, noise, chosen):
         """Codes that standard normal noise becomes."""
@@ -56,28 +71,17 @@ class Apart(nn.Module):
         return torch.linalg.solve(maps[chosen], y)
 
 
-class Alike(nn.Module):
+class Alike(_Gaussians):
     """Gaussians of one covariance, each kept as its place c in ``y = A z - c``.
 
     Narrow ones are far apart there, so all is done in the type of the places.
     """
 
     def __init__(self, k, n_parts):
-        super().__init__()
-        empty = torch.full((n_parts,), -math.inf, dtype=torch.float64)
-        self.log_shares = nn.Buffer(empty)
+        super().__init__(n_parts)
         self.whiten = FixedLinear(k, k)
         self.whiten.weight.fill_diagonal_(1.0)
         self.places = FixedLinear(k, n_parts)
-
-    @property
-    def is_used(self):
-        """Whether there are any."""
-        return not self.log_shares[0].isinf().item()
-
-    def clear(self):
-        """Leave all places empty."""
-        self.log_shares.fill_(-math.inf)
 
     def set(self, log_share, gaussians):
         """Take over Gaussians, whose shares are of a share of all."""
@@ -90,10 +94,10 @@ class Alike(nn.Module):
 
     def height(self, z):
         """Log-density of codes, but for the terms in log(2 pi)."""
-        places, whiten = self.places.weight, self.whiten.weight
-        y = self.whiten(z.to(places.dtype))
-        logs = self.log_shares - places.square().sum(1) / 2
-        height = (self.places(y) + logs).logsumexp(1) - y.square().sum(1) / 2
+        n, whiten = self.n_used, self.whiten.weight
+        y = self.whiten(z.to(whiten.dtype))
+        logs = self.log_shares[:n] - self.places.weight[:n].square().sum(1) / 2
+        height = (self.places(y, n) + logs).logsumexp(1) - y.square().sum(1) / 2
         return (height + whiten.diagonal().log().sum()).to(z.dtype)
 
     def at(self, noise, chosen):

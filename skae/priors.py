@@ -408,7 +408,7 @@ class _AggregateModule(PriorModule):
 
     def _tilt(self, z):
         height = self.apart.height(z)
-        if self.alike.is_used:
+        if self.alike.n_used > 0:
             height = torch.logaddexp(height, self.alike.height(z))
         return height + z.square().sum(-1) / 2
 
