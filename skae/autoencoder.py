@@ -208,7 +208,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     latent_density_ : CodeMixture
         What ``sample`` draws codes from: a Gaussian mixture, its size and kind of
         covariance chosen by codes held out, fitted on first use to at most 10,000 codes
-        of the training rows.
+        of the training rows; or a Gaussian about each of up to 1,000 codes, where codes
+        held out are likelier by that.
 
     See Also
     --------

@@ -2,25 +2,46 @@
 
 import warnings
 from functools import partial
+from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit, logit
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ._sklearn import threadpool_controller
+from .kernels import kernel_covariance
 
-__all__ = ["MAX_CODES", "CodeMixture", "most_gaussians", "representatives"]
+__all__ = [
+    "MAX_CODES",
+    "MAX_KERNELS",
+    "CodeMixture",
+    "Gaussians",
+    "most_gaussians",
+    "most_parts",
+    "representatives",
+]
 
 # Codes that an estimator keeps, to fit a density to them when it is asked for one.
 MAX_CODES = 10_000
+
+# Codes that may have a Gaussian each.
+MAX_KERNELS = 1000
 
 # Covariances and numbers of Gaussians that are tried; the search for the number ends
 # where so many in a row have been no better.
 COVARIANCES = ("full", "diag")
 MIXTURE_SIZES = (1, 2, 4, 8, 16, 32)
 PATIENCE = 2
+
+# Nats per component that Gaussians about each code have to gain beside few others.
+WORTH = 0.01
+
+# Steps by which their share is found, and its bounds.
+SHARE_STEPS, SHARES = 100, (1e-3, 1 - 1e-3)
 
 # A Gaussian is supported by at least so many codes per free parameter of its mean.
 CODES_PER_GAUSSIAN = 5
@@ -29,6 +50,11 @@ CODES_PER_GAUSSIAN = 5
 # done.
 FOLDS = 3
 FEWEST_CODES, ENOUGH_CODES = 10, 3000
+
+# Searches for Gaussians, each from centres of its own, whose densities are averaged:
+# what one makes of chance the others do not. Two have found the same where the mean
+# log-density of their codes differs by no more than this.
+SEARCHES, SAME = 5, 1e-4
 
 LOG_2PI = np.log(2 * np.pi)
 
@@ -41,6 +67,12 @@ def most_gaussians(n_components, n_codes=MAX_CODES):
     """Largest number of Gaussians that are fitted to so many codes."""
     supported = n_codes // (CODES_PER_GAUSSIAN * n_components)
     return max(size for size in MIXTURE_SIZES if size <= max(1, supported))
+
+
+def most_parts(n_components):
+    """Largest number of Gaussians that several searches may find in all."""
+    supported = max(1, MAX_CODES // (CODES_PER_GAUSSIAN * n_components))
+    return min(supported, SEARCHES * MIXTURE_SIZES[-1])
 
 
 def representatives(weight):
@@ -56,11 +88,32 @@ def representatives(weight):
     return np.minimum(np.searchsorted(np.cumsum(weight), marks), len(weight) - 1)
 
 
+class Gaussians(NamedTuple):
+    """A mixture of Gaussians.
+
+    Attributes
+    ----------
+    shares : ndarray of shape (n_gaussians,)
+        Of a density that they may have together with others.
+
+    means : ndarray of shape (n_gaussians, n_components)
+
+    covariances : ndarray of shape (n_gaussians or 1, n_components, n_components)
+        One for all, or one for each.
+    """
+
+    shares: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+
 class CodeMixture:
     """scikit-learn's GaussianMixture on standardised codes, chosen by codes held out.
 
-    Their density counts as if one code more had been seen, the standard normal's: a
-    single far one does not decide.
+    There are few Gaussians, those of several searches side by side. Beside them is one
+    about each of up to 1,000 codes (:mod:`skae.kernels`), where codes held out gain by
+    that, with the share by which they gain most. The density counts as if one code more
+    had been seen, the standard normal's: a single far one does not decide.
 
     Parameters
     ----------
@@ -76,7 +129,13 @@ class CodeMixture:
     Attributes
     ----------
     mixture_ : GaussianMixture
-        Fitted to the codes divided by ``scale_``, about ``mean_``.
+        The few, fitted to the codes divided by ``scale_``, about ``mean_``.
+
+    kernels_ : GaussianMixture or None
+        Those about each code, in the same units.
+
+    kernel_share_ : float
+        Their share.
 
     held_out_, normal_ : float
         Mean log-density of codes, each held out, and that under the standard normal.
@@ -91,75 +150,104 @@ class CodeMixture:
         self._seed = seed
         # Its products are small: threads would wait for each other, on a busy machine
         # for a minute.
-        with threadpool_controller().limit(limits=1), on_arrays():
-            some = np.arange(len(codes))
-            if len(codes) > ENOUGH_CODES:
-                some = np.linspace(0, len(codes) - 1, ENOUGH_CODES).astype(int)
-            folds = self._folds(codes, rows)[some]
-            (kind, size), held_out = self._choice(standardised[some], folds)
-            self.mixture_ = self._fit(standardised, kind, size)
-        self.held_out_ = float(held_out - np.log(self.scale_).sum())
+        with (
+            threadpool_controller().limit(limits=1),
+            on_arrays(),
+            warnings.catch_warnings(),
+        ):
+            # Codes held out judge each fit as it is.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            if rows is None:
+                _, rows = np.unique(codes, axis=0, return_inverse=True)
+            rows = np.ravel(rows)
+            some = _at_steps(len(codes), ENOUGH_CODES)
+            choice = self._choice(standardised[some], rows[some])
+            self.mixture_ = self._average(standardised, rows, choice.kind, choice.size)
+            self.kernels_, self.kernel_share_ = None, choice.kernel_share
+            if self.kernel_share_ > 0:
+                self.kernels_ = _about_each(standardised, rows, choice.kernel_kind)
+        self.held_out_ = float(choice.held_out - np.log(self.scale_).sum())
         self.normal_ = float(_log_normal(codes[some]).mean())
 
-    def _choice(self, codes, folds):
-        """Find the covariance and the size under which unseen codes are likeliest."""
-        best, highest = (COVARIANCES[0], 1), -np.inf
-        if len(codes) < FEWEST_CODES:
-            return best, highest
-        fewest = len(codes) - np.bincount(folds).max()
-        for kind in COVARIANCES:
-            n_idle, height = 0, -np.inf
-            for size in MIXTURE_SIZES:
-                if size > most_gaussians(codes.shape[1], fewest) or n_idle == PATIENCE:
-                    break
-                found = self._held_out(codes, folds, kind, size)
-                n_idle = 0 if found > height else n_idle + 1
-                height = max(height, found)
-                if found > highest:
-                    best, highest = (kind, size), found
-        return best, highest
-
-    def _folds(self, codes, rows):
-        if rows is None:
-            _, rows = np.unique(codes, axis=0, return_inverse=True)
-        rows = np.ravel(rows)
+    def _choice(self, codes, rows):
+        """Find the density under which unseen codes are likeliest."""
         order = np.random.RandomState(self._seed).permutation(rows.max() + 1)
-        return order[rows] % FOLDS
+        folds = order[rows] % FOLDS
+        if len(codes) < FEWEST_CODES or len(np.unique(folds)) < 2:
+            return _Choice(COVARIANCES[0], 1, COVARIANCES[0], 0.0, -np.inf)
+        n_seen = len(codes) - np.bincount(folds)[folds]
+        beyond, k = _log_normal(codes), codes.shape[1]
 
-    def _held_out(self, codes, folds, kind, size):
-        total = 0.0
-        for fold in np.unique(folds):
-            seen, unseen = codes[folds != fold], codes[folds == fold]
-            n = len(seen)
-            if n < size:
-                return -np.inf
-            own = self._fit(seen, kind, size).score_samples(unseen) + np.log(n)
-            both = np.logaddexp(own, _log_normal(unseen)) - np.log(n + 1)
-            total += both.sum()
-        return total / len(codes)
+        def height(logs):
+            seen = logs + np.log(n_seen)
+            return (np.logaddexp(seen, beyond) - np.log(n_seen + 1)).mean()
 
-    def _fit(self, codes, kind, size):
+        def trials(kind):
+            n_idle, highest = 0, -np.inf
+            for size in MIXTURE_SIZES:
+                if size > most_gaussians(k, n_seen.min()) or n_idle == PATIENCE:
+                    return
+                fit = partial(self._fit, kind=kind, size=size, random_state=self._seed)
+                logs = _held_out(fit, codes, rows, folds)
+                found = height(logs)
+                n_idle = 0 if found > highest else n_idle + 1
+                highest = max(found, highest)
+                yield found, kind, size, logs
+
+        def with_kernels(kind):
+            own = _held_out(partial(_about_each, kind=kind), codes, rows, folds)
+            share = _best_share(own, logs)
+            together = np.logaddexp(np.log(share) + own, np.log1p(-share) + logs)
+            return height(together), kind, share
+
+        tried = [trial for kind in COVARIANCES for trial in trials(kind)]
+        held_out, kind, size, logs = max(tried, key=itemgetter(0))
+        few = _Choice(kind, size, COVARIANCES[0], 0.0, held_out)
+        if any(len(np.unique(rows[folds != fold])) < 2 for fold in np.unique(folds)):
+            return few
+        both, kernel_kind, share = max(map(with_kernels, COVARIANCES))
+        if both <= held_out + WORTH * k:
+            return few
+        return _Choice(kind, size, kernel_kind, share, both)
+
+    def _average(self, codes, rows, kind, size):
+        """Put what several searches find side by side, each among some of the codes."""
+        if size == 1:
+            return self._fit(codes, rows, kind, size, self._seed)
+        n_searches = min(SEARCHES, max(1, most_parts(codes.shape[1]) // size))
+        random_state, found = np.random.RandomState(self._seed), []
+        for number in range(n_searches):
+            some = _at_steps(len(codes), ENOUGH_CODES, number / n_searches)
+            found.append(self._fit(codes[some], rows[some], kind, size, random_state))
+        return _side_by_side(found)
+
+    def _fit(self, codes, rows, kind, size, random_state):
         from sklearn.mixture import GaussianMixture  # slow, and seldom needed
 
         mixture = GaussianMixture(
-            size, covariance_type=kind, random_state=self._seed, reg_covar=1e-6
+            size, covariance_type=kind, random_state=random_state, reg_covar=1e-6
         )
-        with warnings.catch_warnings():
-            # Codes held out judge the fit as it is.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            if len(codes) == 1:
-                codes = np.repeat(codes, 2, axis=0)
-            return mixture.fit(codes)
+        return mixture.fit(np.repeat(codes, 2, axis=0) if len(codes) == 1 else codes)
 
     def gaussians(self):
-        """Give a share, a mean and a covariance of each, in the units of the codes."""
-        mixture, scale = self.mixture_, self.scale_
-        means = mixture.means_ * scale + self.mean_
+        """Give the few, and those about each code where there are any.
+
+        In the units of the codes; the shares of all add up to 1.
+        """
+        few = self._in_units(self.mixture_, 1 - self.kernel_share_)
+        if self.kernels_ is None:
+            return [few]
+        return [few, self._in_units(self.kernels_, self.kernel_share_)]
+
+    def _in_units(self, mixture, share):
+        means = mixture.means_ * self.scale_ + self.mean_
         covariances = mixture.covariances_
         if mixture.covariance_type == "diag":
             covariances = np.array([np.diag(variances) for variances in covariances])
-        covariances = covariances * np.outer(scale, scale)
-        return list(zip(mixture.weights_, means, covariances, strict=True))
+        elif mixture.covariance_type == "tied":
+            covariances = covariances[None]
+        units = np.outer(self.scale_, self.scale_)
+        return Gaussians(share * mixture.weights_, means, covariances * units)
 
     @property
     def gain(self):
@@ -169,15 +257,101 @@ class CodeMixture:
     def sample(self, n_samples, random_state=None):
         """Draw codes, in random order."""
         random_state = check_random_state(random_state)
-        # GaussianMixture.sample takes no random state of its own, reads the one it
-        # was built with, and returns its draws grouped by component.
-        mixture = self.mixture_
-        sampler = clone(mixture).set_params(random_state=random_state)
-        for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
-            setattr(sampler, name, getattr(mixture, name))
-        with on_arrays():
-            codes, _ = sampler.sample(n_samples)
-        return random_state.permutation(codes) * self.scale_ + self.mean_
+        n_kernels = 0
+        if self.kernels_ is not None:
+            n_kernels = random_state.binomial(n_samples, self.kernel_share_)
+        drawn = [
+            _draw(mixture, n, random_state)
+            for mixture, n in (
+                (self.mixture_, n_samples - n_kernels),
+                (self.kernels_, n_kernels),
+            )
+            if n > 0
+        ]
+        codes = random_state.permutation(np.concatenate(drawn))
+        return codes * self.scale_ + self.mean_
+
+
+class _Choice(NamedTuple):
+    """Covariance and size of few Gaussians, and what stands beside them."""
+
+    kind: str
+    size: int
+    kernel_kind: str
+    kernel_share: float
+    held_out: float
+
+
+def _held_out(fit, codes, rows, folds):
+    """Log-density of each code, by what is fitted to the other folds."""
+    logs = np.empty(len(codes))
+    for fold in np.unique(folds):
+        is_seen = folds != fold
+        mixture = fit(codes[is_seen], rows[is_seen])
+        logs[~is_seen] = mixture.score_samples(codes[~is_seen])
+    return logs
+
+
+def _best_share(logs, other):
+    """Share of one density beside another by which codes are likeliest."""
+    share = 0.5
+    for _ in range(SHARE_STEPS):
+        share = expit(logs - other + logit(share)).mean()
+    return float(np.clip(share, *SHARES))
+
+
+def _draw(mixture, n_samples, random_state):
+    """Draw codes from a mixture by a random state that it was not built with."""
+    sampler = clone(mixture).set_params(random_state=random_state)
+    for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
+        setattr(sampler, name, getattr(mixture, name))
+    with on_arrays():
+        return sampler.sample(n_samples)[0]
+
+
+def _at_steps(n_codes, most, shift=0.0):
+    """Numbers of at most so many codes, at equal steps, shifted by a share of one."""
+    if n_codes <= most:
+        return np.arange(n_codes)
+    return ((np.arange(most) + shift) * (n_codes / most)).astype(int)
+
+
+def _made_of(weights, means, covariances, kind):
+    """Make a GaussianMixture of what is known of it."""
+    from sklearn.mixture import GaussianMixture
+
+    mixture = GaussianMixture(len(means), covariance_type=kind)
+    mixture.weights_, mixture.means_ = weights, means
+    mixture.covariances_ = covariances
+    if kind == "diag":
+        mixture.precisions_cholesky_ = 1 / np.sqrt(covariances)
+    else:
+        inverse = np.linalg.inv(np.linalg.cholesky(covariances))
+        mixture.precisions_cholesky_ = np.swapaxes(inverse, -1, -2)
+    return mixture
+
+
+def _about_each(codes, rows, kind):
+    """Make the mixture that has a Gaussian about each code."""
+    some = _at_steps(len(codes), MAX_KERNELS)
+    codes, rows = codes[some], rows[some]
+    covariance = kernel_covariance(codes, rows, is_diagonal=kind == "diag")
+    return _made_of(np.full(len(codes), 1 / len(codes)), codes, covariance, "tied")
+
+
+def _side_by_side(mixtures):
+    """Average the densities of mixtures; of several that are the same one is kept."""
+    heights = np.array([mixture.lower_bound_ for mixture in mixtures])
+    first = (np.abs(heights[:, None] - heights) <= SAME).argmax(axis=1)
+    kept, counts = np.unique(first, return_counts=True)
+    shares = counts / len(mixtures)
+    of_kept = [mixtures[number] for number in kept]
+    return _made_of(
+        np.concatenate([s * m.weights_ for s, m in zip(shares, of_kept, strict=True)]),
+        np.concatenate([mixture.means_ for mixture in of_kept]),
+        np.concatenate([mixture.covariances_ for mixture in of_kept]),
+        mixtures[0].covariance_type,
+    )
 
 
 def _log_normal(codes):

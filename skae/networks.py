@@ -82,9 +82,9 @@ class FixedLinear(nn.Module):
         super().__init__()
         self.weight = nn.Buffer(torch.zeros(n_outputs, n_inputs, dtype=dtype))
 
-    def forward(self, x):
-        """Map rows."""
-        weight = self.weight.to(x.dtype)
+    def forward(self, x, n_outputs=None):
+        """Map rows, to all outputs or to the first ones."""
+        weight = self.weight[:n_outputs].to(x.dtype)
         if self.training:
             return functional.linear(x, weight)
         return _rowwise_linear(x, weight, None)

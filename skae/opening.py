@@ -144,9 +144,12 @@ def _check_density(density, n_components):
     _expect(isinstance(density, CodeMixture), "_density", "a CodeMixture")
     _check_array(density, "mean_", (n_components,))
     _check_array(density, "scale_", (n_components,))
-    is_mixture = isinstance(getattr(density, "mixture_", None), GaussianMixture)
-    _expect(is_mixture, "mixture_", "a GaussianMixture")
-    _check_array(density.mixture_, "means_", (None, n_components))
+    for name in ("mixture_", "kernels_"):
+        mixture = getattr(density, name, None)
+        if mixture is None and name == "kernels_":
+            continue
+        _expect(isinstance(mixture, GaussianMixture), name, "a GaussianMixture")
+        _check_array(mixture, "means_", (None, n_components))
 
 
 def _check_array(holder, name, shape):

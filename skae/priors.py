@@ -27,9 +27,9 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from .densities import most_gaussians
+from .densities import MAX_KERNELS, Gaussians, most_parts
 from .flows import Coupling
-from .networks import FixedLinear
+from .mixtures import Alike, Apart
 from .posteriors import DiagonalGaussian
 
 __all__ = [
@@ -46,7 +46,7 @@ __all__ = [
 LOG_2PI = math.log(2 * math.pi)
 
 # Codes whose densities under all parts of a mixture are found together.
-CODES_AT_ONCE = 4096
+CODES_AT_ONCE = 1024
 
 # Share of the standard normal in a mixture that is to be learned, at the start: the
 # density is lower by at most minus the logarithm of it.
@@ -334,8 +334,10 @@ class _FlowModule(PriorModule):
 class AggregatePosterior(Prior):
     """Gaussians fitted, after a training, to draws of the training rows' posteriors.
 
-    Until then, and where draws held out are likelier under it, it is the standard
-    normal; that stays one of the parts, with the share of one row.
+    They are few; one about the draw of each of up to 1,000 rows, all of one covariance,
+    is beside them where that makes draws held out likelier. Until then, and where these
+    are likelier under it, it is the standard normal; that stays one of the parts, with
+    the share of one row.
 
     Examples
     --------
@@ -353,19 +355,17 @@ class AggregatePosterior(Prior):
 
 
 class _AggregateModule(PriorModule):
-    """Each Gaussian is kept as the map ``y = A z + b`` to the standard normal."""
+    """The standard normal with Gaussians of maps of their own, or of one map."""
 
     is_fitted: torch.Tensor
-    whiten: FixedLinear
+    apart: Apart
+    alike: Alike
 
     def __init__(self, n_components):
         super().__init__(n_components)
-        k, m = n_components, most_gaussians(n_components) + 1
         self.is_fitted = nn.Buffer(torch.zeros((), dtype=torch.bool))
-        self.log_shares = nn.Buffer(torch.full((m,), -math.inf, dtype=torch.float64))
-        self.whiten = FixedLinear(k, m * k)
-        self.offset = nn.Buffer(torch.zeros(m, k, dtype=torch.float64))
-        self.log_volume = nn.Buffer(torch.zeros(m, dtype=torch.float64))
+        self.apart = Apart(n_components, 1 + most_parts(n_components))
+        self.alike = Alike(n_components, MAX_KERNELS)
 
     @property
     def is_standard(self):
@@ -379,23 +379,27 @@ class _AggregateModule(PriorModule):
 
         Parameters
         ----------
-        gaussians : list of tuple
-            A share, a mean and a covariance of each; an empty one leaves the standard
-            normal by itself.
+        gaussians : list of Gaussians
+            Some of a covariance each, and some of one covariance, whose shares add up
+            to 1; an empty list leaves the standard normal by itself.
 
         n_codes : int
         """
-        k = self.n_components
         self.is_fitted.fill_(len(gaussians) > 0)
-        self.log_shares.fill_(-math.inf)
-        standard = 1 / n_codes, np.zeros(k), np.eye(k)
-        maps = self.whiten.weight.unflatten(0, self.offset.shape)
-        for j, (share, mean, covariance) in enumerate([standard, *gaussians]):
-            inverse = np.linalg.inv(np.linalg.cholesky(covariance))
-            self.log_shares[j] = math.log(share * n_codes / (n_codes + 1))
-            maps[j] = torch.from_numpy(inverse)
-            self.offset[j] = torch.from_numpy(-inverse @ mean)
-            self.log_volume[j] = float(np.log(np.diag(inverse)).sum())
+        self.apart.clear()
+        self.alike.clear()
+        log_share = math.log(n_codes / (n_codes + 1))
+        standard = Gaussians(
+            np.full(1, 1 / n_codes),
+            np.zeros((1, self.n_components)),
+            np.eye(self.n_components)[None],
+        )
+        for some in gaussians:
+            if len(some.covariances) == len(some.shares):
+                some = Gaussians(*map(np.concatenate, zip(standard, some, strict=True)))
+                self.apart.set(log_share, some)
+            else:
+                self.alike.set(log_share, some)
 
     def tilt(self, z, infer):
         if self.is_standard:
@@ -403,20 +407,23 @@ class _AggregateModule(PriorModule):
         return _in_pieces(self._tilt, z)
 
     def _tilt(self, z):
-        y = self.whiten(z).unflatten(-1, self.offset.shape) + self.offset.to(z.dtype)
-        squares = z.square().sum(-1)[:, None] - y.square().sum(-1)
-        logs = (self.log_shares + self.log_volume).to(z.dtype)
-        return (squares / 2 + logs).logsumexp(1)
+        height = self.apart.height(z)
+        if self.alike.n_used > 0:
+            height = torch.logaddexp(height, self.alike.height(z))
+        return height + z.square().sum(-1) / 2
 
     def sample(self, n, generator, infer):
         noise = self._noise(n, generator)
         if self.is_standard:
             return noise
-        shares = self.log_shares.exp().cpu().double()
+        log_shares = torch.cat([self.apart.log_shares, self.alike.log_shares])
+        shares = log_shares.exp().cpu().double()
         chosen = shares.multinomial(n, replacement=True, generator=generator)
-        maps = self.whiten.weight.cpu().double().unflatten(0, self.offset.shape)
-        y = noise - self.offset.cpu().double()[chosen]
-        return torch.linalg.solve(maps[chosen], y)
+        n_apart = len(self.apart.log_shares)
+        is_apart = chosen < n_apart
+        noise[is_apart] = self.apart.at(noise[is_apart], chosen[is_apart])
+        noise[~is_apart] = self.alike.at(noise[~is_apart], chosen[~is_apart] - n_apart)
+        return noise
 
 
 PRIORS = {

@@ -102,9 +102,11 @@ class VAETransformer(BaseDensity):
         ``"flow"``       the standard normal, bent by a learned coupling flow
         ``"posterior"``  trained as the standard normal; a Gaussian mixture is then
                          fitted to the codes of the training rows, and is the prior
-                         of ``sample`` and ``score``; a training that goes on sets
-                         it aside, and so does a stream (``partial_fit``), whose codes
-                         are never seen together
+                         of ``sample`` and ``score``, with a Gaussian about each code
+                         (of up to 1,000) where codes held out are likelier by that,
+                         as where rows come in near-copies, which are then drawn; a
+                         training that goes on sets it aside, and so does a stream
+                         (``partial_fit``), whose codes are never seen together
         ===============  ===========================================================
 
         Each begins as the standard normal, so the start is the same for all.

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from torch import nn
@@ -15,7 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from skae import AutoencoderTransformer, VAETransformer, rows, solvers
-from skae.densities import CodeMixture, representatives
+from skae.densities import MAX_KERNELS, MIXTURE_SIZES, CodeMixture, representatives
+from skae.kernels import kernel_covariance
 from skae.likelihoods import LIKELIHOODS, Bernoulli, Gaussian, counts
 from skae.models import Autoencoder
 from skae.networks import ACTIVATIONS, MLP, Conv, FixedLinear
@@ -998,6 +1001,74 @@ def test_codes_of_one_row_are_held_out_together():
     assert again.held_out_ < once.held_out_ + 0.2
     assert told.held_out_ < once.held_out_ + 0.2
     assert untold.held_out_ > told.held_out_ + 1
+
+
+def near_copies(n_rows, n_copies, seed=0):
+    """Codes that come in near-copies, which differ along one direction most."""
+    random = np.random.default_rng(seed)
+    codes = np.repeat(random.normal(size=(n_rows, 2)), n_copies, axis=0)
+    return codes + random.normal(size=(len(codes), 2)) @ [[0.05, 0.05], [0.005, -0.005]]
+
+
+def test_near_copies_have_a_gaussian_each():
+    codes = near_copies(100, 3)
+    density = CodeMixture(codes, seed=0)
+    few, about_each = density.gaussians()
+    assert few.shares.sum() + about_each.shares.sum() == pytest.approx(1)
+    assert density.kernel_share_ > 0.8
+    np.testing.assert_allclose(about_each.means, codes)
+    values, axes = np.linalg.eigh(about_each.covariances[0])
+    assert abs(axes[:, 1].sum()) == pytest.approx(2**0.5, rel=0.01)
+    np.testing.assert_allclose(values, [2 * 0.005**2, 2 * 0.05**2], rtol=0.7)
+    drawn = density.sample(1000, random_state=0)
+    distance = ((drawn[:, None] - codes) ** 2).sum(-1).min(1)
+    assert (distance < 0.1).mean() > 0.8
+    normal = np.random.default_rng(1).normal(size=(300, 2))
+    assert CodeMixture(normal, seed=0).kernels_ is None
+
+
+def test_the_covariance_about_each_code_is_the_likeliest_of_codes_left_out():
+    codes = near_copies(30, 3)
+    codes = (codes - codes.mean(0)) / codes.std(0)
+    rows = np.arange(len(codes))
+    found = kernel_covariance(codes, rows, is_diagonal=False)
+
+    def height(covariance):
+        logs = multivariate_normal(cov=covariance).logpdf(codes[:, None] - codes)
+        np.fill_diagonal(logs, -np.inf)
+        return logsumexp(logs, axis=1).mean()
+
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        a = np.eye(2) + 0.2 * random.normal(size=(2, 2))
+        assert height(found) > height(a @ found @ a.T) - 2e-3
+    diagonal = kernel_covariance(codes, rows, is_diagonal=True)
+    assert diagonal[0, 1] == 0
+    assert height(diagonal) < height(found) - 0.5
+    doubles = np.repeat(codes, 2, axis=0)
+    of_doubles = kernel_covariance(doubles, np.repeat(rows, 2), is_diagonal=False)
+    np.testing.assert_allclose(of_doubles, found, rtol=0.2, atol=1e-4)
+
+
+def test_what_several_searches_find_is_averaged():
+    """Where there is more than one best, each has its share, and none more parts."""
+    random = np.random.RandomState(0)
+    codes = random.standard_t(3, size=(400, 2)) ** 3
+    density = CodeMixture(codes, seed=0)
+    mixture = density.mixture_
+    assert mixture.n_components not in MIXTURE_SIZES
+    assert mixture.weights_.sum() == pytest.approx(1)
+    parts = zip(mixture.weights_, *density.gaussians()[0][1:], strict=True)
+    wanted = sum(w * multivariate_normal(m, c).pdf(codes) for w, m, c in parts)
+    found = mixture.score_samples((codes - density.mean_) / density.scale_)
+    found = found - np.log(density.scale_).sum()
+    np.testing.assert_allclose(found, np.log(wanted), rtol=1e-6)
+
+
+def test_many_codes_are_stood_for_by_some():
+    codes = near_copies(100, 12)
+    density = CodeMixture(codes, seed=0)
+    assert density.kernels_.n_components == MAX_KERNELS
 
 
 def test_a_single_far_code_does_not_decide_on_a_mixture():

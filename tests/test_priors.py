@@ -14,7 +14,7 @@ from torch.distributions import MultivariateNormal
 from torch.distributions import kl_divergence as torch_divergence
 
 from skae import VAETransformer
-from skae.densities import MAX_CODES, CodeMixture, most_gaussians
+from skae.densities import MAX_KERNELS, CodeMixture, Gaussians, most_parts
 from skae.flows import BOUND, N_BINS, Spline
 from skae.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
 from skae.priors import (
@@ -43,7 +43,7 @@ def infer(seen):
 
 def disturbed(name, n_components, seed=0):
     """A prior far from its start, whatever a training would make of it."""
-    prior = PRIORS[name]() if name not in SMALLER else SMALLER[name]
+    prior = SMALLER[name] if name in SMALLER else PRIORS.get(name, AggregatePosterior)()
     torch_state = torch.get_rng_state()
     torch.manual_seed(seed)
     module = prior.build(n_components, n_components + 1)
@@ -59,12 +59,14 @@ def disturbed(name, n_components, seed=0):
     return module.eval()
 
 
-def gaussians(n_components):
+def gaussians(k):
+    """Three with a covariance each, and two that share one."""
     random = np.random.RandomState(3)
-    factors = random.randn(3, n_components, n_components) * 0.4
-    shares, means = [0.5, 0.3, 0.2], random.randn(3, n_components)
-    covariances = [a @ a.T + 0.1 * np.eye(n_components) for a in factors]
-    return list(zip(shares, means, covariances, strict=True))
+    factors = random.randn(4, k, k) * 0.4
+    covariances = factors @ factors.mT + 0.1 * np.eye(k)
+    shares, means = np.array([0.3, 0.2, 0.1, 0.3, 0.1]), random.randn(5, k)
+    few = Gaussians(shares[:3], means[:3], covariances[:3])
+    return [few, Gaussians(shares[3:], means[3:], covariances[3:])]
 
 
 def grid(n_components, half_width=12.0, n=None):
@@ -115,7 +117,16 @@ def test_mixtures_have_the_density_that_scipy_finds(name):
     prior = disturbed(name, 3)
     z = np.random.RandomState(0).randn(50, 3)
     if name == "posterior":
-        parts = [(0.9 * w, m, c) for w, m, c in gaussians(3)]
+        parts = [
+            (0.9 * share, mean, covariance)
+            for shares, means, covariances in gaussians(3)
+            for share, mean, covariance in zip(
+                shares,
+                means,
+                np.broadcast_to(covariances, (len(shares), 3, 3)),
+                strict=True,
+            )
+        ]
         parts += [(0.1, np.zeros(3), np.eye(3))]
     else:
         shares = prior._log_shares().exp().tolist()
@@ -357,7 +368,7 @@ def test_a_training_that_goes_on_is_one_of_as_many_epochs(prior):
 
 def test_a_code_far_from_all_is_hardly_less_likely_than_under_the_standard_normal():
     narrow = AggregatePosterior().build(2, 3)
-    narrow.fit([(1.0, np.zeros(2), 1e-4 * np.eye(2))], n_codes=99)
+    narrow.fit([Gaussians(np.ones(1), np.zeros((1, 2)), 1e-4 * np.eye(2)[None])], 99)
     z = torch.tensor([[0.0, 0.0], [3.0, 4.0], [300.0, 400.0]]).double()
     tilt = narrow.tilt(z, infer)
     assert tilt[0] > 9
@@ -367,21 +378,37 @@ def test_a_code_far_from_all_is_hardly_less_likely_than_under_the_standard_norma
 def test_there_is_room_for_every_mixture_that_is_tried():
     for n_components in (1, 7, 100, 1500):
         prior = AggregatePosterior().build(n_components, 3)
-        assert len(prior.offset) == 1 + most_gaussians(n_components, MAX_CODES)
-        assert prior.whiten.weight.numel() <= 2.5 * n_components * max(
+        assert len(prior.apart.offset) == 1 + most_parts(n_components)
+        assert prior.apart.whiten.weight.numel() <= 2.5 * n_components * max(
             n_components, 1000
         )
+        assert len(prior.alike.log_shares) == MAX_KERNELS
+
+
+def test_draws_of_both_kinds_of_gaussians_have_their_density():
+    """Far from the origin, narrow, and in 12 dimensions: as exact as any."""
+    random = np.random.RandomState(0)
+    means = 3 * random.randn(40, 12)
+    for covariances in (np.eye(12)[None] / 400, np.tile(np.eye(12) / 400, (40, 1, 1))):
+        prior = AggregatePosterior().build(12, 3)
+        prior.fit([Gaussians(np.full(40, 1 / 40), means, covariances)], 1000)
+        z = prior.sample(500, generator(), infer)
+        nearest = ((z.numpy()[:, None] - means) ** 2).sum(-1).min(1)
+        is_near = nearest < 0.2
+        assert is_near.mean() > 0.98
+        wanted = -nearest * 200 - np.log(40.04) - 6 * np.log(2 * np.pi / 400)
+        found = prior.log_prob(z, infer)[is_near]
+        np.testing.assert_allclose(found, wanted[is_near], atol=1e-5)
 
 
 def test_gaussians_of_codes_are_in_the_units_of_the_codes():
     codes = np.random.RandomState(0).randn(3000, 2) @ [[3, 0.5], [0, 0.1]] + [5, -1]
     mixture = CodeMixture(codes, 0)
     assert mixture.gain > 0
-    mean = sum(w * m for w, m, _ in mixture.gaussians())
-    np.testing.assert_allclose(mean, codes.mean(0), atol=1e-3)
-    if len(mixture.gaussians()) == 1:
-        covariance = mixture.gaussians()[0][2]
-        np.testing.assert_allclose(covariance, np.cov(codes.T), rtol=1e-2)
+    ((shares, means, covariances),) = mixture.gaussians()
+    np.testing.assert_allclose(shares @ means, codes.mean(0), atol=1e-3)
+    if len(shares) == 1:
+        np.testing.assert_allclose(covariances[0], np.cov(codes.T), rtol=1e-2)
     normal = np.random.RandomState(1).randn(3000, 2)
     assert CodeMixture(normal, 0).gain <= 0
 
