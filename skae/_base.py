@@ -201,7 +201,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             is_judged=False,
             continues=True,
         )
-        task = replace(task, settings=task.settings.for_one_epoch())
+        one_epoch = task.settings.for_one_epoch()
+        task = replace(task, settings=one_epoch, of_stream=True)
         learned = self._learn(task, going_on, None)
         inferred = self._inferred(task, learned)
         attributes = self._attributes(task, learned, inferred)

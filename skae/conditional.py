@@ -148,6 +148,10 @@ class ConditionalAutoencoder(nn.Module):
         self.centers.copy_(center.flatten())
         self.log_scales.copy_(variance.log().flatten() / 2)
 
+    def unlimit(self):
+        """Let the networks see everything."""
+        self.whole.unlimit()
+
     def limit(self, labelled):
         """Let the networks see no further than some rows and their codes.
 

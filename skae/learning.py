@@ -134,6 +134,8 @@ def resume(task, model, maps, state, *, observer=None):
         loss = rows.mean(task.row_losses(model, rows))
         result = TrainingResult(best_loss=loss)
         return Learned(model, maps, result, loss, index=everything)
+    if not task.of_stream:
+        model.unlimit()
     kept, held_out = _split(task)
     return _run(task, model, maps, kept, held_out, observer, state)[0]
 

@@ -82,6 +82,11 @@ class Autoencoder(nn.Module):
         """Give the derivative, written out, with the weights of a training."""
         return _WrittenAutoencoder(self, working)
 
+    def unlimit(self):
+        """Let the networks see everything."""
+        self.encoder.unlimit()
+        self.decoder.unlimit()
+
     def limit(self, rows):
         """Let the networks see no further than some rows and their codes."""
         with torch.no_grad():

@@ -62,8 +62,9 @@ class Path(nn.Module):
         )
         self.unit = nn.Buffer(torch.ones(n_inputs, dtype=torch.float32))
         self.gain = nn.Buffer(torch.ones(n_outputs, dtype=torch.float32))
-        limit = torch.full((n_inputs,), math.inf, dtype=torch.float32)
-        self.lowest, self.highest = nn.Buffer(-limit), nn.Buffer(limit)
+        empty = torch.empty(n_inputs, dtype=torch.float32)
+        self.lowest, self.highest = nn.Buffer(empty), nn.Buffer(empty.clone())
+        self.unlimit()
 
     def set_start(self, *, weight=None, center=0.0, offset=0.0, unit=1.0, gain=1.0):
         """Set the linear map and the units, leaving the network as it is."""
@@ -93,6 +94,11 @@ class Path(nn.Module):
         """Map rows by the linear map alone."""
         x = self._centred(x)
         return self._corrected(x, x.new_zeros(len(x), len(self.gain)))
+
+    def unlimit(self):
+        """Let the network see everything."""
+        self.lowest.fill_(-math.inf)
+        self.highest.fill_(math.inf)
 
     def limit(self, blocks):
         """Let the network see no further than some rows.

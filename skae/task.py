@@ -49,6 +49,8 @@ class Task:
     span : Span or None
         The space that the rows span, where they are to be learned in its coordinates;
         see :mod:`skae.wide`.
+    of_stream : bool
+        Whether the rows are some of a stream, of which earlier ones still count.
     """
 
     blueprint: Any
@@ -64,6 +66,7 @@ class Task:
     labels: np.ndarray | None = None
     labels_val: np.ndarray | None = None
     span: Any = None
+    of_stream: bool = False
 
     @property
     def seed(self):

@@ -95,6 +95,11 @@ class VariationalAutoencoder(nn.Module):
             )
             self.loss_unit.fill_(maps.n_columns)
 
+    def unlimit(self):
+        """Let the networks see everything."""
+        self.encoder.unlimit()
+        self.decoder.unlimit()
+
     def limit(self, rows):
         """Let the networks see no further than some rows and their codes.
 
