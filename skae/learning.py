@@ -134,8 +134,6 @@ def resume(task, model, maps, state, *, observer=None):
         loss = rows.mean(task.row_losses(model, rows))
         result = TrainingResult(best_loss=loss)
         return Learned(model, maps, result, loss, index=everything)
-    if not task.of_stream:
-        model.unlimit()
     kept, held_out = _split(task)
     return _run(task, model, maps, kept, held_out, observer, state)[0]
 
@@ -197,6 +195,8 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     before = task.row_losses(model, judges)
     start_loss = _epoch_loss(task, model, judges, before)
     watched = _Watched(observer, model, maps, start_loss, kept)
+    if not task.of_stream:
+        model.unlimit()  # codes move while a network is trained
     result = _train(
         model,
         rows,
