@@ -419,6 +419,12 @@ def test_calls_of_partial_fit_on_the_same_rows_are_epochs(Estimator, as_trained,
     for _ in range(4):
         model = opened(model.partial_fit(X))
     whole = Estimator(max_iter=4, **parameters).fit(X)
+    # A decoder sees the codes of earlier calls, too, which have moved since.
+    ours, theirs = model.module_.decoder, whole.module_.decoder
+    assert (ours.lowest <= theirs.lowest).all()
+    assert (ours.highest >= theirs.highest).all()
+    ours.lowest.copy_(theirs.lowest)
+    ours.highest.copy_(theirs.highest)
     assert_same_model(model, whole, X)
     assert model.loss_curve_ == whole.loss_curve_
     assert model.n_iter_ == 4
