@@ -341,11 +341,18 @@ def _resolve_columns(parts, n_features, locate):
         if len(numbers) > 0:
             resolved.append((spec.bind(numbers, locate), numbers.tolist()))
     if (count != 1).any():
-        wrong = np.flatnonzero(count != 1)
+        wrong = {
+            "none": np.flatnonzero(count == 0),
+            "several": np.flatnonzero(count > 1),
+        }
+        found = [
+            f"{columns.tolist()} have {n}"
+            for n, columns in wrong.items()
+            if len(columns)
+        ]
         raise ValueError(
-            "likelihood: every column has to have exactly one likelihood, but these "
-            f"have none: {wrong[count[wrong] == 0].tolist()}, and these several: "
-            f"{wrong[count[wrong] > 1].tolist()}."
+            "likelihood: every column has to have exactly one likelihood, but columns "
+            f"{' and '.join(found)}."
         )
     return resolved[0][0] if len(resolved) == 1 else PerColumn(resolved)
 

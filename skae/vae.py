@@ -192,10 +192,10 @@ class VAETransformer(BaseDensity):
     early_stopping : bool, default=True
         Whether rows are held out to judge when to stop. The weights that are best on
         them are kept, the start among the candidates: the network has to be better by
-        Student's test at 97.5 %, or Wilcoxon's at 99 %. The start that is judged has
-        not seen them; what is returned uses all rows: the start of all rows where it
-        won, else, up to 10,000 rows, a network trained again from there for as many
-        epochs. With fewer than 10 distinct rows the start is returned.
+        Student's test, or Wilcoxon's, at 99 %. The start that is judged has not seen
+        them; what is returned uses all rows: the start of all rows where it won, else,
+        up to 10,000 rows, a network trained again from there for as many epochs. With
+        fewer than 10 distinct rows the start is returned.
 
     validation_fraction : "auto" or float, default="auto"
         Share of the distinct rows that is held out. ``"auto"`` is a third, at most
@@ -216,7 +216,8 @@ class VAETransformer(BaseDensity):
 
     warm_start : bool, default=False
         Whether ``fit`` goes on from the fitted weights, random stream and optimizer.
-        Nothing is then trained again on all rows at the end.
+        Nothing is then trained again on all rows at the end, and what the model was
+        made with, such as ``n_components``, has to be as it was.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the split, the batches and the networks' first weights. None takes

@@ -793,21 +793,23 @@ def test_what_is_not_one_hot_is_refused(row, as_format):
 
 
 PAIRS = {
-    "left out": ([("gaussian", [0, 1])], r"have none: \[2\]"),
+    "left out": ([("gaussian", [0, 1])], r"columns \[2\] have none\."),
     "named twice": (
         [("gaussian", [0, 1]), ("bernoulli", [1, 2])],
-        r"these several: \[1\]",
+        r"columns \[1\] have several\.",
     ),
-    "twice in one": ([("gaussian", [0, 1, 2, -1])], r"these several: \[2\]"),
+    "twice in one": ([("gaussian", [0, 1, 2, -1])], r"columns \[2\] have several\."),
     "out of range": ([("gaussian", [0, 1, 2, 3])], "no column 3"),
     "a name without names": ([("gaussian", ["a"])], "no column 'a'.*no column names"),
     "an unknown likelihood": ([("cauchy", [0, 1, 2])], "'cauchy' is no likelihood"),
     "no pair": (["gaussian"], "no pair"),
-    "nothing": ([], r"have none: \[0, 1, 2\]"),
+    "nothing": ([], r"columns \[0, 1, 2\] have none\."),
     "nested": ([(PerColumn([]), [0, 1, 2])], "no likelihood of columns"),
     "no column": ([("gaussian", [0.5, 1, 2])], "no column 0.5"),
     "groups that overlap": (Categorical([[0, 1], [1, 2]]), "exactly once"),
     "groups that leave out": (Categorical([[0, 1]]), "exactly once"),
+    "groups that are none": (Categorical(3), "groups=3 of Categorical is no list"),
+    "no truth value": (Bernoulli(binarize="x"), "binarize='x' of Bernoulli"),
     "a size of its own": (Poisson(size="large"), r"Poisson\(size='large'\)"),
 }
 

@@ -43,7 +43,12 @@ class Categorical(Likelihood):
         """Copy with groups of positions among the columns that this is of."""
         if self.groups is None:
             return Categorical([list(range(len(numbers)))])
-        position = {number: i for i, number in enumerate(numbers)}
+        if not isinstance(self.groups, list | tuple):
+            raise ValueError(
+                f"likelihood: groups={self.groups!r} of Categorical is no list of lists "
+                "of columns, as in [[0, 1, 2], ['red', 'green']]."
+            )
+        position = {int(number): i for i, number in enumerate(numbers)}
         located = [[int(j) for j in locate(group)] for group in self.groups]
         flat = [j for group in located for j in group]
         if sorted(flat) != sorted(position):

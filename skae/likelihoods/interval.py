@@ -56,6 +56,11 @@ class Bernoulli(Likelihood):
 
     def check(self, X):
         """Refuse values that are no probabilities."""
+        if not isinstance(self.binarize, bool | np.bool_):
+            raise ValueError(
+                f"likelihood: binarize={self.binarize!r} of Bernoulli is neither True "
+                "nor False."
+            )
         refuse_outside_unit_interval(X, "bernoulli")
 
     def build(self, n_features):
