@@ -45,8 +45,8 @@ class Categorical(Likelihood):
             return Categorical([list(range(len(numbers)))])
         if not isinstance(self.groups, list | tuple):
             raise ValueError(
-                f"likelihood: groups={self.groups!r} of Categorical is no list of lists "
-                "of columns, as in [[0, 1, 2], ['red', 'green']]."
+                f"likelihood: groups={self.groups!r} of Categorical is no list of "
+                "lists of columns, as in [[0, 1, 2], ['red', 'green']]."
             )
         position = {int(number): i for i, number in enumerate(numbers)}
         located = [[int(j) for j in locate(group)] for group in self.groups]
