@@ -171,44 +171,33 @@ class CodeMixture:
 
     def _choice(self, codes, rows):
         """Find the density under which unseen codes are likeliest."""
-        order = np.random.RandomState(self._seed).permutation(rows.max() + 1)
-        folds = order[rows] % FOLDS
-        if len(codes) < FEWEST_CODES or len(np.unique(folds)) < 2:
+        folds = _Folds(codes, rows, self._seed)
+        if not folds.can_judge:
             return _Choice(COVARIANCES[0], 1, COVARIANCES[0], 0.0, -np.inf)
-        n_seen = len(codes) - np.bincount(folds)[folds]
-        beyond, k = _log_normal(codes), codes.shape[1]
-
-        def height(logs):
-            seen = logs + np.log(n_seen)
-            return (np.logaddexp(seen, beyond) - np.log(n_seen + 1)).mean()
-
-        def trials(kind):
-            n_idle, highest = 0, -np.inf
-            for size in MIXTURE_SIZES:
-                if size > most_gaussians(k, n_seen.min()) or n_idle == PATIENCE:
-                    return
-                fit = partial(self._fit, kind=kind, size=size, random_state=self._seed)
-                logs = _held_out(fit, codes, rows, folds)
-                found = height(logs)
-                n_idle = 0 if found > highest else n_idle + 1
-                highest = max(found, highest)
-                yield found, kind, size, logs
-
-        def with_kernels(kind):
-            own = _held_out(partial(_about_each, kind=kind), codes, rows, folds)
-            share = _best_share(own, logs)
-            together = np.logaddexp(np.log(share) + own, np.log1p(-share) + logs)
-            return height(together), kind, share
-
-        tried = [trial for kind in COVARIANCES for trial in trials(kind)]
+        tried = [trial for kind in COVARIANCES for trial in self._trials(folds, kind)]
         held_out, kind, size, logs = max(tried, key=itemgetter(0))
         few = _Choice(kind, size, COVARIANCES[0], 0.0, held_out)
-        if any(len(np.unique(rows[folds != fold])) < 2 for fold in np.unique(folds)):
+        if not folds.have_neighbours:
             return few
-        both, kernel_kind, share = max(map(with_kernels, COVARIANCES))
-        if both <= held_out + WORTH * k:
+        both = max(_with_kernels(folds, logs, kind) for kind in COVARIANCES)
+        held_out, kernel_kind, share = both
+        if held_out <= few.held_out + WORTH * codes.shape[1]:
             return few
-        return _Choice(kind, size, kernel_kind, share, both)
+        return _Choice(kind, size, kernel_kind, share, held_out)
+
+    def _trials(self, folds, kind):
+        """Try more and more Gaussians, until they are no better."""
+        n_idle, highest = 0, -np.inf
+        most = most_gaussians(folds.codes.shape[1], folds.n_seen.min())
+        for size in MIXTURE_SIZES:
+            if size > most or n_idle == PATIENCE:
+                return
+            fit = partial(self._fit, kind=kind, size=size, random_state=self._seed)
+            logs = folds.logs(fit)
+            found = folds.height(logs)
+            n_idle = 0 if found > highest else n_idle + 1
+            highest = max(found, highest)
+            yield found, kind, size, logs
 
     def _average(self, codes, rows, kind, size):
         """Put what several searches find side by side, each among some of the codes."""
@@ -282,14 +271,63 @@ class _Choice(NamedTuple):
     held_out: float
 
 
-def _held_out(fit, codes, rows, folds):
-    """Log-density of each code, by what is fitted to the other folds."""
-    logs = np.empty(len(codes))
-    for fold in np.unique(folds):
-        is_seen = folds != fold
-        mixture = fit(codes[is_seen], rows[is_seen])
-        logs[~is_seen] = mixture.score_samples(codes[~is_seen])
-    return logs
+class _Folds:
+    """Codes in folds: each is judged by what is fitted to the other folds.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_codes, n_components)
+
+    rows : ndarray of int of shape (n_codes,)
+        Codes of one row are in one fold.
+
+    seed : int
+    """
+
+    def __init__(self, codes, rows, seed):
+        self.codes, self.rows = codes, rows
+        order = np.random.RandomState(seed).permutation(rows.max() + 1)
+        self.folds = order[rows] % FOLDS
+        self.n_seen = len(codes) - np.bincount(self.folds)[self.folds]
+
+    @property
+    def can_judge(self):
+        """Whether there are enough codes, and more than one fold."""
+        return len(self.codes) >= FEWEST_CODES and len(np.unique(self.folds)) > 1
+
+    @property
+    def have_neighbours(self):
+        """Whether without any fold there are codes of two rows."""
+        return all(
+            len(np.unique(self.rows[self.folds != fold])) > 1
+            for fold in np.unique(self.folds)
+        )
+
+    def logs(self, fit):
+        """Log-density of each code, by what is fitted to the other folds."""
+        logs = np.empty(len(self.codes))
+        for fold in np.unique(self.folds):
+            is_seen = self.folds != fold
+            mixture = fit(self.codes[is_seen], self.rows[is_seen])
+            logs[~is_seen] = mixture.score_samples(self.codes[~is_seen])
+        return logs
+
+    def height(self, logs):
+        """Mean log-density, one code more having been seen, the standard normal's."""
+        seen = logs + np.log(self.n_seen)
+        both = np.logaddexp(seen, _log_normal(self.codes))
+        return (both - np.log(self.n_seen + 1)).mean()
+
+
+def _with_kernels(folds, logs, kind):
+    """Mean log-density with a Gaussian about each code, their covariance, their share.
+
+    ``logs`` is the log-density of the few beside which they stand.
+    """
+    own = folds.logs(partial(_about_each, kind=kind))
+    share = _best_share(own, logs)
+    together = np.logaddexp(np.log(share) + own, np.log1p(-share) + logs)
+    return folds.height(together), kind, share
 
 
 def _best_share(logs, other):
