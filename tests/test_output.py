@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from given import images
 from sklearn import config_context
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae import VAETransformer
+from skae import AutoencoderTransformer, VAETransformer
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 FRAMES = {"pandas": pd.DataFrame, "polars": pl.DataFrame}
@@ -185,3 +186,10 @@ def test_types_follow_the_input(Estimator, pandas_iris):
         frames = (codes, model.inverse_transform(codes), model.reconstruct(rows))
         for frame in frames:
             assert (frame.dtypes == dtype).all()
+
+
+def test_a_row_has_the_same_code_wherever_it_stands():
+    X = images(200).astype(np.float32)
+    model = AutoencoderTransformer(3, **SMALL).fit(X)
+    alone = np.vstack([model.transform(X[i : i + 1]) for i in range(0, 200, 20)])
+    np.testing.assert_array_equal(alone, model.transform(X)[::20])

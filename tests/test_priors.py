@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from given import generator
 from scipy.stats import kstest, multivariate_normal, norm
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
@@ -30,10 +31,6 @@ from skae.priors import (
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
 LEARNED = ("gmm", "vamp", "flow")
 SMALLER = {"gmm": Mixture(5), "vamp": Vamp(5), "flow": Flow(3, 8)}
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def infer(seen):

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from given import images
 from scipy import sparse
 from sklearn.model_selection import cross_validate
 from test_persistence import assert_same_results, results_of_rows
@@ -407,3 +408,10 @@ def test_scores_have_no_luck(iris):
         model = Estimator(random_state=0, **SMALL).fit(X)
         np.testing.assert_array_equal(model.score_samples(X), model.score_samples(X))
         assert model.score(X) == model.score(X)
+
+
+def test_seeds_of_every_kind_are_taken(Estimator):
+    X = images(60)
+    for seed in (0, 2**32 - 1, np.int64(3), np.random.RandomState(0), None):
+        parameters = SMALL | {"random_state": seed, "max_iter": 1}
+        assert Estimator(2, **parameters).fit(X).n_iter_ >= 1

@@ -5,13 +5,9 @@ import functools
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from given import images
 from scipy.stats import multivariate_normal
-from sklearn.datasets import (
-    load_breast_cancer,
-    load_diabetes,
-    load_digits,
-    load_wine,
-)
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer, VAETransformer, start
@@ -324,3 +320,10 @@ def test_weighted_axes_are_those_of_the_weighted_covariance():
     np.testing.assert_allclose(maps.variance, np.diag(C))
     rebuilt = (maps.components.T * maps.explained_variance) @ maps.components
     np.testing.assert_allclose(rebuilt, C, atol=1e-12)
+
+
+def test_maps_without_components_are_moments_alone():
+    maps = fit_linear_maps(images(50), np.ones(50), None)
+    assert maps.n_components == 0
+    np.testing.assert_allclose(maps.mean, images(50).mean(axis=0))
+    np.testing.assert_allclose(maps.variance, images(50).var(axis=0), atol=1e-12)

@@ -1,0 +1,198 @@
+"""``skae compare``: what it says, and what it writes."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
+from sklearn.preprocessing import StandardScaler
+
+from skae.cli import comparing
+from skae.cli.reading import read_table
+from skae.cli.report import findings
+from skae.comparison.result import COSTS, QUALITIES, Comparison
+
+from .files import QUICK, pd, written
+
+
+def test_compare_says_what_became_of_each_column(run, csv):
+    arguments = ["--target", "churned", "--methods", "pca", "--n-components", "2"]
+    code, out, err = run("compare", csv, *arguments)
+    assert code == 0
+    assert "PCA" in out
+    assert "accuracy" in out
+    assert err.splitlines() == [
+        "customers.csv: 80 rows, 9 columns",
+        "2 numbers: age, income, standardised",
+        "1 date: joined (days since 2021-03-01)",
+        "2 categories: city (4 values), active (2 values), one-hot",
+        "missing, filled with the median: age (1), joined (1)",
+        "missing, as a category of its own: city (2)",
+        "left out, constant: country",
+        "left out, an identifier: every value differs: customer_id, email",
+        "target: churned (2 classes)",
+    ]
+
+
+def test_compare_writes_a_folder_that_needs_nothing_else(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / "deep" / "report"
+    arguments = ["--n-components", 1, 2, "--cv", 2, "--methods", "autoencoder", *QUICK]
+    code, out, _ = run("compare", "iris", *arguments, "--out", folder)
+    assert code == 0
+    results = pd.read_csv(folder / "results.csv")
+    assert results["estimator"].tolist() == ["PCA", "Autoencoder"] * 2
+    assert len(pd.read_csv(folder / "folds.csv")) == 8
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 2 * page.count("<img")
+    assert page.count("<img") == len(list(folder.glob("*.png"))) >= 6
+    assert "prefers-color-scheme: dark" in page
+    assert "://" not in page
+    assert "<script" not in page
+    assert f"{results['explained_variance_mean'][0]:.3f}" in page
+    assert f"{results['explained_variance_mean'][0]:.3f}" in out
+
+
+def test_compare_gives_the_numbers_of_its_table(run, tmp_path):
+    """Standardised rows, explained variance of those held out: by hand."""
+    pytest.importorskip("matplotlib")
+    arguments = ["--methods", "pca", "--n-components", 2, "--cv", 3, "--out", tmp_path]
+    assert run("compare", "wine", *arguments)[0] == 0
+    folds = pd.read_csv(tmp_path / "folds.csv")
+    table = read_table("wine")
+    X = StandardScaler().fit_transform(table.frame.drop(columns=table.target))
+    y = table.frame[table.target]
+    splitter = comparing.StratifiedKFold(3, shuffle=True, random_state=0)
+    by_hand = []
+    for train, test in splitter.split(X, y):
+        pca = PCA(2).fit(X[train])
+        decoded = pca.inverse_transform(pca.transform(X[test]))
+        by_hand.append(r2_score(X[test], decoded, multioutput="variance_weighted"))
+    np.testing.assert_allclose(folds["explained_variance"], by_hand, atol=1e-9)
+
+
+def test_pixels_are_not_standardised_and_none_is_left_out(run):
+    arguments = ["--methods", "pca", "--n-components", 8, "--cv", 2]
+    code, out, err = run("compare", "digits", *arguments)
+    assert code == 0
+    assert "64 numbers" in err
+    assert "standardised" not in err
+    assert "left out" not in err
+    assert "0.66" in out  # PCA of raw pixels; of standardised ones it is 0.56
+
+
+def test_a_parquet_of_counts_by_a_number(run, tmp_path):
+    pytest.importorskip("pyarrow")
+    rng = np.random.default_rng(0)
+    counts = pd.DataFrame(
+        rng.poisson(3, (60, 6)), columns=[f"gene {i}" for i in "abcdef"]
+    )
+    counts["dose"] = rng.normal(size=60) + counts["gene a"]
+    counts.to_parquet(tmp_path / "counts.parquet")
+    arguments = ["--target", "dose", "--methods", "pca", "--n-components", 2]
+    code, out, err = run("compare", tmp_path / "counts.parquet", *arguments)
+    assert code == 0
+    assert "R²" in out
+    assert "target: dose (a number)" in err
+
+
+def test_a_sparse_matrix_is_compared_as_the_dense_one(run, tmp_path):
+    X = sp.random_array((60, 12), density=0.3, rng=np.random.default_rng(0))
+    sp.save_npz(tmp_path / "sparse.npz", X.tocsr())
+    np.save(tmp_path / "dense.npy", X.toarray())
+    arguments = ["--n-components", 2, "--cv", 2, *QUICK]
+    found = {}
+    for name in ("sparse.npz", "dense.npy"):
+        code, out, err = run("compare", tmp_path / name, *arguments)
+        assert code == 0
+        assert "60 rows, 12 columns" in err
+        found[name] = [line.split()[:4] for line in out.splitlines() if " 2 " in line]
+    assert len(found["sparse.npz"]) == 3
+    assert found["sparse.npz"] == found["dense.npy"]
+
+
+def test_a_sparse_matrix_too_large_to_be_written_out(refused, tmp_path):
+    huge = sp.csr_array(([1.0], ([0], [0])), shape=(10**6, 10**6))
+    sp.save_npz(tmp_path / "huge.npz", huge)
+    line = refused("compare", tmp_path / "huge.npz", code=1)
+    assert "(1000000, 1000000) numbers do not fit as a dense table" in line
+
+
+def test_every_method_is_compared_on_a_table_as_people_have_it(run, csv):
+    arguments = ["--target", "churned", "--n-components", 2, "--cv", 2, *QUICK]
+    methods = ["pca", "autoencoder", "vae", "kernel-pca", "ica"]
+    code, out, err = run("compare", csv, *arguments, "--methods", *methods)
+    assert code == 0
+    for name in ("PCA", "Autoencoder", "VAE", "KernelPCA", "FastICA"):
+        assert f"\n{name} " in out
+    assert "left out, constant: country" in err
+
+
+def test_a_column_without_any_value_is_said_to_be_one(run, tmp_path):
+    table = pd.DataFrame({"a": [1.0, 2, 4, 8], "b": [3, 1, 2, 0.5], "c": np.nan})
+    path = written(tmp_path, "gaps.csv", table.to_csv(index=False))
+    out = tmp_path / "model.skops"
+    code, _, err = run("fit", path, "--method", "pca", "--out", out)
+    assert code == 0
+    assert "left out, without any value: c" in err
+    assert "constant" not in err
+
+
+def test_some_rows_of_a_large_table_are_drawn(run, tmp_path):
+    arguments = ["--methods", "pca", "--n-components", 2, "--max-rows", 60]
+    _, out, err = run("compare", "wine", *arguments)
+    assert "compared on 60 of the 178 rows, drawn at random" in err
+    assert run("compare", "wine", *arguments[:-2])[1] != out
+
+
+def test_a_fit_that_fails_is_a_row_that_says_why(run, monkeypatch):
+    def fail(self, X, y=None, **_):
+        raise ValueError("no luck today")
+
+    monkeypatch.setattr("skae.AutoencoderTransformer.fit", fail)
+    arguments = ["--methods", "pca", "autoencoder", "--n-components", 1, "--cv", 2]
+    code, out, _ = run("compare", "iris", *arguments)
+    assert code == 0
+    assert "Autoencoder, 1 component: " in out
+    assert "no luck today" in out
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (
+            0.6,
+            "explains 60.0% of the variance of unseen rows, PCA 50.0%; it leaves 80%",
+        ),
+        (
+            0.9996,
+            "explains 99.96% of the variance of unseen rows, PCA 50.0%; it leaves",
+        ),
+        (0.9999, "it leaves less than 1% of PCA's squared error"),
+        (0.4, "explains 40.0% of the variance of unseen rows, less than PCA's 50.0%."),
+    ],
+)
+def test_what_is_found_is_said_in_a_sentence(share, said):
+    folds = {
+        "estimator": np.repeat(["PCA", "VAE"], 3),
+        "n_components": np.full(6, 2),
+        "fold": np.tile(np.arange(3), 2),
+        "explained_variance": np.repeat([0.5, share], 3) + np.tile([0, 1e-9, 2e-9], 2),
+        "error": np.full(6, ""),
+    }
+    nothing = dict.fromkeys(QUALITIES + COSTS, np.full(6, np.nan))
+    summary = Comparison(nothing | folds, reference="PCA", test_ratio=0.5).summary()
+    (sentence,) = findings(summary)
+    assert said in sentence
+
+
+def test_sizes_are_chosen_by_the_table(csv):
+    def chosen(n_columns, n_rows=100):
+        rows = type("Rows", (), {"X": np.empty((n_rows, n_columns))})
+        return comparing.choose_widths(None, 5, rows)
+
+    assert chosen(64) == [2, 8, 32]
+    assert chosen(32) == [2, 8]
+    assert chosen(5) == [1, 2, 4]
+    assert chosen(2) == [1]
+    assert chosen(64, n_rows=12) == [2, 8]

@@ -1,0 +1,84 @@
+"""Files of all kinds."""
+
+import numpy as np
+import pytest
+
+from skae.cli.reading import read_table
+from skae.cli.tables import TableEncoder
+
+from .files import customers, pd
+
+
+def test_a_european_csv(tmp_path):
+    path = tmp_path / "a.csv"
+    text = "name;größe;datum\n" + "".join(
+        f"n{i % 3};1,{i:02d};{i + 1:02d}.12.2020\n" for i in range(20)
+    )
+    for encoding in ("utf-8-sig", "cp1252", "utf-16"):
+        path.write_bytes(text.encode(encoding))
+        table = read_table(str(path))
+        assert list(table.frame) == ["name", "größe", "datum"]
+        encoder = TableEncoder().fit(table.frame)
+        kinds = [kind.kind for kind in encoder.columns_.values()]
+        assert kinds == ["category", "number", "date"]
+        rows = encoder.transform(table.frame)
+        pd.testing.assert_frame_equal(
+            encoder.inverse_transform(rows), table.frame, check_dtype=False
+        )
+        assert "numbers have decimal commas" in table.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "first"),
+    [
+        ("a,a,b\n1,2,3\n4,5,6\n", ["a", "a.1", "b"], [1, 2, 3]),
+        ("a\tb\n1\t2\n4\t5\n", ["a", "b"], [1, 2]),
+        ("1,2.5\n3,4.5\n", ["x0", "x1"], [1, 2.5]),
+        ("400,410,420\n3,1,2\n4,0,2\n", ["400", "410", "420"], [3, 1, 2]),
+        ("a,b,\n1,2,\n3,4,\n", ["a", "b", "Unnamed: 2"], [1, 2, np.nan]),
+        ("a,b\n1,2,\n3,4,\n", ["a", "b"], [1, 2]),
+        ("a,b\nr1,1,2\nr2,3,4\n", ["a", "b"], [1, 2]),
+        ('a|b\n1|"x, y"\n2|z\n', ["a", "b"], [1, "x, y"]),
+        ("a, b\n1, ?\n,\n2, 3\n", ["a", "b"], [1, np.nan]),
+    ],
+    ids=[
+        "duplicate names",
+        "tabs",
+        "no header",
+        "wavelengths",
+        "a separator too many",
+        "separators too many in rows",
+        "row names",
+        "bars",
+        "empty rows",
+    ],
+)
+def test_odd_texts(tmp_path, text, names, first):
+    path = tmp_path / "odd.txt"
+    path.write_text(text)
+    frame = read_table(str(path)).frame
+    assert list(frame) == names
+    assert len(frame) == 2
+    pd.testing.assert_series_equal(
+        frame.iloc[0], pd.Series(first), check_index=False, check_names=False,
+        check_dtype=False, check_index_type=False,
+    )  # fmt: skip
+
+
+def test_arrays_and_archives(tmp_path):
+    X, y = np.arange(24.0).reshape(4, 3, 2), np.array([0, 1, 0, 1])
+    np.save(tmp_path / "X.npy", X)
+    table = read_table(str(tmp_path / "X.npy"))
+    assert table.frame.shape == (4, 6)
+    assert table.image_shape == (3, 2)
+    np.savez(tmp_path / "Xy.npz", X=X.astype(np.uint8), y=y)
+    table = read_table(str(tmp_path / "Xy.npz"))
+    assert (table.target, table.has_one_unit) == ("y", True)
+    np.savez(tmp_path / "other.npz", a=X, b=y)
+    with pytest.raises(ValueError, match="called 'X'"):
+        read_table(str(tmp_path / "other.npz"))
+
+
+def test_packed_text(tmp_path):
+    customers().to_csv(tmp_path / "a.csv.gz", index=False)
+    assert read_table(str(tmp_path / "a.csv.gz")).frame.shape == (80, 9)

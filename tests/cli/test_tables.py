@@ -1,0 +1,120 @@
+"""Tables as matrices, and back."""
+
+import numpy as np
+import pytest
+
+from skae.cli.tables import TableEncoder, read_target
+
+from .files import customers, pd
+
+
+def table_of(**columns):
+    return pd.DataFrame(columns)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, 2, 5], "number"),
+        (["1", "2.5", "3"], "number"),
+        (["a", "b", "a"], "category"),
+        ([True, False, True], "category"),
+        ([True, None, False], "category"),
+        (["2020-01-01", "2020-05-01", None], "date"),
+        (["2020-01-01 10:30", "2020-05-01 11:00", None], "date"),
+        (["12/31/2020", "01/02/2021", "03/04/2021"], "date"),
+        (["Jan 05, 2020", "Feb 07, 2021", "Mar 01, 2021"], "date"),
+        (pd.to_datetime(["2020-01-01", "2021-01-01", None]), "date"),
+        (pd.to_timedelta([1, 2, 4], unit="h"), "number"),
+        (pd.array([1, None, 3], dtype="Int64"), "number"),
+        (pd.Categorical(["u", "v", "u"]), "category"),
+        ([None, None, None], "constant"),
+        ([3, 3, 3], "constant"),
+        (["x", "x", "x"], "constant"),
+        ([10**17, 10**17 + 64, 3], "number"),
+        ([0.5, 0.25, 1e-9], "number"),
+    ],
+)
+def test_kinds_of_columns_and_back(values, kind):
+    table = table_of(a=values)
+    encoder = TableEncoder().fit(table)
+    assert encoder.columns_["a"].kind == kind
+    rows = encoder.transform(table)
+    assert np.isfinite(rows).all()
+    back = encoder.inverse_transform(rows).reindex(columns=["a"])["a"]
+    numbers = pd.to_numeric(pd.Series(values), errors="coerce")
+    if kind == "number" and table["a"].dtype.kind != "m":
+        there = np.isfinite(numbers.to_numpy(dtype=float, na_value=np.nan))
+        expected = numbers[there].to_numpy(dtype=float)
+        found = back[there].to_numpy(float)
+        np.testing.assert_allclose(found, expected, atol=1e-15 * np.abs(expected).max())
+    elif kind != "number":
+        there = table["a"].notna()
+        assert back[there].tolist() == table["a"][there].tolist()
+
+
+NUMBERS = [float(i) for i in range(41)]
+DAYS = [str(np.datetime64("2020-01-01") + i) for i in range(41)]
+
+
+@pytest.mark.parametrize(
+    ("odd", "usual", "what"),
+    [("n.n.", NUMBERS, "number"), (np.inf, NUMBERS, "number"), ("soon", DAYS, "date")],
+)
+def test_a_few_values_of_another_kind_are_said_and_filled(odd, usual, what):
+    table = table_of(a=[odd, *usual])
+    with pytest.warns(UserWarning, match=f"1 of its values are no {what}"):
+        rows = TableEncoder(standardize=False).fit_transform(table)
+    assert rows[0] == np.median(rows[1:]) == 20
+
+
+def test_what_says_nothing_is_left_out():
+    words = np.random.default_rng(0).permutation(90)
+    encoder = TableEncoder().fit(
+        table_of(
+            name=[f"n{i}" for i in range(90)],
+            text=[f"t{min(i, 80)}" for i in words],
+            id=words,
+            lists=[[i] for i in words],
+            x=words % 7,
+        ).rename(columns={"x": "humid"})
+    )
+    assert list(encoder.columns_) == ["humid"]
+    assert set(encoder.left_out_) == {"name", "text", "id", "lists"}
+
+
+def test_rare_values_are_one_category():
+    values = [f"v{i}" for i in range(30) for _ in range(30 - i)]
+    encoder = TableEncoder(max_categories=5).fit(table_of(a=values, b=range(465)))
+    assert encoder.columns_["a"].levels == ["v0", "v1", "v2", "v3", "other"]
+    new = table_of(a=["v2", "v29", "unheard"], b=[0, 1, 2])
+    back = encoder.inverse_transform(encoder.transform(new))
+    assert back["a"].tolist() == ["v2", "other", "other"]
+
+
+def test_standardised_means_mean_zero_and_variance_one():
+    table = table_of(a=[1.0, 5.0, None, 9.0], b=["x", "y", "x", "x"])
+    rows = TableEncoder().fit_transform(table)
+    np.testing.assert_allclose(rows[:, 0].mean(), 0, atol=1e-15)
+    np.testing.assert_allclose(rows[:, 0].std(), 1)
+    assert set(rows[:, 1]) == {0, 1}
+
+
+def test_targets_are_classes_or_numbers():
+    assert read_target(pd.Series([0, 1, 2] * 5))[1]
+    assert not read_target(pd.Series(range(30)))[1]
+    assert not read_target(pd.Series(["2020-01-01", "2020-01-09"]))[1]
+    with pytest.raises(ValueError, match="constant"):
+        read_target(pd.Series([1, 1]))
+    with pytest.raises(ValueError, match="every value differs"):
+        read_target(pd.Series([f"n{i}" for i in range(9)]))
+
+
+def test_rows_without_a_target_are_left_out(run, tmp_path):
+    table = customers()
+    table.loc[:9, "churned"] = None
+    table.to_csv(tmp_path / "a.csv", index=False)
+    arguments = ["--target", "churned", "--methods", "pca", "--cv", 2]
+    code, _, err = run("compare", tmp_path / "a.csv", *arguments)
+    assert code == 0
+    assert "left out, without a target: 10 rows" in err

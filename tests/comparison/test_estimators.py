@@ -1,0 +1,176 @@
+"""Estimators as they come, and failures that lose nothing."""
+
+import numpy as np
+import pytest
+from sklearn.callback import ProgressBar
+from sklearn.decomposition import NMF, PCA, KernelPCA, TruncatedSVD
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import cross_validate
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+
+from skae import (
+    AutoencoderTransformer,
+    VAETransformer,
+    compare,
+    explained_variance_scorer,
+)
+
+from .folds import SMALL, Columns
+
+
+def test_in_a_list_they_are_named_by_their_classes(iris):
+    methods = [
+        PCA(),
+        PCA(whiten=True),
+        make_pipeline(StandardScaler(), PCA()),
+        Pipeline([("none", "passthrough"), ("codes", PCA())]),
+    ]
+    comparison = compare(iris[0], estimators=methods, n_components=1, cv=2)
+    assert comparison.summary()["estimator"].tolist() == [
+        "PCA 1",
+        "PCA 2",
+        "StandardScaler + PCA",
+        "passthrough + PCA",
+    ]
+    assert comparison.reference == "PCA 1"
+
+
+def test_the_reference_is_the_first_pca(iris):
+    scaled = make_pipeline(StandardScaler(), PCA())
+    methods = {"svd": TruncatedSVD(), "scaled": scaled, "pca": PCA()}
+    comparison = compare(iris[0], estimators=methods, n_components=2, cv=3)
+    assert comparison.reference == "scaled"
+    differences = comparison.summary()["explained_variance_difference"]
+    assert np.isnan(differences).tolist() == [False, True, False]
+    alone = compare(iris[0], estimators=[TruncatedSVD()], n_components=2, cv=3)
+    assert alone.reference is None
+    assert np.isnan(alone.summary()["explained_variance_difference"]).all()
+    assert "differs" not in repr(alone)
+
+
+def test_in_a_pipeline_the_last_width_is_set(iris):
+    X, _ = iris
+    nmf = NMF(1, tol=1e-2, max_iter=2000, random_state=0)
+    inner = make_pipeline(PCA(3), MinMaxScaler(clip=True), nmf)
+    pipeline = Pipeline([("scale", StandardScaler()), ("inner", inner)])
+    folds = compare(X, estimators=[pipeline], n_components=2, cv=2).folds
+    pipeline.set_params(inner__nmf__n_components=2)
+    expected = cross_validate(pipeline, X, cv=2, scoring=explained_variance_scorer)
+    np.testing.assert_allclose(folds["explained_variance"], expected["test_score"])
+
+
+def test_estimators_are_left_as_they_are(iris):
+    model = AutoencoderTransformer(3, hidden_layer_sizes=(4,), max_iter=1)
+    bar = ProgressBar(max_propagation_depth=0)
+    model.set_callbacks(bar)
+    compare(iris[0], estimators=[model], n_components=2, cv=2, random_state=0)
+    assert model.n_components == 3
+    assert model.random_state is None
+    assert model._skl_callbacks == [bar]
+    assert not hasattr(model, "n_components_")
+
+
+def test_the_seed_goes_to_those_that_have_none(iris):
+    X, _ = iris
+    model = AutoencoderTransformer(**(SMALL | {"random_state": None}))
+    methods = {
+        "open": model,
+        "inside": make_pipeline(FunctionTransformer(), model),
+        "same": AutoencoderTransformer(**(SMALL | {"random_state": 7})),
+        "own": AutoencoderTransformer(**(SMALL | {"random_state": 8})),
+    }
+    folds = compare(X, estimators=methods, n_components=1, cv=2, random_state=7).folds
+    trusted = folds["explained_variance"].reshape(4, 2)
+    np.testing.assert_array_equal(trusted[0], trusted[2])
+    same = AutoencoderTransformer(1, **(SMALL | {"random_state": 7}))
+    seeded = make_pipeline(FunctionTransformer(), same)
+    expected = cross_validate(seeded, X, cv=2, scoring=explained_variance_scorer)
+    np.testing.assert_allclose(trusted[1], expected["test_score"], rtol=1e-9)
+    assert not (trusted[0] == trusted[3]).any()
+
+
+@pytest.mark.parametrize("step", ["fit", "transform"])
+def test_a_failure_is_an_entry_that_says_why(step, iris):
+    X, y = iris
+    methods = {"PCA": PCA(), "failing": Columns(fails=step)}
+    comparison = compare(X, y, estimators=methods, n_components=2, cv=3)
+    pca, failing = (comparison._select(name, 2) for name in methods)
+    reason = f"{step}: FloatingPointError: no such thing"
+    assert failing["error"].tolist() == [reason] * 3
+    assert np.isnan(failing["explained_variance"]).all()
+    assert set(pca["error"]) == {""}
+    assert np.isfinite(pca["explained_variance"]).all()
+    assert comparison.summary()["error"].tolist() == ["", reason]
+    assert f"failing, n_components=2, 3 folds: {reason}" in repr(comparison)
+
+
+def test_a_failure_costs_one_width_only(iris):
+    comparison = compare(
+        *iris, estimators=[Columns(fails="large")], n_components=[1, 2], cv=2
+    )
+    summary = comparison.summary()
+    assert np.isfinite(summary["trustworthiness_mean"]).tolist() == [True, False]
+    assert summary["error"][0] == ""
+
+
+def test_widths_that_do_not_fit_are_told(iris):
+    X, _ = iris
+    methods = [PCA(), AutoencoderTransformer(**SMALL), VAETransformer(**SMALL)]
+    summary = compare(X, estimators=methods, n_components=[2, 5], cv=2).summary()
+    assert np.isfinite(summary["explained_variance_mean"]).tolist() == 3 * [
+        True
+    ] + 3 * [False]
+    assert all("n_components=5 must be" in error for error in summary["error"][3:])
+
+
+def test_no_way_back_is_no_error(iris):
+    folds = compare(*iris, estimators=[Columns()], n_components=2, cv=2).folds
+    assert np.isnan(folds["explained_variance"]).all()
+    assert np.isfinite(folds["trustworthiness"]).all()
+    assert np.isfinite(folds["downstream_score"]).all()
+    assert set(folds["error"]) == {""}
+
+
+def test_each_measure_fails_alone(iris):
+    X, y = iris
+    backless = compare(*iris, estimators=[KernelPCA()], n_components=2, cv=2).folds
+    assert all("explained_variance: NotFitted" in error for error in backless["error"])
+    assert np.isfinite(backless["downstream_score"]).all()
+    folds = compare(X, y, estimators=[Columns(fails="codes")], cv=2).folds
+    for error in folds["error"]:
+        assert error.count("contains infinity") == 2
+        assert "trustworthiness: ValueError" in error
+        assert "downstream_score: ValueError" in error
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"estimators": []}, TypeError, "estimators=.. must be a list"),
+        ({"estimators": PCA()}, TypeError, "must be a list"),
+        ({"estimators": [PCA]}, TypeError, r"pass an instance, PCA\(\)"),
+        ({"estimators": {1: PCA()}}, TypeError, "must be a str"),
+        ({"estimators": [LogisticRegression()]}, TypeError, "fit and transform"),
+        ({"estimators": [StandardScaler()]}, ValueError, "no parameter n_components"),
+        ({"n_components": ()}, ValueError, "n_components=.* one or more integers"),
+        ({"n_components": 0.5}, ValueError, "n_components=0.5 must be"),
+        ({"n_components": [2, 0]}, ValueError, "integers of 1 or more"),
+        ({"scoring": ["accuracy"]}, TypeError, "must be one scorer"),
+        ({"scoring": "accurate"}, ValueError, "'accurate'"),
+        ({"random_state": -1}, ValueError, "random_state=-1"),
+        ({"callbacks": "bar"}, TypeError, "FitCallback protocol"),
+        ({"cv": 1000}, ValueError, "n_splits=1000"),
+        ({"cv": []}, ValueError, "cv=.. gives no folds"),
+        ({"y": np.r_[np.nan, :149]}, ValueError, "y contains NaN"),
+        ({"y": None, "scoring": "accuracy"}, ValueError, "pass y"),
+        ({"y": None, "downstream": Ridge()}, ValueError, "pass y"),
+        ({"y": [0, 1]}, ValueError, "inconsistent numbers of samples"),
+        ({"y": np.eye(150)[:, :3] == 1}, ValueError, "multilabel.* as downstream"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_is_said_at_once(parameters, error, message, iris):
+    X, y = iris
+    with pytest.raises(error, match=message):
+        compare(X, **({"y": y, "estimators": [PCA()]} | parameters))

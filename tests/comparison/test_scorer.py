@@ -1,0 +1,50 @@
+"""The scorer that ranks by explained variance."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+
+from skae import (
+    AutoencoderTransformer,
+    VAETransformer,
+    compare,
+    explained_variance_scorer,
+)
+
+from .folds import SMALL, Columns
+
+
+def test_the_scorer_is_the_autoencoders_own_score(iris):
+    X, _ = iris
+    model = AutoencoderTransformer(2, **SMALL).fit(X)
+    assert explained_variance_scorer(model, X) == pytest.approx(model.score(X))
+    pca = PCA(2).fit(X)
+    share = pca.explained_variance_ratio_.sum()
+    assert explained_variance_scorer(pca, X) == pytest.approx(share, rel=1e-12)
+    assert explained_variance_scorer(pca, pd.DataFrame(X).to_numpy()) == (
+        explained_variance_scorer(pca, X)
+    )
+
+
+def test_the_scorer_needs_a_way_back(iris):
+    with pytest.raises(TypeError, match="Columns has no inverse_transform"):
+        explained_variance_scorer(Columns().fit(iris[0]), iris[0])
+
+
+def test_a_grid_ranks_pca_and_autoencoders_by_one_score(iris):
+    X, _ = iris
+    methods = [PCA(), AutoencoderTransformer(**SMALL), VAETransformer(**SMALL)]
+    search = GridSearchCV(
+        Pipeline([("reduce", PCA())]),
+        {"reduce": methods, "reduce__n_components": [1, 2]},
+        scoring=explained_variance_scorer,
+        cv=3,
+    ).fit(X)
+    scores = search.cv_results_["mean_test_score"]
+    summary = compare(X, estimators=methods, n_components=[1, 2], cv=3).summary()
+    np.testing.assert_allclose(
+        scores.reshape(3, 2).T.ravel(), summary["explained_variance_mean"], rtol=1e-9
+    )

@@ -1,0 +1,109 @@
+"""Rows and columns that a likelihood refuses, and those it finds."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae.likelihoods import Bernoulli, Categorical, PerColumn, Poisson
+
+from .made import MIXED, SMALL, START, counts, mixed
+
+# Some of the rows made here are noise, which no code explains.
+pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
+
+
+def refused(likelihood, X, match):
+    for Model in (AutoencoderTransformer, VAETransformer):
+        with pytest.raises(ValueError, match=match):
+            Model(1, likelihood=likelihood, **SMALL).fit(X)
+
+
+@pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial", Poisson(None)])
+@pytest.mark.parametrize("value", [-1.0, 0.5])
+def test_what_is_no_count_is_refused(name, value, as_format):
+    X = counts(30)
+    X[3, 2] = value
+    refused(name, as_format(X), rf"(?s)likelihood=.*value {value:g}.*raw counts")
+    model = VAETransformer(2, likelihood=name, **START).fit(counts(30))
+    with pytest.raises(ValueError, match="raw counts"):
+        model.transform(as_format(X))
+    with pytest.raises(ValueError, match=r"X_val.*raw counts"):
+        model.fit(counts(30), X_val=as_format(X))
+
+
+@pytest.mark.parametrize(
+    "row", [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0.5, 0.5, 0, 0, 0], [2, -1, 0, 0, 0]]
+)
+@pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
+def test_what_is_not_one_hot_is_refused(row, as_format):
+    X = np.eye(5)[np.arange(30) % 5]
+    X[7] = row
+    refused("categorical", as_format(X), r"likelihood='categorical'.*of row 7")
+
+
+PAIRS = {
+    "left out": ([("gaussian", [0, 1])], r"columns \[2\] have none\."),
+    "named twice": (
+        [("gaussian", [0, 1]), ("bernoulli", [1, 2])],
+        r"columns \[1\] have several\.",
+    ),
+    "twice in one": ([("gaussian", [0, 1, 2, -1])], r"columns \[2\] have several\."),
+    "out of range": ([("gaussian", [0, 1, 2, 3])], "no column 3"),
+    "a name without names": ([("gaussian", ["a"])], "no column 'a'.*no column names"),
+    "an unknown likelihood": ([("cauchy", [0, 1, 2])], "'cauchy' is no likelihood"),
+    "no pair": (["gaussian"], "no pair"),
+    "nothing": ([], r"columns \[0, 1, 2\] have none\."),
+    "nested": ([(PerColumn([]), [0, 1, 2])], "no likelihood of columns"),
+    "no column": ([("gaussian", [0.5, 1, 2])], "no column 0.5"),
+    "groups that overlap": (Categorical([[0, 1], [1, 2]]), "exactly once"),
+    "groups that leave out": (Categorical([[0, 1]]), "exactly once"),
+    "groups that are none": (Categorical(3), "groups=3 of Categorical is no list"),
+    "no truth value": (Bernoulli(binarize="x"), "binarize='x' of Bernoulli"),
+    "a size of its own": (Poisson(size="large"), r"Poisson\(size='large'\)"),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_columns_that_are_not_shared_out_are_refused(name):
+    likelihood, match = PAIRS[name]
+    refused(likelihood, np.eye(3)[np.arange(20) % 3], f"(?s)likelihood.*{match}")
+
+
+def test_a_class_among_the_columns_is_refused():
+    with pytest.raises(TypeError, match="likelihood=Bernoulli is a class"):
+        VAETransformer(1, likelihood=[(Bernoulli, [0])]).fit(np.eye(4)[:, :1])
+
+
+def test_a_part_that_is_refused_names_its_columns():
+    X = mixed()
+    X[5, 1] = 2
+    refused(MIXED, X, r"(?s)columns \[1\].*between 0 and 1")
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1])
+def test_a_continuous_bernoulli_wants_the_unit_interval(value):
+    X = np.random.default_rng(0).random((20, 3))
+    X[0, 0] = value
+    refused("continuous_bernoulli", X, "continuous_bernoulli.*between 0 and 1")
+
+
+def test_slices_masks_and_single_columns_choose_columns():
+    X = mixed()
+    mask = np.zeros(7, dtype=bool)
+    mask[[0, 2]] = True
+    choices = [
+        MIXED,
+        [
+            ("gaussian_diag", mask),
+            ("bernoulli", 1),
+            ("categorical", np.arange(3, 6)),
+            ("negative_binomial", slice(6, None)),
+        ],
+    ]
+    first, second = (
+        VAETransformer(2, likelihood=choice, **START).fit(X) for choice in choices
+    )
+    assert str(first.likelihood_) == str(second.likelihood_)
+    np.testing.assert_array_equal(first.transform(X), second.transform(X))

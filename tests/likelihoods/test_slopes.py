@@ -1,0 +1,83 @@
+"""Slopes written out are autograd's."""
+
+import numpy as np
+import pytest
+import torch
+from given import built, generator, normal
+
+from skae import VAETransformer
+from skae.likelihoods import Categorical, ContinuousBernoulli, Poisson
+
+from .made import (
+    MIXED,
+    START,
+    counts,
+    diagonal,
+    mixed,
+    negative_binomial,
+    student,
+    with_totals,
+)
+
+# Some of the rows made here are noise, which no code explains.
+pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
+
+
+def mixed_module():
+    spec = VAETransformer(1, likelihood=MIXED, **START).fit(mixed()).likelihood_
+    return spec.build(7)
+
+
+MODULES = {
+    "noise per column": (lambda: diagonal([0.1, 2.0, 1.0]), lambda: normal(9, 3)),
+    "student": (lambda: student([0.1, 2.0, 1.0], 3.0), lambda: normal(9, 3)),
+    "continuous": (
+        lambda: ContinuousBernoulli().build(3),
+        lambda: torch.rand(9, 3, generator=generator()).double(),
+    ),
+    "poisson": (
+        lambda: Poisson(size=None).build(3),
+        lambda: torch.from_numpy(counts(9, 3)),
+    ),
+    "shares": (
+        lambda: with_totals(Poisson().build(3), 9.0, 2.0),
+        lambda: torch.from_numpy(counts(9, 3)),
+    ),
+    "dispersed": (
+        lambda: negative_binomial([0.1, 2.0, 1e7]),
+        lambda: torch.from_numpy(counts(9, 3)),
+    ),
+    "dispersed shares": (
+        lambda: with_totals(negative_binomial([0.1, 2.0, 90.0], "total"), 9.0, 2.0),
+        lambda: torch.from_numpy(counts(9, 3)),
+    ),
+    "categories": (
+        lambda: built(Categorical([[2, 0], [1]]), 3),
+        lambda: torch.tensor([[0.0, 1, 1], [1, 1, 0]], dtype=torch.float64),
+    ),
+    "mixed": (
+        mixed_module,
+        lambda: torch.from_numpy(mixed(9) - [1e6, 0, 0, 0, 0, 0, 0]),
+    ),
+}
+
+
+@pytest.mark.parametrize("method", ["log_prob", "deviance"])
+@pytest.mark.parametrize("name", MODULES)
+def test_slopes_are_those_of_autograd(name, method):
+    module, x = (make() for make in MODULES[name])
+    if method == "deviance":
+        module.requires_grad_(False)
+    eta = normal(*x.shape, seed=3).requires_grad_()
+    row_factor = torch.rand(len(x), generator=generator(4), dtype=torch.float64)
+    trained = [p for p in module.parameters() if p.requires_grad]
+    value = getattr(module, method)(x, eta)
+    wanted, *gradients = torch.autograd.grad(value @ row_factor, [eta, *trained])
+    for p in trained:
+        p.grad = torch.full_like(p, 7.0)
+    with torch.no_grad():
+        found, slope = getattr(module, f"{method}_slope")(x, eta.detach(), row_factor)
+    np.testing.assert_allclose(found, value.detach(), rtol=1e-9)
+    np.testing.assert_allclose(slope, wanted, rtol=1e-6, atol=1e-9)
+    for p, gradient in zip(trained, gradients, strict=True):
+        np.testing.assert_allclose(p.grad, gradient, rtol=1e-4, atol=1e-6)

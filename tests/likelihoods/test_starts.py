@@ -1,0 +1,172 @@
+"""Each likelihood's start: a closed form, or no worse than independent columns."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.datasets import load_digits, load_iris, load_wine
+from sklearn.decomposition import PCA, FactorAnalysis
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae.likelihoods import LIKELIHOODS
+from skae.start import fit_linear_maps
+
+from .made import MIXED, SMALL, START, counts, mixed
+
+# Some of the rows made here are noise, which no code explains.
+pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
+
+
+def factor_analysis(vae):
+    """scikit-learn's, at the solution that a VAE starts from."""
+    fa = FactorAnalysis(vae.n_components_)
+    fa.components_ = vae.module_.decoder.linear.weight.cpu().numpy().T
+    fa.noise_variance_, fa.mean_ = vae.noise_variance_, vae.mean_
+    fa.n_features_in_ = vae.n_features_in_
+    return fa
+
+
+TABLES = {
+    "wine": (lambda: load_wine().data, 3),
+    "digits": (lambda: load_digits().data[:500], 5),
+    "iris": (lambda: load_iris().data, 2),
+    "more columns than rows": (lambda: load_digits().data[:40], 4),
+    "means of 1e8": (lambda: load_wine().data + 1e8, 2),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_noise_per_column_starts_at_factor_analysis(name):
+    make, n_components = TABLES[name]
+    X = make()
+    vae = VAETransformer(n_components, likelihood="gaussian_diag", **START).fit(X)
+    fa = factor_analysis(vae)
+    found, wanted = vae.score_samples(X), fa.score_samples(X)
+    np.testing.assert_allclose(found, wanted, atol=1e-3 * X.shape[1])
+    np.testing.assert_allclose(vae.score(X), fa.score(X), atol=1e-6 * X.shape[1])
+    np.testing.assert_allclose(vae.transform(X), fa.transform(X), atol=1e-6)
+    # The bound is tight at any draw, so the loss of the start is the score too.
+    one = VAETransformer(
+        n_components, likelihood="gaussian_diag", n_score_samples=1, **START
+    )
+    np.testing.assert_allclose(one.fit(X).score_samples(X), found, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["wine", "digits", "iris"])
+def test_no_other_factor_analysis_is_more_likely(name):
+    make, n_components = TABLES[name]
+    X = make()
+    X = X[:, X.std(axis=0) > 0]
+    vae = VAETransformer(n_components, likelihood="gaussian_diag", **START).fit(X)
+    fa = FactorAnalysis(n_components, svd_method="lapack").fit(X)
+    assert vae.score(X) >= fa.score(X) - 1e-3 * X.shape[1]
+
+
+def test_a_noise_per_column_does_not_know_the_units():
+    X = load_wine().data
+    unit = 10.0 ** np.arange(-6, 7)
+    plain, scaled = (
+        VAETransformer(3, likelihood="gaussian_diag", **START).fit(rows)
+        for rows in (X, X * unit)
+    )
+    moved = plain.score_samples(X) - np.log(unit).sum()
+    np.testing.assert_allclose(scaled.score_samples(X * unit), moved, atol=1e-4)
+
+
+def test_an_autoencoder_with_a_noise_per_column_starts_at_standardised_pca():
+    X = load_wine().data
+    model = AutoencoderTransformer(3, likelihood="gaussian_diag", **START).fit(X)
+    pca = make_pipeline(StandardScaler(), PCA(3)).fit(X)
+    codes = pca.transform(X)
+    np.testing.assert_allclose(model.transform(X), codes, atol=1e-8)
+    wanted = pca.inverse_transform(codes)
+    np.testing.assert_allclose(model.reconstruct(X), wanted, rtol=1e-6)
+
+
+def test_a_column_that_never_varied_does_not_send_a_score_to_infinity():
+    X = load_digits().data[:400]
+    train, test = X[:200], X[200:]
+    assert (train.std(axis=0) == 0).any()
+    vae = VAETransformer(5, likelihood="gaussian_diag", **START).fit(train)
+    test = test.copy()
+    test[:, 0] = 1.0
+    assert vae.score(test) > -64 * 10
+
+
+@pytest.mark.parametrize("size", ["total", None])
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial"])
+@pytest.mark.parametrize("Model", [AutoencoderTransformer, VAETransformer])
+def test_a_start_of_counts_is_no_worse_than_independent_columns(Model, name, size):
+    X = counts()
+    spec = LIKELIHOODS[name](size)
+    model = Model(3, likelihood=spec, **START).fit(X)
+    module, x = model.module_.likelihood, torch.from_numpy(X)
+    share = X.mean(axis=0) / (X.mean() * 12 if size else 1)
+    eta = torch.from_numpy(np.log(share)).expand_as(x)
+    independent = -module.log_prob(x, eta).mean().item()
+    assert model.start_loss_ <= independent * (1 + 1e-5)
+    assert model.start_loss_ < 0.999 * independent or size is None
+
+
+STARTS = {
+    "continuous_bernoulli": lambda: load_digits().data[:300] / 16,
+    "categorical": lambda: np.eye(4)[np.arange(60) % 4 * (np.arange(60) % 3 > 0)],
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+@pytest.mark.parametrize("Model", [AutoencoderTransformer, VAETransformer])
+def test_a_start_is_no_worse_than_independent_columns(Model, name):
+    X = STARTS[name]()
+    model = Model(2, likelihood=name, **START).fit(X)
+    module, x = model.module_.likelihood, torch.from_numpy(X)
+    shrunk = fit_linear_maps(X, np.ones(len(X)), 2)
+    with torch.no_grad():
+        start = module.start(shrunk, shrunk.loadings, np.ones(2), 0.0)
+    eta = torch.from_numpy(start.intercept).expand_as(x)
+    np.testing.assert_allclose(
+        module.mean(eta)[0], X.mean(axis=0), atol=6e-3 if len(X) > 60 else 1e-6
+    )
+    independent = -module.log_prob(x, eta).mean().item()
+    assert model.start_loss_ <= independent + 1e-5 * abs(independent)
+
+
+@pytest.mark.parametrize("Model", [AutoencoderTransformer, VAETransformer])
+def test_a_mixed_start_is_no_worse_than_independent_columns(Model):
+    X = mixed()
+    model = Model(2, likelihood=MIXED, **START).fit(X)
+    real, rest = X[:, [0, 2]], X[:, 6]
+    p, shares = X[:, 1].mean(), X[:, 3:6].mean(axis=0)
+    theta = rest.mean() ** 2 / (rest.var() - rest.mean())
+    independent = -(
+        stats.norm.logpdf(real, real.mean(axis=0), real.std(axis=0)).sum()
+        + stats.bernoulli.logpmf(X[:, 1], p).sum()
+        + (X[:, 3:6] @ np.log(shares)).sum()
+        + stats.nbinom.logpmf(rest, theta, theta / (theta + rest.mean())).sum()
+    ) / len(X)
+    assert model.start_loss_ < independent
+
+
+def test_codes_of_counts_do_not_depend_on_the_size_of_a_row():
+    X = counts()
+    vae = VAETransformer(2, likelihood="poisson", **SMALL).fit(X)
+    np.testing.assert_allclose(vae.transform(3 * X), vae.transform(X), atol=1e-9)
+    np.testing.assert_allclose(
+        vae.reconstruct(3 * X), 3 * vae.reconstruct(X), rtol=1e-6
+    )
+
+
+def test_students_fit_is_not_moved_by_a_few_far_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 1)) @ rng.normal(size=(1, 6))
+    X += 0.1 * rng.normal(size=X.shape)
+    wild = X.copy()
+    wild[rng.random(X.shape) < 0.02] += 30
+    parameters = {"hidden_layer_sizes": (16,), "max_iter": 60, "random_state": 0}
+    robust, plain = (
+        VAETransformer(1, likelihood=name, **parameters).fit(wild).score(X)
+        for name in ("student_t", "gaussian_diag")
+    )
+    assert robust > plain + 2

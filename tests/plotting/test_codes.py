@@ -1,0 +1,87 @@
+"""Codes, coloured by class and beside PCA's."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.decomposition import PCA
+
+from skae.plotting import CodeDisplay
+
+from .seen import says
+
+
+def dots(ax):
+    return np.concatenate([c.get_offsets() for c in ax.collections])
+
+
+def test_codes_are_coloured_by_class_and_shown_beside_pcas(wine):
+    X, y = wine
+    model = PCA(2).fit(X)
+    names = y.map({0: "Barolo", 1: "Grignolino", 2: "Barbera"}).rename("cultivar")
+    display = CodeDisplay.from_estimator(model, X, names)
+    left, right = display.axes_
+    codes = model.transform(X)
+    groups = [codes[names == name] for name in ("Barbera", "Barolo", "Grignolino")]
+    np.testing.assert_allclose(dots(left), np.concatenate(groups))
+    np.testing.assert_allclose(dots(right), dots(left))
+    legend = [text.get_text() for text in right.get_legend().get_texts()]
+    assert legend == ["Barbera", "Barolo", "Grignolino"]
+    assert right.get_legend().get_title().get_text() == "cultivar"
+    colours = {tuple(c.get_facecolor()[0]) for c in left.collections}
+    assert len(colours) == 3
+
+
+def test_numbers_get_a_scale(wine):
+    X, _ = wine
+    model = PCA(2).fit(X)
+    for y in (X["alcohol"], pd.Series(np.arange(len(X)), name="alcohol")):
+        display = CodeDisplay.from_estimator(model, X, y)
+        np.testing.assert_array_equal(display.axes_[0].collections[0].get_array(), y)
+        assert says(display.figure_, "alcohol")
+
+
+def test_rare_classes_are_drawn_together(digits):
+    X, _ = digits
+    y = np.array([f"c{min(i % 40, 30)}" for i in range(len(X))])
+    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, y)
+    legend = [t.get_text() for t in display.axes_[-1].get_legend().get_texts()]
+    assert len(legend) == 18
+    assert legend[-1] == "all others"
+    assert "c30" in legend
+    assert len(dots(display.axes_[0])) == len(X)
+
+
+def test_names_of_classes_do_not_cover_one_another(digits):
+    X, y = digits
+    names = np.array([f"a handwritten digit {i}" for i in y])
+    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, names, reference=None)
+    display.figure_.canvas.draw()
+    boxes = [text.get_window_extent() for text in display.ax_.texts]
+    assert 2 < len(boxes) < 10
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def test_two_of_many_components_and_the_only_one(digits):
+    X, _ = digits
+    pca = PCA(4).fit(X)
+    display = CodeDisplay.from_estimator(pca, X, reference=None, components=(2, 1))
+    np.testing.assert_array_equal(dots(display.axes_[0]), pca.transform(X)[:, [2, 1]])
+    assert says(display.figure_, "PCA, 2 of 4 components")
+    one = PCA(1).fit(X)
+    display = CodeDisplay.from_estimator(one, X, reference=None)
+    np.testing.assert_array_equal(dots(display.axes_[0])[:, 0], one.transform(X)[:, 0])
+
+
+def test_what_is_wrong_with_codes_is_named(digits):
+    X, y = digits
+    pca = PCA(4).fit(X)
+    with pytest.raises(ValueError, match="components=4: the codes have 4 components"):
+        CodeDisplay.from_estimator(pca, X, components=(0, 4))
+    with pytest.raises(ValueError, match=r"components=.* must be two integers"):
+        CodeDisplay.from_estimator(pca, X, components=1)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        CodeDisplay.from_estimator(pca, X, y[:5])
+    with pytest.raises(ValueError, match="y contains NaN"):
+        CodeDisplay.from_estimator(pca, X, np.where(y == 3, np.nan, y))

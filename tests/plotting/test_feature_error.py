@@ -1,0 +1,60 @@
+"""Errors per column."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skae.plotting import FeatureErrorDisplay
+
+
+@pytest.mark.parametrize("block_size", [2**22, 100])
+def test_errors_are_mean_squares_over_all_rows(case, block_size, monkeypatch):
+    monkeypatch.setattr("skae.plotting.feature_error.BLOCK_SIZE", block_size)
+    model, X, image_shape, _ = case
+    display = FeatureErrorDisplay.from_estimator(
+        model, X, reference=None, image_shape=image_shape
+    )
+    (errors,) = display.squared_errors.values()
+    rows = np.asarray(X)
+    decoded = model.inverse_transform(model.transform(X))
+    expected = np.square(rows - decoded).mean(axis=0)
+    np.testing.assert_allclose(errors, expected, rtol=1e-6)
+    np.testing.assert_allclose(display.variances, rows.var(axis=0), atol=1e-12)
+
+
+def test_errors_of_a_sparse_table_are_those_of_the_dense_one(digits):
+    X, _ = digits
+    pca = PCA(3, svd_solver="covariance_eigh").fit(X)
+    dense, sparse = (
+        FeatureErrorDisplay.from_estimator(pca, rows).squared_errors.values()
+        for rows in (X, sp.csr_array(X))
+    )
+    for one, other in zip(dense, sparse, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def test_bars_are_sorted_and_named(wine):
+    X, _ = wine
+    model = make_pipeline(StandardScaler(), PCA(2)).fit(X)
+    display = FeatureErrorDisplay.from_estimator(model, X, reference=None)
+    ax = display.axes_[0]
+    shares = [bar.get_width() for bar in ax.patches]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    expected = display.squared_errors["PCA"] / X.to_numpy().var(axis=0)
+    order = np.argsort(-expected)
+    np.testing.assert_allclose(shares, expected[order])
+    assert names == [
+        n if len(n) <= 28 else n[:27] + "…" for n in np.array(X.columns)[order]
+    ]
+    score = 1 - expected.mean()
+    ratio = model[-1].explained_variance_ratio_.sum()
+    assert score == pytest.approx(ratio)
+
+
+def test_a_constant_column_has_no_share(iris):
+    X = np.column_stack([iris[0], np.ones(len(iris[0]))])
+    display = FeatureErrorDisplay.from_estimator(PCA(2).fit(X), X)
+    assert min(bar.get_width() for bar in display.axes_[0].patches) == 0

@@ -1,0 +1,139 @@
+"""Nothing overlaps, and all can be told from the paper."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from skae.plotting import (
+    CodeDisplay,
+    FeatureErrorDisplay,
+    ReconstructionDisplay,
+    SampleDisplay,
+    TraversalDisplay,
+)
+from skae.plotting.canvas import count_in_factors
+
+from .seen import overlaps, plt, show, to_rgba
+
+
+def test_labels_do_not_overlap_and_stay_within_the_figure(case):
+    model, X, image_shape, _ = case
+    for display in (
+        show(ReconstructionDisplay, model, X, image_shape=image_shape),
+        FeatureErrorDisplay.from_estimator(model, X, image_shape=image_shape),
+        TraversalDisplay.from_estimator(
+            model, X, components=[0, 1], image_shape=image_shape
+        ),
+        SampleDisplay.from_estimator(model, X, n_samples=9, image_shape=image_shape),
+        CodeDisplay.from_estimator(model, X),
+    ):
+        figure = display.figure_
+        assert not overlaps(figure)
+        drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(drawn.x0, drawn.y0) > -0.02, display
+        assert drawn.x1 < width + 0.02, display
+        assert drawn.y1 < height + 0.02, display
+
+
+def test_captions_of_a_quarter_of_a_figure_stay_in_it(case):
+    model, X, image_shape, kind = case
+    for Display, settings in (
+        (ReconstructionDisplay, {"n_rows": 8 if kind == "images" else 2}),
+        (FeatureErrorDisplay, {}),
+        (TraversalDisplay, {"name": "a name of many words for a model"}),
+        (SampleDisplay, {"random_state": 0}),
+    ):
+        figure, axes = plt.subplots(2, 2, figsize=(10, 8), layout="constrained")
+        settings |= {"X": X, "image_shape": image_shape, "ax": axes[0, 1]}
+        drawn = Display.from_estimator(model, **settings).axes_
+        assert not overlaps(figure), Display
+        left = axes[0, 0].get_window_extent().x1
+        bottom = axes[1, 1].get_window_extent().y1
+        for ax in drawn:
+            if ax.get_title():
+                title = ax.title.get_window_extent()
+                assert left < title.x0 < title.x1 < figure.bbox.width + 2, Display
+            if ax.get_ylabel():
+                label = ax.yaxis.label.get_window_extent()
+                assert bottom < label.y0 < label.y1 < figure.bbox.height + 2, Display
+
+
+def test_captions_are_broken_in_a_figure_that_was_stored(wine):
+    figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+    TraversalDisplay.from_estimator(PCA(2).fit(wine[0]), wine[0], ax=axes[0])
+    stored = pickle.loads(pickle.dumps(figure))
+    for drawn in (figure, stored):
+        drawn.canvas.draw()
+        left, right, *_ = drawn.axes
+        end = left.title.get_window_extent().x1
+        assert end < right.get_window_extent().x0
+
+
+@pytest.mark.parametrize("width", [3.4, 5.0])
+def test_captions_stay_within_narrow_axes_that_were_given(cases, width):
+    model, X, *_ = cases["wine"]
+    for Display, settings in (
+        (SampleDisplay, {"X": X, "random_state": 0}),
+        (FeatureErrorDisplay, {"X": X}),
+        (TraversalDisplay, {"X": X}),
+    ):
+        figure, ax = plt.subplots(figsize=(width, 4), layout="constrained")
+        Display.from_estimator(model, ax=ax, **settings)
+        figure.canvas.draw()
+        drawn = figure.get_tightbbox()
+        assert drawn.x0 > -0.02, Display
+        assert drawn.x1 < width + 0.02, Display
+        legend = ax.get_legend()
+        if legend is not None:
+            assert not legend.get_window_extent().overlaps(ax.get_window_extent())
+
+
+def contrast(colour, paper, alpha):
+    """Ratio of the brightness of a colour and of paper, as the eye sees them."""
+
+    def luminance(rgb):
+        rgb = np.asarray(rgb[:3])
+        linear = np.where(rgb < 0.04, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722] + 0.05
+
+    seen = alpha * np.array(colour[:3]) + (1 - alpha) * np.array(paper[:3])
+    dark, light = sorted([luminance(seen), luminance(paper)])
+    return light / dark
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_lines_and_dots_stand_out_from_light_and_dark_paper(cases, style):
+    model, X, *_ = cases["spectra"]
+    with plt.style.context(style):
+        lines = [
+            line
+            for display in (
+                SampleDisplay.from_estimator(model, X, n_samples=50, random_state=0),
+                TraversalDisplay.from_estimator(model, X, components=[0, 1]),
+                FeatureErrorDisplay.from_estimator(model, X),
+            )
+            for ax in display.axes_
+            for line in ax.get_lines()
+        ]
+        dots = CodeDisplay.from_estimator(model, X, np.arange(60.0)).ax_.collections[0]
+        dots.update_scalarmappable()
+        drawn = [(to_rgba(line.get_color()), line.get_alpha() or 1) for line in lines]
+        drawn += [(colour, 1) for colour in dots.get_facecolors()]
+        paper = to_rgba(plt.rcParams["axes.facecolor"])
+    assert len(drawn) > 150
+    assert min(contrast(colour, paper, alpha) for colour, alpha in drawn) > 1.4
+
+
+@pytest.mark.parametrize("low", [3e-5, 0.7, 1.0, 42.0])
+@pytest.mark.parametrize("ratio", [1.0, 1.5, 9.0, 200.0, 1e5])
+def test_an_axis_of_factors_holds_all_values(low, ratio):
+    _, ax = plt.subplots()
+    values = np.array([low, low * ratio])
+    ax.plot(values, "o")
+    count_in_factors(ax, "y", values)
+    bottom, top = ax.get_ylim()
+    assert bottom <= low
+    assert top >= low * ratio
+    assert len(ax.get_yticks()) > 1

@@ -1,0 +1,64 @@
+"""Loss curves are those of the fit."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+
+from skae import AutoencoderTransformer, VAETransformer
+from skae.plotting import LossCurveDisplay
+
+from .rows import SMALL
+from .seen import says
+
+
+def test_loss_curves_are_those_of_the_fit(digits, Estimator):
+    model = Estimator(4, **SMALL).fit(digits[0])
+    display = LossCurveDisplay.from_estimator(make_pipeline(model))
+    training, validation, start, kept = display.ax_.lines
+    np.testing.assert_array_equal(training.get_ydata(), model.loss_curve_)
+    np.testing.assert_array_equal(training.get_xdata(), [1, 2, 3])
+    np.testing.assert_array_equal(validation.get_ydata(), model.validation_loss_curve_)
+    assert validation.get_xdata()[0] == 0
+    assert set(start.get_ydata()) == {model.start_loss_}
+    assert kept.get_ydata()[0] == model.best_loss_
+    # After the last epoch the network is limited to its rows, and an autoencoder's last
+    # layer is solved.
+    of_epoch = model.validation_loss_curve_[display.best_epoch]
+    assert model.best_loss_ <= of_epoch * (1 + 1e-3)
+    assert says(display.figure_, f"PCA, the start: {model.start_loss_:.4g}")
+
+
+def test_the_kept_epoch_is_the_last_where_nobody_judged(digits):
+    model = AutoencoderTransformer(2, early_stopping=False, **SMALL).fit(digits[0])
+    assert LossCurveDisplay.from_estimator(model).best_epoch == 3
+
+
+def test_a_fit_that_is_its_start_says_so(digits):
+    for settings in ({"max_iter": 0}, {"hidden_layer_sizes": ()}):
+        model = AutoencoderTransformer(2, random_state=0, **settings).fit(digits[0])
+        display = LossCurveDisplay.from_estimator(model)
+        assert display.best_epoch == 0
+        assert says(display.figure_, "kept, the start")
+    display = LossCurveDisplay(
+        [2, 1], validation_loss_curve=[3, 2.5, 2.9], start_loss=3, best_loss=3
+    )
+    assert display.plot().best_epoch == 0
+    assert says(display.figure_, "not sure enough to leave the start")
+    model = AutoencoderTransformer(2, init="random", **SMALL).fit(digits[0])
+    assert says(LossCurveDisplay.from_estimator(model).figure_, "random start")
+
+
+def test_losses_of_other_estimators(digits):
+    X, y = digits
+    perceptron = MLPRegressor(hidden_layer_sizes=(4,), tol=1e9, n_iter_no_change=1)
+    display = LossCurveDisplay.from_estimator(perceptron.fit(X, y))
+    assert display.best_epoch is None
+    with pytest.raises(TypeError, match="estimator=PCA has no loss_curve_"):
+        LossCurveDisplay.from_estimator(PCA(2).fit(X))
+    with pytest.raises(NotFittedError):
+        LossCurveDisplay.from_estimator(AutoencoderTransformer())
+    with pytest.raises(TypeError, match="estimator=VAETransformer is a class"):
+        LossCurveDisplay.from_estimator(VAETransformer)

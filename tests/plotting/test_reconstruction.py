@@ -1,0 +1,71 @@
+"""Reconstructions are the estimator's, beside PCA's."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skae import AutoencoderTransformer
+from skae.plotting import CodeDisplay, ReconstructionDisplay
+
+from .rows import SMALL
+from .seen import OF_ROWS, says, show
+
+
+def test_reconstructions_are_the_estimators(case):
+    model, X, image_shape, _ = case
+    display = ReconstructionDisplay.from_estimator(
+        model, X, reference="pca", n_rows=5, image_shape=image_shape
+    )
+    rows = np.asarray(X)
+    assert display.row_numbers[[0, -1]].tolist() == [0, len(rows) - 1]
+    np.testing.assert_array_equal(display.rows, rows[display.row_numbers])
+    decoded = model.inverse_transform(model.transform(X))
+    first, second = display.reconstructions.values()
+    np.testing.assert_array_equal(first, decoded[display.row_numbers])
+    assert second.shape == first.shape
+    for words in ("original", "PCA fitted to X", f"row {len(rows) - 1}"):
+        assert says(display.figure_, words)
+
+
+def test_more_rows_than_there_are_and_fewer_than_one(cases):
+    model, X, _, _ = cases["digits"]
+    display = ReconstructionDisplay.from_estimator(model, X[:3], n_rows=8)
+    assert display.row_numbers.tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="n_rows == 0, must be >= 1"):
+        ReconstructionDisplay.from_estimator(model, X, n_rows=0)
+    with pytest.raises(TypeError, match="n_rows must be an instance of int"):
+        ReconstructionDisplay.from_estimator(model, X, n_rows=2.5)
+
+
+def test_pca_takes_the_estimators_place_in_a_pipeline(wine):
+    X, _ = wine
+    model = make_pipeline(StandardScaler(), AutoencoderTransformer(3, **SMALL)).fit(X)
+    twin = make_pipeline(StandardScaler(), PCA(3)).fit(X)
+    display = ReconstructionDisplay.from_estimator(model, X, reference="pca", n_rows=4)
+    expected = twin.inverse_transform(twin.transform(X))[display.row_numbers]
+    np.testing.assert_allclose(display.reconstructions["PCA fitted to X"], expected)
+
+
+def test_a_reference_of_ones_own(wine):
+    X, _ = wine
+    pca = PCA(2).fit(X)
+    display = CodeDisplay.from_estimator(pca, X, reference=PCA(3).fit(X), name="mine")
+    assert list(display.codes) == ["mine", "PCA"]
+    display = CodeDisplay.from_estimator(pca, X, reference=PCA(3).fit(X))
+    assert list(display.codes) == ["PCA", "PCA (reference)"]
+    with pytest.raises(ValueError, match="reference='ica' must be"):
+        CodeDisplay.from_estimator(pca, X, reference="ica")
+    with pytest.raises(TypeError, match="reference=int has no transform"):
+        CodeDisplay.from_estimator(pca, X, reference=3)
+    with pytest.raises(NotFittedError):
+        CodeDisplay.from_estimator(pca, X, reference=PCA())
+
+
+def test_a_wide_table_says_which_columns_are_shown(digits):
+    X, _ = digits
+    for Display in OF_ROWS:
+        figure = show(Display, PCA(2).fit(X), X, kind="table").figure_
+        assert says(figure, "(the 30 of 64 columns ")

@@ -1,0 +1,51 @@
+"""Traversals follow one component."""
+
+import numpy as np
+import pytest
+
+from skae.plotting import TraversalDisplay
+
+from .seen import says
+
+
+def test_a_traversal_follows_one_component_between_quantiles(case):
+    model, X, image_shape, _ = case
+    display = TraversalDisplay.from_estimator(
+        model,
+        X,
+        components=[1, 0],
+        n_steps=3,
+        quantiles=(0.1, 0.9),
+        image_shape=image_shape,
+    )
+    codes = model.transform(X)
+    for line, component in zip(display.decoded, [1, 0], strict=True):
+        path = np.tile(np.median(codes, axis=0), (3, 1))
+        low, high = np.quantile(codes[:, component], [0.1, 0.9])
+        path[:, component] = low, (low + high) / 2, high
+        np.testing.assert_allclose(
+            line, model.inverse_transform(path), rtol=1e-5, atol=1e-5
+        )
+    for words in ("component 1", "10 % quantile", "90 % quantile"):
+        assert says(display.figure_, words)
+
+
+def test_what_is_wrong_with_a_traversal_is_named(cases):
+    model, X, _, _ = cases["wine"]
+
+    def traverse(**kwargs):
+        TraversalDisplay.from_estimator(model, X, **kwargs)
+
+    for component in (3, -1):
+        with pytest.raises(ValueError, match=f"components={component}: .* 0 to 2"):
+            traverse(components=component)
+    for component in ("all", 0.5, True):
+        with pytest.raises(ValueError, match=r"components=.* must be an integer"):
+            traverse(components=component)
+    with pytest.raises(ValueError, match=r"components=\[\]"):
+        traverse(components=[])
+    with pytest.raises(ValueError, match="n_steps == 1"):
+        traverse(n_steps=1)
+    for quantiles in ((0.9, 0.1), (0, 5), 0.5, ("a", "b")):
+        with pytest.raises(ValueError, match=r"quantiles=.* must be two numbers"):
+            traverse(quantiles=quantiles)

@@ -1,0 +1,129 @@
+"""Densities of codes: mixtures, and a Gaussian about each code."""
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from skae.densities import MAX_KERNELS, MIXTURE_SIZES, CodeMixture, representatives
+from skae.kernels import kernel_covariance
+
+
+def test_codes_are_drawn_from_as_many_clusters_as_there_are():
+    rng = np.random.default_rng(0)
+    centres = np.array([[-20.0, 0.0], [20.0, 0.0]])
+    codes = np.repeat(centres, 200, axis=0) + rng.normal(size=(400, 2))
+    density = CodeMixture(codes, seed=0)
+    assert density.mixture_.n_components == 2
+    drawn = density.sample(2000, random_state=0)
+    np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=1.5)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(codes.T), rtol=0.1, atol=1.5)
+    # Drawn in random order, not cluster by cluster.
+    assert 0.4 < (np.diff(np.sign(drawn[:, 0])) != 0).mean() < 0.6
+    np.testing.assert_array_equal(drawn, density.sample(2000, random_state=0))
+
+
+@pytest.mark.parametrize("codes", [np.zeros((1, 2)), np.ones((5, 2)), np.eye(3)])
+def test_codes_too_few_or_all_equal_can_be_drawn_from(codes):
+    drawn = CodeMixture(codes, seed=0).sample(100, random_state=0)
+    assert np.isfinite(drawn).all()
+    np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=0.3)
+
+
+def test_codes_of_one_row_are_held_out_together():
+    """Else each would be known by its double, and no mixture would be too many."""
+    codes = np.random.default_rng(0).normal(size=(60, 2))
+    once = CodeMixture(codes, seed=0)
+    again = CodeMixture(np.repeat(codes, 4, axis=0), seed=0)
+    rows = np.repeat(np.arange(60), 4)
+    shaken = np.repeat(codes, 4, axis=0) + 1e-6 * np.arange(240)[:, None]
+    told = CodeMixture(shaken, seed=0, rows=rows)
+    untold = CodeMixture(shaken, seed=0)
+    assert once.mixture_.n_components == 1
+    assert again.held_out_ < once.held_out_ + 0.2
+    assert told.held_out_ < once.held_out_ + 0.2
+    assert untold.held_out_ > told.held_out_ + 1
+
+
+def near_copies(n_rows, n_copies, seed=0):
+    """Codes that come in near-copies, which differ along one direction most."""
+    random = np.random.default_rng(seed)
+    codes = np.repeat(random.normal(size=(n_rows, 2)), n_copies, axis=0)
+    return codes + random.normal(size=(len(codes), 2)) @ [[0.05, 0.05], [0.005, -0.005]]
+
+
+def test_near_copies_have_a_gaussian_each():
+    codes = near_copies(100, 3)
+    density = CodeMixture(codes, seed=0)
+    few, about_each = density.gaussians()
+    assert few.shares.sum() + about_each.shares.sum() == pytest.approx(1)
+    assert density.kernel_share_ > 0.8
+    np.testing.assert_allclose(about_each.means, codes)
+    values, axes = np.linalg.eigh(about_each.covariances[0])
+    assert abs(axes[:, 1].sum()) == pytest.approx(2**0.5, rel=0.01)
+    np.testing.assert_allclose(values, [2 * 0.005**2, 2 * 0.05**2], rtol=0.7)
+    drawn = density.sample(1000, random_state=0)
+    distance = ((drawn[:, None] - codes) ** 2).sum(-1).min(1)
+    assert (distance < 0.1).mean() > 0.8
+    normal = np.random.default_rng(1).normal(size=(300, 2))
+    assert CodeMixture(normal, seed=0).kernels_ is None
+
+
+def test_the_covariance_about_each_code_is_the_likeliest_of_codes_left_out():
+    codes = near_copies(30, 3)
+    codes = (codes - codes.mean(0)) / codes.std(0)
+    rows = np.arange(len(codes))
+    found = kernel_covariance(codes, rows, is_diagonal=False)
+
+    def height(covariance):
+        logs = multivariate_normal(cov=covariance).logpdf(codes[:, None] - codes)
+        np.fill_diagonal(logs, -np.inf)
+        return logsumexp(logs, axis=1).mean()
+
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        a = np.eye(2) + 0.2 * random.normal(size=(2, 2))
+        assert height(found) > height(a @ found @ a.T) - 2e-3
+    diagonal = kernel_covariance(codes, rows, is_diagonal=True)
+    assert diagonal[0, 1] == 0
+    assert height(diagonal) < height(found) - 0.5
+    doubles = np.repeat(codes, 2, axis=0)
+    of_doubles = kernel_covariance(doubles, np.repeat(rows, 2), is_diagonal=False)
+    np.testing.assert_allclose(of_doubles, found, rtol=0.2, atol=1e-4)
+
+
+def test_what_several_searches_find_is_averaged():
+    """Where there is more than one best, each has its share, and none more parts."""
+    random = np.random.RandomState(0)
+    codes = random.standard_t(3, size=(400, 2)) ** 3
+    density = CodeMixture(codes, seed=0)
+    mixture = density.mixture_
+    assert mixture.n_components not in MIXTURE_SIZES
+    assert mixture.weights_.sum() == pytest.approx(1)
+    parts = zip(mixture.weights_, *density.gaussians()[0][1:], strict=True)
+    wanted = sum(w * multivariate_normal(m, c).pdf(codes) for w, m, c in parts)
+    found = mixture.score_samples((codes - density.mean_) / density.scale_)
+    found = found - np.log(density.scale_).sum()
+    np.testing.assert_allclose(found, np.log(wanted), rtol=1e-6)
+
+
+def test_many_codes_are_stood_for_by_some():
+    codes = near_copies(100, 12)
+    density = CodeMixture(codes, seed=0)
+    assert density.kernels_.n_components == MAX_KERNELS
+
+
+def test_a_single_far_code_does_not_decide_on_a_mixture():
+    codes = np.random.default_rng(0).normal(size=(300, 2))
+    codes[:150] += 8
+    codes[0] = 300
+    assert CodeMixture(codes, seed=0).mixture_.n_components > 1
+
+
+def test_representatives_stand_for_weighted_rows():
+    weight = np.array([2.0, 0.0, 1.0])
+    np.testing.assert_array_equal(representatives(weight), [0, 0, 2])
+    for scale in (0.5, 1e4):
+        chosen = representatives(scale * np.array([1.0, 3.0]))
+        assert len(chosen) <= 10_000
+        assert chosen.mean() == pytest.approx(0.75, abs=0.01)

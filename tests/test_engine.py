@@ -1,0 +1,133 @@
+"""Schedules of a training: warm-up, planned rates, patience."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skae import AutoencoderTransformer
+from skae.engine import Settings, train
+from skae.rows import Rows
+
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
+CPU = torch.device("cpu")
+
+
+class Quadratic(nn.Module):
+    """A model with one number, that writes down how its warm-up goes."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((3,), 2.0))
+        self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
+        self.progress = []
+
+    def row_losses(self, x, generator=None, passes=1):
+        return ((x - self.weight) ** 2).sum(1)
+
+    def warm_up(self, progress):
+        self.progress.append(progress)
+
+
+def trained(warmup, state=None, learning_rates=None, **changes):
+    rows = Rows(np.random.RandomState(0).randn(40, 3), np.ones(40), np.zeros(3), CPU)
+    parameters = {
+        "solver": "sgd",
+        "learning_rate": 1e-9,
+        "alpha": 0.0,
+        "batch_size": 20,
+        "max_iter": 10,
+        "tol": 1e-3,
+        "patience": 2,
+        "dtype": torch.float32,
+        "warmup": warmup,
+    }
+    model = Quadratic()
+    result = train(
+        model,
+        rows,
+        Settings(**parameters | changes),
+        seed=0,
+        start_loss=100.0,
+        valid=rows if learning_rates is None else None,
+        learning_rates=learning_rates,
+        state=state,
+    )
+    return model.progress, result
+
+
+CPU = torch.device("cpu")
+
+
+def test_a_warm_up_goes_from_nothing_to_all_within_its_share():
+    progress, result = trained(0.4, patience=10)
+    assert progress[:10] == pytest.approx([*np.arange(8) / 8, 1, 1])
+    assert set(progress[8:]) == {1.0}
+    assert result.n_epochs == 10
+
+
+def test_patience_does_not_count_before_the_end_of_the_warm_up():
+    # Nothing improves: patience ends a training after 2 epochs, twice.
+    assert trained(0.0)[1].n_epochs == 4
+    progress, result = trained(0.5)
+    assert result.n_epochs == 5 + 4
+    assert progress[-1] == 1
+
+
+def test_a_refit_warms_up_in_shares_of_its_own_epochs():
+    progress, _ = trained(0.5, learning_rates=[1e-9] * 4)
+    assert progress[:8] == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1, 1, 1])
+
+
+def test_no_warm_up_starts_over():
+    _, result = trained(0.5)
+    progress, _ = trained(0.5, state=result.state)
+    assert set(progress) == {1.0}
+    assert set(trained(0.0)[0]) == {1.0}
+
+
+def test_the_learning_rate_falls_along_a_line_over_the_last_epochs():
+    _, result = trained(0.0, learning_rate=0.001, patience=10, descent=0.4)
+    shares = [1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert result.learning_rates == pytest.approx(np.multiply(shares, 0.001))
+    assert trained(0.0, learning_rate=0.001)[1].learning_rates[-1] == 0.001
+
+
+def test_a_loss_that_stands_still_lowers_what_is_left_of_the_line():
+    _, result = trained(0.0, learning_rate=0.001, tol=1.0, descent=1.0)
+    # Two epochs bring too little, then two more at a fifth of what was planned.
+    shares = np.array([1.0, 0.9, 0.8 / 5, 0.7 / 5])
+    assert result.learning_rates == pytest.approx(0.001 * shares)
+
+
+def test_a_refit_repeats_the_rates_and_plans_none():
+    rates = [0.01, 0.02, 0.005]
+    _, result = trained(0.0, learning_rates=rates, descent=1.0)
+    assert result.learning_rates == rates
+
+
+class Recorded(torch.optim.SGD):
+    """Remembers its learning rates."""
+
+    rates: ClassVar[list] = []
+
+    def step(self, closure=None):
+        self.rates.append(self.param_groups[0]["lr"])
+        return super().step(closure)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_planned"),
+    [({}, True), ({"early_stopping": False}, False), ({"warm_start": True}, False)],
+    ids=str,
+)
+def test_rates_are_planned_where_rows_judge_and_the_end_is_known(
+    parameters, is_planned, iris
+):
+    Recorded.rates.clear()
+    parameters |= SMALL | {"solver": Recorded, "learning_rate_init": 1e-5, "tol": 0}
+    AutoencoderTransformer(2, **parameters | {"max_iter": 4}).fit(iris[0])
+    shares = np.unique(Recorded.rates) / 1e-5
+    assert shares == pytest.approx([0.5, 1.0] if is_planned else [1.0])

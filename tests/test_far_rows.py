@@ -1,0 +1,50 @@
+"""Far from all rows the linear map decides."""
+
+import numpy as np
+import torch
+from given import LEARNS, images
+
+from skae import AutoencoderTransformer
+
+
+def test_a_far_row_is_left_to_the_linear_map(Estimator):
+    """A network that goes on growing would spoil it without limit."""
+    rng = np.random.default_rng(0)
+    t = rng.uniform(-1, 1, (400, 1))
+    X = np.hstack([t, t**2, rng.normal(0, 0.05, (400, 3))])
+    far = 1e4 * np.ones((1, 5))
+    model = Estimator(1, random_state=0, max_iter=40).fit(X)
+    assert model.best_loss_ < model.start_loss_
+    start = Estimator(1, random_state=0, max_iter=0).fit(X)
+    difference = model.reconstruct(far) - start.reconstruct(far)
+    assert np.abs(difference).max() < 0.1 * np.abs(far).max()
+    # A network sees all that it was trained on, and beyond it what is at the edge.
+    path = model.module_.encoder
+    x = torch.from_numpy(X - model.mean_)
+    torch.testing.assert_close(path.highest, (x.float() * path.unit).amax(0))
+    torch.testing.assert_close(path.lowest, (x.float() * path.unit).amin(0))
+    beyond = 3 * x
+    edge = beyond.clamp(x.amin(0), x.amax(0))
+    with torch.inference_mode():
+        ours, theirs = (path(rows) - path.linear_part(rows) for rows in (beyond, edge))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_a_stream_widens_what_a_network_sees():
+    X = images(300)
+    model = AutoencoderTransformer(3, **LEARNS).partial_fit(X)
+    before = model.module_.encoder.highest.clone()
+    model.partial_fit(10 * X)
+    after = model.module_.encoder.highest
+    assert (after >= before).all()
+    assert (after > before).any()
+
+
+def test_a_decoder_sees_the_codes_that_it_was_trained_on():
+    """The network's own, which may lie far beyond PCA's."""
+    X = images(300)
+    model = AutoencoderTransformer(3, **LEARNS, early_stopping=False).fit(X)
+    codes = torch.from_numpy(model.transform(X))
+    seen = codes.float() * model.module_.decoder.unit
+    highest = model.module_.decoder.highest
+    torch.testing.assert_close(highest, seen.amax(0), rtol=1e-4, atol=1e-6)

@@ -1,0 +1,116 @@
+"""Who judges a fit, and what a fit says of itself."""
+
+import numpy as np
+import pytest
+import torch
+from given import LEARNS, SMALL, images
+from sklearn.decomposition import PCA
+from torch import nn
+
+from skae import AutoencoderTransformer, VAETransformer
+
+
+def pca_loss(train, test, n_components):
+    """PCA's squared error per row on rows it has not seen."""
+    pca = PCA(n_components, svd_solver="full").fit(train)
+    decoded = pca.inverse_transform(pca.transform(test))
+    return np.square(test - decoded).sum(axis=1).mean()
+
+
+def test_rows_of_the_users_own_judge_a_start_of_all_rows():
+    X, X_val = images(400)[:300], images(400)[300:]
+    model = AutoencoderTransformer(3, **SMALL).fit(X, X_val=X_val)
+    assert model.start_loss_ == pytest.approx(pca_loss(X, X_val, 3), rel=1e-4)
+    assert model.validation_loss_curve_[0] == pytest.approx(model.start_loss_, rel=1e-9)
+
+
+def test_the_start_is_judged_on_rows_it_has_not_seen():
+    X = images(60)
+    model = AutoencoderTransformer(20, **SMALL).fit(X)
+    seen = AutoencoderTransformer(20, **SMALL | {"max_iter": 0}).fit(X)
+    # Of the 60 rows 20 components leave far less than of unseen ones.
+    assert model.start_loss_ > 1.3 * seen.start_loss_
+    assert seen.start_loss_ == pytest.approx(pca_loss(X, X, 20), rel=1e-4)
+
+
+def test_held_out_rows_judge_the_start_of_the_others():
+    # With two kinds of rows, the one who is held out is known by the loss.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 4))
+    losses = []
+    for i in range(len(X)):
+        losses.append(pca_loss(np.delete(X, i, axis=0), X[i : i + 1], 2))
+    model = AutoencoderTransformer(2, validation_fraction=0.01, **SMALL).fit(X)
+    assert np.isclose(losses, model.start_loss_, rtol=1e-4).sum() == 1
+
+
+def test_a_vae_and_an_autoencoder_judge_by_the_rows_that_the_user_gives(Estimator):
+    X, X_val = images(400)[:300], images(400)[300:]
+    # They say when to stop, and nothing else.
+    parameters = LEARNS | {"max_iter": 40}
+    model = Estimator(3, **parameters).fit(X, X_val=X_val)
+    again = Estimator(3, **parameters).fit(X, X_val=X_val[::-1])
+    np.testing.assert_allclose(model.mean_, X.mean(axis=0), atol=1e-12)
+    assert model.best_loss_ < model.start_loss_
+    if Estimator is AutoencoderTransformer:
+        np.testing.assert_allclose(model.best_loss_, again.best_loss_, rtol=1e-6)
+    assert model.n_iter_ == len(model.loss_curve_)
+
+
+@pytest.mark.parametrize("n_rows", [60, 400])
+@pytest.mark.parametrize("has_judges", [True, False])
+def test_curves_and_losses_belong_together(Estimator, n_rows, has_judges):
+    X = images(n_rows)
+    X_val = images(500)[n_rows : n_rows + 50] if has_judges else None
+    model = Estimator(3, **LEARNS).fit(X, X_val=X_val)
+    curve, validation = model.loss_curve_, model.validation_loss_curve_
+    assert len(validation) == len(curve) + 1
+    assert validation[0] == pytest.approx(model.start_loss_, rel=1e-6)
+    if model.best_loss_ == model.start_loss_:
+        assert model.n_iter_ == len(curve)
+    else:
+        # After the last epoch networks are limited to what they were trained on, and an
+        # autoencoder's last layer is solved.
+        assert model.best_loss_ < model.start_loss_
+        assert model.best_loss_ <= 1.01 * min(validation)
+        if Estimator is VAETransformer:
+            assert model.best_loss_ == pytest.approx(min(validation), rel=0.01)
+        # The epochs of a second training on all rows are counted, those that judge
+        # not being among them.
+        n_again = model.n_iter_ - len(curve)
+        most = 0 if has_judges else int(np.argmin(validation))
+        assert min(most, 1) <= n_again <= most or model.best_loss_ < min(validation)
+    kinds = {type(value) for value in [*curve, *validation, model.best_loss_]}
+    assert kinds == {float}
+
+
+def test_where_training_does_not_pay_the_start_of_all_rows_is_returned(Estimator):
+    X = np.random.default_rng(1).normal(size=(80, 6))
+    parameters = SMALL | {"learning_rate_init": 0.5}
+    model = Estimator(2, **parameters).fit(X)
+    start = Estimator(2, **parameters | {"max_iter": 0}).fit(X)
+    assert model.best_loss_ == model.start_loss_
+    assert model.n_iter_ > 0
+    np.testing.assert_array_equal(model.transform(X), start.transform(X))
+    np.testing.assert_array_equal(model.reconstruct(X), start.reconstruct(X))
+    assert model.noise_variance_ == start.noise_variance_
+
+
+def test_a_fit_stops_when_the_loss_stands_still(Estimator):
+    X = np.random.default_rng(1).normal(size=(80, 6))
+    parameters = SMALL | {"max_iter": 500, "n_iter_no_change": 3}
+    assert Estimator(2, **parameters, tol=10.0).fit(X).n_iter_ < 20
+
+
+def test_the_module_computes_what_the_estimator_returns(Estimator):
+    X = images(100)
+    model = Estimator(3, **SMALL).fit(X)
+    assert isinstance(model.module_, nn.Module)
+    assert isinstance(model.device_, torch.device)
+    assert {t.device for t in model.module_.buffers()} == {model.device_}
+    x = torch.from_numpy(X - model.mean_).to(model.device_)
+    with torch.no_grad():
+        decoded = model.module_(x).cpu().numpy() + model.mean_
+    np.testing.assert_allclose(decoded, model.reconstruct(X), atol=1e-5)
+    model.module_.to("meta")
+    assert model.device_.type == "meta"

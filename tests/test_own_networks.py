@@ -1,0 +1,129 @@
+"""Networks of the user's own, and specs in place of the perceptron."""
+
+import numpy as np
+import pytest
+import torch
+from given import SMALL, images
+from torch import nn
+
+from skae import VAETransformer
+from skae.networks import MLP, Conv
+
+
+def with_extras(n_inputs, n_outputs):
+    """A network of the user's, with all that makes life hard."""
+    return nn.Sequential(
+        nn.Linear(n_inputs, 12),
+        nn.BatchNorm1d(12),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Linear(12, n_outputs),
+    )
+
+
+def of_float64(n_inputs, n_outputs):
+    return nn.Linear(n_inputs, n_outputs).double()
+
+
+class Tied(nn.Module):
+    """The same layer twice, a frozen parameter, and an integer buffer."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.first = nn.Linear(n_inputs, 6)
+        self.middle = nn.Linear(6, 6)
+        self.again = self.middle
+        self.last = nn.Linear(6, n_outputs)
+        self.last.bias.requires_grad_(False)
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x):
+        self.calls += self.training
+        x = torch.tanh(self.middle(self.first(x)))
+        return self.last(torch.tanh(self.again(x)))
+
+
+FACTORIES = [with_extras, of_float64, Tied, nn.Linear]
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_network_of_the_users_starts_at_pca(Estimator, factory):
+    X = images()
+    parts = {"encoder": factory, "decoder": factory}
+    model = Estimator(3, **SMALL | {"max_iter": 0}, **parts).fit(X)
+    plain = Estimator(3, **SMALL | {"max_iter": 0}).fit(X)
+    np.testing.assert_allclose(model.transform(X), plain.transform(X), atol=1e-9)
+    np.testing.assert_allclose(model.reconstruct(X), plain.reconstruct(X), atol=1e-9)
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_network_of_the_users_is_trained_alike_every_time(Estimator, factory):
+    X = images(120)
+    parameters = {
+        "encoder": factory,
+        "decoder": factory,
+        "max_iter": 5,
+        "early_stopping": False,
+        "learning_rate_init": 0.02,
+        "random_state": 0,
+    }
+    state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    first, again = (Estimator(2, **parameters).fit(X) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], state[1])
+    np.testing.assert_array_equal(first.transform(X), again.transform(X))
+    assert first.loss_curve_ == again.loss_curve_
+    assert first.loss_curve_[-1] < first.loss_curve_[0]
+    other = Estimator(2, **parameters | {"random_state": 1}).fit(X)
+    assert other.loss_curve_ != first.loss_curve_
+
+
+def test_batch_norm_never_sees_a_batch_of_one(Estimator):
+    # 41 rows in batches of 10 leave one over.
+    X = images(41)
+    parameters = {"encoder": with_extras, "max_iter": 2, "batch_size": 10}
+    model = Estimator(2, early_stopping=False, random_state=0, **parameters).fit(X)
+    assert np.isfinite(model.transform(X)).all()
+
+
+def test_a_fitted_module_of_the_users_does_not_drop_out(Estimator):
+    X = images(100)
+    model = Estimator(2, encoder=with_extras, init="random", max_iter=2).fit(X)
+    np.testing.assert_array_equal(model.transform(X), model.transform(X))
+    assert not model.module_.training
+    assert not any(module.training for module in model.module_.modules())
+
+
+def test_a_spec_makes_the_encoder_and_mirrored_the_decoder(Estimator):
+    model = Estimator(2, encoder=MLP((9, 5)), max_iter=0).fit(images())
+    widths = [
+        [m.out_features for m in path.modules() if isinstance(m, nn.Linear)]
+        for path in (model.module_.encoder, model.module_.decoder)
+    ]
+    n_statistics = 4 if Estimator is VAETransformer else 2
+    assert widths == [[9, 5, n_statistics], [5, 9, 64]]
+
+
+def test_a_decoder_of_its_own_is_taken(Estimator):
+    parts = {"encoder": Conv((8, 8), channels=(4,)), "decoder": MLP((7,))}
+    model = Estimator(2, max_iter=2, random_state=0, **parts).fit(images(100))
+    kinds = [type(m) for m in model.module_.modules()]
+    assert kinds.count(nn.Conv2d) == 1
+    assert nn.ConvTranspose2d not in kinds
+    assert np.isfinite(model.transform(images())).all()
+
+
+def test_convolutions_improve_on_the_start(Estimator):
+    spec = Conv((8, 8), channels=(8,))
+    parameters = {"encoder": spec, "max_iter": 12, "random_state": 0}
+    model = Estimator(3, **parameters).fit(images())
+    assert model.best_loss_ < model.start_loss_
+
+
+def test_a_spec_changed_after_fit_leaves_the_fitted_model_alone(Estimator):
+    X = images(100)
+    spec = MLP((6,))
+    model = Estimator(2, encoder=spec, max_iter=2, random_state=0).fit(X)
+    before = model.transform(X)
+    model.set_params(encoder__hidden_layer_sizes=(3, 3))
+    np.testing.assert_array_equal(model.transform(X), before)

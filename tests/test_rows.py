@@ -1,0 +1,37 @@
+"""Rows: batches, and moments far from zero."""
+
+import numpy as np
+import pytest
+import torch
+from given import generator
+
+from skae import rows
+from skae.rows import Rows, weighted_moments
+
+
+@pytest.mark.parametrize("n_rows", [1, 40, 41, 47])
+def test_batches_gathered_together_are_the_same_as_one_by_one(n_rows, monkeypatch):
+    X = np.arange(3.0 * n_rows).reshape(n_rows, 3)
+    served = Rows(X, np.arange(1.0, n_rows + 1), np.zeros(3), torch.device("cpu"))
+    together = list(served.batches(8, generator()))
+    monkeypatch.setattr(rows, "BLOCK_SIZE", 1)
+    alone = list(served.batches(8, generator()))
+    for (x, weight), (y, other) in zip(together, alone, strict=True):
+        assert torch.equal(x, y)
+        assert torch.equal(weight, other)
+    firsts = torch.cat([x[:, 0] for x, _ in together])
+    assert sorted((firsts / 3).int().tolist()) == list(range(n_rows))
+    sizes = [len(x) for x, _ in together]
+    assert n_rows == 1 or min(sizes) > 1
+    assert max(sizes) <= 9
+
+
+def test_moments_are_those_of_numpy_far_from_zero():
+    X = 1e8 + np.random.default_rng(0).normal(size=(100, 3))
+    weight = np.random.default_rng(1).uniform(size=100)
+    mean, variance = weighted_moments(X, weight)
+    centred = X - 1e8
+    average = np.average(centred, axis=0, weights=weight)
+    np.testing.assert_allclose(mean - 1e8, average, atol=1e-7)
+    wanted = np.average((centred - average) ** 2, axis=0, weights=weight)
+    np.testing.assert_allclose(variance, wanted, rtol=1e-6)

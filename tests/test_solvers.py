@@ -1,0 +1,200 @@
+"""Solvers: steps, gradients that are too long, weight decay."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+import torch
+from given import LEARNS, SMALL, images, tensors
+from torch import nn
+from waiting import NothingIsWaitedFor
+
+from skae import AutoencoderTransformer, solvers
+from skae.solvers import LONGEST, USUAL_STEPS, Restraint
+
+SOLVERS = {
+    "adam": "adam",
+    "adamw": "adamw",
+    "sgd": "sgd",
+    "rmsprop": "rmsprop",
+    "adagrad": "adagrad",
+    "NAdam": torch.optim.NAdam,
+    "LBFGS": torch.optim.LBFGS,
+    "SGD with momentum": functools.partial(torch.optim.SGD, lr=0.02, momentum=0.9),
+    "RAdam": torch.optim.RAdam,
+}
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_fused_steps_are_those_of_torch(name):
+    begin, *slopes = (t.float() for t in tensors(*[(40,)] * 6))
+    solver = solvers.SOLVERS[name]
+    p, q = (nn.Parameter(begin.clone()) for _ in range(2))
+    groups = [{"params": [p], "weight_decay": 0.1}]
+    ours = solvers.FusedAdam(groups, 0.01, solver.kernel)
+    torchs = solver.optimizer([q], lr=0.01, weight_decay=0.1)
+    for slope in slopes:
+        p.grad, q.grad = slope.clone(), slope.clone()
+        with torch.no_grad():
+            assert ours.step(lambda: 7) == 7
+        torchs.step()
+    torch.testing.assert_close(p, q)
+    assert (p - begin).abs().max() > 0.01
+
+
+class UnseenRestraint(Restraint):
+    """As on a GPU, where numbers stay tensors."""
+
+    def __init__(self, gradient, usual=0.0, n_seen=0):
+        super().__init__(gradient, torch.tensor(usual), n_seen)
+        self.is_seen = False
+
+    def shorten(self):
+        with NothingIsWaitedFor():
+            super().shorten()
+
+
+restrained = pytest.mark.parametrize("Restraint", [Restraint, UnseenRestraint])
+
+
+@restrained
+def test_a_gradient_much_longer_than_usual_is_shortened(Restraint):
+    gradient = [torch.tensor([3.0, 0.0]), torch.tensor([4.0], dtype=torch.float64)]
+    restraint = Restraint(gradient)
+    for _ in range(USUAL_STEPS + 3):
+        restraint.shorten()
+        assert float(restraint.usual) == pytest.approx(5.0)
+    restraint = Restraint(gradient, **restraint.state())
+    for part in gradient:
+        part.mul_(100.0)
+    restraint.shorten()
+    np.testing.assert_allclose(gradient[0], [3.0 * LONGEST, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(gradient[1], [4.0 * LONGEST], rtol=1e-6)
+    assert 5.0 < restraint.usual < 5.0 * LONGEST
+
+
+@restrained
+def test_a_gradient_beyond_what_can_be_measured_is_no_end(Restraint):
+    gradient = [torch.ones(3)]
+    restraint = Restraint(gradient)
+    for _ in range(USUAL_STEPS):
+        restraint.shorten()
+    gradient[0].fill_(1e30)
+    restraint.shorten()
+    assert (gradient[0] == 0).all()
+    assert 3**0.5 < restraint.usual < 3**0.5 * LONGEST
+
+
+@restrained
+def test_the_first_gradients_say_what_is_usual(Restraint):
+    gradient = [torch.zeros(3)]
+    restraint = Restraint(gradient)
+    for step in range(USUAL_STEPS):
+        gradient[0].fill_(step)
+        restraint.shorten()
+        assert (gradient[0] == step).all()
+    usual = 3**0.5 * np.arange(USUAL_STEPS).mean()
+    assert float(restraint.usual) == pytest.approx(usual, rel=1e-5)
+
+
+@restrained
+def test_a_training_begins_where_there_was_nothing_to_learn(Restraint):
+    gradient = [torch.zeros(3)]
+    restraint = Restraint(gradient)
+    for _ in range(USUAL_STEPS + 1):
+        restraint.shorten()
+    gradient[0].fill_(1.0)
+    restraint.shorten()
+    assert (gradient[0] == 1).all()
+
+
+def test_gradients_of_an_optimizer_of_the_users_are_left_alone(monkeypatch):
+    """It may search along a line, or measure them itself."""
+
+    def shorten(self):
+        raise AssertionError("a gradient was looked at")
+
+    monkeypatch.setattr(Restraint, "shorten", shorten)
+    settings = {"max_iter": 1, "hidden_layer_sizes": (4,), "random_state": 0}
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    AutoencoderTransformer(2, solver=torch.optim.NAdam, **settings).fit(X)
+    with pytest.raises(AssertionError, match="looked at"):
+        AutoencoderTransformer(2, **settings).fit(X)
+
+
+@functools.cache
+def score_of_start(Estimator):
+    return Estimator(3, max_iter=0, random_state=0).fit(images()).score(images())
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_every_solver_improves_on_the_start(Estimator, name):
+    parameters = LEARNS | {"solver": SOLVERS[name], "early_stopping": False}
+    parameters |= {"batch_size": 400} if name == "LBFGS" else {"max_iter": 30}
+    model = Estimator(3, **parameters).fit(images())
+    assert model.score(images()) > score_of_start(Estimator)
+    if Estimator is AutoencoderTransformer:
+        assert model.loss_curve_[-1] < 0.99 * model.start_loss_
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_every_solver_gives_the_same_model_twice(name):
+    parameters = SMALL | {"solver": SOLVERS[name], "max_iter": 2}
+    first, again = (
+        AutoencoderTransformer(2, **parameters).fit(images(100)) for _ in range(2)
+    )
+    np.testing.assert_array_equal(
+        first.transform(images(100)), again.transform(images(100))
+    )
+
+
+def test_the_learning_rate_reaches_the_solver(monkeypatch):
+    # Gradients are shortened for solvers by name alone.
+    monkeypatch.setattr(solvers, "LONGEST", math.inf)
+    curves = []
+    for solver in ("adam", torch.optim.Adam, functools.partial(torch.optim.Adam)):
+        for rate in (1e-5, 1e-2):
+            parameters = SMALL | {"solver": solver, "early_stopping": False}
+            model = AutoencoderTransformer(2, learning_rate_init=rate, **parameters)
+            curves.append(model.fit(images(100)).loss_curve_[-1])
+    slow, fast = curves[::2], curves[1::2]
+    np.testing.assert_allclose(slow, slow[0], rtol=1e-4)
+    np.testing.assert_allclose(fast, fast[0], rtol=1e-4)
+    assert fast[0] < slow[0]
+
+
+def size(model, is_matrix):
+    """Length of the networks' matrices, or of biases, gains and noise."""
+    parts = [p for p in model.module_.parameters() if (p.ndim >= 2) == is_matrix]
+    return sum(p.square().sum().item() for p in parts) ** 0.5
+
+
+@pytest.mark.parametrize("solver", ["adam", "adamw", "sgd", torch.optim.AdamW])
+def test_alpha_shrinks_the_networks_and_not_pca(Estimator, solver):
+    X = images(200)
+    parameters = LEARNS | {"solver": solver, "early_stopping": False}
+    free = Estimator(3, **parameters).fit(X)
+    held = Estimator(3, alpha=1.0, **parameters).fit(X)
+    assert size(held, True) < 0.95 * size(free, True)
+    for name, buffer in held.module_.named_buffers():
+        if name.endswith("linear.weight"):
+            assert torch.equal(buffer, dict(free.module_.named_buffers())[name])
+
+
+@pytest.mark.parametrize("solver", ["adamw", torch.optim.AdamW])
+def test_alpha_leaves_biases_and_the_noise_free(Estimator, solver):
+    parameters = SMALL | {"solver": solver, "learning_rate_init": 5e-3}
+    parameters |= {"early_stopping": False, "max_iter": 10}
+    free = Estimator(2, **parameters).fit(images(100))
+    held = Estimator(2, alpha=20.0, **parameters).fit(images(100))
+    assert size(held, True) < 0.5 * size(free, True)
+    assert size(held, False) > 0.7 * size(free, False)
+
+
+def test_no_training_changes_the_linear_maps(Estimator):
+    start = Estimator(3, **LEARNS | {"max_iter": 0}).fit(images())
+    model = Estimator(3, early_stopping=False, **LEARNS).fit(images())
+    before, after = (dict(m.module_.named_buffers()) for m in (start, model))
+    for name in ("encoder.linear.weight", "decoder.linear.weight"):
+        assert torch.equal(before[name], after[name])
