@@ -33,8 +33,8 @@ PARTS = {
 }
 GROUND = {"device", "evidence", "factors", "rows", "span", "start"}
 GROUND |= {"inference", "storage"}
-TRAINING = {"auto", "blueprint", "engine", "learning", "planning"}
-TRAINING |= {"readout", "solvers", "task", "wide", "width"}
+TRAINING = {"auto", "blueprint", "engine", "learning", "pace", "planning"}
+TRAINING |= {"readout", "solvers", "steps", "task", "wide", "width"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
 DRAWING = {f"plotting.{room}" for room in ("canvas", "display", "transformers")}
@@ -101,7 +101,9 @@ MAY_IMPORT = {
     # training
     "solvers": NOTHING,
     "blueprint": PARTS | {"device"},
-    "engine": {"device", "solvers"},
+    "pace": NOTHING,
+    "steps": {"device", "solvers"},
+    "engine": {"device", "pace", "steps"},
     "task": {"device", "engine", "rows", "start"},
     "learning": {"engine", "readout", "start"},
     "readout": {"device"},

@@ -1,0 +1,223 @@
+"""Steps: the weights of one training, and how batches change them.
+
+The gradient is autograd's, or, for a model that ``is_traceable``, what it has
+``written_out``. A model may offer ``batch_loss(x, row_factor, generator)`` in place of
+the sum of its rows' losses, and ``warm_up(progress)``, which is told how far the first
+epochs have come.
+"""
+
+from contextlib import contextmanager
+from functools import partial
+from operator import mul
+
+import torch
+
+from .device import generator_from
+from .solvers import (
+    FlatParameters,
+    Restraint,
+    Working,
+    load_state,
+    make_optimizer,
+    name_of,
+)
+
+__all__ = ["Steps", "evaluating"]
+
+# So many rows tell whether a step led far astray.
+PROBED_ROWS = 64
+
+
+@contextmanager
+def evaluating(model):
+    """Let a model be used as it will be, not as it is trained."""
+    was_training = model.training
+    if was_training:
+        model.eval()
+    yield
+    if was_training:
+        model.train()
+
+
+class Steps:
+    """The weights of one training, its optimizer and its random streams.
+
+    Parameters
+    ----------
+    model : nn.Module
+        As :func:`skae.engine.train` has it.
+
+    rows : Rows
+        Trained on.
+
+    settings : Settings
+
+    seed : int
+        Of the order of the rows and of the model's draws.
+
+    state : dict or None
+        :meth:`state` of a training to be continued.
+
+    Attributes
+    ----------
+    path : list of float
+        Learning rate of each epoch that led to the weights as they are.
+    """
+
+    def __init__(self, model, rows, settings, seed, state):
+        self.model, self.rows, self.settings = model, rows, settings
+        self.parameters = FlatParameters(model)
+        self.optimizer = make_optimizer(settings, self.parameters)
+        self.restraint = self._restraint()
+        self.shuffle = generator_from(seed)
+        self.draws = generator_from(seed + 1, rows.device)
+        self.unit = model.loss_unit.item()
+        if state:
+            self._go_on(state)
+        self.working, self.derivative = self._write_out()
+        self.path = []
+        self.keep()
+
+    def _go_on(self, state):
+        """Go on where another training ended."""
+        # Of no use to another solver, which begins anew.
+        if state["solver"] == name_of(self.settings.solver):
+            load_state(self.optimizer, state["optimizer"], self.settings)
+            self.restraint = self._restraint(**state["restraint"])
+        self.shuffle.set_state(state["shuffle"])
+        # A GPU's stream cannot go on elsewhere; there the draws begin anew.
+        if state["draws"].shape == self.draws.get_state().shape:
+            self.draws.set_state(state["draws"])
+
+    def _restraint(self, **state):
+        """Make what shortens long gradients; None for a user's own optimizer."""
+        if not isinstance(self.settings.solver, str):
+            return None
+        return Restraint(self.parameters.gradient, **state)
+
+    def _write_out(self):
+        """Give the derivative of a model that has it written out; else None."""
+        if not getattr(self.model, "is_traceable", False):
+            return None, None
+        dtype, batch_size = self.settings.dtype, self.settings.batch_size
+        working = Working(self.parameters, dtype, batch_size)
+        return working, self.model.written_out(working)
+
+    @property
+    def rate(self):
+        """Learning rate."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    @rate.setter
+    def rate(self, rate):
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def state(self):
+        """Give what going on later takes."""
+        return {
+            "solver": name_of(self.settings.solver),
+            "optimizer": self.optimizer.state_dict(),
+            "restraint": self.restraint.state() if self.restraint else {},
+            "shuffle": self.shuffle.get_state(),
+            "draws": self.draws.get_state(),
+        }
+
+    def keep(self):
+        """Remember the weights as they are, and how they were reached."""
+        self._kept = self.parameters.copy(), list(self.path)
+
+    def go_back(self):
+        """Return to the weights that were kept."""
+        weights, path = self._kept
+        self.parameters.restore(weights)
+        self.path = list(path)
+
+    def end(self):
+        """Leave the model with the weights that were kept, in memory of its own."""
+        self.go_back()
+        self.parameters.release()
+        self.warm_up(1.0, 0.0)
+
+    def begin_anew(self):
+        """Return to the weights that were kept, with a fresh optimizer."""
+        self.go_back()
+        self.optimizer = make_optimizer(self.settings, self.parameters)
+        self.restraint = self._restraint()
+
+    def probe(self):
+        """Mean loss of a few rows, by the same draws whenever asked."""
+        x = self.rows.take(slice(PROBED_ROWS))
+        draws = generator_from(0, self.rows.device)
+        with torch.no_grad(), evaluating(self.model):
+            if self.derivative is None:
+                return self.model.row_losses(x, draws).mean().item()
+            self.working.lower()
+            return self.derivative.row_losses(x, draws).mean().item()
+
+    def epoch(self, n_before, n_warm):
+        """Go through the rows once; return their mean loss on the way.
+
+        Parameters
+        ----------
+        n_before : int
+            Epochs before this one.
+
+        n_warm : float
+            Epochs over which the model is warmed up.
+        """
+        self.path.append(self.rate)
+        losses, sizes, n_seen = [], [], 0
+        with torch.no_grad():
+            for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
+                if n_warm:
+                    self.warm_up(n_before + n_seen / len(self.rows), n_warm)
+                size = x.shape[0]
+                n_seen += size
+                row_factor = weight * (1 / (size * self.unit))
+                slope = partial(self.loss_and_grad, x, row_factor)
+                losses.append(self.optimizer.step(slope))
+                sizes.append(size)
+        means = torch.stack(losses).tolist()
+        return sum(map(mul, means, sizes)) / len(self.rows) * self.unit
+
+    def loss_and_grad(self, x, row_factor):
+        """Loss of a batch; its gradient is set, and no longer than it may be."""
+        if self.derivative is None:
+            loss = self.autograd(x, row_factor)
+        else:
+            loss = self.written_out(x, row_factor)
+        if self.restraint is not None:
+            self.restraint.shorten()
+        return loss
+
+    def autograd(self, x, row_factor):
+        """Loss of a batch, with its gradient by autograd."""
+        dtype = self.settings.dtype
+        self.parameters.clear_gradient()
+        with (
+            torch.enable_grad(),
+            torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32),
+        ):
+            loss = self.batch_loss(x, row_factor)
+        loss.backward()
+        return loss.detach()
+
+    def batch_loss(self, x, row_factor):
+        """Loss of a batch, as the model wants it to be trained on."""
+        if hasattr(self.model, "batch_loss"):
+            return self.model.batch_loss(x, row_factor, self.draws)
+        return self.model.row_losses(x, self.draws) @ row_factor
+
+    def warm_up(self, n_epochs, n_warm):
+        """Tell the model how far its warm-up has come."""
+        if hasattr(self.model, "warm_up"):
+            self.model.warm_up(min(n_epochs / n_warm, 1.0) if n_warm else 1.0)
+
+    def written_out(self, x, row_factor):
+        """Loss of a batch, with the gradient that the model has written out."""
+        with torch.no_grad():
+            self.working.lower()
+            loss = self.derivative.loss_and_grad(x, row_factor, self.draws)
+            self.working.lift()
+        return loss
