@@ -92,33 +92,26 @@ def make_task(
     -------
     Task
     """
-    n_rows = X.shape[0]
     device = resolve_device(estimator.device)
-    is_known = blueprint is not None or estimator.n_components != "auto"
     can_turn = not continues and labels is None and _can_turn(estimator, likelihood)
     is_wide = can_turn and _is_wide(X, X_val)
-    shape = (n_rows, _count_spanning(X, X_val) if is_wide else X.shape[1])
+    shape = (X.shape[0], _count_spanning(X, X_val) if is_wide else X.shape[1])
+    is_known = blueprint is not None or estimator.n_components != "auto"
     if blueprint is None:
         shares = _class_shares(labels, weight)
         blueprint = make_blueprint(
             estimator, X, weight, likelihood, seed, shape, shares
         )
-    n_judges, n_validation = (n_rows if X_val is None else X_val.shape[0]), 0
-    if is_judged and estimator.early_stopping and X_val is None:
-        n_judges = n_validation = _count_validation_rows(estimator, n_rows, blueprint)
-    if n_rows < FEWEST_ROWS and not blueprint.from_pca:
-        n_judges, n_validation = n_rows, 0  # there is no start to fall back on
+    n_judges, n_validation = _count_judges(estimator, X, X_val, blueprint, is_judged)
     settings = make_settings(estimator, shape, n_judges, device)
     if not continues and (n_validation or X_val is not None):
         settings = replace(settings, descent=DESCENT)
-    is_too_small = n_validation > 0 and blueprint.from_pca and n_rows < FEWEST_ROWS
-    is_final = _start_is_final(blueprint) or settings.max_iter == 0
     task = Task(
         blueprint=blueprint,
         X=X if is_wide else placed(X, device),
         weight=weight,
         X_val=X_val,
-        trains=not (is_final or is_too_small),
+        trains=_has_to_learn(blueprint, settings, X, n_validation),
         n_validation=n_validation,
         continues=continues,
         judging_passes=estimator._count_passes(n_judges),
@@ -130,6 +123,25 @@ def make_task(
     if is_wide and (task.trains or not is_known):
         task = spanned(task)
     return task if is_known else _of_found_width(estimator, task)
+
+
+def _count_judges(estimator, X, X_val, blueprint, is_judged):
+    """Count the rows whose loss decides, and those to hold out for it."""
+    n_rows = X.shape[0]
+    if n_rows < FEWEST_ROWS and not blueprint.from_pca:
+        return n_rows, 0  # there is no start to fall back on
+    if X_val is not None:
+        return X_val.shape[0], 0
+    if not (is_judged and estimator.early_stopping):
+        return n_rows, 0
+    n_validation = _count_validation_rows(estimator, n_rows, blueprint)
+    return n_validation, n_validation
+
+
+def _has_to_learn(blueprint, settings, X, n_validation):
+    """Whether there is more to be found than the start, and rows enough to judge it."""
+    has_too_few = n_validation > 0 and X.shape[0] < FEWEST_ROWS
+    return settings.max_iter > 0 and not _start_is_final(blueprint) and not has_too_few
 
 
 def _of_found_width(estimator, task):
