@@ -1,6 +1,7 @@
-"""The autoencoder: a network and a likelihood put together, as an ``nn.Module``.
+"""Models: networks and a likelihood put together, as an ``nn.Module``.
 
-It is made of two :class:`~skae.paths.Path` and a likelihood that are handed in.
+They are made of two :class:`~skae.paths.Path` and a likelihood that are handed in. What
+they minimise is their own: that of the autoencoder is here.
 """
 
 import torch
@@ -8,10 +9,51 @@ from torch import nn
 
 from .paths import reciprocal
 
-__all__ = ["Autoencoder"]
+__all__ = ["Autoencoder", "Coder"]
 
 
-class Autoencoder(nn.Module):
+class Coder(nn.Module):
+    """From rows to codes and back: two paths, and a likelihood.
+
+    A subclass says what is to be minimised, and how rows are encoded.
+
+    Parameters
+    ----------
+    encoder, decoder : Path
+
+    likelihood : nn.Module
+    """
+
+    def __init__(self, encoder, decoder, likelihood):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
+
+    def observe(self, x, weight):
+        """Look at some training rows, before the start."""
+        self.likelihood.observe(x, weight)
+
+    def unlimit(self):
+        """Let the networks see everything."""
+        self.encoder.unlimit()
+        self.decoder.unlimit()
+
+    def encode(self, x):
+        """Codes of rows."""
+        return self.encoder(self.likelihood.view(x))
+
+    def decode(self, z):
+        """Mean of the rows given their codes."""
+        return self.likelihood.mean(self.decoder(z))
+
+    def forward(self, x):
+        """Reconstruct rows, measured from the origin, at their own sizes."""
+        return self.likelihood.mean(self.decoder(self.encode(x)), x)
+
+
+class Autoencoder(Coder):
     """``x -> z = encoder(x) -> eta = decoder(z)``, with the deviance of x as its loss.
 
     Parameters
@@ -23,15 +65,7 @@ class Autoencoder(nn.Module):
     """
 
     def __init__(self, encoder, decoder, likelihood):
-        super().__init__()
-        self.encoder = encoder
-        self.decoder = decoder
-        self.likelihood = likelihood.requires_grad_(False)
-        self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
-
-    def observe(self, x, weight):
-        """Look at some training rows, before the start."""
-        self.likelihood.observe(x, weight)
+        super().__init__(encoder, decoder, likelihood.requires_grad_(False))
 
     def set_start(self, maps, *, origin, shrinkage=1.0):
         """Begin at PCA.
@@ -82,11 +116,6 @@ class Autoencoder(nn.Module):
         """Give the derivative, written out, with the weights of a training."""
         return _WrittenAutoencoder(self, working)
 
-    def unlimit(self):
-        """Let the networks see everything."""
-        self.encoder.unlimit()
-        self.decoder.unlimit()
-
     def limit(self, rows):
         """Let the networks see no further than some rows and their codes."""
         with torch.no_grad():
@@ -104,18 +133,6 @@ class Autoencoder(nn.Module):
         gain = self.decoder.gain
         is_corrected = gain > 0
         return hidden, (x - eta) * is_corrected / torch.where(is_corrected, gain, 1.0)
-
-    def encode(self, x):
-        """Codes of rows."""
-        return self.encoder(self.likelihood.view(x))
-
-    def decode(self, z):
-        """Mean of the rows given their codes."""
-        return self.likelihood.mean(self.decoder(z))
-
-    def forward(self, x):
-        """Reconstruct rows, measured from the origin, at their own sizes."""
-        return self.likelihood.mean(self.decoder(self.encode(x)), x)
 
 
 class _WrittenAutoencoder:

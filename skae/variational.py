@@ -9,8 +9,8 @@ It is made of two :class:`~skae.paths.Path` and of parts that are handed in.
 
 import numpy as np
 import torch
-from torch import nn
 
+from .models import Coder
 from .paths import reciprocal
 from .posteriors import noise_like
 
@@ -20,7 +20,7 @@ __all__ = ["VariationalAutoencoder"]
 REACH = 4.0
 
 
-class VariationalAutoencoder(nn.Module):
+class VariationalAutoencoder(Coder):
     """``z ~ p(z)``, ``x | z`` by the likelihood, ``z | x`` by the encoder.
 
     Its loss is what the objective makes of these; by default minus the evidence lower
@@ -49,19 +49,15 @@ class VariationalAutoencoder(nn.Module):
     """
 
     def __init__(self, encoder, decoder, likelihood, *, posterior, prior, objective):
-        super().__init__()
-        self.encoder = encoder
-        self.decoder = decoder
-        self.likelihood = likelihood
+        super().__init__(encoder, decoder, likelihood)
         self.posterior_kind = posterior
         self.prior = prior
         self.objective = objective
         self.warmth = 1.0
-        self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
 
     def observe(self, x, weight):
         """Look at some training rows, before the start."""
-        self.likelihood.observe(x, weight)
+        super().observe(x, weight)
         self.prior.observe(self.likelihood.view(x))
 
     def set_start(self, maps, *, origin, shrinkage=1.0):
@@ -94,11 +90,6 @@ class VariationalAutoencoder(nn.Module):
                 gain=start.gain,
             )
             self.loss_unit.fill_(maps.n_columns)
-
-    def unlimit(self):
-        """Let the networks see everything."""
-        self.encoder.unlimit()
-        self.decoder.unlimit()
 
     def limit(self, rows):
         """Let the networks see no further than some rows and their codes.
@@ -185,14 +176,6 @@ class VariationalAutoencoder(nn.Module):
     def encode(self, x):
         """Posterior means of the codes of rows."""
         return self.posterior(x).mean
-
-    def decode(self, z):
-        """Mean of the rows given their codes."""
-        return self.likelihood.mean(self.decoder(z))
-
-    def forward(self, x):
-        """Reconstruct rows from their posterior means; see :class:`Autoencoder`."""
-        return self.likelihood.mean(self.decoder(self.encode(x)), x)
 
 
 class _WrittenVariational:

@@ -78,7 +78,7 @@ MAY_IMPORT = {
     "likelihoods.__init__": {f"likelihoods.{kind}" for kind in {"base", *LIKELIHOODS}},
     "paths": NOTHING,
     "models": {"paths"},
-    "variational": {"objectives", "paths", "posteriors"},
+    "variational": {"models", "objectives", "paths", "posteriors"},
     "objectives": {"posteriors"},
     "derivatives": NOTHING,
     "networks": {"derivatives"},

@@ -108,8 +108,9 @@ class Likelihood(BaseEstimator):
 class LikelihoodModule(nn.Module):
     """Base of the modules, which hold what is learned.
 
-    A subclass has ``start``, ``log_prob``, ``mean`` and ``sample``. Where it does not
-    write out its slope, autograd finds it, through the likelihood alone.
+    A subclass has ``start``, ``log_prob`` and ``sample``, and ``mean`` where that is
+    not ``eta`` itself. Where it does not write out its slope, autograd finds it,
+    through the likelihood alone.
     """
 
     # Whether the deviance is a squared error of eta, each column in some unit.
@@ -117,7 +118,6 @@ class LikelihoodModule(nn.Module):
 
     log_prob: Callable[..., torch.Tensor]
     start: Callable
-    mean: Callable[..., torch.Tensor]
     sample: Callable[..., torch.Tensor]
 
     def view(self, x):
@@ -139,6 +139,10 @@ class LikelihoodModule(nn.Module):
 
     def observe(self, x, weight):
         """Look at some training rows, before the start."""
+
+    def mean(self, eta, x=None):
+        """Give the mean of rows; those at hand tell their sizes, where these count."""
+        return eta
 
     def deviance(self, x, eta):
         """Give what an autoencoder minimises."""

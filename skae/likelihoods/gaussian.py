@@ -69,14 +69,23 @@ class Gaussian(Likelihood):
         return _GaussianModule()
 
 
-class _GaussianModule(LikelihoodModule):
-    """``log p(x | z) = -1/2 (|x - eta|^2 / sigma2 + p log(2 pi sigma2))``."""
+class _NormalModule(LikelihoodModule):
+    """Normal noise about eta, of one variance or of several."""
 
     is_squared_error = True
 
-    def __init__(self):
+    def __init__(self, *shape):
         super().__init__()
-        self.log_noise = LearnedLog()
+        self.log_noise = LearnedLog(*shape)
+
+    def sample(self, eta, generator):
+        noise = torch.randn(eta.shape, generator=generator, dtype=torch.float64)
+        scale = torch.exp(self.log_noise() / 2).to(eta)
+        return eta + scale * noise.to(eta)
+
+
+class _GaussianModule(_NormalModule):
+    """``log p(x | z) = -1/2 (|x - eta|^2 / sigma2 + p log(2 pi sigma2))``."""
 
     def spread(self, maps):
         varied = maps.variance > 0
@@ -126,14 +135,6 @@ class _GaussianModule(LikelihoodModule):
         self.log_noise.set_gradient((errors - n_columns) @ row_factor / 2)
         log_prob = (errors + n_columns * (LOG_2PI + log_noise)) / -2
         return log_prob, difference * (row_factor * precision)[:, None]
-
-    def mean(self, eta, x=None):
-        return eta
-
-    def sample(self, eta, generator):
-        noise = torch.randn(eta.shape, generator=generator, dtype=torch.float64)
-        scale = torch.exp(self.log_noise() / 2).to(eta)
-        return eta + scale * noise.to(eta)
 
     @property
     def noise_variance(self):
@@ -207,14 +208,11 @@ class GaussianDiag(Likelihood):
         return _GaussianDiagModule(n_features)
 
 
-class _GaussianDiagModule(LikelihoodModule):
+class _GaussianDiagModule(_NormalModule):
     """``log p(x | z) = -1/2 sum (x - eta)^2 / sigma2 + log(2 pi sigma2)``."""
 
-    is_squared_error = True
-
     def __init__(self, n_features):
-        super().__init__()
-        self.log_noise = LearnedLog(n_features)
+        super().__init__(n_features)
         # An autoencoder weighs its errors by the noise of the start, which stays.
         self.unit_noise = nn.Buffer(torch.ones(n_features, dtype=torch.float64))
 
@@ -256,14 +254,6 @@ class _GaussianDiagModule(LikelihoodModule):
         errors = difference * weighted
         self.log_noise.set_gradient((row_factor @ errors - row_factor.sum()) / 2)
         return self._log_prob(errors), weighted * row_factor[:, None]
-
-    def mean(self, eta, x=None):
-        return eta
-
-    def sample(self, eta, generator):
-        noise = torch.randn(eta.shape, generator=generator, dtype=torch.float64)
-        scale = torch.exp(self.log_noise() / 2).to(eta)
-        return eta + scale * noise.to(eta)
 
     @property
     def noise_variance(self):
@@ -353,9 +343,6 @@ class _StudentTModule(LikelihoodModule):
         in_nu = (in_nu + by_column.sum() / nu) / 2
         self.log_excess.set_gradient(in_nu * (nu - 1))
         return self._log_prob(logs), in_eta * row_factor[:, None]
-
-    def mean(self, eta, x=None):
-        return eta
 
     def sample(self, eta, generator):
         nu = self.freedom.detach().cpu()
