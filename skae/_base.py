@@ -100,9 +100,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             yield
         except BaseException:
             for name in fitted():
-                delattr(self, name)
-            for name, value in before.items():
-                setattr(self, name, value)
+                del self.__dict__[name]
+            self.__dict__.update(before)
             raise
 
     def _fit(self, X, y, sample_weight, X_val, y_val=None):

@@ -135,6 +135,17 @@ class BaseDensity(BaseAutoencoder):
         return self._stored.blueprint.class_shares is not None
 
     @property
+    def classes_(self):
+        """Classes that ``fit`` has seen, with ``conditional=True``."""
+        if "classes_" not in self.__dict__:
+            raise AttributeError("classes_ is there once fitted with conditional=True.")
+        return self.__dict__["classes_"]
+
+    @classes_.setter
+    def classes_(self, classes):
+        self.__dict__["classes_"] = classes
+
+    @property
     def class_prior_(self):
         """Share of each class, with ``conditional=True``."""
         check_is_fitted(self)

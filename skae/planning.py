@@ -5,6 +5,7 @@ Reads an estimator's parameters and never changes them; what "auto" means is in
 """
 
 import functools
+import inspect
 import math
 import numbers
 from dataclasses import replace
@@ -191,6 +192,7 @@ def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=N
         part = getattr(estimator, name)
         refuse_class(name, part)
         refuse_module(name, part)
+        refuse_signature(name, part)
         if hasattr(part, "check"):
             part.check(f"{name}__")
     encoder = _unshared(estimator.encoder) or perceptron
@@ -274,6 +276,23 @@ def refuse_module(name, part):
             f"{name} is a {made}, already made; give a factory that makes it, called "
             f"as {name}(n_inputs, n_outputs)."
         )
+
+
+def refuse_signature(name, part):
+    """Refuse a factory that takes other arguments than it will be given."""
+    if part is None or hasattr(part, "build"):
+        return
+    try:
+        signature = inspect.signature(part)
+    except ValueError:
+        return  # written in C, it does not say what it takes
+    try:
+        signature.bind("n_inputs", "n_outputs")
+    except TypeError as error:
+        raise TypeError(
+            f"{name}={part!r} takes {signature}; a factory is called as "
+            f"{name}(n_inputs, n_outputs) and returns a torch.nn.Module."
+        ) from error
 
 
 def resolve_variational(estimator):

@@ -54,7 +54,7 @@ SMALL_MATRIX = 300
 
 # Deviations that float32 holds, of which networks are, and of which it holds the
 # squares, where the rows are float32 too.
-LARGEST, LARGEST_SQUARED = 1e36, 1e18
+LARGEST, LARGEST_SQUARED, SMALLEST_SQUARED = 1e36, 1e18, 1e-18
 
 # The noise variance is at least this share of the mean column variance.
 NOISE_FLOOR = 1e-7
@@ -303,6 +303,11 @@ def moments(X, weight):
             "the columns by their largest values first."
         )
     variance[is_constant_feature(variance, mean, X.shape[0])] = 0.0
+    if X.dtype == np.float32 and 0 < variance.sum() < SMALLEST_SQUARED**2:
+        raise ValueError(
+            "X: its values vary by so little that float32 does not hold the squares; "
+            "divide the columns by their largest values first, or give float64."
+        )
     return mean, variance
 
 

@@ -456,3 +456,11 @@ def test_an_error_in_a_module_of_the_users_changes_nothing(Estimator):
 def test_values_beyond_float32_are_refused(Estimator, unit):
     with pytest.raises(ValueError, match=r"X: its values, .* beyond what float32"):
         Estimator(2, **SMALL).fit(rows().astype(unit.dtype) * unit)
+
+
+def test_values_whose_squares_float32_does_not_hold_are_refused(Estimator):
+    tiny = rows() * 1e-20
+    with pytest.raises(ValueError, match=r"X: its values .* divide the columns"):
+        Estimator(2, **SMALL).fit(tiny.astype(np.float32))
+    start = Estimator(2, **SMALL | {"max_iter": 0}).fit(tiny)
+    assert np.isfinite(start.score(tiny))

@@ -581,3 +581,11 @@ def test_a_decoder_that_needs_classes_is_no_graph(told):
     skae_onnx = pytest.importorskip("skae.onnx", exc_type=ImportError)
     with pytest.raises(ValueError, match="conditional=True: what a code decodes to"):
         skae_onnx.decoder_to_onnx(told)
+
+
+def test_a_model_that_was_told_no_classes_says_so(iris):
+    model = VAETransformer(2, max_iter=0)
+    for untold in (model, model.fit(*iris)):
+        assert not hasattr(untold, "classes_")
+        with pytest.raises(AttributeError, match="conditional=True"):
+            untold.classes_  # noqa: B018

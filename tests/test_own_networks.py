@@ -127,3 +127,21 @@ def test_a_spec_changed_after_fit_leaves_the_fitted_model_alone(Estimator):
     before = model.transform(X)
     model.set_params(encoder__hidden_layer_sizes=(3, 3))
     np.testing.assert_array_equal(model.transform(X), before)
+
+
+@pytest.mark.parametrize("role", ["encoder", "decoder"])
+@pytest.mark.parametrize(
+    "factory", [lambda: nn.Linear(64, 2), lambda n_inputs: nn.Linear(n_inputs, 2)]
+)
+def test_a_factory_that_takes_other_arguments_is_refused(Estimator, role, factory):
+    match = rf"{role}=.* called as {role}\(n_inputs, n_outputs\)"
+    with pytest.raises(TypeError, match=match):
+        Estimator(2, **{role: factory}).fit(images(50))
+
+
+def test_an_error_within_a_factory_is_its_own(Estimator):
+    def mistaken(n_inputs, n_outputs):
+        return nn.Linear(n_inputs)
+
+    with pytest.raises(TypeError, match=r"Linear.*out_features"):
+        Estimator(2, encoder=mistaken).fit(images(50))
