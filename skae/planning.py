@@ -183,6 +183,22 @@ def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=N
             "conditional=True: prior='vamp' is made of rows, which would need classes; "
             "use 'gmm' or 'flow'."
         )
+    encoder, decoder = resolve_networks(estimator, shape)
+    return Blueprint(
+        n_features=X.shape[1],
+        n_components=_resolve_width(estimator.n_components, X, weight, likelihood),
+        encoder=encoder,
+        decoder=decoder,
+        likelihood=likelihood,
+        from_pca=estimator.init == "pca",
+        variational=variational,
+        seed=seed,
+        class_shares=class_shares,
+    )
+
+
+def resolve_networks(estimator, shape):
+    """Find the encoder and the decoder, which mirrors it unless it is given."""
     widths = estimator.hidden_layer_sizes
     if isinstance(widths, str):
         widths = auto_hidden_layer_sizes(*shape)
@@ -197,25 +213,19 @@ def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=N
             part.check(f"{name}__")
     encoder = _unshared(estimator.encoder) or perceptron
     mirrored = encoder if hasattr(encoder, "build") else perceptron
-    n_components = estimator.n_components
+    return encoder, _unshared(estimator.decoder) or mirrored
+
+
+def _resolve_width(n_components, X, weight, likelihood):
+    """Find the size of the code; 1 where it is to be found later."""
     if isinstance(n_components, str):
-        n_components = 1  # until it is found
-    elif not isinstance(n_components, numbers.Integral):
-        units = "deviations" if likelihood.has_column_noise else "one"
-        n_components = fit_linear_maps(
-            X, weight, float(n_components), view=likelihood.view, units=units
-        ).n_components
-    return Blueprint(
-        n_features=X.shape[1],
-        n_components=int(n_components),
-        encoder=encoder,
-        decoder=_unshared(estimator.decoder) or mirrored,
-        likelihood=likelihood,
-        from_pca=estimator.init == "pca",
-        variational=variational,
-        seed=seed,
-        class_shares=class_shares,
-    )
+        return 1
+    if isinstance(n_components, numbers.Integral):
+        return int(n_components)
+    units = "deviations" if likelihood.has_column_noise else "one"
+    share = float(n_components)
+    maps = fit_linear_maps(X, weight, share, view=likelihood.view, units=units)
+    return maps.n_components
 
 
 def _class_shares(labels, weight):
