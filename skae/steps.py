@@ -137,7 +137,7 @@ class Steps:
         """Leave the model with the weights that were kept, in memory of its own."""
         self.go_back()
         self.parameters.release()
-        self.warm_up(1.0, 0.0)
+        self.warm_up(1.0)
 
     def begin_anew(self):
         """Return to the weights that were kept, with a fresh optimizer."""
@@ -171,7 +171,7 @@ class Steps:
         with torch.no_grad():
             for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
                 if n_warm:
-                    self.warm_up(n_before + n_seen / len(self.rows), n_warm)
+                    self.warm_up((n_before + n_seen / len(self.rows)) / n_warm)
                 size = x.shape[0]
                 n_seen += size
                 row_factor = weight * (1 / (size * self.unit))
@@ -209,10 +209,10 @@ class Steps:
             return self.model.batch_loss(x, row_factor, self.draws)
         return self.model.row_losses(x, self.draws) @ row_factor
 
-    def warm_up(self, n_epochs, n_warm):
+    def warm_up(self, progress):
         """Tell the model how far its warm-up has come."""
         if hasattr(self.model, "warm_up"):
-            self.model.warm_up(min(n_epochs / n_warm, 1.0) if n_warm else 1.0)
+            self.model.warm_up(min(progress, 1.0))
 
     def written_out(self, x, row_factor):
         """Loss of a batch, with the gradient that the model has written out."""
