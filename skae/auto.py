@@ -17,6 +17,7 @@ __all__ = [
     "auto_likelihood",
     "auto_max_iter",
     "auto_patience",
+    "auto_refinements",
     "auto_validation_rows",
 ]
 
@@ -30,10 +31,13 @@ IDLE_UPDATES = 300
 VALUES, FEW_ROWS = 5 * 10**7, 2000
 
 # Number of values, or of rows, from which on layers are wide; with so many values
-# their weights decay.
+# their weights decay, and codes are not refined.
 MANY_VALUES = 5_000_000
 MANY_ROWS = 10_000
 WIDE_DECAY = 0.2
+
+# Steps by which codes are refined where rows are few.
+REFINEMENTS = 5
 
 
 def auto_hidden_layer_sizes(n_rows, n_features):
@@ -89,6 +93,14 @@ def auto_patience(n_rows, batch_size):
     """
     n_batches = math.ceil(n_rows / batch_size)
     return min(max(math.ceil(IDLE_UPDATES / n_batches), 10), 25)
+
+
+def auto_refinements(n_rows, n_features):
+    """Five steps, which take as long as encoding eleven times; none of many values.
+
+    An encoder that has seen many rows puts others of their kind where it should.
+    """
+    return 0 if n_rows * n_features >= MANY_VALUES else REFINEMENTS
 
 
 def auto_likelihood(X):

@@ -19,6 +19,7 @@ from .objectives import EvidenceBound, ImportanceBound
 from .paths import Path
 from .penalties import DIVERGENCES, KullbackLeibler
 from .posteriors import POSTERIORS
+from .refinement import Refinement
 from .variational import VariationalAutoencoder
 
 __all__ = ["Blueprint", "Variational"]
@@ -130,6 +131,9 @@ class Blueprint:
 
     class_shares : tuple of float or None
         Share of each class that it is told of; None tells it of none.
+
+    n_refinements : int
+        Steps by which the codes of a plain autoencoder are refined.
     """
 
     n_features: int
@@ -141,6 +145,7 @@ class Blueprint:
     variational: Variational | None
     seed: int
     class_shares: tuple | None = None
+    n_refinements: int = 0
 
     @property
     def units(self):
@@ -161,7 +166,8 @@ class Blueprint:
             decoder = self._path("decoder", self._n_coded, self.n_features, dtype)
             likelihood = self.likelihood.build(self.n_features)
             if self.variational is None:
-                return _on(device, Autoencoder(encoder, decoder, likelihood))
+                steps = Refinement(self.n_components, self.n_refinements, dtype)
+                return _on(device, Autoencoder(encoder, decoder, likelihood, steps))
             own = self.variational.build(self.n_components, self.n_features)
         parts = (encoder, decoder, likelihood)
         if self.class_shares is None:

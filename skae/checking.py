@@ -309,7 +309,9 @@ def check_goes_on(estimator, blueprint):
     }
     if estimator.encoder is None and isinstance(blueprint.encoder, MLP):
         made_with |= blueprint.encoder.get_params()
-    if blueprint.variational is not None:
+    if blueprint.variational is None:
+        made_with["n_refinements"] = blueprint.n_refinements
+    else:
         made_with |= vars(blueprint.variational)
     for name, made in made_with.items():
         asked = getattr(estimator, name)

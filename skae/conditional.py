@@ -148,11 +148,11 @@ class ConditionalAutoencoder(nn.Module):
         self.centers.copy_(center.flatten())
         self.log_scales.copy_(variance.log().flatten() / 2)
 
-    def unlimit(self):
-        """Let the networks see everything."""
-        self.whole.unlimit()
+    def unsettle(self):
+        """Let the networks see everything, as is right while they are trained."""
+        self.whole.unsettle()
 
-    def limit(self, labelled):
+    def settle(self, labelled):
         """Let the networks see no further than some rows and their codes.
 
         The decoder sees what the prior of each class draws, too.

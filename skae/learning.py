@@ -196,7 +196,7 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     start_loss = _epoch_loss(task, model, judges, before)
     watched = _Watched(observer, model, maps, start_loss, kept)
     if not task.of_stream:
-        model.unlimit()  # codes move while a network is trained
+        model.unsettle()  # codes move while a network is trained
     result = _train(
         model,
         rows,
@@ -227,10 +227,10 @@ def _epoch_loss(task, model, rows, losses):
 
 
 def _train(model, rows, settings, **arguments):
-    """Train a model, and let it see no further than these rows allow."""
+    """Train a model, and take from the rows what follows a training."""
     result = train(model, rows, settings, **arguments)
-    if hasattr(model, "limit"):
-        model.limit(rows)
+    if hasattr(model, "settle"):
+        model.settle(rows)
     return result
 
 

@@ -9,6 +9,9 @@ from torch import nn
 
 from .paths import reciprocal
 
+# Rows from which the curvature of their losses is taken, at most.
+MEASURED_ROWS = 256
+
 __all__ = ["Autoencoder", "Coder"]
 
 
@@ -35,8 +38,12 @@ class Coder(nn.Module):
         """Look at some training rows, before the start."""
         self.likelihood.observe(x, weight)
 
-    def unlimit(self):
-        """Let the networks see everything."""
+    def settle(self, rows):
+        """Take from the rows that it was trained on what follows a training."""
+        self.limit(rows)
+
+    def unsettle(self):
+        """Let the networks see everything, as is right while they are trained."""
         self.encoder.unlimit()
         self.decoder.unlimit()
 
@@ -62,10 +69,14 @@ class Autoencoder(Coder):
 
     likelihood : nn.Module
         Only its ``deviance`` is minimised, so its own parameters are not trained.
+
+    refinement : Refinement
+        Of the codes, once the networks are trained.
     """
 
-    def __init__(self, encoder, decoder, likelihood):
+    def __init__(self, encoder, decoder, likelihood, refinement):
         super().__init__(encoder, decoder, likelihood.requires_grad_(False))
+        self.refinement = refinement
 
     def set_start(self, maps, *, origin, shrinkage=1.0):
         """Begin at PCA.
@@ -101,7 +112,25 @@ class Autoencoder(Coder):
     def row_losses(self, x, generator=None, passes=1):
         """Deviance of each row; several passes are for models that draw codes."""
         x = self.likelihood.drawn(x, generator)
-        return self.likelihood.deviance(x, self.decoder(self.encode(x)))
+        return self._deviance(x, self.encode(x))
+
+    def batch_loss(self, x, row_factor, generator):
+        """Sum of the rows' losses, each times its factor, as it is trained on."""
+        x = self.likelihood.drawn(x, generator)
+        return self._deviance(x, self._encoded(x)) @ row_factor
+
+    def _deviance(self, x, z):
+        """Deviance of each row given its code."""
+        return self.likelihood.deviance(x, self.decoder(z))
+
+    def encode(self, x):
+        """Codes of rows, refined once the networks are trained."""
+        z = self._encoded(x)
+        return self.refinement(self._deviance, x, z) if self.refinement.is_active else z
+
+    def _encoded(self, x):
+        """Codes of rows where the encoder puts them."""
+        return super().encode(x)
 
     @property
     def is_traceable(self):
@@ -116,11 +145,23 @@ class Autoencoder(Coder):
         """Give the derivative, written out, with the weights of a training."""
         return _WrittenAutoencoder(self, working)
 
+    def settle(self, rows):
+        """Take from the rows how far the networks see, and how codes are refined."""
+        super().settle(rows)
+        x = rows.some(MEASURED_ROWS)[0].to(self.loss_unit.dtype)
+        with torch.no_grad():
+            self.refinement.measure(self._deviance, x, self._encoded(x))
+
+    def unsettle(self):
+        """Let the networks see everything, and codes be where the encoder puts them."""
+        super().unsettle()
+        self.refinement.clear()
+
     def limit(self, rows):
         """Let the networks see no further than some rows and their codes."""
         with torch.no_grad():
             self.encoder.limit(self.likelihood.view(x) for x in rows.blocks())
-            self.decoder.limit(self.encode(x) for x in rows.blocks())
+            self.decoder.limit(self._encoded(x) for x in rows.blocks())
 
     @property
     def readout(self):

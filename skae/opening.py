@@ -75,6 +75,8 @@ def _check_blueprint(blueprint):
             part.check(f"{role}__")
     _expect(_is_spec(blueprint.likelihood), "blueprint.likelihood", "a likelihood spec")
     _expect(isinstance(blueprint.from_pca, bool), "blueprint.from_pca", "a bool")
+    is_count = _is_integer(blueprint.n_refinements, 0)
+    _expect(is_count, "blueprint.n_refinements", "an integer of 0 or more")
     if blueprint.variational is not None:
         _check_variational(blueprint.variational)
     shares = blueprint.class_shares

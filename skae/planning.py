@@ -194,6 +194,7 @@ def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=N
         variational=variational,
         seed=seed,
         class_shares=class_shares,
+        n_refinements=estimator._count_refinements(likelihood, shape),
     )
 
 

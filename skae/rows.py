@@ -194,6 +194,11 @@ class Rows:
             return self._resident[index]
         return self._resident.index_select(0, index.to(self.device))
 
+    def some(self, size):
+        """Take so many rows at most, at equal steps, with their weights."""
+        index = torch.linspace(0, len(self) - 1, min(len(self), size)).long()
+        return self.take(index), self.weight[index.to(self.device)]
+
     def mean(self, values):
         """Weighted mean of one value per row."""
         return (values @ self.weight.to(values.dtype)).item() / len(self)

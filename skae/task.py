@@ -111,7 +111,7 @@ class Task:
     def begin(self, maps, rows):
         """Make a model that stands at a start."""
         model = self.blueprint.build(self.device)
-        x, weight = _sample(rows)
+        x, weight = rows.some(SHRINKAGE_ROWS)
         model.observe(x, weight)
         shrinkage = 1.0
         if self.blueprint.from_pca and not self.blueprint.likelihood.starts_exact:
@@ -125,13 +125,6 @@ class Task:
     def row_losses(self, model, rows):
         """Loss of each row, as it is judged."""
         return row_losses(model, rows, self.seed, self.judging_passes)
-
-
-def _sample(rows):
-    """Take some rows, at equal steps, with their weights."""
-    size = min(len(rows), SHRINKAGE_ROWS)
-    index = torch.linspace(0, len(rows) - 1, size).long()
-    return rows.take(index), rows.weight[index.to(rows.device)]
 
 
 def _best_shrinkage(task, model, maps, x, weight):
