@@ -10,7 +10,7 @@ from torch import nn
 from .paths import reciprocal
 
 # Rows from which the curvature of their losses is taken, at most.
-MEASURED_ROWS = 256
+MEASURED_ROWS = 64
 
 __all__ = ["Autoencoder", "Coder"]
 
@@ -112,21 +112,21 @@ class Autoencoder(Coder):
     def row_losses(self, x, generator=None, passes=1):
         """Deviance of each row; several passes are for models that draw codes."""
         x = self.likelihood.drawn(x, generator)
-        return self._deviance(x, self.encode(x))
+        return self.deviance_given(x, self.encode(x))
 
     def batch_loss(self, x, row_factor, generator):
         """Sum of the rows' losses, each times its factor, as it is trained on."""
         x = self.likelihood.drawn(x, generator)
-        return self._deviance(x, self._encoded(x)) @ row_factor
+        return self.deviance_given(x, self._encoded(x)) @ row_factor
 
-    def _deviance(self, x, z):
+    def deviance_given(self, x, z):
         """Deviance of each row given its code."""
         return self.likelihood.deviance(x, self.decoder(z))
 
     def encode(self, x):
         """Codes of rows, refined once the networks are trained."""
         z = self._encoded(x)
-        return self.refinement(self._deviance, x, z) if self.refinement.is_active else z
+        return self.refinement(self.deviance_given, x, z) if self.refinement.is_active else z
 
     def _encoded(self, x):
         """Codes of rows where the encoder puts them."""
@@ -150,7 +150,7 @@ class Autoencoder(Coder):
         super().settle(rows)
         x = rows.some(MEASURED_ROWS)[0].to(self.loss_unit.dtype)
         with torch.no_grad():
-            self.refinement.measure(self._deviance, x, self._encoded(x))
+            self.refinement.measure(self.deviance_given, x, self._encoded(x))
 
     def unsettle(self):
         """Let the networks see everything, and codes be where the encoder puts them."""

@@ -73,12 +73,12 @@ class Refinement(nn.Module):
         if not self.n_steps:
             return
         reach = SIDE * z.std(0)
-        between = [
-            _slope(loss, x, z + side)[1] - _slope(loss, x, z - side)[1]
-            for side in reach.diag()
-        ]
+        sides = torch.cat([reach.diag(), -reach.diag()])
+        beside = (z + sides[:, None]).flatten(0, 1)
+        slopes = _slope(loss, x.repeat(len(sides), 1), beside)[1]
+        above, below = slopes.unflatten(0, (len(sides), -1)).mean(1).chunk(2)
         tiny = torch.finfo(z.dtype).tiny
-        curvature = torch.stack(between).mean(1) / (2 * reach + tiny)[:, None]
+        curvature = (above - below) / (2 * reach + tiny)[:, None]
         values, axes = torch.linalg.eigh((curvature + curvature.T) / 2)
         values = values.clamp_min(LEAST_CURVATURE * values[-1])
         inverse = (axes / values) @ axes.T
