@@ -210,8 +210,7 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     learned = watched.learned(result)
     if valid is not None:
         if has_readout(model) and not (task.continues or result.interrupted):
-            readout = Readout(model, rows)
-            learned.readout_strength = readout.set_best(valid)
+            _solve_readout(task, learned, rows, valid)
         after = task.row_losses(model, valid)
         # The network now sees no further than it will, and its last layer may be new.
         result.best_loss = _epoch_loss(task, model, valid, after)
@@ -251,6 +250,15 @@ def _pca_loss(task, kept, held_out):
     model = linear.begin(maps, linear.subset(kept, maps))
     valid = _judging_rows(linear, held_out, maps)
     return valid.mean(linear.row_losses(model, valid))
+
+
+def _solve_readout(task, learned, rows, valid):
+    """Solve the last layer, if that is better for the rows that judge."""
+
+    def loss():
+        return valid.mean(task.row_losses(learned.model, valid))
+
+    learned.readout_strength = Readout(learned.model, rows).set_best(loss)
 
 
 def _refitted(task, everything, held_out, learned, observer):

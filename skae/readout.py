@@ -39,25 +39,24 @@ class Readout:
     Parameters
     ----------
     model : nn.Module
-        With ``readout``, its last layer; ``left_to_readout(x)``, the last hidden layer
-        of rows and what is left of them, in units of the last layer's outputs;
-        ``encode(x)``; and ``deviance_given(x, z)``, the loss of rows given their codes.
+        With ``readout``, its last layer, and ``left_to_readout(x)``: the last hidden
+        layer of rows, and what is left of them, in units of the last layer's outputs.
 
     rows : Rows
     """
 
     def __init__(self, model, rows):
-        self.model, self.layer = model, model.readout
+        self.layer = model.readout
         self.before = self._values()
         size = len(rows) * self.layer.weight.numel()
         n_threads = torch.get_num_threads() if size >= LARGE_REGRESSION else 1
         with torch.no_grad(), limited_threads(n_threads):
-            self._regress(rows)
+            self._regress(model, rows)
 
     def _values(self):
         return [p.detach().clone() for p in (self.layer.weight, self.layer.bias)]
 
-    def _regress(self, rows):
+    def _regress(self, model, rows):
         """Find the moments of the hidden layer, with each other and with the rest.
 
         Products are those of float32, of blocks measured from the first one's mean,
@@ -72,7 +71,7 @@ class Readout:
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = slice(start, start + ROWS_AT_ONCE)
             share = (rows.weight[some].to(wide) / total).float()
-            both = torch.cat(self.model.left_to_readout(rows.take(some)), dim=1).float()
+            both = torch.cat(model.left_to_readout(rows.take(some)), dim=1).float()
             if start == 0:
                 origin = both.mean(dim=0)
             both -= origin
@@ -97,13 +96,13 @@ class Readout:
             self.layer.weight.copy_(weight)
             self.layer.bias.copy_(bias)
 
-    def set_best(self, rows):
+    def set_best(self, loss):
         """Set the last layer at the strength of the smallest loss.
 
         Parameters
         ----------
-        rows : Rows
-            That judge, by the codes that they have before.
+        loss : callable
+            Of the model as it is.
 
         Returns
         -------
@@ -111,17 +110,9 @@ class Readout:
             The strength; None where the layer is best as it was.
         """
         losses = []
-        with torch.no_grad():
-            codes = [self.model.encode(x) for x in rows.blocks()]
-            for strength in (None, *STRENGTHS):
-                self.set(strength)
-                losses.append(self._mean_loss(rows, codes))
+        for strength in (None, *STRENGTHS):
+            self.set(strength)
+            losses.append(loss())
         best = (None, *STRENGTHS)[int(np.nanargmin(losses))]
         self.set(best)
         return best
-
-    def _mean_loss(self, rows, codes):
-        """Mean loss of rows given their codes."""
-        blocks = zip(rows.blocks(), codes, strict=True)
-        losses = [self.model.deviance_given(x, z) for x, z in blocks]
-        return rows.mean(torch.cat(losses).to(wide_dtype(rows.device)))
