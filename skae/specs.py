@@ -57,39 +57,42 @@ def _resolve_columns(parts, n_features, locate):
     """Find the likelihood of each column, and see that every column has one."""
     resolved, count = [], np.zeros(n_features, dtype=int)
     for part in parts:
-        if not (isinstance(part, tuple | list) and len(part) == 2):
-            raise ValueError(
-                f"likelihood: {part!r} is no pair of a likelihood and its columns, as "
-                "in [('gaussian', [0, 1]), ('bernoulli', ['smoker'])]."
-            )
-        spec, columns = part
-        _refuse_class("likelihood", spec)
-        if isinstance(spec, str) and spec in PART_LIKELIHOODS:
-            spec = PART_LIKELIHOODS[spec]()
-        if isinstance(spec, PerColumn) or not hasattr(spec, "build"):
-            raise ValueError(
-                f"likelihood: {spec!r} is no likelihood of columns; use one of "
-                f"{sorted(LIKELIHOODS)}, or a spec such as Gaussian()."
-            )
-        numbers = locate(columns)
-        np.add.at(count, numbers, 1)
-        if len(numbers) > 0:
-            resolved.append((spec.bind(numbers, locate), numbers.tolist()))
+        spec, columns = _resolve_part(part)
+        index = locate(columns)
+        np.add.at(count, index, 1)
+        if len(index) > 0:
+            resolved.append((spec.bind(index, locate), index.tolist()))
     if (count != 1).any():
-        wrong = {
-            "none": np.flatnonzero(count == 0),
-            "several": np.flatnonzero(count > 1),
-        }
+        wrong = {"none": count == 0, "several": count > 1}
         found = [
-            f"{columns.tolist()} have {n}"
-            for n, columns in wrong.items()
-            if len(columns)
+            f"{np.flatnonzero(are_wrong).tolist()} have {n}"
+            for n, are_wrong in wrong.items()
+            if are_wrong.any()
         ]
         raise ValueError(
             "likelihood: every column has to have exactly one likelihood, but columns "
             f"{' and '.join(found)}."
         )
     return resolved[0][0] if len(resolved) == 1 else PerColumn(resolved)
+
+
+def _resolve_part(part):
+    """Find a likelihood of some columns, and say of which."""
+    if not (isinstance(part, tuple | list) and len(part) == 2):
+        raise ValueError(
+            f"likelihood: {part!r} is no pair of a likelihood and its columns, as "
+            "in [('gaussian', [0, 1]), ('bernoulli', ['smoker'])]."
+        )
+    spec, columns = part
+    _refuse_class("likelihood", spec)
+    if isinstance(spec, str) and spec in PART_LIKELIHOODS:
+        spec = PART_LIKELIHOODS[spec]()
+    if isinstance(spec, PerColumn) or not hasattr(spec, "build"):
+        raise ValueError(
+            f"likelihood: {spec!r} is no likelihood of columns; use one of "
+            f"{sorted(LIKELIHOODS)}, or a spec such as Gaussian()."
+        )
+    return spec, columns
 
 
 def _locate(columns, *, names, n_features):
