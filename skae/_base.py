@@ -22,9 +22,10 @@ from .checking import (
 )
 from .device import forked_stream, made_on_cpu, seed_from
 from .learning import resume
-from .planning import make_task, resolve_likelihood
+from .planning import make_task
 from .reporting import Reporter, warn
 from .rows import as_array, distinct_rows, merge_rows, stacked
+from .specs import resolve_likelihood
 from .storage import StoredModule, to_arrays, to_tensors
 from .wide import carry_out
 

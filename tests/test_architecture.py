@@ -34,7 +34,7 @@ PARTS = {
 GROUND = {"device", "evidence", "factors", "rows", "span", "start"}
 GROUND |= {"inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "pace", "planning"}
-TRAINING |= {"readout", "solvers", "steps", "task", "wide", "width"}
+TRAINING |= {"readout", "solvers", "specs", "steps", "task", "wide", "width"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
 DRAWING = {f"plotting.{room}" for room in ("canvas", "display", "transformers")}
@@ -110,6 +110,7 @@ MAY_IMPORT = {
     "width": {"engine", "readout"},
     "wide": {"learning", "likelihoods.gaussian", "paths", "rows", "span", "start"}
     | {"task"},
+    "specs": PARTS | {"auto", "blueprint", "rows"},
     "planning": CORE - {"learning", "planning"},
     # estimators
     "checking": PARTS | {"planning", "rows", "solvers", "task"},
