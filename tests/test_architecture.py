@@ -16,6 +16,7 @@ NOTHING = set()
 LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
 PARTS = {
     "densities",
+    "em",
     "likelihoods.__init__",
     "conditional",
     "derivatives",
@@ -86,7 +87,8 @@ MAY_IMPORT = {
     "posteriors": NOTHING,
     "priors": {"densities", "flows", "mixtures", "posteriors"},
     "flows": {"networks"},
-    "densities": {"kernels"},
+    "densities": {"em", "kernels"},
+    "em": NOTHING,
     "kernels": NOTHING,
     "mixtures": {"networks"},
     # rows and what is computed from them
