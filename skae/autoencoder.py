@@ -96,12 +96,12 @@ class AutoencoderTransformer(BaseAutoencoder):
         ``likelihood_`` is what it chose.
 
     n_refinements : "auto" or int, default="auto"
-        Steps by which the code of a row is moved from where the trained encoder puts it
-        to where the decoder rebuilds the row better, as PCA's code is where PCA rebuilds
-        it best; none of them makes the row's loss larger. With 0 ``transform`` is the
-        encoder alone. A step takes as long as decoding a row twice. ``"auto"`` is 5
-        with a squared error (the Gaussian likelihoods) and up to ``n_samples *
-        n_features`` of 5 million, and else 0.
+        Steps by which the code of a row is moved from where the trained encoder puts
+        it to where the decoder rebuilds the row better, as PCA's code is where PCA
+        rebuilds it best; none of them makes the row's loss larger. With 0,
+        ``transform`` is the encoder alone. A step takes about as long as decoding the
+        row three times. ``"auto"`` is 5 with a squared error (the Gaussian
+        likelihoods) and less than 5 million ``n_samples * n_features``, else 0.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adamw"

@@ -4,21 +4,23 @@ They are made of two :class:`~skae.paths.Path` and a likelihood that are handed 
 they minimise is their own: that of the autoencoder is here.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 from .paths import reciprocal
 
+__all__ = ["Autoencoder", "Coder"]
+
 # Rows from which the curvature of their losses is taken, at most.
 MEASURED_ROWS = 64
-
-__all__ = ["Autoencoder", "Coder"]
 
 
 class Coder(nn.Module):
     """From rows to codes and back: two paths, and a likelihood.
 
-    A subclass says what is to be minimised, and how rows are encoded.
+    A subclass says what is to be minimised, and how far the networks see: ``limit``.
 
     Parameters
     ----------
@@ -26,6 +28,8 @@ class Coder(nn.Module):
 
     likelihood : nn.Module
     """
+
+    limit: Callable
 
     def __init__(self, encoder, decoder, likelihood):
         super().__init__()
@@ -126,7 +130,11 @@ class Autoencoder(Coder):
     def encode(self, x):
         """Codes of rows, refined once the networks are trained."""
         z = self._encoded(x)
-        return self.refinement(self.deviance_given, x, z) if self.refinement.is_active else z
+        return (
+            self.refinement(self.deviance_given, x, z)
+            if self.refinement.is_active
+            else z
+        )
 
     def _encoded(self, x):
         """Codes of rows where the encoder puts them."""

@@ -1,7 +1,7 @@
-"""Refinement: codes moved from where the encoder puts them to where rows are rebuilt best.
+"""Refinement: codes moved from where the encoder puts them to where they are better.
 
-PCA's code of a row is the one by which its decoder, being linear, rebuilds the row best.
-A trained encoder's is only near that, the less so for rows that it has not seen. Some
+PCA's code of a row is that by which its decoder, being linear, rebuilds the row best. A
+trained encoder's is only near that, the less so for rows that it has not seen. Some
 steps go on from there, each row by itself, downhill in the row's loss L:
 
     z <- z - t M dL/dz        M: the inverse of L's mean curvature in the code
