@@ -244,10 +244,6 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         """Copy the model: training changes it in place, and an error must not."""
         return copy.deepcopy(self._stored).module
 
-    def _count_refinements(self, likelihood, shape):
-        """Say by how many steps codes are refined."""
-        return 0
-
     def _count_passes(self, n_judges):
         """Say how often to walk through the rows that judge for one loss."""
         return 1

@@ -7,7 +7,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
 from ._sklearn import Interval, StrOptions
-from .auto import auto_refinements
 from .checking import check_weight
 from .densities import CodeMixture, representatives
 from .inference import map_blocks
@@ -300,11 +299,6 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
-
-    def _count_refinements(self, likelihood, shape):
-        if not isinstance(self.n_refinements, str):
-            return int(self.n_refinements)
-        return auto_refinements(*shape) if likelihood.starts_exact else 0
 
     def score_samples(self, X):
         """Take minus the squared error of each row: the lower, the more abnormal.

@@ -18,6 +18,7 @@ from .auto import (
     auto_learning_rate,
     auto_max_iter,
     auto_patience,
+    auto_refinements,
     auto_validation_rows,
 )
 from .blueprint import Blueprint
@@ -191,8 +192,17 @@ def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=N
         variational=variational,
         seed=seed,
         class_shares=class_shares,
-        n_refinements=estimator._count_refinements(likelihood, shape),
+        n_refinements=_count_refinements(estimator, likelihood, shape),
     )
+
+
+def _count_refinements(estimator, likelihood, shape):
+    """Count the steps by which codes are refined."""
+    if estimator._is_variational:
+        return 0
+    if not isinstance(estimator.n_refinements, str):
+        return int(estimator.n_refinements)
+    return auto_refinements(*shape) if likelihood.starts_exact else 0
 
 
 def _resolve_width(n_components, X, weight, likelihood):

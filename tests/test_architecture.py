@@ -30,6 +30,7 @@ PARTS = {
     "penalties",
     "posteriors",
     "priors",
+    "refinement",
     "variational",
 }
 GROUND = {"device", "evidence", "factors", "rows", "span", "start"}
@@ -87,6 +88,7 @@ MAY_IMPORT = {
     "posteriors": NOTHING,
     "priors": {"densities", "flows", "mixtures", "posteriors"},
     "flows": {"networks"},
+    "refinement": {"networks"},
     "densities": {"em", "kernels"},
     "em": NOTHING,
     "kernels": NOTHING,
