@@ -31,6 +31,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     where s is the root mean square of all columns' deviations (another likelihood takes
     each column's own), and r what PCA leaves in each column.
 
+    What :meth:`transform` gives is e(x), moved by some steps to where d rebuilds the
+    row better (``n_refinements``).
+
     With ``max_iter=0`` this is :class:`~sklearn.decomposition.PCA`. Training is kept
     only as far as it improves on PCA on rows that it did not see.
 
@@ -100,7 +103,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         rebuilds it best; none of them makes the row's loss larger. With 0,
         ``transform`` is the encoder alone. A step takes about as long as decoding the
         row three times. ``"auto"`` is 5 with a squared error (the Gaussian
-        likelihoods) and less than 5 million ``n_samples * n_features``, else 0.
+        likelihoods) up to 10 million ``n_samples * n_features``, else 0.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adamw"

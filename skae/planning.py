@@ -192,17 +192,17 @@ def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=N
         variational=variational,
         seed=seed,
         class_shares=class_shares,
-        n_refinements=_count_refinements(estimator, likelihood, shape),
+        n_refinements=_count_refinements(estimator, likelihood, X),
     )
 
 
-def _count_refinements(estimator, likelihood, shape):
+def _count_refinements(estimator, likelihood, X):
     """Count the steps by which codes are refined."""
     if estimator._is_variational:
         return 0
     if not isinstance(estimator.n_refinements, str):
         return int(estimator.n_refinements)
-    return auto_refinements(*shape) if likelihood.starts_exact else 0
+    return auto_refinements(*X.shape) if likelihood.starts_exact else 0
 
 
 def _resolve_width(n_components, X, weight, likelihood):

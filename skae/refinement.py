@@ -70,6 +70,7 @@ class Refinement(nn.Module):
         z : torch.Tensor of shape (n_rows, n_components)
             Codes of the rows.
         """
+        self.clear()
         if not self.n_steps:
             return
         reach = SIDE * z.std(0)
@@ -79,10 +80,12 @@ class Refinement(nn.Module):
         above, below = slopes.unflatten(0, (len(sides), -1)).mean(1).chunk(2)
         tiny = torch.finfo(z.dtype).tiny
         curvature = (above - below) / (2 * reach + tiny)[:, None]
+        # Where a loss is beyond its type nothing is known, and codes stay.
+        curvature = torch.nan_to_num(curvature.cpu().double(), 0.0, 0.0, 0.0)
         values, axes = torch.linalg.eigh((curvature + curvature.T) / 2)
-        values = values.clamp_min(LEAST_CURVATURE * values[-1])
-        inverse = (axes / values) @ axes.T
-        self.metric.weight.copy_(torch.nan_to_num(inverse, posinf=0.0, neginf=0.0))
+        least = LEAST_CURVATURE * values[-1]
+        if least > 0:
+            self.metric.weight.copy_((axes / values.clamp_min(least)) @ axes.T)
 
     def forward(self, loss, x, z):
         """Move the codes of rows; see :meth:`measure`."""

@@ -10,7 +10,7 @@ from given import LEARNS, images, normal
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer
-from skae.auto import MANY_VALUES, REFINEMENTS, auto_refinements
+from skae.auto import REFINED_VALUES, REFINEMENTS, auto_refinements
 from skae.refinement import Refinement
 
 
@@ -118,7 +118,8 @@ def test_no_refinement_is_the_encoder_alone():
 
 def test_what_auto_means():
     assert auto_refinements(100, 50) == REFINEMENTS
-    assert auto_refinements(MANY_VALUES // 10, 10) == 0
+    assert auto_refinements(REFINED_VALUES // 10, 10) == REFINEMENTS
+    assert auto_refinements(REFINED_VALUES // 10 + 1, 10) == 0
     counts = learned(likelihood="poisson", max_iter=2)
     assert counts.module_.refinement.n_steps == 0
 
