@@ -12,7 +12,9 @@ from skae.networks import Conv
 from skae.readout import STRENGTHS, Readout, has_readout
 from skae.rows import Rows
 
+# Refined codes would follow the last layer wherever it goes.
 SMALL = {"hidden_layer_sizes": (24, 12), "random_state": 0, "max_iter": 5}
+SMALL |= {"n_refinements": 0}
 CPU = torch.device("cpu")
 
 
