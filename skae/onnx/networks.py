@@ -11,6 +11,8 @@ from skae.networks import (
     Perceptron,
 )
 
+from .graph import NotWritten
+
 __all__ = ["names_of", "write_network"]
 
 
@@ -118,7 +120,7 @@ def write_network(graph, module, x, where):
 
 def _refusal(where, module):
     layer = f"{type(module).__name__}({module.extra_repr()})"
-    return TypeError(
+    return NotWritten(
         f"{where}=... made a module that holds {layer}, for which skae has no ONNX "
         f"operators; use {where}=MLP(...) or Conv(...) of skae.networks, or a module "
         f"of plain layers: {names_of(WRITERS)}."
