@@ -38,7 +38,7 @@ def write_slope(graph, y, x, where):
     for node, dependent in _back(graph.nodes, x):
         if node.output not in slopes:
             continue
-        if node.operator not in SLOPES:
+        if not _has_slope(node):
             raise _refusal(where, node)
         slope = slopes.pop(node.output)
         for place in dependent:
@@ -61,10 +61,23 @@ def _back(nodes, x):
     return found[::-1]
 
 
+def _has_slope(node):
+    """Whether a node's slope is known, a convolution's whatever the images' size."""
+    attributes = node.attributes
+    return node.operator in SLOPES and all(
+        more < step
+        for more, step in zip(
+            attributes.get("output_padding", ()),
+            attributes.get("strides", ()),
+            strict=False,
+        )
+    )
+
+
 def _refusal(where, node):
     return NotWritten(
-        f"{where}=... made a module with a layer whose slope skae does not write "
-        f"({node.operator}, {node.attributes}); use {where}=MLP(...) or Conv(...) of "
+        f"{where}=... made a module that holds {node.operator}({node.attributes}), "
+        f"whose slope skae does not write; use {where}=MLP(...) or Conv(...) of "
         "skae.networks."
     )
 
@@ -121,9 +134,7 @@ def _of_type(graph, node, slope, place):
 
 def _of_transposed_convolution(graph, node, slope, place):
     attributes = dict(node.attributes)
-    extra = attributes.pop("output_padding")
-    if any(more >= step for more, step in zip(extra, attributes["strides"], strict=True)):
-        raise _refusal("decoder", node)
+    del attributes["output_padding"]
     return graph.add("Conv", slope, node.inputs[1], **attributes)
 
 
