@@ -39,6 +39,9 @@ SMALL = {
 # Of a result, or of the results' spread where that is more.
 TOLERANCE = 1e-5
 
+# The same where losses differ by no more than that: they are flat where they are least.
+FLAT_TOLERANCE = TOLERANCE**0.5
+
 
 @pytest.fixture(scope="module")
 def images(digits):
@@ -91,18 +94,19 @@ def is_refined(model):
 
 
 def assert_nearly_all_close(found, expected):
-    """Compare results of refined codes, of which a few differ by a step's rounding."""
+    """Compare what follows from codes, of which a few may differ."""
     assert found.shape == expected.shape
-    assert np.mean(differences(found, expected) < TOLERANCE) >= 0.95
+    assert np.mean(differences(found, expected) < TOLERANCE) > 0.9
 
 
 def assert_same_codes(model, X, found):
-    """Compare codes with those of an estimator; refined ones rebuild all rows alike."""
+    """Compare codes with an estimator's, refined ones by how rows are rebuilt."""
     codes = model.transform(X)
-    assert found.dtype == codes.dtype
     if not is_refined(model):
         return assert_close(found, codes)
-    assert_nearly_all_close(found, codes)
+    assert found.shape == codes.shape
+    assert differences(found, codes).max() < FLAT_TOLERANCE
+    assert np.median(differences(found, codes)) < TOLERANCE
     rows = X.toarray() if sp.issparse(X) else X
     errors = [squared_errors(model, rows, each) for each in (found, codes)]
     np.testing.assert_allclose(*errors, rtol=TOLERANCE)
@@ -113,6 +117,7 @@ def assert_both_ways(model, X):
     (found,) = run(skl2onnx.to_onnx(model, X[:1]), X)
     assert_same_codes(model, X, found)
     codes = model.transform(X)
+    assert found.dtype == codes.dtype
     (rows,) = run(decoder_to_onnx(model, dtype=codes.dtype), codes, "codes")
     assert rows.dtype == codes.dtype
     assert_close(rows, model.inverse_transform(codes))
@@ -362,7 +367,20 @@ def test_codes_beyond_what_the_decoder_sees_are_refined(images, dtype):
     assert_same_codes(model, far, found)
 
 
-@pytest.mark.parametrize("n_refinements", [1, 2, 9])
+@pytest.mark.parametrize("edge", ["lowest", "highest"])
+def test_a_code_at_the_edge_of_what_the_decoder_sees_is_seen(images, edge):
+    model = fitted(AutoencoderTransformer, images, n_refinements=1)
+    with torch.no_grad():
+        model.module_.encoder.gain.zero_()
+        getattr(model.module_.decoder, edge).zero_()
+    mean = model.mean_[None]
+    assert not unrefined(model).transform(mean).any()
+    (found,) = run(skl2onnx.to_onnx(model, mean), mean)
+    assert found.all()
+    np.testing.assert_allclose(found, model.transform(mean), rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("n_refinements", [1, 2, 7])
 def test_each_step_is_written(images, n_refinements):
     model = fitted(AutoencoderTransformer, images, n_refinements=n_refinements)
     graph = skl2onnx.to_onnx(model, images[:1])
@@ -502,6 +520,15 @@ def reflected(n_inputs, n_outputs):
     )
 
 
+def beyond(n_inputs, n_outputs):
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 1, n_inputs)),
+        nn.ConvTranspose2d(1, 1, 1, dilation=2, output_padding=1),
+        nn.Flatten(),
+        nn.Linear(2 * n_inputs + 2, n_outputs),
+    )
+
+
 def roughly(n_inputs, n_outputs):
     return nn.Sequential(nn.Linear(n_inputs, n_outputs), nn.GELU("tanh"))
 
@@ -513,6 +540,7 @@ def roughly(n_inputs, n_outputs):
         (Own, r"Own\("),
         (hooked, r"Linear\("),
         (reflected, r"Conv2d\(.*padding_mode=reflect"),
+        (beyond, r"ConvTranspose2d\(.*output_padding=\(1, 1\)"),
         (roughly, r"GELU\(approximate='tanh'\)"),
     ],
 )
@@ -544,23 +572,10 @@ def test_a_refined_encoder_asks_for_a_decoder_that_is_written(iris):
     )
 
 
-@pytest.mark.parametrize(
-    ("layers", "operator"),
-    [
-        ([nn.ConvTranspose2d(4, 1, 5), nn.Conv2d(1, 1, 1)], "Conv"),
-        (
-            [nn.ConvTranspose2d(4, 1, 2, dilation=3, output_padding=1)],
-            "ConvTranspose",
-        ),
-    ],
-)
-def test_a_layer_without_a_slope_is_refused_where_codes_are_refined(
-    images, layers, operator
-):
-    model = fitted(AutoencoderTransformer, images, decoder=upwards(*layers))
-    refusal = (
-        rf"decoder=\.\.\. made .* {operator}\(.*slope.*use decoder=.*n_refinements=0"
-    )
+def test_a_layer_without_a_slope_is_refused_where_codes_are_refined(images):
+    network = upwards(nn.ConvTranspose2d(4, 1, 5), nn.Conv2d(1, 1, 1))
+    model = fitted(AutoencoderTransformer, images, decoder=network)
+    refusal = r"decoder=\.\.\. made .* Conv\(.*slope.*use decoder=.*n_refinements=0"
     with pytest.raises(TypeError, match=refusal):
         skl2onnx.to_onnx(model, images[:1])
     codes = model.transform(images)
@@ -569,7 +584,9 @@ def test_a_layer_without_a_slope_is_refused_where_codes_are_refined(
 
 
 @pytest.mark.parametrize(
-    "likelihood", ["bernoulli", [("gaussian", [*range(40)]), ("poisson", [40, 41])]]
+    "likelihood",
+    ["bernoulli", [("gaussian", [*range(40)]), ("bernoulli", [40, 41])]],
+    ids=["one", "per column"],
 )
 def test_a_likelihood_without_a_slope_is_refused_where_codes_are_refined(
     images, likelihood
@@ -577,7 +594,7 @@ def test_a_likelihood_without_a_slope_is_refused_where_codes_are_refined(
     model = fitted(
         AutoencoderTransformer, images, likelihood=likelihood, n_refinements=2
     )
-    refusal = r"likelihood=(Bern|PerC).*deviance, only .* Gaussian, .*n_refinements=0"
+    refusal = r"likelihood=(Bern|PerC).* deviance, only .* Gaussian, .*n_refinements=0"
     with pytest.raises(TypeError, match=refusal):
         skl2onnx.to_onnx(model, images[:1])
     codes = model.transform(images)

@@ -156,8 +156,8 @@ def write_deviance(graph, spec, module, x, eta):
     """Write the deviance of each row, as one column."""
     if type(spec) not in DEVIANCES:
         raise NotWritten(
-            f"likelihood={spec!r}: skae has no ONNX operators for its deviance, only "
-            f"for that of {names_of(DEVIANCES)}."
+            f"likelihood={type(spec).__name__}(...): skae has no ONNX operators for "
+            f"its deviance, only for that of {names_of(DEVIANCES)}."
         )
     return graph.total(DEVIANCES[type(spec)](graph, module, _square(graph, x, eta)))
 

@@ -51,6 +51,8 @@ def _convolution(graph, layer, x, where, operator="Conv", **attributes):
 
 def _transposed_convolution(graph, layer, x, where):
     extra = list(layer.output_padding)
+    if any(more >= step for more, step in zip(extra, layer.stride, strict=True)):
+        raise _refusal(where, layer)  # onnxruntime does not run it
     return _convolution(graph, layer, x, where, "ConvTranspose", output_padding=extra)
 
 

@@ -38,7 +38,7 @@ def write_slope(graph, y, x, where):
     for node, dependent in _back(graph.nodes, x):
         if node.output not in slopes:
             continue
-        if not _has_slope(node):
+        if node.operator not in SLOPES:
             raise _refusal(where, node)
         slope = slopes.pop(node.output)
         for place in dependent:
@@ -59,19 +59,6 @@ def _back(nodes, x):
             dependent.add(node.output)
             found.append((node, places))
     return found[::-1]
-
-
-def _has_slope(node):
-    """Whether a node's slope is known, a convolution's whatever the images' size."""
-    attributes = node.attributes
-    return node.operator in SLOPES and all(
-        more < step
-        for more, step in zip(
-            attributes.get("output_padding", ()),
-            attributes.get("strides", ()),
-            strict=False,
-        )
-    )
 
 
 def _refusal(where, node):
@@ -112,7 +99,7 @@ def _of_total(graph, node, slope, place):
     return graph.add("Expand", slope, _shape(graph, node))
 
 
-# ---------------------------------------------------------------------- shapes and types
+# --------------------------------------------------------------------- shapes and types
 
 
 def _shape(graph, node):
