@@ -63,8 +63,8 @@ def _back(nodes, x):
 
 def _refusal(where, node):
     return NotWritten(
-        f"{where}=... made a module that holds {node.operator}({node.attributes}), "
-        f"whose slope skae does not write; use {where}=MLP(...) or Conv(...) of "
+        f"{where}=... made a module with a layer that is ONNX's {node.operator}, of "
+        f"which skae writes no slope; use {where}=MLP(...) or Conv(...) of "
         "skae.networks."
     )
 
