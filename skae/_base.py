@@ -22,9 +22,10 @@ from .checking import (
 )
 from .device import forked_stream, made_on_cpu, seed_from
 from .learning import resume
-from .planning import make_task, resolve_likelihood
+from .planning import make_task
 from .reporting import Reporter, warn
 from .rows import as_array, distinct_rows, merge_rows, stacked
+from .specs import resolve_likelihood
 from .storage import StoredModule, to_arrays, to_tensors
 from .wide import carry_out
 
@@ -242,10 +243,6 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     def _copy_to_train(self):
         """Copy the model: training changes it in place, and an error must not."""
         return copy.deepcopy(self._stored).module
-
-    def _count_refinements(self, likelihood, shape):
-        """Say by how many steps codes are refined."""
-        return 0
 
     def _count_passes(self, n_judges):
         """Say how often to walk through the rows that judge for one loss."""

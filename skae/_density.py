@@ -17,7 +17,7 @@ from ._base import BaseAutoencoder
 from ._sklearn import fit_context, n_samples
 from .checking import check_classes, check_weight, number_classes
 from .densities import CodeMixture, representatives
-from .device import generator_from, made_on_cpu, seed_from
+from .device import generator_from, limited_threads, made_on_cpu, seed_from
 from .evidence import (
     bound_terms,
     class_bound_terms,
@@ -392,7 +392,8 @@ class BaseDensity(BaseAutoencoder):
             y = np.full(n_samples, y) if np.ndim(y) == 0 else y
             labels = number_classes(y, "y", n_samples, self.classes_)
         generator = generator_from(seed + 1)
-        coded = self.module_.draw_coded(torch.from_numpy(labels), generator)
+        with limited_threads(1):
+            coded = self.module_.draw_coded(torch.from_numpy(labels), generator)
         return self._decode_drawn(coded.numpy(), noise, seed)
 
     # ------------------------------------------------------------------ diagnostics
@@ -468,7 +469,9 @@ class BaseDensity(BaseAutoencoder):
 
     def _draw_codes(self, n_samples, random_state):
         generator = generator_from(seed_from(random_state))
-        return self.module_.draw_codes(n_samples, generator).numpy()
+        # Maps of codes are small: threads would only wait for each other.
+        with limited_threads(1):
+            return self.module_.draw_codes(n_samples, generator).numpy()
 
     def _count_passes(self, n_judges):
         n_draws = n_judges * self.n_importance_samples

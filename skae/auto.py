@@ -31,13 +31,13 @@ IDLE_UPDATES = 300
 VALUES, FEW_ROWS = 5 * 10**7, 2000
 
 # Number of values, or of rows, from which on layers are wide; with so many values
-# their weights decay, and codes are not refined.
+# their weights decay.
 MANY_VALUES = 5_000_000
 MANY_ROWS = 10_000
 WIDE_DECAY = 0.2
 
-# Steps by which codes are refined where rows are few.
-REFINEMENTS = 5
+# Steps by which codes are refined, up to so many values.
+REFINEMENTS, REFINED_VALUES = 5, 10**7
 
 
 def auto_hidden_layer_sizes(n_rows, n_features):
@@ -96,11 +96,12 @@ def auto_patience(n_rows, batch_size):
 
 
 def auto_refinements(n_rows, n_features):
-    """Five steps, which take as long as encoding eleven times; none of many values.
+    """Five steps up to 10 million values; none of more.
 
-    An encoder that has seen many rows puts others of their kind where it should.
+    An encoder that has seen many rows puts others of their kind where it should, and of
+    wide rows a step takes long.
     """
-    return 0 if n_rows * n_features >= MANY_VALUES else REFINEMENTS
+    return REFINEMENTS if n_rows * n_features <= REFINED_VALUES else 0
 
 
 def auto_likelihood(X):

@@ -7,7 +7,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
 from ._sklearn import Interval, StrOptions
-from .auto import auto_refinements
 from .checking import check_weight
 from .densities import CodeMixture, representatives
 from .inference import map_blocks
@@ -31,6 +30,9 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     where s is the root mean square of all columns' deviations (another likelihood takes
     each column's own), and r what PCA leaves in each column.
+
+    What :meth:`transform` gives is e(x), moved by some steps to where d rebuilds the
+    row better (``n_refinements``).
 
     With ``max_iter=0`` this is :class:`~sklearn.decomposition.PCA`. Training is kept
     only as far as it improves on PCA on rows that it did not see.
@@ -96,12 +98,12 @@ class AutoencoderTransformer(BaseAutoencoder):
         ``likelihood_`` is what it chose.
 
     n_refinements : "auto" or int, default="auto"
-        Steps by which the code of a row is moved from where the trained encoder puts it
-        to where the decoder rebuilds the row better, as PCA's code is where PCA rebuilds
-        it best; none of them makes the row's loss larger. With 0 ``transform`` is the
-        encoder alone. A step takes as long as decoding a row twice. ``"auto"`` is 5
-        with a squared error (the Gaussian likelihoods) and up to ``n_samples *
-        n_features`` of 5 million, and else 0.
+        Steps by which the code of a row is moved from where the trained encoder puts
+        it to where the decoder rebuilds the row better, as PCA's code is where PCA
+        rebuilds it best; none of them makes the row's loss larger. With 0,
+        ``transform`` is the encoder alone. A step takes about as long as decoding the
+        row three times. ``"auto"`` is 5 with a squared error (the Gaussian
+        likelihoods) up to 10 million ``n_samples * n_features``, else 0.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adamw"
@@ -300,11 +302,6 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
-
-    def _count_refinements(self, likelihood, shape):
-        if not isinstance(self.n_refinements, str):
-            return int(self.n_refinements)
-        return auto_refinements(*shape) if likelihood.starts_exact else 0
 
     def score_samples(self, X):
         """Take minus the squared error of each row: the lower, the more abnormal.

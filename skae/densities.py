@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ._sklearn import threadpool_controller
-from .kernels import kernel_covariance
+from .em import likeliest_parts
+from .kernels import KernelSearch
 
 __all__ = [
     "MAX_CODES",
@@ -34,6 +35,7 @@ MAX_KERNELS = 1000
 # Covariances and numbers of Gaussians that are tried; the search for the number ends
 # where so many in a row have been no better.
 COVARIANCES = ("full", "diag")
+
 MIXTURE_SIZES = (1, 2, 4, 8, 16, 32)
 PATIENCE = 2
 
@@ -161,15 +163,18 @@ class CodeMixture:
                 _, rows = np.unique(codes, axis=0, return_inverse=True)
             rows = np.ravel(rows)
             some = _at_steps(len(codes), ENOUGH_CODES)
-            choice = self._choice(standardised[some], rows[some])
-            self.mixture_ = self._average(standardised, rows, choice.kind, choice.size)
+            search = KernelSearch()
+            choice = self._choice(standardised[some], rows[some], search)
+            self.mixture_ = self._average(standardised, choice.kind, choice.size)
             self.kernels_, self.kernel_share_ = None, choice.kernel_share
             if self.kernel_share_ > 0:
-                self.kernels_ = _about_each(standardised, rows, choice.kernel_kind)
+                found = _about_each(standardised, rows, choice.kernel_kind, search)
+                shares = np.full(len(found.codes), 1 / len(found.codes))
+                self.kernels_ = _made_of(shares, found.codes, found.covariance, "tied")
         self.held_out_ = float(choice.held_out - np.log(self.scale_).sum())
         self.normal_ = float(_log_normal(codes[some]).mean())
 
-    def _choice(self, codes, rows):
+    def _choice(self, codes, rows, search):
         """Find the density under which unseen codes are likeliest."""
         folds = _Folds(codes, rows, self._seed)
         if not folds.can_judge:
@@ -179,7 +184,7 @@ class CodeMixture:
         few = _Choice(kind, size, COVARIANCES[0], 0.0, held_out)
         if not folds.have_neighbours:
             return few
-        both = max(_with_kernels(folds, logs, kind) for kind in COVARIANCES)
+        both = max(_with_kernels(folds, logs, search, kind) for kind in COVARIANCES)
         held_out, kernel_kind, share = both
         if held_out <= few.held_out + WORTH * codes.shape[1]:
             return few
@@ -192,31 +197,25 @@ class CodeMixture:
         for size in MIXTURE_SIZES:
             if size > most or n_idle == PATIENCE:
                 return
-            fit = partial(self._fit, kind=kind, size=size, random_state=self._seed)
-            logs = folds.logs(fit)
+            logs = folds.logs(partial(folds.few_without, kind=kind, size=size))
             found = folds.height(logs)
             n_idle = 0 if found > highest else n_idle + 1
             highest = max(found, highest)
             yield found, kind, size, logs
 
-    def _average(self, codes, rows, kind, size):
+    def _average(self, codes, kind, size):
         """Put what several searches find side by side, each among some of the codes."""
-        if size == 1:
-            return self._fit(codes, rows, kind, size, self._seed)
         n_searches = min(SEARCHES, max(1, most_parts(codes.shape[1]) // size))
+        if size == 1:
+            n_searches, n_codes = 1, len(codes)
+        else:
+            n_codes = ENOUGH_CODES
         random_state, found = np.random.RandomState(self._seed), []
         for number in range(n_searches):
-            some = _at_steps(len(codes), ENOUGH_CODES, number / n_searches)
-            found.append(self._fit(codes[some], rows[some], kind, size, random_state))
-        return _side_by_side(found)
-
-    def _fit(self, codes, rows, kind, size, random_state):
-        from sklearn.mixture import GaussianMixture  # slow, and seldom needed
-
-        mixture = GaussianMixture(
-            size, covariance_type=kind, random_state=random_state, reg_covar=1e-6
-        )
-        return mixture.fit(np.repeat(codes, 2, axis=0) if len(codes) == 1 else codes)
+            some = codes[_at_steps(len(codes), n_codes, number / n_searches)]
+            begin = _clusters(some, size, random_state)
+            found.append(_few(some, begin, kind, size))
+        return _side_by_side(found, kind)
 
     def gaussians(self):
         """Give the few, and those about each code where there are any.
@@ -286,6 +285,7 @@ class _Folds:
 
     def __init__(self, codes, rows, seed):
         self.codes, self.rows = codes, rows
+        self._seed, self._clusters = seed, {}
         order = np.random.RandomState(seed).permutation(rows.max() + 1)
         self.folds = order[rows] % FOLDS
         self.n_seen = len(codes) - np.bincount(self.folds)[self.folds]
@@ -304,13 +304,24 @@ class _Folds:
         )
 
     def logs(self, fit):
-        """Log-density of each code, by what is fitted to the other folds."""
+        """Log-density of each code, by what is fitted without its fold."""
         logs = np.empty(len(self.codes))
         for fold in np.unique(self.folds):
-            is_seen = self.folds != fold
-            mixture = fit(self.codes[is_seen], self.rows[is_seen])
-            logs[~is_seen] = mixture.score_samples(self.codes[~is_seen])
+            is_own = self.folds == fold
+            logs[is_own] = fit(fold).log_density(self.codes[is_own])
         return logs
+
+    def few_without(self, fold, kind, size):
+        """Fit so many Gaussians without a fold; kinds begin at the same clusters."""
+        codes = self.codes[self.folds != fold]
+        if (fold, size) not in self._clusters:
+            self._clusters[fold, size] = _clusters(codes, size, self._seed)
+        return _few(codes, self._clusters[fold, size], kind, size)
+
+    def each_without(self, fold, kind, search):
+        """Fit a Gaussian about each code without a fold."""
+        is_seen = self.folds != fold
+        return _about_each(self.codes[is_seen], self.rows[is_seen], kind, search)
 
     def height(self, logs):
         """Mean log-density, one code more having been seen, the standard normal's."""
@@ -319,12 +330,12 @@ class _Folds:
         return (both - np.log(self.n_seen + 1)).mean()
 
 
-def _with_kernels(folds, logs, kind):
+def _with_kernels(folds, logs, search, kind):
     """Mean log-density with a Gaussian about each code, their covariance, their share.
 
     ``logs`` is the log-density of the few beside which they stand.
     """
-    own = folds.logs(partial(_about_each, kind=kind))
+    own = folds.logs(partial(folds.each_without, kind=kind, search=search))
     share = _best_share(own, logs)
     together = np.logaddexp(np.log(share) + own, np.log1p(-share) + logs)
     return folds.height(together), kind, share
@@ -369,26 +380,38 @@ def _made_of(weights, means, covariances, kind):
     return mixture
 
 
-def _about_each(codes, rows, kind):
-    """Make the mixture that has a Gaussian about each code."""
+def _clusters(codes, size, random_state):
+    """Numbers of the clusters in which k-means puts codes."""
+    from sklearn.cluster import KMeans  # slow, and seldom needed
+
+    if size == 1:
+        return np.zeros(len(codes), dtype=int)
+    return KMeans(size, n_init=1, random_state=random_state).fit(codes).labels_
+
+
+def _few(codes, labels, kind, size):
+    """Find so many Gaussians, beginning where labels put the codes."""
+    return likeliest_parts(codes, labels, size, is_diagonal=kind == "diag")
+
+
+def _about_each(codes, rows, kind, search):
+    """Find the Gaussians about each code."""
     some = _at_steps(len(codes), MAX_KERNELS)
-    codes, rows = codes[some], rows[some]
-    covariance = kernel_covariance(codes, rows, is_diagonal=kind == "diag")
-    return _made_of(np.full(len(codes), 1 / len(codes)), codes, covariance, "tied")
+    return search(codes[some], rows[some], is_diagonal=kind == "diag")
 
 
-def _side_by_side(mixtures):
+def _side_by_side(found, kind):
     """Average the densities of mixtures; of several that are the same one is kept."""
-    heights = np.array([mixture.lower_bound_ for mixture in mixtures])
+    heights = np.array([parts.height for parts in found])
     first = (np.abs(heights[:, None] - heights) <= SAME).argmax(axis=1)
     kept, counts = np.unique(first, return_counts=True)
-    shares = counts / len(mixtures)
-    of_kept = [mixtures[number] for number in kept]
+    shares = counts / len(found)
+    of_kept = [found[number] for number in kept]
     return _made_of(
-        np.concatenate([s * m.weights_ for s, m in zip(shares, of_kept, strict=True)]),
-        np.concatenate([mixture.means_ for mixture in of_kept]),
-        np.concatenate([mixture.covariances_ for mixture in of_kept]),
-        mixtures[0].covariance_type,
+        np.concatenate([s * p.shares for s, p in zip(shares, of_kept, strict=True)]),
+        np.concatenate([parts.means for parts in of_kept]),
+        np.concatenate([parts.covariances for parts in of_kept]),
+        kind,
     )
 
 

@@ -36,41 +36,48 @@ class Spline(NamedTuple):
 
     Attributes
     ----------
-    x, y : torch.Tensor of shape (..., N_BINS + 1)
-        Where the knots are.
-
-    slope : torch.Tensor of shape (..., N_BINS + 1)
-        Of the spline at the knots; 1 at both ends.
+    knots : torch.Tensor of shape (3, N_BINS + 1, ...)
+        Where they are, in x and in y, and the slope there, which is 1 at both ends.
+        Knots come first: what runs along the last axis is many values, not a few knots.
     """
 
-    x: torch.Tensor
-    y: torch.Tensor
-    slope: torch.Tensor
+    knots: torch.Tensor
 
     @classmethod
     def from_numbers(cls, numbers):
         """Make splines from any ``3 N_BINS - 1`` numbers; zeros make the identity."""
-        widths, heights, slopes = numbers.split([N_BINS, N_BINS, N_BINS - 1], dim=-1)
-        inner = functional.softplus(slopes + UNIT_SLOPE) + LEAST_SLOPE
-        slope = functional.pad(inner, (1, 1), value=1.0)
-        return cls(_edges(widths), _edges(heights), slope)
+        numbers = numbers.movedim(-1, 0).contiguous()
+        bins, slopes = numbers.split([2 * N_BINS, N_BINS - 1])
+        shares = bins.unflatten(0, (2, N_BINS)).softmax(1)
+        shares = LEAST_BIN + (1 - N_BINS * LEAST_BIN) * shares
+        edges = 2 * BOUND * shares.cumsum(1)[:, :-1] - BOUND
+        slopes = functional.softplus(slopes + UNIT_SLOPE) + LEAST_SLOPE
+        inner = torch.cat([edges, slopes[None]])
+        first, last = (
+            numbers.new_tensor([side, side, 1.0])
+            .view(3, 1, *(1 for _ in inner.shape[2:]))
+            .expand(3, 1, *inner.shape[2:])
+            for side in (-BOUND, BOUND)
+        )
+        return cls(torch.cat([first, inner, last], dim=1))
 
     def __call__(self, x):
         """Bend values; also give the logarithm of the slope."""
         inside = x.abs() < BOUND
-        x0, x1, y0, y1, d0, d1 = self._bin(x, self.x)
-        t = ((x - x0) / (x1 - x0)).clamp(0, 1)
-        s = (y1 - y0) / (x1 - x0)
-        both = t * (1 - t)
+        x0, x1, y0, y1, d0, d1 = self._bin(x, self.knots[0])
+        width, height = x1 - x0, y1 - y0
+        t = ((x - x0) / width).clamp(0, 1)
+        s, rest = height / width, 1 - t
+        both, square = t * rest, t * t
         below = s + (d0 + d1 - 2 * s) * both
-        y = y0 + (y1 - y0) * (s * t.square() + d0 * both) / below
-        above = d1 * t.square() + 2 * s * both + d0 * (1 - t).square()
-        log_slope = 2 * s.log() + above.log() - 2 * below.log()
+        y = y0 + height * (s * square + d0 * both) / below
+        above = d1 * square + 2 * s * both + d0 * (rest * rest)
+        log_slope = (above * (s / below) ** 2).log()
         return torch.where(inside, y, x), torch.where(inside, log_slope, 0.0)
 
     def inverse(self, y):
         """Undo the bending: the root between 0 and 1 of a quadratic in t."""
-        x0, x1, y0, y1, d0, d1 = self._bin(y, self.y)
+        x0, x1, y0, y1, d0, d1 = self._bin(y, self.knots[1])
         s = (y1 - y0) / (x1 - x0)
         rise, curve = y - y0, d0 + d1 - 2 * s
         a = (y1 - y0) * (s - d0) + rise * curve
@@ -82,20 +89,9 @@ class Spline(NamedTuple):
 
     def _bin(self, value, edges):
         """Give the ends of a value's bin: both coordinates, and the slopes."""
-        inner = edges[..., 1:-1].contiguous()
-        left = torch.searchsorted(inner, value[..., None].contiguous())
-        ends = torch.cat([left, left + 1], dim=-1)
-        found = [field.gather(-1, ends).unbind(-1) for field in self]
-        return [end for pair in found for end in pair]
-
-
-def _edges(numbers):
-    """Edges of bins whose widths follow from any numbers; equal ones from equal."""
-    shares = LEAST_BIN + (1 - N_BINS * LEAST_BIN) * numbers.softmax(-1)
-    inner = 2 * BOUND * shares.cumsum(-1)[..., :-1] - BOUND
-    return functional.pad(
-        functional.pad(inner, (1, 0), value=-BOUND), (0, 1), value=BOUND
-    )
+        left = (value > edges[1:-1]).sum(0)
+        ends = torch.stack([left, left + 1]).expand(3, 2, *left.shape)
+        return self.knots.gather(1, ends).flatten(0, 1).unbind()
 
 
 class Coupling(nn.Module):
@@ -115,13 +111,15 @@ class Coupling(nn.Module):
 
     def __init__(self, n_components, n_hidden, parity):
         super().__init__()
-        self.bent = list(range(parity if n_components > 1 else 0, n_components, 2))
-        self.rest = sorted(set(range(n_components)) - set(self.bent))
-        n_numbers = len(self.bent) * (3 * N_BINS - 1)
+        first = parity if n_components > 1 else 0
+        self.bent, self.rest = slice(first, None, 2), slice(1 - first, None, 2)
+        n_rest = len(range(n_components)[self.rest])
+        self.n_bent = n_components - n_rest
+        n_numbers = self.n_bent * (3 * N_BINS - 1)
         self.constant = nn.Parameter(torch.zeros(n_numbers, dtype=torch.float32))
         self.network = None
-        if self.rest:
-            self.network = MLP((n_hidden,)).build(len(self.rest), n_numbers)
+        if n_rest > 0:
+            self.network = MLP((n_hidden,)).build(n_rest, n_numbers)
 
     def forward(self, z):
         """Bend codes; also give the logarithm of the change of volume."""
@@ -137,7 +135,7 @@ class Coupling(nn.Module):
         if self.network is not None:
             correction = self.network(z[:, self.rest].to(torch.float32))
             numbers = numbers + correction.to(torch.float32)
-        shape = len(self.bent), 3 * N_BINS - 1
+        shape = self.n_bent, 3 * N_BINS - 1
         return Spline.from_numbers(numbers.to(z.dtype).unflatten(1, shape))
 
     def _merged(self, z, bent):

@@ -12,9 +12,12 @@ Artés-Rodríguez, 2012). Where rows come in near-copies it is narrow in all dir
 and where codes lie near a surface it is narrow across it.
 """
 
-import numpy as np
+from typing import NamedTuple
 
-__all__ = ["kernel_covariance"]
+import numpy as np
+from scipy.linalg import solve_triangular
+
+__all__ = ["KernelSearch", "Kernels"]
 
 # Steps at most, and what a code has to gain by one, in nats, for another.
 N_STEPS = 50
@@ -23,56 +26,124 @@ TOLERANCE = 1e-3
 # Variance that a Gaussian has in any direction, codes being standardised.
 LEAST_VARIANCE = 1e-6
 
+LOG_2PI = np.log(2 * np.pi)
 
-def kernel_covariance(codes, rows, *, is_diagonal):
-    """Find the covariance by which each code is likeliest, given all others.
 
-    Parameters
+class Kernels(NamedTuple):
+    """A Gaussian about each of some codes.
+
+    Attributes
     ----------
     codes : ndarray of shape (n_codes, n_components)
-        Standardised, and of two rows at least.
 
-    rows : ndarray of int of shape (n_codes,)
-        Number of the row that each code is of; the others are those of other rows.
+    covariance : ndarray of shape (n_components, n_components)
+        That of each.
 
-    is_diagonal : bool
-        Whether the components are independent.
-
-    Returns
-    -------
-    ndarray of shape (n_components, n_components)
+    height : float
+        Mean log-density of these codes, each under the Gaussians about the others.
     """
-    n_codes, n_components = codes.shape
-    is_same_row = rows[:, None] == rows
-    # Scott's rule.
-    covariance = np.eye(n_components) * n_codes ** (-2 / (n_components + 4))
-    height = -np.inf
-    for _ in range(N_STEPS):
-        root = np.linalg.cholesky(covariance)
-        share, heights = _shares(np.linalg.solve(root, codes.T).T, is_same_row)
-        before, height = height, heights.mean() - np.log(np.diag(root)).sum()
-        if height - before < TOLERANCE:
-            break
-        covariance = _mean_square(codes, share)
-        if is_diagonal:
-            covariance = np.diag(np.diag(covariance))
-        covariance += LEAST_VARIANCE * np.eye(n_components)
-    return covariance
+
+    codes: np.ndarray
+    covariance: np.ndarray
+    height: float
+
+    def log_density(self, codes):
+        """Log-density of codes."""
+        root = np.linalg.cholesky(self.covariance)
+        logs = _log_products(_whitened(root, codes), _whitened(root, self.codes))
+        _, total, largest = _weights(logs)
+        height = largest + np.log(total) - _squares(_whitened(root, codes)) / 2
+        return height + _log_constant(root, len(self.codes))
 
 
-def _shares(whitened, is_same_row):
-    """Share of each other code in the density at a code, and its log-density."""
-    squares = (whitened**2).sum(axis=1)
-    logs = whitened @ whitened.T - squares / 2
+class KernelSearch:
+    """Finds the covariance by which each code is likeliest, given all others.
+
+    The first search begins at Scott's rule, each other at what the one before found.
+    """
+
+    def __init__(self):
+        self._covariance = None
+
+    def __call__(self, codes, rows, *, is_diagonal):
+        """Find the covariance about each of some codes.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (n_codes, n_components)
+            Standardised, and of two rows at least.
+
+        rows : ndarray of int of shape (n_codes,)
+            Number of the row that each code is of; the others are those of other rows.
+
+        is_diagonal : bool
+            Whether the components are independent.
+
+        Returns
+        -------
+        Kernels
+        """
+        n_codes, n_components = codes.shape
+        is_same_row = np.nonzero(rows[:, None] == rows)
+        covariance = self._covariance
+        if covariance is None:
+            covariance = np.eye(n_components) * n_codes ** (-2 / (n_components + 4))
+        height = -np.inf
+        for _ in range(N_STEPS):
+            if is_diagonal:
+                covariance = np.diag(np.diag(covariance))
+            kept, before = covariance, height
+            height, covariance = _step(codes, is_same_row, kept)
+            if height - before < TOLERANCE:
+                break
+        self._covariance = kept
+        return Kernels(codes, kept, height)
+
+
+def _step(codes, is_same_row, covariance):
+    """Mean log-density of codes given the others, and the next covariance."""
+    root = np.linalg.cholesky(covariance)
+    whitened = _whitened(root, codes)
+    logs = _log_products(whitened, whitened)
     logs[is_same_row] = -np.inf
-    largest = logs.max(axis=1, keepdims=True)
-    weights = np.exp(logs - largest)
-    total = weights.sum(axis=1, keepdims=True)
-    return weights / total, largest[:, 0] + np.log(total[:, 0]) - squares / 2
+    weights, total, largest = _weights(logs)
+    heights = largest + np.log(total) - _squares(whitened) / 2
+    height = heights.mean() + _log_constant(root, len(codes))
+    following = _mean_square(codes, weights, total)
+    return height, following + LEAST_VARIANCE * np.eye(len(root))
 
 
-def _mean_square(codes, share):
-    """Mean of ``(c_i - c_j) (c_i - c_j)'`` over i, and over j by its share."""
-    both = codes.T @ (share @ codes)
-    own = codes.T @ (codes * (1 + share.sum(axis=0))[:, None])
+def _whitened(root, codes):
+    return solve_triangular(root, codes.T, lower=True, check_finite=False).T
+
+
+def _squares(whitened):
+    return (whitened**2).sum(axis=1)
+
+
+def _log_constant(root, n_codes):
+    """Logarithm of what each Gaussian is multiplied by."""
+    volume = np.log(np.diag(root)).sum() + len(root) * LOG_2PI / 2
+    return -volume - np.log(n_codes)
+
+
+def _log_products(whitened, centres):
+    """``z'c - c^2 / 2``: log-densities but for what is the same for all Gaussians."""
+    offset = _squares(centres)[:, None] / -2
+    codes = np.hstack([whitened, np.ones((len(whitened), 1))])
+    return codes @ np.hstack([centres, offset]).T
+
+
+def _weights(logs):
+    """Exponentials of each row over the largest, in place of logs; sum, and largest."""
+    largest = logs.max(axis=1)
+    logs -= largest[:, None]
+    weights = np.exp(logs, out=logs)
+    return weights, weights.sum(axis=1), largest
+
+
+def _mean_square(codes, weights, total):
+    """Mean of ``(c_i - c_j) (c_i - c_j)'`` over i, and over j by its weight."""
+    both = codes.T @ ((weights @ codes) / total[:, None])
+    own = codes.T @ (codes * (1 + (1 / total) @ weights)[:, None])
     return (own - both - both.T) / len(codes)

@@ -13,6 +13,9 @@ from .networks import FixedLinear
 
 __all__ = ["Alike", "Apart"]
 
+# Codes that are drawn at a time, each by a map of its own.
+CODES_AT_ONCE = 1024
+
 
 class _Gaussians(nn.Module):
     """Room for some Gaussians, of which the first places are taken."""
@@ -67,8 +70,11 @@ class Apart(_Gaussians):
     def at(self, noise, chosen):
         """Codes that standard normal noise becomes."""
         maps = self.whiten.weight.cpu().double().unflatten(0, self.offset.shape)
+        # A solution for each code would cost a hundred times as much.
+        roots = torch.from_numpy(np.linalg.inv(maps[: self.n_used].numpy()))
         y = noise - self.offset.cpu().double()[chosen]
-        return torch.linalg.solve(maps[chosen], y)
+        pieces = zip(y.split(CODES_AT_ONCE), chosen.split(CODES_AT_ONCE), strict=True)
+        return torch.cat([(roots[c] * own[:, None]).sum(-1) for own, c in pieces])
 
 
 class Alike(_Gaussians):

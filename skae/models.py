@@ -4,21 +4,23 @@ They are made of two :class:`~skae.paths.Path` and a likelihood that are handed 
 they minimise is their own: that of the autoencoder is here.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 from .paths import reciprocal
 
-# Rows from which the curvature of their losses is taken, at most.
-MEASURED_ROWS = 256
-
 __all__ = ["Autoencoder", "Coder"]
+
+# Rows from which the curvature of their losses is taken, at most.
+MEASURED_ROWS = 64
 
 
 class Coder(nn.Module):
     """From rows to codes and back: two paths, and a likelihood.
 
-    A subclass says what is to be minimised, and how rows are encoded.
+    A subclass says what is to be minimised, and how far the networks see: ``limit``.
 
     Parameters
     ----------
@@ -26,6 +28,8 @@ class Coder(nn.Module):
 
     likelihood : nn.Module
     """
+
+    limit: Callable
 
     def __init__(self, encoder, decoder, likelihood):
         super().__init__()
@@ -112,21 +116,25 @@ class Autoencoder(Coder):
     def row_losses(self, x, generator=None, passes=1):
         """Deviance of each row; several passes are for models that draw codes."""
         x = self.likelihood.drawn(x, generator)
-        return self._deviance(x, self.encode(x))
+        return self.deviance_given(x, self.encode(x))
 
     def batch_loss(self, x, row_factor, generator):
         """Sum of the rows' losses, each times its factor, as it is trained on."""
         x = self.likelihood.drawn(x, generator)
-        return self._deviance(x, self._encoded(x)) @ row_factor
+        return self.deviance_given(x, self._encoded(x)) @ row_factor
 
-    def _deviance(self, x, z):
+    def deviance_given(self, x, z):
         """Deviance of each row given its code."""
         return self.likelihood.deviance(x, self.decoder(z))
 
     def encode(self, x):
         """Codes of rows, refined once the networks are trained."""
         z = self._encoded(x)
-        return self.refinement(self._deviance, x, z) if self.refinement.is_active else z
+        return (
+            self.refinement(self.deviance_given, x, z)
+            if self.refinement.is_active
+            else z
+        )
 
     def _encoded(self, x):
         """Codes of rows where the encoder puts them."""
@@ -150,7 +158,7 @@ class Autoencoder(Coder):
         super().settle(rows)
         x = rows.some(MEASURED_ROWS)[0].to(self.loss_unit.dtype)
         with torch.no_grad():
-            self.refinement.measure(self._deviance, x, self._encoded(x))
+            self.refinement.measure(self.deviance_given, x, self._encoded(x))
 
     def unsettle(self):
         """Let the networks see everything, and codes be where the encoder puts them."""

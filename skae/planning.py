@@ -1,43 +1,41 @@
 """Planning: every parameter of an estimator resolved, for the rows at hand.
 
 Reads an estimator's parameters and never changes them; what "auto" means is in
-:mod:`skae.auto`.
+:mod:`skae.auto`, and which parts are asked for in :mod:`skae.specs`.
 """
 
 import functools
-import inspect
 import math
 import numbers
 from dataclasses import replace
 
 import numpy as np
 import torch
-from sklearn.base import clone
 
 from .auto import (
     auto_alpha,
     auto_batch_size,
-    auto_hidden_layer_sizes,
     auto_learning_rate,
-    auto_likelihood,
     auto_max_iter,
     auto_patience,
+    auto_refinements,
     auto_validation_rows,
 )
-from .blueprint import Blueprint, Variational
+from .blueprint import Blueprint
 from .device import compute_dtype, resolve_device
 from .engine import Settings
-from .likelihoods import LIKELIHOODS, PART_LIKELIHOODS, Gaussian, PerColumn
+from .likelihoods import Gaussian
 from .networks import MLP
-from .priors import PRIORS, Vamp
-from .rows import as_array, placed
+from .priors import Vamp
+from .rows import placed
 from .solvers import SOLVERS
+from .specs import resolve_networks, resolve_variational
 from .start import LARGEST_MATRIX, fit_linear_maps
 from .task import FEWEST_ROWS, Task
 from .wide import narrowed, spanned
 from .width import find_width
 
-__all__ = ["make_task", "resolve_likelihood"]
+__all__ = ["make_task"]
 
 # How often the rows that judge are walked through after an epoch, at most, for a model
 # that draws: more would cost more than a tenth of the epoch.
@@ -76,7 +74,7 @@ def make_task(
         Of a model that is to be trained further; None makes a new one.
 
     likelihood : likelihood spec
-        What :func:`resolve_likelihood` found.
+        What :func:`skae.specs.resolve_likelihood` found.
 
     seed : int
 
@@ -194,27 +192,17 @@ def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=N
         variational=variational,
         seed=seed,
         class_shares=class_shares,
-        n_refinements=estimator._count_refinements(likelihood, shape),
+        n_refinements=_count_refinements(estimator, likelihood, X),
     )
 
 
-def resolve_networks(estimator, shape):
-    """Find the encoder and the decoder, which mirrors it unless it is given."""
-    widths = estimator.hidden_layer_sizes
-    if isinstance(widths, str):
-        widths = auto_hidden_layer_sizes(*shape)
-    perceptron = MLP(widths, estimator.activation)
-    perceptron.check("")
-    for name in ("encoder", "decoder"):
-        part = getattr(estimator, name)
-        refuse_class(name, part)
-        refuse_module(name, part)
-        refuse_signature(name, part)
-        if hasattr(part, "check"):
-            part.check(f"{name}__")
-    encoder = _unshared(estimator.encoder) or perceptron
-    mirrored = encoder if hasattr(encoder, "build") else perceptron
-    return encoder, _unshared(estimator.decoder) or mirrored
+def _count_refinements(estimator, likelihood, X):
+    """Count the steps by which codes are refined."""
+    if estimator._is_variational:
+        return 0
+    if not isinstance(estimator.n_refinements, str):
+        return int(estimator.n_refinements)
+    return auto_refinements(*X.shape) if likelihood.starts_exact else 0
 
 
 def _resolve_width(n_components, X, weight, likelihood):
@@ -268,168 +256,6 @@ def make_settings(estimator, shape, n_judges, device):
         validation_passes=min(estimator._count_passes(n_judges), EPOCH_PASSES),
         warmup=estimator._warmup,
     )
-
-
-def refuse_class(name, part):
-    """Refuse a spec that is a class; its settings are those of an instance."""
-    if isinstance(part, type) and hasattr(part, "build"):
-        raise TypeError(
-            f"{name}={part.__name__} is a class; give an instance, as in "
-            f"{name}={part.__name__}(...)."
-        )
-
-
-def refuse_module(name, part):
-    """Refuse a network that is made already; each fit makes its own."""
-    if isinstance(part, torch.nn.Module):
-        made = type(part).__name__
-        raise TypeError(
-            f"{name} is a {made}, already made; give a factory that makes it, called "
-            f"as {name}(n_inputs, n_outputs)."
-        )
-
-
-def refuse_signature(name, part):
-    """Refuse a factory that takes other arguments than it will be given."""
-    if part is None or hasattr(part, "build"):
-        return
-    try:
-        signature = inspect.signature(part)
-    except ValueError:
-        return  # written in C, it does not say what it takes
-    try:
-        signature.bind("n_inputs", "n_outputs")
-    except TypeError as error:
-        raise TypeError(
-            f"{name}={part!r} takes {signature}; a factory is called as "
-            f"{name}(n_inputs, n_outputs) and returns a torch.nn.Module."
-        ) from error
-
-
-def resolve_variational(estimator):
-    """Find what makes a model variational; None where nothing does."""
-    if not estimator._is_variational:
-        return None
-    prior = estimator.prior
-    refuse_class("prior", prior)
-    if isinstance(prior, str):
-        prior = PRIORS["posterior" if prior == "auto" else prior]()
-    else:
-        prior = clone(prior)
-    prior.check("prior__")
-    variational = Variational(
-        posterior=estimator.posterior,
-        prior=prior,
-        divergence=estimator.divergence,
-        beta=float(estimator.beta),
-        free_bits=float(estimator.free_bits),
-        n_importance_samples=int(estimator.n_importance_samples),
-    )
-    variational.check()
-    return variational
-
-
-def resolve_likelihood(estimator, X):
-    """Find a likelihood by its name, by column, or by a look at the columns.
-
-    Parameters
-    ----------
-    estimator : BaseAutoencoder
-
-    X : {ndarray, CSR, tensor} of shape (n_samples, n_features)
-
-    Returns
-    -------
-    likelihood spec
-        A copy, whose columns are given by number.
-    """
-    likelihood = estimator.likelihood
-    if isinstance(likelihood, str) and likelihood == "auto":
-        likelihood = auto_likelihood(as_array(X))
-    if isinstance(likelihood, list):
-        likelihood = PerColumn(likelihood)
-    elif isinstance(likelihood, str):
-        likelihood = LIKELIHOODS[likelihood]()
-    refuse_class("likelihood", likelihood)
-    names = getattr(estimator, "feature_names_in_", None)
-    locate = functools.partial(_locate, names=names, n_features=X.shape[1])
-    if isinstance(likelihood, PerColumn):
-        return _resolve_columns(likelihood.parts, X.shape[1], locate)
-    if hasattr(likelihood, "bind"):
-        return likelihood.bind(np.arange(X.shape[1]), locate)
-    return clone(likelihood)
-
-
-def _resolve_columns(parts, n_features, locate):
-    """Find the likelihood of each column, and see that every column has one."""
-    resolved, count = [], np.zeros(n_features, dtype=int)
-    for part in parts:
-        if not (isinstance(part, tuple | list) and len(part) == 2):
-            raise ValueError(
-                f"likelihood: {part!r} is no pair of a likelihood and its columns, as "
-                "in [('gaussian', [0, 1]), ('bernoulli', ['smoker'])]."
-            )
-        spec, columns = part
-        refuse_class("likelihood", spec)
-        if isinstance(spec, str) and spec in PART_LIKELIHOODS:
-            spec = PART_LIKELIHOODS[spec]()
-        if isinstance(spec, PerColumn) or not hasattr(spec, "build"):
-            raise ValueError(
-                f"likelihood: {spec!r} is no likelihood of columns; use one of "
-                f"{sorted(LIKELIHOODS)}, or a spec such as Gaussian()."
-            )
-        numbers = locate(columns)
-        np.add.at(count, numbers, 1)
-        if len(numbers) > 0:
-            resolved.append((spec.bind(numbers, locate), numbers.tolist()))
-    if (count != 1).any():
-        wrong = {
-            "none": np.flatnonzero(count == 0),
-            "several": np.flatnonzero(count > 1),
-        }
-        found = [
-            f"{columns.tolist()} have {n}"
-            for n, columns in wrong.items()
-            if len(columns)
-        ]
-        raise ValueError(
-            "likelihood: every column has to have exactly one likelihood, but columns "
-            f"{' and '.join(found)}."
-        )
-    return resolved[0][0] if len(resolved) == 1 else PerColumn(resolved)
-
-
-def _locate(columns, *, names, n_features):
-    """Numbers of columns that are given by number, name, slice or mask."""
-    if isinstance(columns, slice):
-        return np.arange(n_features)[columns]
-    chosen = np.atleast_1d(np.asarray(columns, dtype=object))
-    if len(chosen) == n_features and all(
-        isinstance(c, bool | np.bool_) for c in chosen
-    ):
-        return np.flatnonzero(chosen.astype(bool))
-    return np.array([_locate_one(c, names, n_features) for c in chosen], dtype=int)
-
-
-def _locate_one(column, names, n_features):
-    if isinstance(column, str):
-        found = [] if names is None else list(np.flatnonzero(names == column))
-        if len(found) == 1:
-            return found[0]
-        known = "X has no column names" if names is None else f"names are {list(names)}"
-        raise ValueError(f"likelihood: there is no column {column!r}; {known}.")
-    if isinstance(column, numbers.Integral) and not isinstance(column, bool | np.bool_):
-        if -n_features <= column < n_features:
-            return column % n_features
-    raise ValueError(
-        f"likelihood: there is no column {column!r}; columns are numbers below "
-        f"{n_features}, names, a slice, or a mask of {n_features} truth values."
-    )
-
-
-def _unshared(spec):
-    """Copy a spec, so that later ``set_params`` do not reach it."""
-    return clone(spec) if hasattr(spec, "get_params") else spec
 
 
 def _start_is_final(blueprint):

@@ -1,7 +1,7 @@
-"""Refinement: codes moved from where the encoder puts them to where rows are rebuilt best.
+"""Refinement: codes moved from where the encoder puts them to where they are better.
 
-PCA's code of a row is the one by which its decoder, being linear, rebuilds the row best.
-A trained encoder's is only near that, the less so for rows that it has not seen. Some
+PCA's code of a row is that by which its decoder, being linear, rebuilds the row best. A
+trained encoder's is only near that, the less so for rows that it has not seen. Some
 steps go on from there, each row by itself, downhill in the row's loss L:
 
     z <- z - t M dL/dz        M: the inverse of L's mean curvature in the code
@@ -70,19 +70,22 @@ class Refinement(nn.Module):
         z : torch.Tensor of shape (n_rows, n_components)
             Codes of the rows.
         """
+        self.clear()
         if not self.n_steps:
             return
         reach = SIDE * z.std(0)
-        between = [
-            _slope(loss, x, z + side)[1] - _slope(loss, x, z - side)[1]
-            for side in reach.diag()
-        ]
+        sides = torch.cat([reach.diag(), -reach.diag()])
+        beside = (z + sides[:, None]).flatten(0, 1)
+        slopes = _slope(loss, x.repeat(len(sides), 1), beside)[1]
+        above, below = slopes.unflatten(0, (len(sides), -1)).mean(1).chunk(2)
         tiny = torch.finfo(z.dtype).tiny
-        curvature = torch.stack(between).mean(1) / (2 * reach + tiny)[:, None]
+        curvature = (above - below) / (2 * reach + tiny)[:, None]
+        # Where a loss is beyond its type nothing is known, and codes stay.
+        curvature = torch.nan_to_num(curvature.cpu().double(), 0.0, 0.0, 0.0)
         values, axes = torch.linalg.eigh((curvature + curvature.T) / 2)
-        values = values.clamp_min(LEAST_CURVATURE * values[-1])
-        inverse = (axes / values) @ axes.T
-        self.metric.weight.copy_(torch.nan_to_num(inverse, posinf=0.0, neginf=0.0))
+        least = LEAST_CURVATURE * values[-1]
+        if least > 0:
+            self.metric.weight.copy_((axes / values.clamp_min(least)) @ axes.T)
 
     def forward(self, loss, x, z):
         """Move the codes of rows; see :meth:`measure`."""

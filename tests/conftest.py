@@ -20,7 +20,7 @@ def Estimator(request):
 @pytest.fixture
 def as_trained(Estimator):
     """Parameters with which nothing follows a training."""
-    return {"prior": "normal"} if Estimator is VAETransformer else {}
+    return {"prior": "normal"} if Estimator is VAETransformer else {"n_refinements": 0}
 
 
 @pytest.fixture(scope="session")

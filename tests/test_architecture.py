@@ -16,6 +16,7 @@ NOTHING = set()
 LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
 PARTS = {
     "densities",
+    "em",
     "likelihoods.__init__",
     "conditional",
     "derivatives",
@@ -29,12 +30,13 @@ PARTS = {
     "penalties",
     "posteriors",
     "priors",
+    "refinement",
     "variational",
 }
 GROUND = {"device", "evidence", "factors", "rows", "span", "start"}
 GROUND |= {"inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "pace", "planning"}
-TRAINING |= {"readout", "solvers", "steps", "task", "wide", "width"}
+TRAINING |= {"readout", "solvers", "specs", "steps", "task", "wide", "width"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
 DRAWING = {f"plotting.{room}" for room in ("canvas", "display", "transformers")}
@@ -86,7 +88,9 @@ MAY_IMPORT = {
     "posteriors": NOTHING,
     "priors": {"densities", "flows", "mixtures", "posteriors"},
     "flows": {"networks"},
-    "densities": {"kernels"},
+    "refinement": {"networks"},
+    "densities": {"em", "kernels"},
+    "em": NOTHING,
     "kernels": NOTHING,
     "mixtures": {"networks"},
     # rows and what is computed from them
@@ -110,6 +114,7 @@ MAY_IMPORT = {
     "width": {"engine", "readout"},
     "wide": {"learning", "likelihoods.gaussian", "paths", "rows", "span", "start"}
     | {"task"},
+    "specs": PARTS | {"auto", "blueprint", "rows"},
     "planning": CORE - {"learning", "planning"},
     # estimators
     "checking": PARTS | {"planning", "rows", "solvers", "task"},

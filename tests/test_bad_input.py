@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from skae import VAETransformer
+from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import Gaussian
 from skae.networks import MLP, Conv
 
@@ -124,6 +124,8 @@ WRONG = {
     "verbose": ["loud", -1],
 }
 
+OF_AN_AUTOENCODER = {"n_refinements": [-1, 2.5, "few", None, True]}
+
 OF_A_VAE = {
     "beta": [-1.0, "auto", None, np.nan],
     "prior": ["no", None, 3],
@@ -161,6 +163,11 @@ def assert_parameter_is_refused(Estimator, parameters, match, no_step, X=None):
 @pytest.mark.parametrize(("name", "value"), cases(WRONG))
 def test_a_wrong_parameter_is_refused_by_name(Estimator, name, value, no_step):
     assert_parameter_is_refused(Estimator, {name: value}, name, no_step)
+
+
+@pytest.mark.parametrize(("name", "value"), cases(OF_AN_AUTOENCODER))
+def test_a_wrong_parameter_of_an_autoencoder_is_refused_by_name(name, value, no_step):
+    assert_parameter_is_refused(AutoencoderTransformer, {name: value}, name, no_step)
 
 
 @pytest.mark.parametrize(("name", "value"), cases(OF_A_VAE))

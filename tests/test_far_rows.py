@@ -43,7 +43,8 @@ def test_a_stream_widens_what_a_network_sees():
 def test_a_decoder_sees_the_codes_that_it_was_trained_on():
     """The network's own, which may lie far beyond PCA's."""
     X = images(300)
-    model = AutoencoderTransformer(3, **LEARNS, early_stopping=False).fit(X)
+    parameters = LEARNS | {"early_stopping": False, "n_refinements": 0}
+    model = AutoencoderTransformer(3, **parameters).fit(X)
     codes = torch.from_numpy(model.transform(X))
     seen = codes.float() * model.module_.decoder.unit
     highest = model.module_.decoder.highest

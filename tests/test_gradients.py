@@ -14,6 +14,7 @@ from skae.paths import Path
 from skae.penalties import KullbackLeibler
 from skae.posteriors import DiagonalGaussian
 from skae.priors import Normal as NormalPrior
+from skae.refinement import Refinement
 from skae.solvers import FlatParameters, Working
 from skae.variational import VariationalAutoencoder
 
@@ -51,7 +52,7 @@ def model_of_parts(is_variational, likelihood, activation, from_pca):
             prior=NormalPrior().build(2, 6),
             objective=EvidenceBound(KullbackLeibler(0.7)),
         )
-    return Autoencoder(encoder, decoder, noise)
+    return Autoencoder(encoder, decoder, noise, Refinement(2, n_steps=0))
 
 
 @pytest.mark.parametrize("is_variational", [False, True])
