@@ -137,14 +137,18 @@ MAY_IMPORT = {
     "oversampling": {"device", "vae"},
     "onnx.extra": NOTHING,
     "onnx.graph": {"onnx.extra"},
-    "onnx.networks": {"networks"},
+    "onnx.networks": {"networks", "onnx.graph"},
     "onnx.likelihoods": {
         f"likelihoods.{kind}" for kind in ("__init__", "counts", "interval")
     }
-    | {"onnx.networks"},
+    | rooms("onnx", {"graph", "networks"}),
+    "onnx.paths": {"onnx.networks"},
+    "onnx.slopes": {"onnx.graph"},
+    "onnx.refinement": {"refinement"}
+    | rooms("onnx", {"graph", "likelihoods", "paths", "slopes"}),
     "onnx.converters": ESTIMATORS
     | {"posteriors"}
-    | rooms("onnx", {"extra", "graph", "likelihoods", "networks"}),
+    | rooms("onnx", {"extra", "graph", "likelihoods", "paths", "refinement"}),
     "onnx.__init__": ESTIMATORS
     | rooms("onnx", {"converters", "extra", "graph"})
     | {"conditional"},

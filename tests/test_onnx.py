@@ -1,5 +1,6 @@
 """A graph for onnxruntime says what the estimator says."""
 
+import copy
 import subprocess
 import sys
 
@@ -38,6 +39,9 @@ SMALL = {
 # Of a result, or of the results' spread where that is more.
 TOLERANCE = 1e-5
 
+# The same where losses differ by no more than that: they are flat where they are least.
+FLAT_TOLERANCE = TOLERANCE**0.5
+
 
 @pytest.fixture(scope="module")
 def images(digits):
@@ -68,16 +72,52 @@ def run(graph, X, name="X"):
 
 def assert_close(found, expected):
     assert found.shape == expected.shape
+    assert differences(found, expected).max() < TOLERANCE
+
+
+def differences(found, expected):
+    """Largest difference in each row, in the unit of the tolerance."""
     unit = np.maximum(np.abs(expected), expected.std())
-    assert np.abs((found - expected) / unit).max() < TOLERANCE
+    return np.abs((found - expected) / unit).max(1, initial=0)
+
+
+def squared_errors(model, X, codes):
+    """Error of each row that has such a code, as it is trained on."""
+    rows = model.inverse_transform(codes.astype(np.float64))
+    both = map(torch.as_tensor, (X.astype(np.float64), rows))
+    return model.module_.likelihood.deviance(*both).numpy()
+
+
+def is_refined(model):
+    refinement = getattr(model.module_, "refinement", None)
+    return refinement is not None and refinement.is_active
+
+
+def assert_nearly_all_close(found, expected):
+    """Compare what follows from codes, of which a few may differ."""
+    assert found.shape == expected.shape
+    assert np.mean(differences(found, expected) < TOLERANCE) > 0.9
+
+
+def assert_same_codes(model, X, found):
+    """Compare codes with an estimator's, refined ones by how rows are rebuilt."""
+    codes = model.transform(X)
+    if not is_refined(model):
+        return assert_close(found, codes)
+    assert found.shape == codes.shape
+    assert differences(found, codes).max() < FLAT_TOLERANCE
+    assert np.median(differences(found, codes)) < TOLERANCE
+    rows = X.toarray() if sp.issparse(X) else X
+    errors = [squared_errors(model, rows, each) for each in (found, codes)]
+    np.testing.assert_allclose(*errors, rtol=TOLERANCE)
 
 
 def assert_both_ways(model, X):
     """Compare the encoder's graph and the decoder's with the estimator."""
-    codes = model.transform(X)
     (found,) = run(skl2onnx.to_onnx(model, X[:1]), X)
+    assert_same_codes(model, X, found)
+    codes = model.transform(X)
     assert found.dtype == codes.dtype
-    assert_close(found, codes)
     (rows,) = run(decoder_to_onnx(model, dtype=codes.dtype), codes, "codes")
     assert rows.dtype == codes.dtype
     assert_close(rows, model.inverse_transform(codes))
@@ -200,7 +240,7 @@ def test_a_model_fitted_to_sparse_rows_is_written(Estimator, images):
     X = np.where(images < 0.5, 0, images)
     model = fitted(Estimator, sp.csr_array(X))
     (found,) = run(skl2onnx.to_onnx(model, X[:1]), X)
-    assert_close(found, model.transform(sp.csr_array(X)))
+    assert_same_codes(model, sp.csr_array(X), found)
 
 
 def test_plain_layers_of_a_factory_are_written(images):
@@ -226,7 +266,7 @@ def test_rows_far_from_zero_keep_their_digits(Estimator, dtype):
     X = (X * (10 if dtype == np.int64 else 1) + 1e6).astype(dtype)
     model = fitted(Estimator, X)
     (found,) = run(skl2onnx.to_onnx(model, X[:1]), X)
-    assert_close(found, model.transform(X))
+    assert_same_codes(model, X, found)
 
 
 @pytest.mark.parametrize("posterior", POSTERIORS)
@@ -272,7 +312,120 @@ def test_what_the_user_changed_is_written(Estimator, images):
     before = model.transform(images)
     with torch.no_grad():
         model.module_.encoder.gain.mul_(2)
-    assert np.abs(model.transform(images) - before).max() > 0.1
+    assert np.abs(model.transform(images) - before).max() > 100 * TOLERANCE
+    assert_both_ways(model, images)
+
+
+# --------------------------------------------------------------------- refined codes
+
+
+def n_steps(graph):
+    """How many steps a graph compares with where a code was."""
+    return sum(node.op_type == "Less" for node in graph.graph.node)
+
+
+def unrefined(model):
+    model = copy.deepcopy(model)
+    model.module_.refinement.clear()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "dtype"), [("gaussian", np.float64), ("gaussian_diag", np.float32)]
+)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_refined_codes_are_written(images, activation, likelihood, dtype):
+    X = images.astype(dtype)
+    model = fitted(
+        AutoencoderTransformer, X, activation=activation, likelihood=likelihood
+    )
+    graph = skl2onnx.to_onnx(model, X[:1])
+    (found,) = run(graph, X)
+    assert_same_codes(model, X, found)
+    (encoded,) = run(skl2onnx.to_onnx(unrefined(model), X[:1]), X)
+    assert n_steps(graph) == 5
+    assert np.mean(differences(found, encoded) > 100 * TOLERANCE) > 0.9
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_refined_codes_of_wide_rows_are_written(images, dtype):
+    X = images[:30].astype(dtype)
+    model = AutoencoderTransformer(3, **SMALL).fit(X)
+    assert is_refined(model)
+    others = images[30:].astype(dtype)
+    (found,) = run(skl2onnx.to_onnx(model, X[:1]), others)
+    assert_same_codes(model, others, found)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_codes_beyond_what_the_decoder_sees_are_refined(images, dtype):
+    far = 5 * images.astype(dtype)
+    model = fitted(AutoencoderTransformer, images.astype(dtype))
+    decoder, codes = model.module_.decoder, unrefined(model).transform(far)
+    seen = torch.as_tensor(codes) * decoder.unit
+    assert ((seen < decoder.lowest) | (seen > decoder.highest)).any(1).sum() > 50
+    (found,) = run(skl2onnx.to_onnx(model, far[:1]), far)
+    assert_same_codes(model, far, found)
+
+
+@pytest.mark.parametrize("edge", ["lowest", "highest"])
+def test_a_code_at_the_edge_of_what_the_decoder_sees_is_seen(images, edge):
+    model = fitted(AutoencoderTransformer, images, n_refinements=1)
+    with torch.no_grad():
+        model.module_.encoder.gain.zero_()
+        getattr(model.module_.decoder, edge).zero_()
+    mean = model.mean_[None]
+    assert not unrefined(model).transform(mean).any()
+    (found,) = run(skl2onnx.to_onnx(model, mean), mean)
+    assert found.all()
+    np.testing.assert_allclose(found, model.transform(mean), rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("n_refinements", [1, 2, 7])
+def test_each_step_is_written(images, n_refinements):
+    model = fitted(AutoencoderTransformer, images, n_refinements=n_refinements)
+    graph = skl2onnx.to_onnx(model, images[:1])
+    assert n_steps(graph) == n_refinements
+    assert_same_codes(model, images, run(graph, images)[0])
+
+
+@pytest.mark.parametrize("parameters", [{"max_iter": 0}, {"n_refinements": 0}], ids=str)
+def test_the_encoder_is_alone_where_nothing_is_refined(images, parameters):
+    model = AutoencoderTransformer(3, **(SMALL | parameters)).fit(images)
+    graph = skl2onnx.to_onnx(model, images[:1])
+    assert n_steps(graph) == 0
+    assert_close(run(graph, images)[0], model.transform(images))
+
+
+def test_the_weights_of_all_steps_are_there_once(images):
+    model = fitted(AutoencoderTransformer, images)
+    sizes = [
+        sum(np.prod(each.dims) for each in graph.graph.initializer)
+        for graph in (
+            skl2onnx.to_onnx(model, images[:1]),
+            skl2onnx.to_onnx(unrefined(model), images[:1]),
+            decoder_to_onnx(model),
+        )
+    ]
+    assert sizes[0] < sizes[1] + sizes[2] + 20
+
+
+def upwards(*layers):
+    """A decoder's network of three codes to 42 pixels that ends in these layers."""
+    return lambda *_: nn.Sequential(
+        nn.Linear(3, 4 * 3 * 2), nn.Unflatten(1, (4, 3, 2)), *layers, nn.Flatten()
+    )
+
+
+def test_refined_codes_of_a_factorys_plain_layers_are_written(images):
+    network = upwards(
+        nn.LeakyReLU(0.3),
+        nn.ConvTranspose2d(4, 6, 2, bias=False, groups=2),
+        nn.ELU(0.7),
+        nn.ConvTranspose2d(6, 1, (2, 3), (2, 3), padding=(1, 2), output_padding=(1, 1)),
+    )
+    model = fitted(AutoencoderTransformer, images, decoder=network)
+    assert is_refined(model)
     assert_both_ways(model, images)
 
 
@@ -285,9 +438,7 @@ def assert_same_predictions(pipeline, X):
     )
     labels, probabilities = run(graph, X)
     np.testing.assert_array_equal(labels, pipeline.predict(X))
-    np.testing.assert_allclose(
-        probabilities, pipeline.predict_proba(X), atol=TOLERANCE, rtol=0
-    )
+    assert_nearly_all_close(probabilities, pipeline.predict_proba(X))
 
 
 def whole_pipeline(Estimator):
@@ -334,8 +485,8 @@ def test_a_graph_is_in_the_opset_that_is_asked_for(images, opset):
     decoder = decoder_to_onnx(model, target_opset=opset)
     for graph in (encoder, decoder):
         assert {(d.domain, d.version) for d in graph.opset_import} == {("", opset)}
+    assert_same_codes(model, X, run(encoder, X)[0])
     codes = model.transform(X)
-    assert_close(run(encoder, X)[0], codes)
     assert_close(run(decoder, codes, "codes")[0], model.inverse_transform(codes))
 
 
@@ -370,6 +521,15 @@ def reflected(n_inputs, n_outputs):
     )
 
 
+def beyond(n_inputs, n_outputs):
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 1, n_inputs)),
+        nn.ConvTranspose2d(1, 1, 1, dilation=2, output_padding=1),
+        nn.Flatten(),
+        nn.Linear(2 * n_inputs + 2, n_outputs),
+    )
+
+
 def roughly(n_inputs, n_outputs):
     return nn.Sequential(nn.Linear(n_inputs, n_outputs), nn.GELU("tanh"))
 
@@ -381,6 +541,7 @@ def roughly(n_inputs, n_outputs):
         (Own, r"Own\("),
         (hooked, r"Linear\("),
         (reflected, r"Conv2d\(.*padding_mode=reflect"),
+        (beyond, r"ConvTranspose2d\(.*output_padding=\(1, 1\)"),
         (roughly, r"GELU\(approximate='tanh'\)"),
     ],
 )
@@ -399,6 +560,49 @@ def test_a_refused_decoder_is_named(iris):
     model = fitted(AutoencoderTransformer, iris[0], decoder=normalised)
     with pytest.raises(TypeError, match=r"decoder=\.\.\. made .*use decoder=MLP"):
         decoder_to_onnx(model)
+
+
+def test_a_refined_encoder_asks_for_a_decoder_that_is_written(iris):
+    model = fitted(AutoencoderTransformer, iris[0], decoder=normalised)
+    refusal = r"decoder=\.\.\. made .*BatchNorm1d.* n_refinements=0 they are the enc"
+    with pytest.raises(TypeError, match=refusal):
+        skl2onnx.to_onnx(model, iris[0][:1])
+    assert_close(
+        run(skl2onnx.to_onnx(unrefined(model), iris[0][:1]), iris[0])[0],
+        unrefined(model).transform(iris[0]),
+    )
+
+
+def test_a_layer_without_a_slope_is_refused_where_codes_are_refined(images):
+    network = upwards(nn.ConvTranspose2d(4, 1, 5), nn.Conv2d(1, 1, 1))
+    model = fitted(AutoencoderTransformer, images, decoder=network)
+    refusal = (
+        r"decoder=\.\.\. made .*'s Conv, .* no slope; use decoder=.*n_refinements=0"
+    )
+    with pytest.raises(TypeError, match=refusal):
+        skl2onnx.to_onnx(model, images[:1])
+    codes = model.transform(images)
+    (rows,) = run(decoder_to_onnx(model, dtype=np.float64), codes, "codes")
+    assert_close(rows, model.inverse_transform(codes))
+
+
+@pytest.mark.parametrize(
+    "likelihood",
+    ["bernoulli", [("gaussian", [*range(40)]), ("bernoulli", [40, 41])]],
+    ids=["one", "per column"],
+)
+def test_a_likelihood_without_a_slope_is_refused_where_codes_are_refined(
+    images, likelihood
+):
+    model = fitted(
+        AutoencoderTransformer, images, likelihood=likelihood, n_refinements=2
+    )
+    refusal = r"likelihood=(Bern|PerC).* deviance, only .* Gaussian, .*n_refinements=0"
+    with pytest.raises(TypeError, match=refusal):
+        skl2onnx.to_onnx(model, images[:1])
+    codes = model.transform(images)
+    (rows,) = run(decoder_to_onnx(model, dtype=np.float64), codes, "codes")
+    assert_close(rows, model.inverse_transform(codes))
 
 
 def test_a_likelihood_without_operators_is_refused(iris):
@@ -458,6 +662,4 @@ def test_another_process_serves_a_pipeline_without_skae(Estimator, iris, tmp_pat
     subprocess.run(script, check=True, cwd=tmp_path)
     with np.load(tmp_path / "found.npz") as found:
         np.testing.assert_array_equal(found["labels"], pipeline.predict(X))
-        np.testing.assert_allclose(
-            found["probabilities"], pipeline.predict_proba(X), atol=TOLERANCE
-        )
+        assert_nearly_all_close(found["probabilities"], pipeline.predict_proba(X))

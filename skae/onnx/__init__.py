@@ -23,6 +23,12 @@ Rows are seen, and their mean is given, as the likelihood has it: counts by the
 logarithms of their shares, categories by a softmax each, the columns of a mixed table
 by their own.
 
+Where an autoencoder refines its codes the steps are part of its graph, one after the
+other, with the slopes that they take (:mod:`skae.onnx.slopes`). Some codes differ from
+Python's by more than rounding: where a step makes next to no difference to a row's
+loss, and where the encoder puts a row at the very edge of what the decoder's network
+sees. Such a row is rebuilt about as well.
+
 Of the VAE the posterior mean is written; the option ``return_std`` adds the standard
 deviations: ``to_onnx(vae, X, options={VAETransformer: {"return_std": True}})``.
 """

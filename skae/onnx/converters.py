@@ -17,7 +17,8 @@ from .extra import (
 )
 from .graph import Graph
 from .likelihoods import check_likelihood, write_mean, write_view
-from .networks import write_network
+from .paths import write_path
+from .refinement import write_refinement
 
 __all__ = ["TENSOR_TYPES", "Decoder", "register"]
 
@@ -34,25 +35,6 @@ class Decoder(BaseEstimator):
         self.estimator = estimator
 
 
-def _path(graph, path, x, where):
-    """Write a path; see :class:`skae.paths.Path`."""
-    if path.center is not None:
-        x = graph.add("Sub", x, graph.constant(path.center))
-    inner = graph.add("Mul", graph.cast(x, np.float32), graph.single(path.unit))
-    if path.highest.isfinite().any():
-        inner = graph.add("Max", inner, graph.single(path.lowest))
-        inner = graph.add("Min", inner, graph.single(path.highest))
-    correction = write_network(graph, path.network, inner, where)
-    correction = graph.add("Mul", correction, graph.single(path.gain))
-    y = graph.cast(correction, graph.dtype)
-    if path.linear is not None:
-        weight = graph.constant(path.linear.weight)
-        y = graph.add("Add", y, graph.add("Gemm", x, weight, transB=1))
-    if path.offset is not None:
-        y = graph.add("Add", y, graph.constant(path.offset))
-    return y
-
-
 def _convert_encoder(scope, operator, container):
     """Write ``transform``."""
     estimator = operator.raw_operator
@@ -64,8 +46,9 @@ def _convert_encoder(scope, operator, container):
         rows = graph.cast(rows, graph.dtype)
     centred = graph.add("Sub", rows, graph.constant(estimator._origin))
     seen = write_view(graph, estimator.likelihood_, centred, estimator.n_features_in_)
-    statistics = _path(graph, estimator.module_.encoder, seen, "encoder")
+    statistics = write_path(graph, estimator.module_.encoder, seen, "encoder")
     codes = graph.columns(statistics, 0, estimator.n_components_)
+    codes = write_refinement(graph, estimator, centred, codes)
     graph.name(graph.cast(codes, _result_dtype(x)), outputs[0])
     if len(outputs) == 2:
         std = _deviations(graph, estimator, statistics)
@@ -96,7 +79,7 @@ def _convert_decoder(scope, operator, container):
     (z,) = operator.inputs
     graph = Graph(scope, container, _row_dtype(z))
     model = estimator.module_
-    eta = _path(graph, model.decoder, z.full_name, "decoder")
+    eta = write_path(graph, model.decoder, z.full_name, "decoder")
     rows = write_mean(graph, estimator.likelihood_, model.likelihood, eta)
     rows = graph.add("Add", rows, graph.constant(estimator._origin))
     graph.name(rows, operator.outputs[0])

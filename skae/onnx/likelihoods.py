@@ -1,4 +1,4 @@
-"""How a likelihood sees rows, and how their mean follows from its predictor.
+"""How a likelihood sees rows, and what follows from its predictor: mean and deviance.
 
 A likelihood's spec says what is to be written, its module holds what was learned.
 """
@@ -19,9 +19,10 @@ from skae.likelihoods import (
 from skae.likelihoods.counts import LARGEST_LOG_RATE, SMALLEST_SIZE
 from skae.likelihoods.interval import SERIES_BELOW
 
+from .graph import NotWritten
 from .networks import names_of
 
-__all__ = ["MEANS", "check_likelihood", "write_mean", "write_view"]
+__all__ = ["MEANS", "check_likelihood", "write_deviance", "write_mean", "write_view"]
 
 
 def check_likelihood(spec):
@@ -30,7 +31,7 @@ def check_likelihood(spec):
         for part, _ in spec.parts:
             check_likelihood(part)
     elif type(spec) not in MEANS:
-        raise TypeError(
+        raise NotWritten(
             f"likelihood={spec!r}: skae has no ONNX operators for it; use "
             f"one of {names_of(MEANS)}."
         )
@@ -145,4 +146,32 @@ MEANS = {
     NegativeBinomial: _mean_of_counts,
     Categorical: _mean_of_groups,
     PerColumn: _mean_of_parts,
+}
+
+
+# -------------------------------------------------------------------------- deviances
+
+
+def write_deviance(graph, spec, module, x, eta):
+    """Write the deviance of each row, as one column."""
+    if type(spec) not in DEVIANCES:
+        raise NotWritten(
+            f"likelihood={type(spec).__name__}(...): skae has no ONNX operators for "
+            f"its deviance, only for that of {names_of(DEVIANCES)}."
+        )
+    return graph.total(DEVIANCES[type(spec)](graph, module, _square(graph, x, eta)))
+
+
+def _square(graph, x, eta):
+    error = graph.add("Sub", x, eta)
+    return graph.add("Mul", error, error)
+
+
+def _in_units_of_the_noise(graph, module, square):
+    return graph.add("Div", square, graph.constant(module.unit_noise))
+
+
+DEVIANCES = {
+    Gaussian: lambda graph, module, square: square,
+    GaussianDiag: _in_units_of_the_noise,
 }

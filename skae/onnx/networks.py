@@ -11,6 +11,8 @@ from skae.networks import (
     Perceptron,
 )
 
+from .graph import NotWritten
+
 __all__ = ["names_of", "write_network"]
 
 
@@ -49,6 +51,8 @@ def _convolution(graph, layer, x, where, operator="Conv", **attributes):
 
 def _transposed_convolution(graph, layer, x, where):
     extra = list(layer.output_padding)
+    if any(more >= step for more, step in zip(extra, layer.stride, strict=True)):
+        raise _refusal(where, layer)  # onnxruntime does not run it
     return _convolution(graph, layer, x, where, "ConvTranspose", output_padding=extra)
 
 
@@ -118,7 +122,7 @@ def write_network(graph, module, x, where):
 
 def _refusal(where, module):
     layer = f"{type(module).__name__}({module.extra_repr()})"
-    return TypeError(
+    return NotWritten(
         f"{where}=... made a module that holds {layer}, for which skae has no ONNX "
         f"operators; use {where}=MLP(...) or Conv(...) of skae.networks, or a module "
         f"of plain layers: {names_of(WRITERS)}."
