@@ -19,6 +19,10 @@ from torch import nn
 
 __all__ = ["Path", "reciprocal"]
 
+# A network sees further than its rows by this share of their range, or rounding would
+# decide whether those at the edge are within it.
+MARGIN = 1e-5
+
 
 class Path(nn.Module):
     """A fixed linear map corrected by a network.
@@ -113,6 +117,8 @@ class Path(nn.Module):
             inner = self._centred(x).to(torch.float32) * self.unit
             lowest = lowest.minimum(inner.amin(0))
             highest = highest.maximum(inner.amax(0))
+        margin = MARGIN * (highest - lowest)
+        lowest, highest = lowest - margin, highest + margin
         is_first = self.highest.isinf()
         self.lowest.copy_(torch.where(is_first, lowest, self.lowest.minimum(lowest)))
         self.highest.copy_(

@@ -15,10 +15,13 @@ from torch import nn
 
 from .networks import FixedLinear
 
-__all__ = ["LONGER", "SHORTER", "Refinement"]
+__all__ = ["LEAST_GAIN", "LONGER", "SHORTER", "Refinement"]
 
 # Factors on a step after one that helped, and after one that did not.
 LONGER, SHORTER = 1.6, 0.3
+
+# Share of the loss that a step has to gain: less is rounding.
+LEAST_GAIN = 1e-12
 
 # The curvature is that between the slopes to both sides of a code, so far from it in
 # shares of the codes' deviations.
@@ -73,7 +76,7 @@ class Refinement(nn.Module):
         self.clear()
         if not self.n_steps:
             return
-        reach = SIDE * z.std(0)
+        reach = SIDE * z.std(0, correction=0)
         sides = torch.cat([reach.diag(), -reach.diag()])
         beside = (z + sides[:, None]).flatten(0, 1)
         slopes = _slope(loss, x.repeat(len(sides), 1), beside)[1]
@@ -94,11 +97,11 @@ class Refinement(nn.Module):
         for _ in range(self.n_steps):
             tried = z - length[:, None] * self.metric(slope)
             losses, slopes = _slope(loss, x, tried)
-            is_better = losses < best
+            is_better = losses < (1 - LEAST_GAIN) * best
             best = torch.where(is_better, losses, best)
             z = torch.where(is_better[:, None], tried, z)
             slope = torch.where(is_better[:, None], slopes, slope)
-            length = length * torch.where(is_better, LONGER, SHORTER)
+            length = torch.where(is_better, LONGER * length, SHORTER * length)
         return z
 
 

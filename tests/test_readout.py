@@ -12,9 +12,7 @@ from skae.networks import Conv
 from skae.readout import STRENGTHS, Readout, has_readout
 from skae.rows import Rows
 
-# Refined codes would follow the last layer wherever it goes.
 SMALL = {"hidden_layer_sizes": (24, 12), "random_state": 0, "max_iter": 5}
-SMALL |= {"n_refinements": 0}
 CPU = torch.device("cpu")
 
 
@@ -24,7 +22,8 @@ def digits():
 
 
 def fitted(X, **parameters):
-    return AutoencoderTransformer(3, **SMALL | parameters).fit(X)
+    """A model whose codes do not follow the last layer wherever it goes."""
+    return AutoencoderTransformer(3, **SMALL | parameters, n_refinements=0).fit(X)
 
 
 def as_rows(model, X, weight=None):
