@@ -129,12 +129,7 @@ class Autoencoder(Coder):
 
     def encode(self, x):
         """Codes of rows, refined once the networks are trained."""
-        z = self._encoded(x)
-        return (
-            self.refinement(self.deviance_given, x, z)
-            if self.refinement.is_active
-            else z
-        )
+        return self.refinement(self.deviance_given, x, self._encoded(x))
 
     def _encoded(self, x):
         """Codes of rows where the encoder puts them."""

@@ -92,6 +92,8 @@ class Refinement(nn.Module):
 
     def forward(self, loss, x, z):
         """Move the codes of rows; see :meth:`measure`."""
+        if not self.is_active:
+            return z
         best, slope = _slope(loss, x, z)
         length = torch.ones_like(best)
         for _ in range(self.n_steps):
