@@ -13,7 +13,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ._sklearn import threadpool_controller
-from .em import likeliest_parts
 from .kernels import KernelSearch
 
 __all__ = [
@@ -35,7 +34,6 @@ MAX_KERNELS = 1000
 # Covariances and numbers of Gaussians that are tried; the search for the number ends
 # where so many in a row have been no better.
 COVARIANCES = ("full", "diag")
-
 MIXTURE_SIZES = (1, 2, 4, 8, 16, 32)
 PATIENCE = 2
 
@@ -205,17 +203,14 @@ class CodeMixture:
 
     def _average(self, codes, kind, size):
         """Put what several searches find side by side, each among some of the codes."""
-        n_searches = min(SEARCHES, max(1, most_parts(codes.shape[1]) // size))
         if size == 1:
-            n_searches, n_codes = 1, len(codes)
-        else:
-            n_codes = ENOUGH_CODES
+            return _few(codes, kind, size, self._seed)
+        n_searches = min(SEARCHES, max(1, most_parts(codes.shape[1]) // size))
         random_state, found = np.random.RandomState(self._seed), []
         for number in range(n_searches):
-            some = codes[_at_steps(len(codes), n_codes, number / n_searches)]
-            begin = _clusters(some, size, random_state)
-            found.append(_few(some, begin, kind, size))
-        return _side_by_side(found, kind)
+            some = codes[_at_steps(len(codes), ENOUGH_CODES, number / n_searches)]
+            found.append(_few(some, kind, size, random_state))
+        return _side_by_side(found)
 
     def gaussians(self):
         """Give the few, and those about each code where there are any.
@@ -285,7 +280,7 @@ class _Folds:
 
     def __init__(self, codes, rows, seed):
         self.codes, self.rows = codes, rows
-        self._seed, self._clusters = seed, {}
+        self._seed = seed
         order = np.random.RandomState(seed).permutation(rows.max() + 1)
         self.folds = order[rows] % FOLDS
         self.n_seen = len(codes) - np.bincount(self.folds)[self.folds]
@@ -308,15 +303,12 @@ class _Folds:
         logs = np.empty(len(self.codes))
         for fold in np.unique(self.folds):
             is_own = self.folds == fold
-            logs[is_own] = fit(fold).log_density(self.codes[is_own])
+            logs[is_own] = fit(fold).score_samples(self.codes[is_own])
         return logs
 
     def few_without(self, fold, kind, size):
-        """Fit so many Gaussians without a fold; kinds begin at the same clusters."""
-        codes = self.codes[self.folds != fold]
-        if (fold, size) not in self._clusters:
-            self._clusters[fold, size] = _clusters(codes, size, self._seed)
-        return _few(codes, self._clusters[fold, size], kind, size)
+        """Fit so many Gaussians without a fold."""
+        return _few(self.codes[self.folds != fold], kind, size, self._seed)
 
     def each_without(self, fold, kind, search):
         """Fit a Gaussian about each code without a fold."""
@@ -380,18 +372,14 @@ def _made_of(weights, means, covariances, kind):
     return mixture
 
 
-def _clusters(codes, size, random_state):
-    """Numbers of the clusters in which k-means puts codes."""
-    from sklearn.cluster import KMeans  # slow, and seldom needed
+def _few(codes, kind, size, random_state):
+    """Fit so many Gaussians to codes."""
+    from sklearn.mixture import GaussianMixture  # slow, and seldom needed
 
-    if size == 1:
-        return np.zeros(len(codes), dtype=int)
-    return KMeans(size, n_init=1, random_state=random_state).fit(codes).labels_
-
-
-def _few(codes, labels, kind, size):
-    """Find so many Gaussians, beginning where labels put the codes."""
-    return likeliest_parts(codes, labels, size, is_diagonal=kind == "diag")
+    mixture = GaussianMixture(
+        size, covariance_type=kind, random_state=random_state, reg_covar=1e-6
+    )
+    return mixture.fit(np.repeat(codes, 2, axis=0) if len(codes) == 1 else codes)
 
 
 def _about_each(codes, rows, kind, search):
@@ -400,18 +388,18 @@ def _about_each(codes, rows, kind, search):
     return search(codes[some], rows[some], is_diagonal=kind == "diag")
 
 
-def _side_by_side(found, kind):
+def _side_by_side(mixtures):
     """Average the densities of mixtures; of several that are the same one is kept."""
-    heights = np.array([parts.height for parts in found])
+    heights = np.array([mixture.lower_bound_ for mixture in mixtures])
     first = (np.abs(heights[:, None] - heights) <= SAME).argmax(axis=1)
     kept, counts = np.unique(first, return_counts=True)
-    shares = counts / len(found)
-    of_kept = [found[number] for number in kept]
+    shares = counts / len(mixtures)
+    of_kept = [mixtures[number] for number in kept]
     return _made_of(
-        np.concatenate([s * p.shares for s, p in zip(shares, of_kept, strict=True)]),
-        np.concatenate([parts.means for parts in of_kept]),
-        np.concatenate([parts.covariances for parts in of_kept]),
-        kind,
+        np.concatenate([s * m.weights_ for s, m in zip(shares, of_kept, strict=True)]),
+        np.concatenate([mixture.means_ for mixture in of_kept]),
+        np.concatenate([mixture.covariances_ for mixture in of_kept]),
+        mixtures[0].covariance_type,
     )
 
 

@@ -47,7 +47,7 @@ class Kernels(NamedTuple):
     covariance: np.ndarray
     height: float
 
-    def log_density(self, codes):
+    def score_samples(self, codes):
         """Log-density of codes."""
         root = np.linalg.cholesky(self.covariance)
         logs = _log_products(_whitened(root, codes), _whitened(root, self.codes))

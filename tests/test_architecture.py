@@ -16,7 +16,6 @@ NOTHING = set()
 LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
 PARTS = {
     "densities",
-    "em",
     "likelihoods.__init__",
     "conditional",
     "derivatives",
@@ -89,8 +88,7 @@ MAY_IMPORT = {
     "priors": {"densities", "flows", "mixtures", "posteriors"},
     "flows": {"networks"},
     "refinement": {"networks"},
-    "densities": {"em", "kernels"},
-    "em": NOTHING,
+    "densities": {"kernels"},
     "kernels": NOTHING,
     "mixtures": {"networks"},
     # rows and what is computed from them
