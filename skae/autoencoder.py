@@ -10,6 +10,7 @@ from ._sklearn import Interval, StrOptions
 from .checking import check_weight
 from .densities import CodeMixture, representatives
 from .inference import map_blocks
+from .refinement import MOST_REFINEMENTS
 from .rows import as_array, take_rows, weighted_moments
 
 __all__ = ["AutoencoderTransformer"]
@@ -101,9 +102,11 @@ class AutoencoderTransformer(BaseAutoencoder):
         Steps by which the code of a row is moved from where the trained encoder puts
         it to where the decoder rebuilds the row better, as PCA's code is where PCA
         rebuilds it best; none of them makes the row's loss larger. With 0,
-        ``transform`` is the encoder alone. A step takes about as long as decoding the
-        row three times. ``"auto"`` is 5 with a squared error (the Gaussian
-        likelihoods) up to 10 million ``n_samples * n_features``, else 0.
+        ``transform`` is the encoder alone, as it is where the start was kept. A step
+        takes about as long as decoding the row three times. ``"auto"`` is 5 with a
+        squared error (the Gaussian likelihoods) up to 10 million ``n_samples *
+        n_features``, else 0; and 0 with ``init="random"`` and a factory as encoder,
+        whose codes may be bounded on purpose. It is settled by ``fit``.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adamw"
@@ -250,7 +253,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         **BaseAutoencoder._parameter_constraints,
         "n_refinements": [
             StrOptions({"auto"}),
-            Interval(numbers.Integral, 0, None, closed="left"),
+            Interval(numbers.Integral, 0, MOST_REFINEMENTS, closed="both"),
         ],
     }
 

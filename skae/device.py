@@ -7,7 +7,7 @@ no torch setting behind.
 
 import numbers
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -122,13 +122,15 @@ def generator_from(seed, device="cpu"):
 def made_on_cpu():
     """Have torch make tensors on the CPU where no device is named, as it does unasked.
 
-    A user's ``torch.set_default_device`` is for code of their own.
+    They can be trained, too. A user's ``torch.set_default_device``, and the inference
+    mode about a call, are for code of their own.
     """
-    if torch.get_default_device().type == "cpu":
+    is_default = torch.get_default_device().type == "cpu"
+    with (
+        torch.inference_mode(False),
+        nullcontext() if is_default else torch.device("cpu"),
+    ):
         yield
-    else:
-        with torch.device("cpu"):
-            yield
 
 
 @contextmanager

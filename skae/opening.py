@@ -16,6 +16,7 @@ from .blueprint import Blueprint, Variational
 from .densities import CodeMixture
 from .penalties import DIVERGENCES
 from .posteriors import POSTERIORS
+from .refinement import MOST_REFINEMENTS
 from .start import LinearMaps
 from .storage import StoredModule
 
@@ -76,7 +77,9 @@ def _check_blueprint(blueprint):
     _expect(_is_spec(blueprint.likelihood), "blueprint.likelihood", "a likelihood spec")
     _expect(isinstance(blueprint.from_pca, bool), "blueprint.from_pca", "a bool")
     is_count = _is_integer(blueprint.n_refinements, 0)
-    _expect(is_count, "blueprint.n_refinements", "an integer of 0 or more")
+    is_count = is_count and blueprint.n_refinements <= MOST_REFINEMENTS
+    what = f"an integer from 0 to {MOST_REFINEMENTS}"
+    _expect(is_count, "blueprint.n_refinements", what)
     if blueprint.variational is not None:
         _check_variational(blueprint.variational)
     shares = blueprint.class_shares

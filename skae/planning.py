@@ -202,7 +202,11 @@ def _count_refinements(estimator, likelihood, X):
         return 0
     if not isinstance(estimator.n_refinements, str):
         return int(estimator.n_refinements)
-    return auto_refinements(*X.shape) if likelihood.starts_exact else 0
+    # A factory's codes may be bounded, or whole numbers, on purpose.
+    is_factory = callable(estimator.encoder) and not hasattr(estimator.encoder, "build")
+    if not likelihood.starts_exact or (is_factory and estimator.init == "random"):
+        return 0
+    return auto_refinements(*X.shape)
 
 
 def _resolve_width(n_components, X, weight, likelihood):

@@ -15,19 +15,26 @@ from torch import nn
 
 from .networks import FixedLinear
 
-__all__ = ["LEAST_GAIN", "LONGER", "SHORTER", "Refinement"]
+__all__ = ["LEAST_GAIN", "LONGER", "MOST_REFINEMENTS", "SHORTER", "Refinement"]
+
+# Steps at most.
+MOST_REFINEMENTS = 1000
 
 # Factors on a step after one that helped, and after one that did not.
 LONGER, SHORTER = 1.6, 0.3
 
-# Share of the loss that a step has to gain: less is rounding.
+# Share of the loss that a step has to gain, and the type's rounding at least.
 LEAST_GAIN = 1e-12
 
 # The curvature is that between the slopes to both sides of a code, so far from it in
 # shares of the codes' deviations.
 SIDE = 0.1
 
-# A direction counts as curved by this share of the largest curvature at least.
+# Codes vary in a component where their deviation is this share of the largest code, or
+# rounding would be taken for curvature.
+LEAST_SPREAD = 1e-4
+
+# In directions of less than this share of the largest curvature codes stay.
 LEAST_CURVATURE = 1e-6
 
 
@@ -60,8 +67,11 @@ class Refinement(nn.Module):
         """Leave codes where they are."""
         self.metric.weight.zero_()
 
-    def measure(self, loss, x, z):
+    def measure(self, loss, x, weight, z):
         """Take the metric from the curvature of some rows' losses.
+
+        Components in which their codes do not vary stay as they are, and so does the
+        metric, where an earlier one of a stream knows more.
 
         Parameters
         ----------
@@ -70,47 +80,58 @@ class Refinement(nn.Module):
 
         x : torch.Tensor of shape (n_rows, n_features)
 
+        weight : torch.Tensor of shape (n_rows,)
+
         z : torch.Tensor of shape (n_rows, n_components)
             Codes of the rows.
         """
-        self.clear()
         if not self.n_steps:
             return
-        reach = SIDE * z.std(0, correction=0)
-        sides = torch.cat([reach.diag(), -reach.diag()])
-        beside = (z + sides[:, None]).flatten(0, 1)
-        slopes = _slope(loss, x.repeat(len(sides), 1), beside)[1]
-        above, below = slopes.unflatten(0, (len(sides), -1)).mean(1).chunk(2)
-        tiny = torch.finfo(z.dtype).tiny
-        curvature = (above - below) / (2 * reach + tiny)[:, None]
+        share = (weight / weight.sum()).to(z.dtype)
+        spread = (share @ (z - share @ z).square()).sqrt()
+        varies = spread > LEAST_SPREAD * z.abs().amax(0)
+        if self.is_active and not varies.all():
+            return
+        curvature = torch.zeros_like(self.metric.weight)
+        for number in varies.nonzero().flatten().tolist():
+            side = torch.zeros_like(spread)
+            side[number] = SIDE * spread[number]
+            above, below = (share @ _slope(loss, x, z + s)[1] for s in (side, -side))
+            curvature[number] = (above - below) / (2 * side[number])
+        both = varies[:, None] & varies
+        curvature = torch.where(both, curvature + curvature.T, 0.0).cpu().double() / 2
         # Where a loss is beyond its type nothing is known, and codes stay.
-        curvature = torch.nan_to_num(curvature.cpu().double(), 0.0, 0.0, 0.0)
-        values, axes = torch.linalg.eigh((curvature + curvature.T) / 2)
-        least = LEAST_CURVATURE * values[-1]
-        if least > 0:
-            self.metric.weight.copy_((axes / values.clamp_min(least)) @ axes.T)
+        values, axes = torch.linalg.eigh(torch.nan_to_num(curvature, 0.0, 0.0, 0.0))
+        values = values.abs()
+        is_known = values > LEAST_CURVATURE * values.amax()
+        inverse = torch.where(is_known, 1 / values, 0.0)
+        self.metric.weight.copy_((axes * inverse) @ axes.T)
 
     def forward(self, loss, x, z):
         """Move the codes of rows; see :meth:`measure`."""
         if not self.is_active:
             return z
         best, slope = _slope(loss, x, z)
+        least_gain = max(LEAST_GAIN, torch.finfo(best.dtype).eps)
         length = torch.ones_like(best)
-        for _ in range(self.n_steps):
+        for n_left in reversed(range(self.n_steps)):
             tried = z - length[:, None] * self.metric(slope)
-            losses, slopes = _slope(loss, x, tried)
-            is_better = losses < (1 - LEAST_GAIN) * best
+            losses, slopes = (
+                _slope(loss, x, tried) if n_left else (loss(x, tried), slope)
+            )
+            is_better = losses < best - least_gain * best.abs()
             best = torch.where(is_better, losses, best)
             z = torch.where(is_better[:, None], tried, z)
             slope = torch.where(is_better[:, None], slopes, slope)
             length = torch.where(is_better, LONGER * length, SHORTER * length)
-        return z
+        # Autograd would take the steps for constants.
+        return z.detach()
 
 
 def _slope(loss, x, z):
-    """Loss of each row, and its slope in the code."""
+    """Loss of each row, and its slope in the code; 0 where it has none."""
     with torch.inference_mode(False), torch.enable_grad():
-        x, z = x.clone(), z.clone().requires_grad_()
+        x, z = x.clone(), z.detach().clone().requires_grad_()
         losses = loss(x, z)
-        (slope,) = torch.autograd.grad(losses.sum(), z)
+        (slope,) = torch.autograd.grad(losses.sum(), z, materialize_grads=True)
     return losses.detach(), slope

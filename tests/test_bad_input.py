@@ -124,7 +124,7 @@ WRONG = {
     "verbose": ["loud", -1],
 }
 
-OF_AN_AUTOENCODER = {"n_refinements": [-1, 2.5, "few", None]}
+OF_AN_AUTOENCODER = {"n_refinements": [-1, 1001, 2.5, "few", None]}
 
 OF_A_VAE = {
     "beta": [-1.0, "auto", None, np.nan],

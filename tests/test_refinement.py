@@ -1,6 +1,7 @@
 """Codes are moved to where the decoder rebuilds rows better."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_one_step_is_a_regression_where_the_decoder_is_linear():
     def loss(x, z):
         return (x - z @ A.T).square().sum(1)
 
-    refinement.measure(loss, x, z)
+    refinement.measure(loss, x, torch.ones(20), z)
     torch.testing.assert_close(refinement.metric.weight, (2 * A.T @ A).inverse())
     best = torch.linalg.lstsq(A, x.T).solution.T
     torch.testing.assert_close(refinement(loss, x, z), best)
@@ -62,7 +63,7 @@ def test_a_step_that_does_not_help_is_not_taken():
 def test_where_nothing_has_been_measured_codes_stay():
     assert not Refinement(2, n_steps=5).is_active
     refinement = Refinement(2, n_steps=0)
-    refinement.measure(None, None, None)
+    refinement.measure(None, None, None, None)
     assert not refinement.is_active
 
 
@@ -151,3 +152,76 @@ def test_warm_starts_go_on_with_as_many_steps():
     model = learned(warm_start=True, n_refinements=2)
     with pytest.raises(ValueError, match="n_refinements=3 is not what the fitted"):
         model.set_params(n_refinements=3).fit(images())
+
+
+def test_a_component_that_does_not_vary_is_left_alone():
+    """Rounding would be taken for its curvature, and hide that of the others."""
+    A, x, z = normal(7, 3), normal(20, 7, seed=1), normal(20, 3, seed=2)
+    z[:, 2] = 1 + 1e-9 * z[:, 2]
+    refinement = Refinement(3, n_steps=5)
+
+    def loss(x, z):
+        return (x - z @ A.T).square().sum(1)
+
+    refinement.measure(loss, x, torch.ones(20), z)
+    found = refinement(loss, x, z)
+    torch.testing.assert_close(found[:, 2], z[:, 2])
+    best = torch.linalg.lstsq(A[:, :2], (x - z[:, 2:] * A[:, 2]).T).solution.T
+    torch.testing.assert_close(found[:, :2], best)
+
+
+def test_rows_of_weight_0_say_nothing_of_curvature():
+    A, x, z = normal(7, 3), normal(20, 7, seed=1), normal(20, 3, seed=2)
+    refinement = Refinement(3, n_steps=1)
+    weight = torch.cat([torch.ones(10), torch.zeros(10)])
+
+    def loss(x, z):
+        return (x - z @ A.T).square().square().sum(1)
+
+    refinement.measure(loss, x, weight, z)
+    found = refinement.metric.weight.clone()
+    refinement.clear()
+    refinement.measure(loss, x[:10], weight[:10], z[:10])
+    torch.testing.assert_close(found, refinement.metric.weight)
+
+
+def test_a_piece_of_a_stream_that_says_too_little_changes_nothing():
+    model = AutoencoderTransformer(3, **LEARNS).partial_fit(images())
+    before = model.module_.refinement.metric.weight.clone()
+    model.partial_fit(images()[:1])
+    assert torch.equal(before, model.module_.refinement.metric.weight)
+
+
+def test_within_an_inference_mode():
+    model = pickle.loads(pickle.dumps(learned()))
+    with torch.inference_mode():
+        codes = model.transform(images())
+        inside = learned().transform(images())
+    np.testing.assert_array_equal(codes, model.transform(images()))
+    np.testing.assert_array_equal(codes, inside)
+
+
+class Nearest(torch.nn.Module):
+    """A decoder whose rows do not follow the code smoothly."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.rows = torch.nn.Embedding(n_inputs, n_outputs)
+
+    def forward(self, z):
+        return self.rows(z.argmax(1))
+
+
+def test_where_a_decoder_has_no_slope_codes_stay():
+    parameters = {"init": "random", "decoder": Nearest, "early_stopping": False}
+    model = learned(**parameters)
+    assert not model.module_.refinement.is_active
+
+
+def bounded(n_inputs, n_outputs):
+    return torch.nn.Sequential(torch.nn.Linear(n_inputs, n_outputs), torch.nn.Sigmoid())
+
+
+def test_codes_that_an_encoder_bounds_stay_within():
+    codes = learned(init="random", encoder=bounded).transform(images())
+    assert ((codes >= 0) & (codes <= 1)).all()

@@ -1,5 +1,7 @@
 """How codes are refined: the steps of :mod:`skae.refinement`, one after the other."""
 
+import numpy as np
+
 from skae.refinement import LEAST_GAIN, LONGER, SHORTER
 
 from .graph import NotWritten
@@ -28,7 +30,7 @@ def _write_steps(graph, estimator, x, z):
     model, spec = estimator.module_, estimator.likelihood_
     metric = graph.constant(model.refinement.metric.weight)
     longer, shorter = graph.constant(LONGER), graph.constant(SHORTER)
-    less = graph.constant(1 - LEAST_GAIN)
+    least_gain = graph.constant(max(LEAST_GAIN, np.finfo(graph.dtype).eps))
 
     def losses_at(z):
         eta = write_path(graph, model.decoder, z, "decoder")
@@ -41,7 +43,8 @@ def _write_steps(graph, estimator, x, z):
         step = graph.add("Mul", length, graph.add("Gemm", slope, metric, transB=1))
         tried = graph.add("Sub", z, step)
         losses = losses_at(tried)
-        is_better = graph.add("Less", losses, graph.add("Mul", less, best))
+        gain = graph.add("Mul", least_gain, graph.add("Abs", best))
+        is_better = graph.add("Less", losses, graph.add("Sub", best, gain))
         z = graph.add("Where", is_better, tried, z)
         if n_left:
             slopes = write_slope(graph, losses, tried, "decoder")
