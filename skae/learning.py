@@ -192,11 +192,11 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
     rows = task.subset(kept, maps)
     valid = _judging_rows(task, held_out, maps)
     judges = task.subset(_some_of(kept), maps) if valid is None else valid
-    if not task.of_stream:
-        model.unsettle()  # codes move while a network is trained
     before = task.row_losses(model, judges)
     start_loss = _epoch_loss(task, model, judges, before)
     watched = _Watched(observer, model, maps, start_loss, kept)
+    if not task.of_stream:
+        model.unsettle()  # codes move while a network is trained
     result = _train(
         model,
         rows,
