@@ -203,7 +203,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Where ``module_`` is now.
 
     loss_curve_ : list of float
-        Mean squared error of a row (or deviance) of each epoch.
+        Mean squared error of a row (or deviance) of each epoch, by the codes that the
+        encoder gives.
 
     validation_loss_curve_ : list of float
         The same on the rows that judge, at the start and after each epoch.
@@ -213,7 +214,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         is held out, on the training rows.
 
     best_loss_ : float
-        Loss of the weights that were kept, on the same rows.
+        Loss of what was kept, on the same rows; by refined codes and the last layer
+        solved, where rows judge.
 
     noise_variance_ : float or ndarray of shape (n_features_in_,)
         Mean squared error per column and degree of freedom, with a Gaussian
