@@ -103,7 +103,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         it to where the decoder rebuilds the row better, as PCA's code is where PCA
         rebuilds it best; none of them makes the row's loss larger. With 0,
         ``transform`` is the encoder alone, as it is where the start was kept. A step
-        takes about as long as decoding the row three times. ``"auto"`` is 5 with a
+        decodes the row, and goes back through the decoder once. ``"auto"`` is 5 with a
         squared error (the Gaussian likelihoods) up to 10 million ``n_samples *
         n_features``, else 0; and 0 with ``init="random"`` and a factory as encoder,
         whose codes may be bounded on purpose. It is settled by ``fit``.
