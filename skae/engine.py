@@ -25,9 +25,14 @@ __all__ = ["Settings", "TrainingResult", "mean_loss", "row_losses", "train"]
 DIVERGED = 100.0
 MAX_RETRIES = 3
 
-# Products of fewer multiplications than this gain nothing by several threads, nor by
-# bfloat16, whose conversions cost more than it saves.
+# Products of so many multiplications gain by bfloat16; of fewer, what its conversions
+# cost is more than it saves.
 LARGE_PRODUCT = 2**22
+
+# Products of so many gain by several threads, a seventh and more. Of fewer they gain
+# next to nothing, and lose many times that where others are at work: each waits for a
+# thread that another program holds up.
+SHARED_PRODUCT = 2**24
 
 
 @dataclass(frozen=True)
@@ -123,16 +128,21 @@ class TrainingResult:
         return len(self.loss_curve)
 
 
-def _has_large_products(model, batch_size):
-    """Whether several threads, or bfloat16, pay; by shape, never by timing."""
+def _largest_product(model, batch_size):
+    """Multiplications of the largest product; shapes choose kernels, never timings."""
     largest = max((p.numel() for p in model.parameters() if p.ndim >= 2), default=0)
-    return batch_size * largest >= LARGE_PRODUCT
+    return batch_size * largest
+
+
+def _n_threads(model, n_rows):
+    """Threads that pay for so many rows at a time."""
+    is_shared = _largest_product(model, n_rows) >= SHARED_PRODUCT
+    return torch.get_num_threads() if is_shared else 1
 
 
 def row_losses(model, rows, seed=0, passes=1):
     """Loss of each row, as wide as can be, by the same draws whenever asked."""
-    n_threads = torch.get_num_threads() if _has_large_products(model, len(rows)) else 1
-    with limited_threads(n_threads):
+    with limited_threads(_n_threads(model, len(rows))):
         return _row_losses(model, rows, seed, passes)
 
 
@@ -261,11 +271,9 @@ def train(
     result = TrainingResult()
     if state:
         settings = replace(settings, warmup=0.0)  # no schedule starts over
-    if _has_large_products(model, settings.batch_size):
-        n_threads = torch.get_num_threads()
-    else:
-        n_threads, settings = 1, replace(settings, dtype=torch.float32)
-    with limited_threads(n_threads):
+    if _largest_product(model, settings.batch_size) < LARGE_PRODUCT:
+        settings = replace(settings, dtype=torch.float32)
+    with limited_threads(_n_threads(model, settings.batch_size)):
         steps = Steps(model, rows, settings, seed, state)
         # A derivative that is written out is that of the model as it is used.
         model.train(steps.derivative is None)

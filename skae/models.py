@@ -17,6 +17,10 @@ __all__ = ["Autoencoder", "Coder"]
 # fewer, but so many at least.
 MEASURED_ROWS, MEASURED_SLOPES, FEWEST_MEASURED = 64, 2048, 8
 
+# So many ranges of its codes beyond them a decoder sees where codes are refined: what it
+# makes up there is taken only where it rebuilds the row.
+REACH = 10.0
+
 
 class Coder(nn.Module):
     """From rows to codes and back: two paths, and a likelihood.
@@ -166,10 +170,14 @@ class Autoencoder(Coder):
         self.refinement.clear()
 
     def limit(self, rows):
-        """Let the networks see no further than some rows and their codes."""
+        """Let the encoder see no further than some rows, the decoder than their codes.
+
+        A decoder whose codes are refined sees further.
+        """
+        beyond = REACH if self.refinement.n_steps else 0.0
         with torch.no_grad():
             self.encoder.limit(self.likelihood.view(x) for x in rows.blocks())
-            self.decoder.limit(self._encoded(x) for x in rows.blocks())
+            self.decoder.limit((self._encoded(x) for x in rows.blocks()), beyond)
 
     @property
     def readout(self):

@@ -7,8 +7,8 @@ is learned by the network, in units in which inputs and corrections are near 1. 
 the network at zero the path *is* the linear map, in the precision of its rows.
 
 A network beside a linear map sees no further, once trained, than the rows that it was
-trained on, column by column: what it makes up beyond them could spoil without limit
-what the linear map does for a far row.
+trained on (or some way beyond), column by column: what it makes up there could spoil
+without limit what the linear map does for a far row.
 """
 
 import math
@@ -104,10 +104,17 @@ class Path(nn.Module):
         self.lowest.fill_(-math.inf)
         self.highest.fill_(math.inf)
 
-    def limit(self, blocks):
+    def limit(self, blocks, beyond=0.0):
         """Let the network see no further than some rows.
 
         Rows by which it was limited before count too.
+
+        Parameters
+        ----------
+        blocks : iterable of tensors
+
+        beyond : float, default=0.0
+            How much further it sees on either side, in ranges of the rows.
         """
         if self.linear is None:
             return
@@ -117,7 +124,7 @@ class Path(nn.Module):
             inner = self._centred(x).to(torch.float32) * self.unit
             lowest = lowest.minimum(inner.amin(0))
             highest = highest.maximum(inner.amax(0))
-        margin = MARGIN * (highest - lowest)
+        margin = max(MARGIN, beyond) * (highest - lowest)
         lowest, highest = lowest - margin, highest + margin
         is_first = self.highest.isinf()
         self.lowest.copy_(torch.where(is_first, lowest, self.lowest.minimum(lowest)))
