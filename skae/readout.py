@@ -17,9 +17,9 @@ from .device import limited_threads, wide_dtype
 
 __all__ = ["Readout", "has_readout"]
 
-# Strengths that are tried, the strongest first. Below the last, rows far from all
-# others are sent anywhere.
-STRENGTHS = (1e2, 3e1, 1e1, 3e0, 1e0, 3e-1, 1e-1, 3e-2, 1e-2)
+# Strengths that are tried, the weakest first. Below it, rows far from all others are
+# sent anywhere.
+STRENGTHS = (1e-2, 3e-2, 1e-1, 3e-1, 1e0, 3e0, 1e1, 3e1, 1e2)
 
 # Fewer multiplications than this gain nothing by several threads.
 LARGE_REGRESSION = 2**30
@@ -99,6 +99,9 @@ class Readout:
     def set_best(self, loss):
         """Set the last layer at the strength of the smallest loss.
 
+        From the weakest strength on the loss falls, if at all, to where it rises
+        again; what is stronger is not tried.
+
         Parameters
         ----------
         loss : callable
@@ -109,10 +112,13 @@ class Readout:
         float or None
             The strength; None where the layer is best as it was.
         """
-        losses = []
-        for strength in (None, *STRENGTHS):
+        tried, losses = [None], [loss()]
+        for strength in STRENGTHS:
             self.set(strength)
+            tried.append(strength)
             losses.append(loss())
-        best = (None, *STRENGTHS)[int(np.nanargmin(losses))]
+            if len(losses) > 2 and losses[-1] > losses[-2]:
+                break
+        best = tried[int(np.nanargmin(losses))]
         self.set(best)
         return best
