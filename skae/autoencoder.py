@@ -214,8 +214,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         is held out, on the training rows.
 
     best_loss_ : float
-        Loss of what was kept, on the same rows; by refined codes and the last layer
-        solved, where rows judge.
+        Loss of what was kept, on the same rows: by refined codes, and with the last
+        layer solved, where rows judge.
 
     noise_variance_ : float or ndarray of shape (n_features_in_,)
         Mean squared error per column and degree of freedom, with a Gaussian
