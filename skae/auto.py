@@ -17,6 +17,7 @@ __all__ = [
     "auto_likelihood",
     "auto_max_iter",
     "auto_patience",
+    "auto_reach",
     "auto_refinements",
     "auto_validation_rows",
 ]
@@ -38,6 +39,10 @@ WIDE_DECAY = 0.2
 
 # Steps by which codes are refined, up to so many values.
 REFINEMENTS, REFINED_VALUES = 5, 10**7
+
+# How far beyond the codes of its rows a decoder sees, in their ranges, where there are
+# so many rows for each column.
+REACH, ROWS_PER_COLUMN = 10.0, 10
 
 
 def auto_hidden_layer_sizes(n_rows, n_features):
@@ -102,6 +107,15 @@ def auto_refinements(n_rows, n_features):
     wide rows a step takes long.
     """
     return REFINEMENTS if n_rows * n_features <= REFINED_VALUES else 0
+
+
+def auto_reach(n_rows, n_features):
+    """Let a decoder see beyond the codes of its rows, from ten for each column on.
+
+    What it makes up there is only taken where it rebuilds a row; of fewer rows it has
+    not learned how their columns go on.
+    """
+    return REACH if n_rows >= ROWS_PER_COLUMN * n_features else 0.0
 
 
 def auto_likelihood(X):

@@ -134,6 +134,9 @@ class Blueprint:
 
     n_refinements : int
         Steps by which the codes of a plain autoencoder are refined.
+
+    reach : float
+        How far beyond the codes of its rows its decoder sees, in their ranges.
     """
 
     n_features: int
@@ -146,6 +149,7 @@ class Blueprint:
     seed: int
     class_shares: tuple | None = None
     n_refinements: int = 0
+    reach: float = 0.0
 
     @property
     def units(self):
@@ -164,12 +168,11 @@ class Blueprint:
         with forked_stream(self.seed, torch.device("cpu")):
             encoder = self._path("encoder", self.n_features, self._n_statistics, dtype)
             decoder = self._path("decoder", self._n_coded, self.n_features, dtype)
-            likelihood = self.likelihood.build(self.n_features)
+            parts = (encoder, decoder, self.likelihood.build(self.n_features))
             if self.variational is None:
                 steps = Refinement(self.n_components, self.n_refinements, dtype)
-                return _on(device, Autoencoder(encoder, decoder, likelihood, steps))
+                return _on(device, Autoencoder(*parts, steps, self.reach))
             own = self.variational.build(self.n_components, self.n_features)
-        parts = (encoder, decoder, likelihood)
         if self.class_shares is None:
             return _on(device, VariationalAutoencoder(*parts, **own))
         model = ConditionalAutoencoder(

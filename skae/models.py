@@ -17,10 +17,6 @@ __all__ = ["Autoencoder", "Coder"]
 # fewer, but so many at least.
 MEASURED_ROWS, MEASURED_SLOPES, FEWEST_MEASURED = 64, 2048, 8
 
-# So many ranges of its codes beyond them a decoder sees where codes are refined: what it
-# makes up there is taken only where it rebuilds the row.
-REACH = 10.0
-
 
 class Coder(nn.Module):
     """From rows to codes and back: two paths, and a likelihood.
@@ -81,11 +77,14 @@ class Autoencoder(Coder):
 
     refinement : Refinement
         Of the codes, once the networks are trained.
+
+    reach : float, default=0.0
+        How far beyond the codes of its rows the trained decoder sees, in their ranges.
     """
 
-    def __init__(self, encoder, decoder, likelihood, refinement):
+    def __init__(self, encoder, decoder, likelihood, refinement, reach=0.0):
         super().__init__(encoder, decoder, likelihood.requires_grad_(False))
-        self.refinement = refinement
+        self.refinement, self.reach = refinement, reach
 
     def set_start(self, maps, *, origin, shrinkage=1.0):
         """Begin at PCA.
@@ -170,14 +169,10 @@ class Autoencoder(Coder):
         self.refinement.clear()
 
     def limit(self, rows):
-        """Let the encoder see no further than some rows, the decoder than their codes.
-
-        A decoder whose codes are refined sees further.
-        """
-        beyond = REACH if self.refinement.n_steps else 0.0
+        """Let the networks see some rows, and as far beyond their codes as they may."""
         with torch.no_grad():
             self.encoder.limit(self.likelihood.view(x) for x in rows.blocks())
-            self.decoder.limit((self._encoded(x) for x in rows.blocks()), beyond)
+            self.decoder.limit((self._encoded(x) for x in rows.blocks()), self.reach)
 
     @property
     def readout(self):

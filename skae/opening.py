@@ -80,6 +80,9 @@ def _check_blueprint(blueprint):
     is_count = is_count and blueprint.n_refinements <= MOST_REFINEMENTS
     what = f"an integer from 0 to {MOST_REFINEMENTS}"
     _expect(is_count, "blueprint.n_refinements", what)
+    reach = blueprint.reach
+    is_length = isinstance(reach, float) and 0 <= reach < math.inf
+    _expect(is_length, "blueprint.reach", "a number of 0 or more")
     if blueprint.variational is not None:
         _check_variational(blueprint.variational)
     shares = blueprint.class_shares

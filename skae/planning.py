@@ -18,6 +18,7 @@ from .auto import (
     auto_learning_rate,
     auto_max_iter,
     auto_patience,
+    auto_reach,
     auto_refinements,
     auto_validation_rows,
 )
@@ -182,6 +183,8 @@ def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=N
             "use 'gmm' or 'flow'."
         )
     encoder, decoder = resolve_networks(estimator, shape)
+    n_refinements = _count_refinements(estimator, likelihood, X)
+    can_reach = n_refinements > 0 and likelihood.starts_exact
     return Blueprint(
         n_features=X.shape[1],
         n_components=_resolve_width(estimator.n_components, X, weight, likelihood),
@@ -192,7 +195,8 @@ def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=N
         variational=variational,
         seed=seed,
         class_shares=class_shares,
-        n_refinements=_count_refinements(estimator, likelihood, X),
+        n_refinements=n_refinements,
+        reach=auto_reach(*X.shape) if can_reach else 0.0,
     )
 
 

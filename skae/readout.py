@@ -112,13 +112,13 @@ class Readout:
         float or None
             The strength; None where the layer is best as it was.
         """
-        tried, losses = [None], [loss()]
+        as_it_was, losses = loss(), []
         for strength in STRENGTHS:
             self.set(strength)
-            tried.append(strength)
             losses.append(loss())
-            if len(losses) > 2 and losses[-1] > losses[-2]:
+            if losses[-1] > min(losses):
                 break
-        best = tried[int(np.nanargmin(losses))]
+        tried = (None, *STRENGTHS)
+        best = tried[int(np.nanargmin([as_it_was, *losses]))]
         self.set(best)
         return best

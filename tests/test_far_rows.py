@@ -1,6 +1,7 @@
 """Far from all rows the linear map decides."""
 
 import numpy as np
+import pytest
 import torch
 from given import LEARNS, images
 
@@ -38,6 +39,20 @@ def test_a_stream_widens_what_a_network_sees():
     after = model.module_.encoder.highest
     assert (after >= before).all()
     assert (after > before).any()
+
+
+@pytest.mark.parametrize(("n_rows", "reach"), [(59, 0.0), (60, 10.0)])
+def test_a_decoder_of_refined_codes_sees_further_where_rows_are_many(n_rows, reach):
+    """Ten ranges of its codes, from ten rows for each column on."""
+    X = np.random.default_rng(0).normal(size=(n_rows, 6)) ** 3
+    parameters = LEARNS | {"early_stopping": False}
+    model = AutoencoderTransformer(2, **parameters).fit(X)
+    own = AutoencoderTransformer(2, **parameters, n_refinements=0).fit(X)
+    decoder, other = model.module_.decoder, own.module_.decoder
+    ranges = other.highest - other.lowest
+    close = {"rtol": 1e-3, "atol": 0}
+    torch.testing.assert_close(decoder.highest, other.highest + reach * ranges, **close)
+    torch.testing.assert_close(decoder.lowest, other.lowest - reach * ranges, **close)
 
 
 def test_a_decoder_sees_the_codes_that_it_was_trained_on():

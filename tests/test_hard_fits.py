@@ -221,7 +221,8 @@ def test_a_column_constant_in_fit_may_vary_later(Estimator):
     later = X.copy()
     later[:, 1] += 1.0
     assert_finite(model, later)
-    np.testing.assert_allclose(model.transform(later), model.transform(X), atol=1e-5)
+    # A step that gains less than the change is rounded to is not taken.
+    np.testing.assert_allclose(model.transform(later), model.transform(X), atol=1e-4)
 
 
 def test_one_column_and_one_component(Estimator):

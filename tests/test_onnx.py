@@ -360,7 +360,7 @@ def test_refined_codes_of_wide_rows_are_written(images, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_codes_beyond_what_the_decoder_sees_are_refined(images, dtype):
-    far = 50 * images.astype(dtype)
+    far = 5 * images.astype(dtype)
     model = fitted(AutoencoderTransformer, images.astype(dtype))
     decoder, codes = model.module_.decoder, unrefined(model).transform(far)
     seen = torch.as_tensor(codes) * decoder.unit
