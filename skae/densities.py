@@ -31,15 +31,13 @@ MAX_CODES = 10_000
 # Codes that may have a Gaussian each.
 MAX_KERNELS = 1000
 
-# Covariances and numbers of Gaussians that are tried; the search for the number ends
-# where so many in a row have been no better.
+# Covariances of a Gaussian about each code, and of few: each of these has at least such
+# a share of one about each code, and is tried in growing numbers until so many in a row
+# have been no better.
 COVARIANCES = ("full", "diag")
+FORMS = (("full", 1e-4), ("full", 0.1), ("diag", 0.01))
 MIXTURE_SIZES = (1, 2, 4, 8, 16, 32)
 PATIENCE = 2
-
-# Shares of the covariance of a Gaussian about each code that each of few has at least;
-# their number is found by the first, and then the best of all for that number.
-FLOORS = (0.1, 0.3, 0.01, 0.001)
 
 # Nats per component that Gaussians about each code have to gain beside few others.
 WORTH = 0.01
@@ -115,11 +113,11 @@ class Gaussians(NamedTuple):
 class CodeMixture:
     """scikit-learn's GaussianMixture on standardised codes, chosen by codes held out.
 
-    There are few Gaussians, those of several searches side by side, or one about each of
-    up to 1,000 codes (:mod:`skae.kernels`) beside them, where codes held out gain by
-    that, with the share by which they gain most. The few are fitted as if each code were
-    a cloud, of a share of the covariance of a Gaussian about each code: so they can be
-    many without being those of chance. The density counts as if one code more had been
+    There are few Gaussians, those of several searches side by side. Beside them is one
+    about each of up to 1,000 codes (:mod:`skae.kernels`), where codes held out gain by
+    that, with the share by which they gain most. A share of the covariance of these is
+    added to that of each of the few, which can then be more, and of fewer codes each,
+    where codes held out gain by that. The density counts as if one code more had been
     seen, the standard normal's: a single far one does not decide.
 
     Parameters
@@ -184,7 +182,7 @@ class CodeMixture:
         """Find the density under which unseen codes are likeliest."""
         folds = _Folds(codes, rows, self._seed)
         if not folds.can_judge:
-            return _Choice(-np.inf, _Few(COVARIANCES[0], 1, min(FLOORS)))
+            return _Choice(-np.inf, _Few(*FORMS[0], size=1))
         return _Trials(folds, search).best()
 
     def _average(self, codes, few, kernels):
@@ -242,17 +240,16 @@ class CodeMixture:
 
 
 class _Few(NamedTuple):
-    """Few Gaussians: what their covariances are like, their number, and their floor."""
+    """Few Gaussians: their covariances, the floor of these, and their number."""
 
     kind: str
-    size: int
     floor: float
+    size: int
 
     def fit(self, codes, kernels, random_state):
-        """Fit them to codes, each of which counts as a cloud.
+        """Fit them to codes, in units of the covariance of a Gaussian about each.
 
-        In units of the covariance of ``kernels`` the cloud is round, and its variance
-        is the floor: what scikit-learn adds to that of all.
+        There the floor is what scikit-learn adds to the variance in all directions.
         """
         from sklearn.mixture import GaussianMixture  # slow, and seldom needed
 
@@ -297,15 +294,12 @@ class _Trials:
 
     def __init__(self, folds, search):
         self.folds = folds
-        self.kernels = {kind: folds.about_each(kind, search) for kind in COVARIANCES}
-        self.logs = {kind: folds.logs(self.kernels[kind]) for kind in COVARIANCES}
+        self.about_each = {kind: folds.about_each(kind, search) for kind in COVARIANCES}
+        self.logs = {kind: folds.logs(fits) for kind, fits in self.about_each.items()}
 
     def best(self):
-        """Find the number of Gaussians by one floor, and then the best floor."""
-        tried = [trial for kind in COVARIANCES for trial in self._of_each_size(kind)]
-        highest = max(tried, key=self._worth)
-        for floor in FLOORS[1:]:
-            tried += self._trials(highest.few.kind, highest.few.size, floor)
+        """Find the best of all that are tried."""
+        tried = [trial for form in FORMS for trial in self._of_each_size(*form)]
         return max(tried, key=self._worth)
 
     def _worth(self, trial):
@@ -313,29 +307,27 @@ class _Trials:
         has_kernels = trial.kernel_share > 0
         return trial.held_out - WORTH * self.folds.codes.shape[1] * has_kernels
 
-    def _of_each_size(self, kind):
+    def _of_each_size(self, kind, floor):
         """Try more and more Gaussians, until they are no better."""
         n_idle, highest = 0, -np.inf
         most = most_gaussians(self.folds.codes.shape[1], self.folds.n_seen.min())
         for size in MIXTURE_SIZES:
             if size > most or n_idle == PATIENCE:
                 return
-            found = self._trials(kind, size, FLOORS[0])
-            best = max(found).held_out
-            n_idle = 0 if best > highest else n_idle + 1
-            highest = max(best, highest)
-            yield from found
+            alone, *beside = self._trials(_Few(kind, floor, size))
+            n_idle = 0 if alone.held_out > highest else n_idle + 1
+            highest = max(alone.held_out, highest)
+            yield from (alone, *beside)
 
-    def _trials(self, kind, size, floor):
-        """Try few Gaussians, by themselves and beside one about each code."""
-        few, folds = _Few(kind, size, floor), self.folds
-        logs = folds.logs(folds.few(few, self.kernels[kind]))
-        found = [_Choice(folds.height(logs), few)]
-        for kernel_kind, own in self.logs.items():
+    def _trials(self, few):
+        """Try few Gaussians by themselves, and beside one about each code."""
+        folds = self.folds
+        logs = folds.logs(folds.few(few, self.about_each[few.kind]))
+        yield _Choice(folds.height(logs), few)
+        for kind, own in self.logs.items():
             share = _best_share(own, logs)
             both = np.logaddexp(np.log(share) + own, np.log1p(-share) + logs)
-            found.append(_Choice(folds.height(both), few, kernel_kind, share))
-        return found
+            yield _Choice(folds.height(both), few, kind, share)
 
 
 class _Folds:
