@@ -36,7 +36,7 @@ MAX_KERNELS = 1000
 # have been no better.
 COVARIANCES = ("full", "diag")
 FORMS = (("full", 1e-4), ("full", 0.1), ("diag", 0.01))
-MIXTURE_SIZES = (1, 2, 4, 8, 16, 32)
+MIXTURE_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 PATIENCE = 2
 
 # Nats per component that Gaussians about each code have to gain beside few others.
@@ -45,9 +45,9 @@ WORTH = 0.01
 # Steps by which their share is found, and its bounds.
 SHARE_STEPS, SHARES = 100, (1e-3, 1 - 1e-3)
 
-# A Gaussian is supported by at least so many codes; there is room for those of several
-# searches by so many of ``MAX_CODES`` for each component.
-CODES_PER_GAUSSIAN, CODES_PER_COMPONENT = 2, 5
+# A Gaussian is supported by at least so many codes. All searches together may find so
+# many, and one for so many of ``MAX_CODES`` per component.
+CODES_PER_GAUSSIAN, MOST_PARTS, CODES_PER_COMPONENT = 2, 160, 5
 
 # Parts of the codes that are held out in turn; fewest and most codes with which that is
 # done.
@@ -75,7 +75,7 @@ def most_gaussians(n_components, n_codes=MAX_CODES):
 def most_parts(n_components):
     """Largest number of Gaussians that several searches may find in all."""
     supported = max(1, MAX_CODES // (CODES_PER_COMPONENT * n_components))
-    return min(supported, SEARCHES * MIXTURE_SIZES[-1])
+    return min(supported, MOST_PARTS)
 
 
 def representatives(weight):
