@@ -31,7 +31,8 @@ uniform noise of [0, 1) added, which gives a lower bound of the log-probability 
 lends to each unit interval (Theis et al., 2016).
 
 ``samples`` trains a random forest and a linear model on samples and tests them on real
-rows.
+rows. A test set of 250 rows decides an accuracy within 2 % only, so methods are
+compared by their means over sets and ``--seeds``.
 
 Results that are in the file already are not computed again; ``--plots`` draws them, and
 ``--notes`` writes down what is printed in the end.

@@ -24,6 +24,18 @@ def best_by_model(rows):
     return table
 
 
+def mean_by_model(rows, value):
+    """Mean over seeds of the values of each model, by set."""
+    table = {}
+    for row in rows:
+        values = table.setdefault(row["model"], {})
+        values.setdefault((row["name"],), []).append(float(row[value]))
+    return {
+        model: {case: np.mean(found) for case, found in values.items()}
+        for model, values in table.items()
+    }
+
+
 def lines_of(table):
     """Give a table as text, a line for each case."""
     cases = sorted({case for values in table.values() for case in values})
@@ -117,9 +129,11 @@ def summarise_counts(rows):
 
 
 def summarise_samples(rows):
-    """Accuracy, or R2, on real rows, and its mean."""
+    """Accuracy, or R2, on real rows: of each set, over seeds, and their mean."""
+    seeds = sorted({int(row["seed"]) for row in rows})
+    yield f"mean over seeds {' '.join(map(str, seeds))}"
     for judge in ("forest", "linear"):
-        table = by_model(rows, judge, ("name", "seed"))
+        table = mean_by_model(rows, judge)
         shared = set.intersection(*(set(values) for values in table.values()))
         means = {
             model: np.mean([values[case] for case in shared])
@@ -128,7 +142,7 @@ def summarise_samples(rows):
         yield judge
         yield from lines_of(table)
         shown = ", ".join(f"{model} {mean:.3f}" for model, mean in means.items())
-        yield f"mean over {len(shared)} cases: {shown}"
+        yield f"mean over {len(shared)} sets: {shown}"
 
 
 def summarise_mnist(rows):

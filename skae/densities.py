@@ -2,10 +2,10 @@
 
 import warnings
 from functools import partial
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from scipy.special import expit, logit
 from sklearn import config_context
 from sklearn.base import clone
@@ -31,10 +31,12 @@ MAX_CODES = 10_000
 # Codes that may have a Gaussian each.
 MAX_KERNELS = 1000
 
-# Covariances and numbers of Gaussians that are tried; the search for the number ends
-# where so many in a row have been no better.
+# Covariances of a Gaussian about each code, and of few: each of these has at least such
+# a share of one about each code, and is tried in growing numbers until so many in a row
+# have been no better.
 COVARIANCES = ("full", "diag")
-MIXTURE_SIZES = (1, 2, 4, 8, 16, 32)
+FORMS = (("full", 1e-4), ("full", 0.1), ("diag", 0.01))
+MIXTURE_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 PATIENCE = 2
 
 # Nats per component that Gaussians about each code have to gain beside few others.
@@ -43,8 +45,9 @@ WORTH = 0.01
 # Steps by which their share is found, and its bounds.
 SHARE_STEPS, SHARES = 100, (1e-3, 1 - 1e-3)
 
-# A Gaussian is supported by at least so many codes per free parameter of its mean.
-CODES_PER_GAUSSIAN = 5
+# A Gaussian is supported by at least so many codes. All searches together may find so
+# many, and one for so many of ``MAX_CODES`` per component.
+CODES_PER_GAUSSIAN, MOST_PARTS, CODES_PER_COMPONENT = 2, 160, 5
 
 # Parts of the codes that are held out in turn; fewest and most codes with which that is
 # done.
@@ -65,14 +68,14 @@ on_arrays = partial(config_context, array_api_dispatch=False)
 
 def most_gaussians(n_components, n_codes=MAX_CODES):
     """Largest number of Gaussians that are fitted to so many codes."""
-    supported = n_codes // (CODES_PER_GAUSSIAN * n_components)
+    supported = min(n_codes // CODES_PER_GAUSSIAN, most_parts(n_components))
     return max(size for size in MIXTURE_SIZES if size <= max(1, supported))
 
 
 def most_parts(n_components):
     """Largest number of Gaussians that several searches may find in all."""
-    supported = max(1, MAX_CODES // (CODES_PER_GAUSSIAN * n_components))
-    return min(supported, SEARCHES * MIXTURE_SIZES[-1])
+    supported = max(1, MAX_CODES // (CODES_PER_COMPONENT * n_components))
+    return min(supported, MOST_PARTS)
 
 
 def representatives(weight):
@@ -112,8 +115,10 @@ class CodeMixture:
 
     There are few Gaussians, those of several searches side by side. Beside them is one
     about each of up to 1,000 codes (:mod:`skae.kernels`), where codes held out gain by
-    that, with the share by which they gain most. The density counts as if one code more
-    had been seen, the standard normal's: a single far one does not decide.
+    that, with the share by which they gain most. A share of the covariance of these is
+    added to that of each of the few, which can then be more, and of fewer codes each,
+    where codes held out gain by that. The density counts as if one code more had been
+    seen, the standard normal's: a single far one does not decide.
 
     Parameters
     ----------
@@ -163,7 +168,8 @@ class CodeMixture:
             some = _at_steps(len(codes), ENOUGH_CODES)
             search = KernelSearch()
             choice = self._choice(standardised[some], rows[some], search)
-            self.mixture_ = self._average(standardised, choice.kind, choice.size)
+            found = _about_each(standardised, rows, choice.few.kind, search)
+            self.mixture_ = self._average(standardised, choice.few, found)
             self.kernels_, self.kernel_share_ = None, choice.kernel_share
             if self.kernel_share_ > 0:
                 found = _about_each(standardised, rows, choice.kernel_kind, search)
@@ -176,40 +182,18 @@ class CodeMixture:
         """Find the density under which unseen codes are likeliest."""
         folds = _Folds(codes, rows, self._seed)
         if not folds.can_judge:
-            return _Choice(COVARIANCES[0], 1, COVARIANCES[0], 0.0, -np.inf)
-        tried = [trial for kind in COVARIANCES for trial in self._trials(folds, kind)]
-        held_out, kind, size, logs = max(tried, key=itemgetter(0))
-        few = _Choice(kind, size, COVARIANCES[0], 0.0, held_out)
-        if not folds.have_neighbours:
-            return few
-        both = max(_with_kernels(folds, logs, search, kind) for kind in COVARIANCES)
-        held_out, kernel_kind, share = both
-        if held_out <= few.held_out + WORTH * codes.shape[1]:
-            return few
-        return _Choice(kind, size, kernel_kind, share, held_out)
+            return _Choice(-np.inf, _Few(*FORMS[0], size=1))
+        return _Trials(folds, search).best()
 
-    def _trials(self, folds, kind):
-        """Try more and more Gaussians, until they are no better."""
-        n_idle, highest = 0, -np.inf
-        most = most_gaussians(folds.codes.shape[1], folds.n_seen.min())
-        for size in MIXTURE_SIZES:
-            if size > most or n_idle == PATIENCE:
-                return
-            logs = folds.logs(partial(folds.few_without, kind=kind, size=size))
-            found = folds.height(logs)
-            n_idle = 0 if found > highest else n_idle + 1
-            highest = max(found, highest)
-            yield found, kind, size, logs
-
-    def _average(self, codes, kind, size):
+    def _average(self, codes, few, kernels):
         """Put what several searches find side by side, each among some of the codes."""
-        if size == 1:
-            return _few(codes, kind, size, self._seed)
-        n_searches = min(SEARCHES, max(1, most_parts(codes.shape[1]) // size))
+        if few.size == 1:
+            return few.fit(codes, kernels, self._seed)
+        n_searches = min(SEARCHES, max(1, most_parts(codes.shape[1]) // few.size))
         random_state, found = np.random.RandomState(self._seed), []
         for number in range(n_searches):
             some = codes[_at_steps(len(codes), ENOUGH_CODES, number / n_searches)]
-            found.append(_few(some, kind, size, random_state))
+            found.append(few.fit(some, kernels, random_state))
         return _side_by_side(found)
 
     def gaussians(self):
@@ -255,14 +239,95 @@ class CodeMixture:
         return codes * self.scale_ + self.mean_
 
 
-class _Choice(NamedTuple):
-    """Covariance and size of few Gaussians, and what stands beside them."""
+class _Few(NamedTuple):
+    """Few Gaussians: their covariances, the floor of these, and their number."""
 
     kind: str
+    floor: float
     size: int
-    kernel_kind: str
-    kernel_share: float
+
+    def fit(self, codes, kernels, random_state):
+        """Fit them to codes, in units of the covariance of a Gaussian about each.
+
+        There the floor is what scikit-learn adds to the variance in all directions.
+        """
+        from sklearn.mixture import GaussianMixture  # slow, and seldom needed
+
+        found = GaussianMixture(
+            self.size,
+            covariance_type=self.kind,
+            reg_covar=self.floor,
+            random_state=random_state,
+        )
+        root = np.linalg.cholesky(kernels.covariance)
+        whitened = solve_triangular(root, codes.T, lower=True, check_finite=False).T
+        found.fit(np.repeat(whitened, 2, axis=0) if len(codes) == 1 else whitened)
+        covariances = found.covariances_
+        if self.kind == "diag":
+            covariances = covariances * np.diag(root) ** 2
+        else:
+            covariances = root @ covariances @ root.T
+        means = found.means_ @ root.T
+        made = _made_of(found.weights_, means, covariances, self.kind)
+        made.lower_bound_ = found.lower_bound_
+        return made
+
+
+class _Choice(NamedTuple):
+    """Mean log-density of codes held out, and under what they have it."""
+
     held_out: float
+    few: _Few
+    kernel_kind: str = COVARIANCES[0]
+    kernel_share: float = 0.0
+
+
+class _Trials:
+    """Few Gaussians, by themselves and beside one about each code, on codes held out.
+
+    Parameters
+    ----------
+    folds : _Folds
+
+    search : KernelSearch
+    """
+
+    def __init__(self, folds, search):
+        self.folds = folds
+        self.about_each = {kind: folds.about_each(kind, search) for kind in COVARIANCES}
+        self.logs = {kind: folds.logs(fits) for kind, fits in self.about_each.items()}
+
+    def best(self):
+        """Find the best of all that are tried."""
+        tried = [trial for form in FORMS for trial in self._of_each_size(*form)]
+        return max(tried, key=self._worth)
+
+    def _worth(self, trial):
+        """Mean log-density, less what Gaussians about each code have to gain."""
+        has_kernels = trial.kernel_share > 0
+        return trial.held_out - WORTH * self.folds.codes.shape[1] * has_kernels
+
+    def _of_each_size(self, kind, floor):
+        """Try more and more Gaussians, until they are no better."""
+        n_idle, highest = 0, -np.inf
+        most = most_gaussians(self.folds.codes.shape[1], self.folds.n_seen.min())
+        for size in MIXTURE_SIZES:
+            if size > most or n_idle == PATIENCE:
+                return
+            alone, *beside = self._trials(_Few(kind, floor, size))
+            n_idle = 0 if alone.held_out > highest else n_idle + 1
+            highest = max(alone.held_out, highest)
+            yield from (alone, *beside)
+
+    def _trials(self, few):
+        """Try few Gaussians by themselves, and beside one about each code."""
+        folds = self.folds
+        logs = folds.logs(folds.few(few, self.about_each[few.kind]))
+        yield _Choice(folds.height(logs), few)
+        for kind, own in self.logs.items():
+            share = _best_share(own, logs)
+            both = np.logaddexp(np.log(share) + own, np.log1p(-share) + logs)
+            yield _Choice(folds.height(both), few, kind, share)
 
 
 class _Folds:
@@ -284,53 +349,39 @@ class _Folds:
         order = np.random.RandomState(seed).permutation(rows.max() + 1)
         self.folds = order[rows] % FOLDS
         self.n_seen = len(codes) - np.bincount(self.folds)[self.folds]
+        self.seen = [self.folds != fold for fold in np.unique(self.folds)]
 
     @property
     def can_judge(self):
         """Whether there are enough codes, and more than one fold."""
         return len(self.codes) >= FEWEST_CODES and len(np.unique(self.folds)) > 1
 
-    @property
-    def have_neighbours(self):
-        """Whether without any fold there are codes of two rows."""
-        return all(
-            len(np.unique(self.rows[self.folds != fold])) > 1
-            for fold in np.unique(self.folds)
-        )
-
-    def logs(self, fit):
+    def logs(self, fits):
         """Log-density of each code, by what is fitted without its fold."""
         logs = np.empty(len(self.codes))
-        for fold in np.unique(self.folds):
-            is_own = self.folds == fold
-            logs[is_own] = fit(fold).score_samples(self.codes[is_own])
+        for is_seen, fit in zip(self.seen, fits, strict=True):
+            logs[~is_seen] = fit.score_samples(self.codes[~is_seen])
         return logs
 
-    def few_without(self, fold, kind, size):
-        """Fit so many Gaussians without a fold."""
-        return _few(self.codes[self.folds != fold], kind, size, self._seed)
+    def few(self, few, kernels):
+        """Fit few Gaussians without each fold."""
+        return [
+            few.fit(self.codes[is_seen], found, self._seed)
+            for is_seen, found in zip(self.seen, kernels, strict=True)
+        ]
 
-    def each_without(self, fold, kind, search):
-        """Fit a Gaussian about each code without a fold."""
-        is_seen = self.folds != fold
-        return _about_each(self.codes[is_seen], self.rows[is_seen], kind, search)
+    def about_each(self, kind, search):
+        """Fit a Gaussian about each code without each fold."""
+        return [
+            _about_each(self.codes[is_seen], self.rows[is_seen], kind, search)
+            for is_seen in self.seen
+        ]
 
     def height(self, logs):
         """Mean log-density, one code more having been seen, the standard normal's."""
         seen = logs + np.log(self.n_seen)
         both = np.logaddexp(seen, _log_normal(self.codes))
         return (both - np.log(self.n_seen + 1)).mean()
-
-
-def _with_kernels(folds, logs, search, kind):
-    """Mean log-density with a Gaussian about each code, their covariance, their share.
-
-    ``logs`` is the log-density of the few beside which they stand.
-    """
-    own = folds.logs(partial(folds.each_without, kind=kind, search=search))
-    share = _best_share(own, logs)
-    together = np.logaddexp(np.log(share) + own, np.log1p(-share) + logs)
-    return folds.height(together), kind, share
 
 
 def _best_share(logs, other):
@@ -370,16 +421,6 @@ def _made_of(weights, means, covariances, kind):
         inverse = np.linalg.inv(np.linalg.cholesky(covariances))
         mixture.precisions_cholesky_ = np.swapaxes(inverse, -1, -2)
     return mixture
-
-
-def _few(codes, kind, size, random_state):
-    """Fit so many Gaussians to codes."""
-    from sklearn.mixture import GaussianMixture  # slow, and seldom needed
-
-    mixture = GaussianMixture(
-        size, covariance_type=kind, random_state=random_state, reg_covar=1e-6
-    )
-    return mixture.fit(np.repeat(codes, 2, axis=0) if len(codes) == 1 else codes)
 
 
 def _about_each(codes, rows, kind, search):

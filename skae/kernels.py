@@ -71,10 +71,11 @@ class KernelSearch:
         Parameters
         ----------
         codes : ndarray of shape (n_codes, n_components)
-            Standardised, and of two rows at least.
+            Standardised.
 
         rows : ndarray of int of shape (n_codes,)
             Number of the row that each code is of; the others are those of other rows.
+            Where there are none the covariance is the least that there is.
 
         is_diagonal : bool
             Whether the components are independent.
@@ -85,6 +86,8 @@ class KernelSearch:
         """
         n_codes, n_components = codes.shape
         is_same_row = np.nonzero(rows[:, None] == rows)
+        if len(is_same_row[0]) == n_codes**2:
+            return Kernels(codes, LEAST_VARIANCE * np.eye(n_components), -np.inf)
         covariance = self._covariance
         if covariance is None:
             covariance = np.eye(n_components) * n_codes ** (-2 / (n_components + 4))

@@ -334,10 +334,10 @@ class _FlowModule(PriorModule):
 class AggregatePosterior(Prior):
     """Gaussians fitted, after a training, to draws of the training rows' posteriors.
 
-    They are few; one about the draw of each of up to 1,000 rows, all of one covariance,
-    is beside them where that makes draws held out likelier. Until then, and where these
-    are likelier under it, it is the standard normal; that stays one of the parts, with
-    the share of one row.
+    They are as many as draws held out ask for, up to 160; one about the draw of each of
+    up to 1,000 rows, all of one covariance, is beside them where that makes draws held
+    out likelier. Until then, and where these are likelier under it, it is the standard
+    normal; that stays one of the parts, with the share of one row.
 
     Examples
     --------
