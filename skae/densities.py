@@ -32,12 +32,10 @@ MAX_CODES = 10_000
 MAX_KERNELS = 1000
 
 # Covariances of a Gaussian about each code, and of few: each of these has at least such
-# a share of one about each code, and is tried in growing numbers until so many in a row
-# have been no better.
+# a share of one about each code.
 COVARIANCES = ("full", "diag")
-FORMS = (("full", 1e-4), ("full", 0.1), ("diag", 0.01))
+FORMS = (("full", 0.1), ("diag", 0.01))
 MIXTURE_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
-PATIENCE = 2
 
 # Nats per component that Gaussians about each code have to gain beside few others.
 WORTH = 0.01
@@ -309,15 +307,16 @@ class _Trials:
 
     def _of_each_size(self, kind, floor):
         """Try more and more Gaussians, until they are no better."""
-        n_idle, highest = 0, -np.inf
+        highest = -np.inf
         most = most_gaussians(self.folds.codes.shape[1], self.folds.n_seen.min())
         for size in MIXTURE_SIZES:
-            if size > most or n_idle == PATIENCE:
+            if size > most:
                 return
             alone, *beside = self._trials(_Few(kind, floor, size))
-            n_idle = 0 if alone.held_out > highest else n_idle + 1
-            highest = max(alone.held_out, highest)
             yield from (alone, *beside)
+            if alone.held_out <= highest:
+                return
+            highest = alone.held_out
 
     def _trials(self, few):
         """Try few Gaussians by themselves, and beside one about each code."""
