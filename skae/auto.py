@@ -42,7 +42,7 @@ REFINEMENTS, REFINED_VALUES = 5, 10**7
 
 # How far beyond the codes of its rows a decoder sees, in their ranges, where there are
 # so many rows for each column.
-REACH, ROWS_PER_COLUMN = 10.0, 10
+REACH, ROWS_PER_COLUMN = 10.0, 20
 
 
 def auto_hidden_layer_sizes(n_rows, n_features):
@@ -110,7 +110,7 @@ def auto_refinements(n_rows, n_features):
 
 
 def auto_reach(n_rows, n_features):
-    """Let a decoder see beyond the codes of its rows, from ten for each column on.
+    """Let a decoder see beyond the codes of its rows, from 20 for each column on.
 
     What it makes up there is only taken where it rebuilds a row; of fewer rows it has
     not learned how their columns go on.

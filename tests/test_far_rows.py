@@ -41,9 +41,9 @@ def test_a_stream_widens_what_a_network_sees():
     assert (after > before).any()
 
 
-@pytest.mark.parametrize(("n_rows", "reach"), [(59, 0.0), (60, 10.0)])
+@pytest.mark.parametrize(("n_rows", "reach"), [(119, 0.0), (120, 10.0)])
 def test_a_decoder_of_refined_codes_sees_further_where_rows_are_many(n_rows, reach):
-    """Ten ranges of its codes, from ten rows for each column on."""
+    """Ten ranges of its codes, from 20 rows for each column on."""
     X = np.random.default_rng(0).normal(size=(n_rows, 6)) ** 3
     parameters = LEARNS | {"early_stopping": False}
     model = AutoencoderTransformer(2, **parameters).fit(X)
