@@ -106,7 +106,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         decodes the row, and goes back through the decoder once. ``"auto"`` is 5 with a
         squared error (the Gaussian likelihoods) up to 10 million ``n_samples *
         n_features``, else 0; and 0 with ``init="random"`` and a factory as encoder,
-        whose codes may be bounded on purpose. It is settled by ``fit``.
+        whose codes may be bounded on purpose. Where there are 20 rows for each column
+        and the error is squared, the decoder then corrects PCA for codes beyond those
+        of its rows, too, up to ten of their ranges. All this is settled by the first
+        rows that are fitted.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adamw"
@@ -214,8 +217,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         is held out, on the training rows.
 
     best_loss_ : float
-        Loss of what was kept, on the same rows: by refined codes, and with the last
-        layer solved, where rows judge.
+        Loss of what was kept, on the same rows; by refined codes and the last layer
+        solved, where rows judge.
 
     noise_variance_ : float or ndarray of shape (n_features_in_,)
         Mean squared error per column and degree of freedom, with a Gaussian

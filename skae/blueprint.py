@@ -136,7 +136,8 @@ class Blueprint:
         Steps by which the codes of a plain autoencoder are refined.
 
     reach : float
-        How far beyond the codes of its rows its decoder sees, in their ranges.
+        How far beyond the codes of its rows its decoder sees, in their ranges, where it
+        stands beside a linear map.
     """
 
     n_features: int

@@ -20,7 +20,6 @@ __all__ = [
     "MAX_KERNELS",
     "CodeMixture",
     "Gaussians",
-    "most_gaussians",
     "most_parts",
     "representatives",
 ]
@@ -31,9 +30,11 @@ MAX_CODES = 10_000
 # Codes that may have a Gaussian each.
 MAX_KERNELS = 1000
 
-# Covariances of a Gaussian about each code, and of few: each of these has at least such
-# a share of one about each code.
+# Covariances of a Gaussian about each code.
 COVARIANCES = ("full", "diag")
+
+# Covariances of few Gaussians, and the share of one about each code that they have at
+# least.
 FORMS = (("full", 0.1), ("diag", 0.01))
 MIXTURE_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -64,7 +65,7 @@ LOG_2PI = np.log(2 * np.pi)
 on_arrays = partial(config_context, array_api_dispatch=False)
 
 
-def most_gaussians(n_components, n_codes=MAX_CODES):
+def most_gaussians(n_components, n_codes):
     """Largest number of Gaussians that are fitted to so many codes."""
     supported = min(n_codes // CODES_PER_GAUSSIAN, most_parts(n_components))
     return max(size for size in MIXTURE_SIZES if size <= max(1, supported))
@@ -113,10 +114,10 @@ class CodeMixture:
 
     There are few Gaussians, those of several searches side by side. Beside them is one
     about each of up to 1,000 codes (:mod:`skae.kernels`), where codes held out gain by
-    that, with the share by which they gain most. A share of the covariance of these is
-    added to that of each of the few, which can then be more, and of fewer codes each,
-    where codes held out gain by that. The density counts as if one code more had been
-    seen, the standard normal's: a single far one does not decide.
+    that, with the share by which they gain most. A part of the covariance that these
+    have, or would have, is added to that of each of the few, which can then be more,
+    and of fewer codes each. The density counts as if one code more had been seen, the
+    standard normal's: a single far one does not decide.
 
     Parameters
     ----------
@@ -166,11 +167,15 @@ class CodeMixture:
             some = _at_steps(len(codes), ENOUGH_CODES)
             search = KernelSearch()
             choice = self._choice(standardised[some], rows[some], search)
-            found = _about_each(standardised, rows, choice.few.kind, search)
-            self.mixture_ = self._average(standardised, choice.few, found)
+            about_each = {
+                kind: _about_each(standardised, rows, kind, search)
+                for kind in COVARIANCES
+            }
+            unit = about_each[choice.few.kind]
+            self.mixture_ = self._average(standardised, choice.few, unit)
             self.kernels_, self.kernel_share_ = None, choice.kernel_share
             if self.kernel_share_ > 0:
-                found = _about_each(standardised, rows, choice.kernel_kind, search)
+                found = about_each[choice.kernel_kind]
                 shares = np.full(len(found.codes), 1 / len(found.codes))
                 self.kernels_ = _made_of(shares, found.codes, found.covariance, "tied")
         self.held_out_ = float(choice.held_out - np.log(self.scale_).sum())
@@ -353,7 +358,7 @@ class _Folds:
     @property
     def can_judge(self):
         """Whether there are enough codes, and more than one fold."""
-        return len(self.codes) >= FEWEST_CODES and len(np.unique(self.folds)) > 1
+        return len(self.codes) >= FEWEST_CODES and len(self.seen) > 1
 
     def logs(self, fits):
         """Log-density of each code, by what is fitted without its fold."""

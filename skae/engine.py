@@ -27,7 +27,7 @@ MAX_RETRIES = 3
 
 # Products of so many multiplications gain by bfloat16; of fewer, what its conversions
 # cost is more than it saves.
-LARGE_PRODUCT = 2**22
+LOWERED_PRODUCT = 2**22
 
 # Products of so many gain by several threads, a seventh and more. Of fewer they gain
 # next to nothing, and lose many times that where others are at work: each waits for a
@@ -135,7 +135,7 @@ def _largest_product(model, batch_size):
 
 
 def _n_threads(model, n_rows):
-    """Threads that pay for so many rows at a time."""
+    """Threads that pay for so many rows."""
     is_shared = _largest_product(model, n_rows) >= SHARED_PRODUCT
     return torch.get_num_threads() if is_shared else 1
 
@@ -271,7 +271,7 @@ def train(
     result = TrainingResult()
     if state:
         settings = replace(settings, warmup=0.0)  # no schedule starts over
-    if _largest_product(model, settings.batch_size) < LARGE_PRODUCT:
+    if _largest_product(model, settings.batch_size) < LOWERED_PRODUCT:
         settings = replace(settings, dtype=torch.float32)
     with limited_threads(_n_threads(model, settings.batch_size)):
         steps = Steps(model, rows, settings, seed, state)

@@ -208,14 +208,12 @@ def _run(task, model, maps, kept, held_out, observer, state=None):
         state=state,
     )
     learned = watched.learned(result)
-    is_final = not (task.continues or result.interrupted)
-    if valid is not None and is_final and has_readout(model):
-        _solve_readout(task, learned, rows, valid)
-    # The network now sees no further than it will, its codes are refined, and its last
-    # layer may be new.
-    after = task.row_losses(model, judges)
-    result.best_loss = _epoch_loss(task, model, judges, after)
     if valid is not None:
+        if has_readout(model) and not (task.continues or result.interrupted):
+            _solve_readout(task, learned, rows, valid)
+        after = task.row_losses(model, valid)
+        # The network now sees no further than it will, and its last layer may be new.
+        result.best_loss = _epoch_loss(task, model, valid, after)
         learned.is_better = _is_clearly_positive(before - after, valid)
     return learned, watched.asked_to_stop or result.interrupted
 

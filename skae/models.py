@@ -79,7 +79,8 @@ class Autoencoder(Coder):
         Of the codes, once the networks are trained.
 
     reach : float, default=0.0
-        How far beyond the codes of its rows the trained decoder sees, in their ranges.
+        How far beyond the codes of its rows a decoder beside a linear map sees, once
+        trained, in their ranges.
     """
 
     def __init__(self, encoder, decoder, likelihood, refinement, reach=0.0):

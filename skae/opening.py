@@ -82,7 +82,7 @@ def _check_blueprint(blueprint):
     _expect(is_count, "blueprint.n_refinements", what)
     reach = blueprint.reach
     is_length = isinstance(reach, float) and 0 <= reach < math.inf
-    _expect(is_length, "blueprint.reach", "a number of 0 or more")
+    _expect(is_length, "blueprint.reach", "a finite float of 0 or more")
     if blueprint.variational is not None:
         _check_variational(blueprint.variational)
     shares = blueprint.class_shares

@@ -17,7 +17,7 @@ from .device import limited_threads, wide_dtype
 
 __all__ = ["Readout", "has_readout"]
 
-# Strengths that are tried, the weakest first. Below it, rows far from all others are
+# Strengths that are tried, the weakest first. Below that, rows far from all others are
 # sent anywhere.
 STRENGTHS = (1e-2, 3e-2, 1e-1, 3e-1, 1e0, 3e0, 1e1, 3e1, 1e2)
 
@@ -99,8 +99,8 @@ class Readout:
     def set_best(self, loss):
         """Set the last layer at the strength of the smallest loss.
 
-        From the weakest strength on the loss falls, if at all, to where it rises
-        again; what is stronger is not tried.
+        From the weakest strength on the loss is taken to fall, if at all, to where it
+        rises again; what is stronger is not tried.
 
         Parameters
         ----------
@@ -112,11 +112,12 @@ class Readout:
         float or None
             The strength; None where the layer is best as it was.
         """
+        self.set(None)
         as_it_was, losses = loss(), []
         for strength in STRENGTHS:
             self.set(strength)
             losses.append(loss())
-            if losses[-1] > min(losses):
+            if len(losses) > 1 and losses[-1] > losses[-2]:
                 break
         tried = (None, *STRENGTHS)
         best = tried[int(np.nanargmin([as_it_was, *losses]))]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from skae import AutoencoderTransformer
-from skae.engine import Settings, train
+from skae.engine import Settings, row_losses, train
 from skae.rows import Rows
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
@@ -131,3 +131,28 @@ def test_rates_are_planned_where_rows_judge_and_the_end_is_known(
     AutoencoderTransformer(2, **parameters | {"max_iter": 4}).fit(iris[0])
     shares = np.unique(Recorded.rates) / 1e-5
     assert shares == pytest.approx([0.5, 1.0] if is_planned else [1.0])
+
+
+@pytest.mark.parametrize(("n_rows", "is_shared"), [(2**14, True), (2**14 - 1, False)])
+def test_only_large_products_are_shared_among_threads(n_rows, is_shared):
+    """What is small would wait for a thread that another program holds up."""
+    before = torch.get_num_threads()
+    counts = []
+
+    class Counted(Quadratic):
+        def __init__(self):
+            super().__init__()
+            self.matrix = nn.Parameter(torch.zeros(32, 32))
+
+        def row_losses(self, x, generator=None, passes=1):
+            counts.append(torch.get_num_threads())
+            return super().row_losses(x)
+
+    rows = Rows(np.zeros((n_rows, 3)), np.ones(n_rows), np.zeros(3), CPU)
+    try:
+        torch.set_num_threads(2)
+        row_losses(Counted(), rows)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(counts) == {2 if is_shared else 1}

@@ -88,6 +88,22 @@ def test_the_best_strength_is_never_worse_than_none(digits):
     np.testing.assert_array_equal(model.reconstruct(digits), before)
 
 
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([5.0, 3.0, 2.0, 4.0], STRENGTHS[1]),
+        ([1.0, 3.0, 4.0], None),
+        ([5.0, np.nan, 3.0, 2.0, 4.0], STRENGTHS[2]),
+    ],
+)
+def test_strengths_are_tried_until_the_loss_rises(digits, losses, best):
+    model = fitted(digits[:150], early_stopping=False)
+    readout = Readout(model.module_, as_rows(model, digits[:150]))
+    told = iter(losses)
+    assert readout.set_best(lambda: next(told)) == best
+    assert next(told, None) is None
+
+
 def test_a_fit_on_few_rows_gains_by_its_readout(digits):
     """Without a single epoch of use, random layers and a regression beat PCA."""
     train, test = digits[:200], digits[200:]
