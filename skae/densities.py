@@ -35,7 +35,7 @@ COVARIANCES = ("full", "diag")
 
 # Covariances of few Gaussians, and the share of one about each code that they have at
 # least.
-FORMS = (("full", 0.1), ("diag", 0.01))
+FORMS = (("full", 1e-4), ("full", 0.1), ("diag", 0.01))
 MIXTURE_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 # Nats per component that Gaussians about each code have to gain beside few others.
