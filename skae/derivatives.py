@@ -36,10 +36,12 @@ DERIVATIVES = {
     nn.Identity: lambda slope, x, y: slope,
 }
 
-# Float32 products of so many multiplications are oneDNN's where torch has it: the
-# default library leaves half of the arithmetic of some processors unused. Below, what
-# it takes to call oneDNN is more than it saves.
+# Float32 products of so many multiplications are oneDNN's where torch has it and the
+# processor has AVX-512, half of whose arithmetic the default library leaves unused on
+# some; with AVX2 alone oneDNN takes a tenth to a half longer. Below, what it takes to
+# call oneDNN is more than it saves.
 LARGE_PRODUCT = 2**21
+HAS_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
 _onednn_linear: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
@@ -49,6 +51,7 @@ def _is_onednn_faster(n_multiplications, dtype, device):
         n_multiplications >= LARGE_PRODUCT
         and dtype == torch.float32
         and device.type == "cpu"
+        and HAS_AVX512
         and _onednn_linear is not None
     )
 

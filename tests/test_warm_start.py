@@ -297,6 +297,14 @@ class Raiser:
 # ----------------------------------------------------------------------- Ctrl-C
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Hear Ctrl-C in the background, too, where shells start commands deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Interrupted(torch.optim.Adam):
     """An optimizer at whose n-th step the user presses Ctrl-C."""
 
