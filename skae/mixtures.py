@@ -1,6 +1,9 @@
 """Mixtures of Gaussians that are not trained, as modules: densities, and draws.
 
-Each Gaussian is kept as the map to the standard normal that makes it one.
+Each Gaussian is kept as the map to the standard normal that makes it one. In features
+of a code its logarithm is linear, so one product finds those of all:
+
+    log sum_i exp(w_i'f + c_i)
 """
 
 import math
@@ -8,13 +11,42 @@ import math
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
-from .networks import FixedLinear
+from .networks import LANES, FixedLinear
 
 __all__ = ["Alike", "Apart"]
 
 # Codes that are drawn at a time, each by a map of its own.
 CODES_AT_ONCE = 1024
+
+
+class _LogSum(torch.autograd.Function):
+    """``log sum_i exp(w_i'f + c_i)`` of some features f.
+
+    Its slope is the mean of the w by the shares of the terms in the sum. Autograd would
+    go through the terms again, which are many more than the features.
+    """
+
+    @staticmethod
+    def forward(ctx, features, weight, constants):
+        # Widths that products treat alike wherever a row stands; of no share.
+        n_more, f_more = (-n % LANES for n in weight.shape)
+        weight = functional.pad(weight, (0, f_more, 0, n_more))
+        constants = functional.pad(constants, (0, n_more), value=-math.inf)
+        logs = functional.linear(functional.pad(features, (0, f_more)), weight)
+        largest = logs.add_(constants).amax(1, keepdim=True)
+        terms = logs.sub_(largest).exp_()
+        total = terms.sum(1, keepdim=True)
+        if ctx.needs_input_grad[0]:
+            mean = functional.linear(terms, weight.T) / total
+            ctx.save_for_backward(mean[:, : features.shape[1]])
+        return (largest + total.log())[:, 0]
+
+    @staticmethod
+    def backward(ctx, slope):
+        (mean,) = ctx.saved_tensors
+        return slope[:, None] * mean, None, None
 
 
 class _Gaussians(nn.Module):
@@ -61,11 +93,21 @@ class Apart(_Gaussians):
         self.log_volume[:m] = torch.from_numpy(np.log(diagonals).sum(1))
 
     def height(self, z):
-        """Log-density of codes, but for the terms in log(2 pi)."""
-        offset = self.offset[: self.n_used]
-        y = self.whiten(z, offset.numel()).unflatten(-1, offset.shape)
-        logs = (self.log_shares + self.log_volume)[: len(offset)].to(z.dtype)
-        return (logs - (y + offset.to(z.dtype)).square().sum(-1) / 2).logsumexp(1)
+        """Log-density of codes, but for the terms in log(2 pi).
+
+        With P = A'A it is that of ``-z'P z / 2 - b'A z``, whose features are z and the
+        products of its components; in the type of the maps, since squares lose digits.
+        """
+        maps = self.whiten.weight.unflatten(0, self.offset.shape)[: self.n_used]
+        offset = self.offset[: len(maps), :, None]
+        quadratic, linear = maps.mT @ maps / -2, -maps.mT @ offset
+        weight = torch.cat([quadratic.flatten(1), linear.flatten(1)], dim=1)
+        logs = (self.log_shares + self.log_volume)[: len(maps)]
+        wide = z.to(maps.dtype)
+        products = wide[:, :, None] * wide[:, None]
+        features = torch.cat([products.flatten(1), wide], dim=1)
+        constants = logs - offset.square().sum((1, 2)) / 2
+        return _LogSum.apply(features, weight, constants).to(z.dtype)
 
     def at(self, noise, chosen):
         """Codes that standard normal noise becomes."""
@@ -100,10 +142,10 @@ class Alike(_Gaussians):
 
     def height(self, z):
         """Log-density of codes, but for the terms in log(2 pi)."""
-        n, whiten = self.n_used, self.whiten.weight
+        whiten, places = self.whiten.weight, self.places.weight[: self.n_used]
         y = self.whiten(z.to(whiten.dtype))
-        logs = self.log_shares[:n] - self.places.weight[:n].square().sum(1) / 2
-        height = (self.places(y, n) + logs).logsumexp(1) - y.square().sum(1) / 2
+        logs = self.log_shares[: len(places)] - places.square().sum(1) / 2
+        height = _LogSum.apply(y, places, logs) - y.square().sum(1) / 2
         return (height + whiten.diagonal().log().sum()).to(z.dtype)
 
     def at(self, noise, chosen):

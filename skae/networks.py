@@ -23,6 +23,7 @@ from .derivatives import WrittenAffine, WrittenChain, WrittenCurve, linear
 
 __all__ = [
     "ACTIVATIONS",
+    "LANES",
     "MLP",
     "ChannelsFirst",
     "ChannelsLast",
@@ -45,7 +46,7 @@ ACTIVATIONS = {
 }
 
 # Widths that matrix kernels treat alike wherever a row stands in its block.
-_LANES = 16
+LANES = 16
 
 
 def _rowwise_linear(x, weight, bias):
@@ -56,7 +57,7 @@ def _rowwise_linear(x, weight, bias):
     widths padded by zeros every row of a block takes the same path, bit for bit.
     """
     n_outputs, n_inputs = weight.shape
-    pad_in, pad_out = -n_inputs % _LANES, -n_outputs % _LANES
+    pad_in, pad_out = -n_inputs % LANES, -n_outputs % LANES
     if pad_in or pad_out:
         weight = functional.pad(weight, (0, pad_in, 0, pad_out))
     if pad_in:

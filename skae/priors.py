@@ -19,6 +19,7 @@ that are made of posteriors.
 
 import math
 from collections.abc import Callable
+from functools import reduce
 from numbers import Integral
 from typing import Any
 
@@ -407,10 +408,8 @@ class _AggregateModule(PriorModule):
         return _in_pieces(self._tilt, z)
 
     def _tilt(self, z):
-        height = self.apart.height(z)
-        if self.alike.n_used > 0:
-            height = torch.logaddexp(height, self.alike.height(z))
-        return height + z.square().sum(-1) / 2
+        heights = [some.height(z) for some in (self.apart, self.alike) if some.n_used]
+        return reduce(torch.logaddexp, heights) + z.square().sum(-1) / 2
 
     def sample(self, n, generator, infer):
         noise = self._noise(n, generator)

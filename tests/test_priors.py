@@ -398,6 +398,21 @@ def test_draws_of_both_kinds_of_gaussians_have_their_density():
         np.testing.assert_allclose(found, wanted[is_near], atol=1e-5)
 
 
+@pytest.mark.parametrize("n_alike", [0, 37])
+def test_the_slope_of_gaussians_is_that_of_their_log_density(n_alike):
+    random = np.random.RandomState(0)
+    roots = random.randn(21, 3, 3) / 4 + np.eye(3)
+    parts = [(21, roots @ roots.transpose(0, 2, 1))]
+    if n_alike:
+        parts.append((n_alike, np.diag([0.01, 0.1, 1.0])[None]))
+    total = 21 + n_alike
+    some = [Gaussians(np.full(n, 1 / total), random.randn(n, 3), c) for n, c in parts]
+    prior = AggregatePosterior().build(3, 4)
+    prior.fit(some, 1000)
+    z = torch.randn(8, 3, generator=generator(), dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda z: prior.tilt(z, infer), z.requires_grad_())
+
+
 def test_gaussians_of_codes_are_in_the_units_of_the_codes():
     codes = np.random.RandomState(0).randn(3000, 2) @ [[3, 0.5], [0, 0.1]] + [5, -1]
     mixture = CodeMixture(codes, 0)
