@@ -34,7 +34,15 @@ from .wide import carry_out
 CANONICAL_ROWS = 10_000
 
 # Fitted attributes that are not for the user.
-HIDDEN_STATE = ("_stored", "_start", "_training", "_codes", "_density", "_waiting")
+HIDDEN_STATE = (
+    "_stored",
+    "_start",
+    "_training",
+    "_waiting",
+    "_codes",
+    "_density",
+    "_prior_codes",
+)
 
 
 class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
@@ -142,7 +150,6 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         learned = self._learn(task, going_on, Reporter(self, task, context, hooks))
         self._report(task, learned)
         inferred = self._inferred(task, learned)
-        self._complete(task, learned, inferred)
         self._adopt(self._attributes(task, learned, inferred))
         context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
         return self
@@ -251,9 +258,6 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     @abstractmethod
     def _inferred(self, task, learned):
         """Find what the model makes of some training rows that stand for all."""
-
-    def _complete(self, task, learned, inferred):
-        """Find what follows a training, from all of the rows at once."""
 
     # ------------------------------------------------------- what fit leaves behind
 

@@ -3,7 +3,6 @@
 import math
 import numbers
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from .checking import check_classes, check_weight, number_classes
 from .densities import CodeMixture, representatives
 from .device import generator_from, limited_threads, made_on_cpu, seed_from
 from .evidence import (
+    EvidenceBound,
     bound_terms,
     class_bound_terms,
     draw_table,
@@ -32,7 +32,7 @@ from .priors import AggregatePosterior
 from .reporting import warn
 from .rows import as_array, take_rows
 
-__all__ = ["BaseDensity", "EvidenceBound"]
+__all__ = ["BaseDensity"]
 
 # Draws of the codes of the validation rows, all told, by which it is decided what a
 # fit returns.
@@ -41,27 +41,6 @@ VALIDATION_DRAWS = 4096
 # A component is active if the means of its posteriors vary by more than this share of
 # the prior's variance (Burda, Grosse & Salakhutdinov, 2016).
 LEAST_ACTIVITY = 0.01
-
-
-class EvidenceBound(NamedTuple):
-    """Terms of the evidence lower bound of each row, in nats.
-
-    Attributes
-    ----------
-    reconstruction : ndarray of shape (n_samples,)
-        ``E_q log p(x | z)``: how likely the row is, given what its code may be.
-
-    kl : ndarray of shape (n_samples,)
-        Divergence of ``q(z | x)`` from the prior: what the code says about the row.
-    """
-
-    reconstruction: np.ndarray
-    kl: np.ndarray
-
-    @property
-    def total(self):
-        """The bound on the log-likelihood."""
-        return self.reconstruction - self.kl
 
 
 class BaseDensity(BaseAutoencoder):
@@ -175,12 +154,12 @@ class BaseDensity(BaseAutoencoder):
         """
         X = self._check_fitted_X(X)
         if not return_std:
-            return self._map(X, self.module_.encode)
+            return self._map(X, self._stored.module.encode)
         both = self._map(X, self._mean_and_std)
         return both[:, : self.n_components_], both[:, self.n_components_ :]
 
     def _mean_and_std(self, x):
-        posterior = self.module_.posterior(x)
+        posterior = self._stored.module.posterior(x)
         return torch.cat([posterior.mean, posterior.std], dim=1)
 
     def sample_posterior(self, X, n_samples=1, random_state=None):
@@ -207,7 +186,7 @@ class BaseDensity(BaseAutoencoder):
         shape = n_samples, self.n_components_
 
         def draw(x):
-            posterior = self.module_.posterior(x).each_draw()
+            posterior = self._stored.module.posterior(x).each_draw()
             noise = torch.randn(len(x), *shape, generator=generator)
             return posterior.at(noise.to(x)).flatten(1)
 
@@ -254,11 +233,11 @@ class BaseDensity(BaseAutoencoder):
             p(x) = (n p_model(x) + p_start(x)) / (n + 1)
 
         A network leaves less noise, by which a row far from all others is punished
-        without bound; here no row is less likely than at the start by more than
-        ``log(n + 1)``. Factor analysis may itself leave a column hardly any noise, if
-        two columns vary in the same few rows; so with a noise per column independent
-        columns have half of that share. Where nothing was trained the score is that of
-        the start.
+        without bound; here no row is less likely than at the start, its variances
+        divided by n - 1 as by ``PCA.score``, by more than ``log(n + 1)``. Factor
+        analysis may itself leave a column hardly any noise, if two columns vary in the
+        same few rows; so with a noise per column independent columns have half of that
+        share. Where nothing was trained the score is that of the start.
         """
         blueprint, start = self._stored.blueprint, self._start
         is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact
@@ -268,8 +247,11 @@ class BaseDensity(BaseAutoencoder):
         has_column_noise = blueprint.likelihood.has_column_noise
         if not has_column_noise:
             noise = np.full_like(noise, noise.mean())
-        variance = torch.from_numpy(np.maximum(start.variance, noise))
-        at_start = partial(start_log_likelihood, self.module_, torch.from_numpy(noise))
+        n_rows = max(start.n_rows, 2.0)
+        factor = n_rows / (n_rows - 1)
+        variance = torch.from_numpy(factor * np.maximum(start.variance, noise))
+        noise = torch.from_numpy(noise)
+        at_start = partial(start_log_likelihood, self.module_, noise, factor)
 
         def scored(x):
             other = at_start(x)
@@ -403,24 +385,47 @@ class BaseDensity(BaseAutoencoder):
         """Which components vary with the rows, as a mask."""
         return self._activity > LEAST_ACTIVITY
 
-    def _complete(self, task, learned, inferred):
-        """Fit Gaussians to the codes, where they are to be the prior.
+    @property
+    def module_(self):
+        """The fitted network, on rows measured from ``mean_``.
 
-        By itself it does so after a training only: the start is probabilistic PCA.
+        Gaussians of the codes, where they are its prior, are fitted when they are first
+        asked for.
         """
-        is_kind = isinstance(task.blueprint.variational.prior, AggregatePosterior)
-        if is_kind and (task.trains or self.prior != "auto"):
-            _, _, draws = inferred
-            mixture = CodeMixture(draws, task.seed, representatives(task.weight))
-            gaussians = mixture.gaussians() if mixture.gain > 0 else []
-            learned.model.prior.fit(gaussians, len(draws))
+        check_is_fitted(self)
+        waiting = self._prior_codes
+        if waiting is not None:
+            self._fit_prior(*waiting)
+        return super().module_
+
+    # Draws of the codes to which a prior is yet to be fitted, and the row of each.
+    _prior_codes: tuple | None = None
+
+    @made_on_cpu()
+    def _fit_prior(self, codes, rows):
+        """Fit the prior to codes; threads that do so at once find the same."""
+        mixture = CodeMixture(codes, self._stored.blueprint.seed, rows)
+        gaussians = mixture.gaussians() if mixture.gain > 0 else []
+        self._stored.module.prior.fit(gaussians, len(codes))
+        self._prior_codes = None
 
     def _attributes(self, task, learned, inferred):
-        means, divergences, _ = inferred
+        means, divergences, codes = inferred
+        _, rows = np.unique(representatives(task.weight), return_inverse=True)
         return super()._attributes(task, learned, inferred) | {
             "kl_per_component_": divergences.mean(axis=0),
             "_activity": means.var(axis=0),
+            "_prior_codes": (codes, rows) if self._has_prior_to_fit(task) else None,
         }
+
+    def _has_prior_to_fit(self, task):
+        """Whether Gaussians of the codes are to be the prior.
+
+        By themselves they are after a training only: the start is probabilistic PCA.
+        """
+        is_kind = isinstance(task.blueprint.variational.prior, AggregatePosterior)
+        is_asked_for = task.trains or self.prior != "auto"
+        return is_kind and is_asked_for and not task.of_stream
 
     def _copy_to_train(self):
         """Copy the model, Gaussians of its codes set aside: they follow a training."""

@@ -45,7 +45,8 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     @property
     def device_(self):
         """Device on which ``module_`` is now."""
-        return next(self.module_.buffers()).device
+        check_is_fitted(self)
+        return next(self._stored.module.buffers()).device
 
     @property
     def _n_features_out(self):
@@ -84,7 +85,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             A code for each row.
         """
         X = self._check_fitted_X(X)
-        return self._map(X, self.module_.encode)
+        return self._map(X, self._stored.module.encode)
 
     def inverse_transform(self, X):
         """Decode rows from their codes.
@@ -106,7 +107,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 f"X has {codes.shape[1]} columns, but {type(self).__name__} gives rows "
                 f"{self.n_components_} codes: pass what transform returned."
             )
-        rows = map_blocks(self.module_.decode, codes, 0, self.device_)
+        rows = map_blocks(self._stored.module.decode, codes, 0, self.device_)
         return self._as_rows(self._restored(rows), X)
 
     def reconstruct(self, X):
@@ -122,7 +123,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ndarray of shape (n_samples, n_features)
             In the units of the rows.
         """
-        rows = self._map(self._check_fitted_X(X), self.module_)
+        rows = self._map(self._check_fitted_X(X), self._stored.module)
         return self._as_rows(self._restored(rows), X)
 
     @made_on_cpu()
@@ -154,7 +155,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _decode_drawn(self, codes, noise, seed):
         """Make rows of codes, drawn from the likelihood if asked."""
-        model = self.module_
+        model = self._stored.module
         generator = generator_from(seed)
 
         def decode(z):
@@ -191,7 +192,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _map(self, X, function):
         """Apply a function to rows, measured from the origin."""
-        self.module_.eval()
+        self._stored.module.eval()
         return map_blocks(function, X, self._origin, self.device_)
 
 

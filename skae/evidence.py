@@ -23,6 +23,7 @@ from scipy.stats import norm, qmc
 from torch.nn import functional
 
 __all__ = [
+    "EvidenceBound",
     "bound_terms",
     "class_bound_terms",
     "draw_table",
@@ -55,6 +56,27 @@ LANES, SIDE = 16, 4
 
 # Numbers that the decoded draws of a piece may take.
 DECODED_NUMBERS = 2**22
+
+
+class EvidenceBound(NamedTuple):
+    """Terms of the evidence lower bound of each row, in nats.
+
+    Attributes
+    ----------
+    reconstruction : ndarray of shape (n_samples,)
+        ``E_q log p(x | z)``: how likely the row is, given what its code may be.
+
+    kl : ndarray of shape (n_samples,)
+        Divergence of ``q(z | x)`` from the prior: what the code says about the row.
+    """
+
+    reconstruction: np.ndarray
+    kl: np.ndarray
+
+    @property
+    def total(self):
+        """The bound on the log-likelihood."""
+        return self.reconstruction - self.kl
 
 
 class Proposal(NamedTuple):
@@ -125,10 +147,13 @@ def log_likelihood(model, x, draws):
     return torch.cat(scores)
 
 
-def start_log_likelihood(model, noise, x):
+def start_log_likelihood(model, noise, factor, x):
     """Log-likelihood of each row under the linear model at which a training began.
 
     p(x) = p(x | z) p(z) / p(z | x),    exactly, at the mean z of p(z | x)
+
+    of which the logarithm is a constant less half of the row's square, by the
+    covariance, which may be a multiple of that at the start.
 
     Parameters
     ----------
@@ -137,6 +162,9 @@ def start_log_likelihood(model, noise, x):
 
     noise : torch.Tensor of shape (n_features,)
         Variance of the noise of each column, at the start.
+
+    factor : float
+        Of all variances.
 
     x : torch.Tensor of shape (n_rows, n_features)
 
@@ -148,8 +176,9 @@ def start_log_likelihood(model, noise, x):
     statistics = model.encoder.linear_part(x)
     z, log_variance = statistics[:, :k], statistics[:, k : 2 * k]
     errors = (x - model.decoder.linear_part(z)).square() / noise
-    given = errors.sum(-1) + (LOG_2PI + noise.log()).sum()
-    return (log_variance.sum(-1) - z.square().sum(-1) - given) / 2
+    square = (errors.sum(-1) + z.square().sum(-1)) / factor
+    volume = (LOG_2PI + (factor * noise).log()).sum() - log_variance.sum(-1)
+    return -(volume + square) / 2
 
 
 def independent_log_likelihood(variance, x):

@@ -57,6 +57,8 @@ def check_opened(estimator):
         _expect(is_right, "classes_", f"{len(blueprint.class_shares)} classes")
     if hasattr(estimator, "_codes"):
         _check_array(estimator, "_codes", (None, n_components))
+    if getattr(estimator, "_prior_codes", None) is not None:
+        _check_prior_codes(estimator._prior_codes, n_components)
     if getattr(estimator, "_density", None) is not None:
         _check_density(estimator._density, n_components)
 
@@ -160,9 +162,23 @@ def _check_density(density, n_components):
         _check_array(mixture, "means_", (None, n_components))
 
 
+def _check_prior_codes(waiting, n_components):
+    is_pair = isinstance(waiting, tuple) and len(waiting) == 2
+    _expect(is_pair, "_prior_codes", "None, or codes and their rows")
+    codes, rows = waiting
+    _expect_floats(codes, "_prior_codes", (None, n_components))
+    are_numbers = isinstance(rows, np.ndarray) and rows.dtype.kind == "i"
+    are_numbers = are_numbers and rows.shape == codes.shape[:1] and len(rows) > 0
+    are_numbers = are_numbers and 0 <= rows.min() <= rows.max() < len(rows)
+    _expect(are_numbers, "_prior_codes", "codes and the number of the row of each")
+
+
 def _check_array(holder, name, shape):
     """See that an attribute is an array of floats; None in its shape is any length."""
-    array = getattr(holder, name, None)
+    _expect_floats(getattr(holder, name, None), name, shape)
+
+
+def _expect_floats(array, name, shape):
     is_right = (
         isinstance(array, np.ndarray)
         and array.dtype.kind == "f"

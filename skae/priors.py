@@ -17,6 +17,7 @@ it, stays. A prior is a spec; ``build(n_components, n_features)`` makes a module
 that are made of posteriors.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from functools import reduce
@@ -386,9 +387,10 @@ class _AggregateModule(PriorModule):
 
         n_codes : int
         """
-        self.is_fitted.fill_(len(gaussians) > 0)
-        self.apart.clear()
-        self.alike.clear()
+        # In copies, that whoever reads the old ones meanwhile has them whole.
+        apart, alike = copy.deepcopy(self.apart), copy.deepcopy(self.alike)
+        apart.clear()
+        alike.clear()
         log_share = math.log(n_codes / (n_codes + 1))
         standard = Gaussians(
             np.full(1, 1 / n_codes),
@@ -398,9 +400,11 @@ class _AggregateModule(PriorModule):
         for some in gaussians:
             if len(some.covariances) == len(some.shares):
                 some = Gaussians(*map(np.concatenate, zip(standard, some, strict=True)))
-                self.apart.set(log_share, some)
+                apart.set(log_share, some)
             else:
-                self.alike.set(log_share, some)
+                alike.set(log_share, some)
+        self.apart, self.alike = apart, alike
+        self.is_fitted.fill_(len(gaussians) > 0)
 
     def tilt(self, z, infer):
         if self.is_standard:

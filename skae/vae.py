@@ -101,8 +101,9 @@ class VAETransformer(BaseDensity):
         ``"vamp"``       posteriors of learned pseudo-inputs, that begin at rows
         ``"flow"``       the standard normal, bent by a learned coupling flow
         ``"posterior"``  trained as the standard normal; a Gaussian mixture is then
-                         fitted to the codes of the training rows, and is the prior
-                         of ``sample`` and ``score``, with a Gaussian about each code
+                         fitted to the codes of the training rows, the first time
+                         that ``sample``, ``score``, ``elbo`` or ``module_`` is asked
+                         for, and is their prior, with a Gaussian about each code
                          (of up to 1,000) where codes held out are likelier by that,
                          as where rows come in near-copies, which are then drawn; a
                          training that goes on sets it aside, and so does a stream

@@ -147,11 +147,13 @@ def by_start(vae, X):
     noise = maps.column_noise
     if vae.likelihood == "gaussian":
         noise = np.full(len(noise), noise.mean())
-    covariance = maps.loadings @ maps.loadings.T + np.diag(noise)
+    factor = maps.n_rows / (maps.n_rows - 1)
+    covariance = factor * (maps.loadings @ maps.loadings.T + np.diag(noise))
     start = multivariate_normal(maps.mean, covariance).logpdf(X)
     if vae.likelihood == "gaussian":
         return start
-    independent = norm(maps.mean, np.sqrt(maps.variance)).logpdf(X).sum(axis=1)
+    deviations = np.sqrt(factor * maps.variance)
+    independent = norm(maps.mean, deviations).logpdf(X).sum(axis=1)
     return np.logaddexp(start, independent) - np.log(2)
 
 
@@ -198,6 +200,14 @@ def test_no_row_is_less_likely_than_at_the_start_but_for_its_share(
     assert (vae.score_samples(rows) > least - 1e-6 * abs(least)).all()
     if conditional:
         assert vae.score(rows[-5:], y[:5]) > least[-5:].mean() * (1 + 1e-6)
+
+
+def test_no_row_is_less_likely_than_pca_says_but_for_its_share():
+    X = bent(60, 8)
+    vae = VAETransformer(2, max_iter=60, random_state=0).fit(X)
+    rows = np.vstack([X, X[:8] + 10.0 ** np.arange(8) * np.eye(8)])
+    least = PCA(2).fit(X).score_samples(rows) - np.log(61)
+    assert (vae.score_samples(rows) > least - 1e-6 * abs(least)).all()
 
 
 def test_the_start_finds_the_columns_that_are_nearly_the_same():

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -351,6 +352,44 @@ def test_the_prior_is_fitted_by_itself_where_something_was_trained():
         VAETransformer(2, prior="normal", **SMALL).fit(X),
     ):
         assert vae.module_.prior.is_standard
+
+
+class Counted(CodeMixture):
+    """Says how often Gaussians were fitted; the first time the user presses Ctrl-C."""
+
+    n_fits = 0
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        type(self).n_fits += 1
+        if self.n_fits == 1:
+            raise KeyboardInterrupt
+
+
+def test_gaussians_of_the_codes_are_fitted_once_they_are_asked_for(monkeypatch):
+    monkeypatch.setattr("skae._density.CodeMixture", Counted)
+    monkeypatch.setattr(Counted, "n_fits", 0)
+    X = blobs()
+    vae = VAETransformer(2, **SMALL).fit(X)
+    codes = vae.transform(X)
+    vae.transform(X, return_std=True)
+    vae.sample_posterior(X)
+    np.testing.assert_array_equal(vae.inverse_transform(codes), vae.reconstruct(X))
+    opened = pickle.loads(pickle.dumps(vae))
+    assert Counted.n_fits == 0
+    with pytest.raises(KeyboardInterrupt):
+        vae.score(X)
+    with ThreadPoolExecutor(2) as pool:
+        scores = [*pool.map(vae.score_samples, [X, X])]
+    n_fits = Counted.n_fits
+    scores.append(vae.score_samples(X))
+    vae.sample(3)
+    vae.elbo(X)
+    assert Counted.n_fits == n_fits
+    scores.append(opened.score_samples(X))
+    assert Counted.n_fits == n_fits + 1
+    for others in scores[1:]:
+        np.testing.assert_array_equal(others, scores[0])
 
 
 @pytest.mark.parametrize("prior", ["auto", "posterior"])

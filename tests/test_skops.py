@@ -354,6 +354,27 @@ def test_a_density_of_the_wrong_kind_is_refused(iris, name, value):
         opened(model)
 
 
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        3,
+        (np.zeros((3, 2)),),
+        (np.zeros((3, 2)), [0, 1, 2]),
+        (np.zeros((3, 1)), np.arange(3)),
+        (np.zeros((3, 2)), np.arange(4)),
+        (np.zeros((3, 2)), np.arange(3) - 1),
+        (np.zeros((3, 2)), np.arange(3) * 10**12),
+        (np.zeros((0, 2)), np.arange(0)),
+    ],
+)
+def test_codes_of_the_wrong_kind_are_refused(iris, waiting):
+    model = VAETransformer(**SMALL).fit(iris[0])
+    assert opened(model)._prior_codes is not None
+    model._prior_codes = waiting
+    with pytest.raises(ValueError, match="_prior_codes has to be"):
+        opened(model)
+
+
 def test_an_opened_file_has_run_nothing(fitted, iris):
     copied = opened(fitted)
     assert copied._stored.arrays is not None
