@@ -215,7 +215,7 @@ class BaseDensity(BaseAutoencoder):
             In nats, in the units of the rows.
         """
         X, draws = self._check_fitted_X(X), self._draws()
-        model = self.module_
+        model = self._with_prior()
         if not self._is_conditional:
             return self._map(
                 X, self._scored(partial(log_likelihood, model, draws=draws))
@@ -251,7 +251,7 @@ class BaseDensity(BaseAutoencoder):
         factor = n_rows / (n_rows - 1)
         variance = torch.from_numpy(factor * np.maximum(start.variance, noise))
         noise = torch.from_numpy(noise)
-        at_start = partial(start_log_likelihood, self.module_, noise, factor)
+        at_start = partial(start_log_likelihood, self._stored.module, noise, factor)
 
         def scored(x):
             other = at_start(x)
@@ -270,7 +270,7 @@ class BaseDensity(BaseAutoencoder):
         scores = np.empty(len(labels))
         for number in np.unique(labels):
             given = partial(
-                log_likelihood, self.module_.given_class(number), draws=draws
+                log_likelihood, self._with_prior().given_class(number), draws=draws
             )
             own = np.flatnonzero(labels == number)
             scores[own] = as_array(self._map(X[own], self._scored(given)))
@@ -327,10 +327,8 @@ class BaseDensity(BaseAutoencoder):
             best in it.
         """
         X, draws = self._check_fitted_X(X), self._draws()
-        if self._is_conditional:
-            terms = self._map(X, partial(class_bound_terms, self.module_, draws=draws))
-        else:
-            terms = self._map(X, partial(bound_terms, self.module_, draws=draws))
+        terms_of = class_bound_terms if self._is_conditional else bound_terms
+        terms = self._map(X, partial(terms_of, self._with_prior(), draws=draws))
         return EvidenceBound(terms[:, 0], terms[:, 1])
 
     @made_on_cpu()
@@ -375,7 +373,7 @@ class BaseDensity(BaseAutoencoder):
             labels = number_classes(y, "y", n_samples, self.classes_)
         generator = generator_from(seed + 1)
         with limited_threads(1):
-            coded = self.module_.draw_coded(torch.from_numpy(labels), generator)
+            coded = self._with_prior().draw_coded(torch.from_numpy(labels), generator)
         return self._decode_drawn(coded.numpy(), noise, seed)
 
     # ------------------------------------------------------------------ diagnostics
@@ -385,29 +383,24 @@ class BaseDensity(BaseAutoencoder):
         """Which components vary with the rows, as a mask."""
         return self._activity > LEAST_ACTIVITY
 
-    @property
-    def module_(self):
-        """The fitted network, on rows measured from ``mean_``.
-
-        Gaussians of the codes, where they are its prior, are fitted when they are first
-        asked for.
-        """
-        check_is_fitted(self)
-        waiting = self._prior_codes
-        if waiting is not None:
-            self._fit_prior(*waiting)
-        return super().module_
-
     # Draws of the codes to which a prior is yet to be fitted, and the row of each.
     _prior_codes: tuple | None = None
 
     @made_on_cpu()
-    def _fit_prior(self, codes, rows):
-        """Fit the prior to codes; threads that do so at once find the same."""
-        mixture = CodeMixture(codes, self._stored.blueprint.seed, rows)
-        gaussians = mixture.gaussians() if mixture.gain > 0 else []
-        self._stored.module.prior.fit(gaussians, len(codes))
-        self._prior_codes = None
+    def _with_prior(self):
+        """Give the module, its prior fitted to the codes where it is to be.
+
+        Threads that do so at once find the same.
+        """
+        check_is_fitted(self)
+        module, waiting = self._stored.module, self._prior_codes
+        if waiting is not None:
+            codes, rows = waiting
+            mixture = CodeMixture(codes, self._stored.blueprint.seed, rows)
+            gaussians = mixture.gaussians() if mixture.gain > 0 else []
+            module.prior.fit(gaussians, len(codes))
+            self._prior_codes = None
+        return module
 
     def _attributes(self, task, learned, inferred):
         means, divergences, codes = inferred
@@ -476,7 +469,7 @@ class BaseDensity(BaseAutoencoder):
         generator = generator_from(seed_from(random_state))
         # Maps of codes are small: threads would only wait for each other.
         with limited_threads(1):
-            return self.module_.draw_codes(n_samples, generator).numpy()
+            return self._with_prior().draw_codes(n_samples, generator).numpy()
 
     def _count_passes(self, n_judges):
         n_draws = n_judges * self.n_importance_samples

@@ -370,6 +370,11 @@ class AutoencoderTransformer(BaseAutoencoder):
     # Fitted when it is asked for.
     _density: CodeMixture | None = None
 
+    def __dir__(self):
+        """Name the density once it is fitted: what shows all that is there asks."""
+        hidden = set() if self._density else {"latent_density_"}
+        return sorted(set(super().__dir__()) - hidden)
+
     def _draw_codes(self, n_samples, random_state):
         return self.latent_density_.sample(n_samples, random_state)
 

@@ -1,5 +1,6 @@
 """Densities of codes: what ``sample`` draws from."""
 
+import threading
 import warnings
 from functools import partial
 from typing import NamedTuple
@@ -60,6 +61,10 @@ SEARCHES, SAME = 5, 1e-4
 
 LOG_2PI = np.log(2 * np.pi)
 
+
+# Threads and warnings are the whole process's: two searches at once would each put back
+# what the other has set.
+_SEARCH = threading.Lock()
 
 # scikit-learn's mixture begins by k-means, which takes arrays alone.
 on_arrays = partial(config_context, array_api_dispatch=False)
@@ -155,6 +160,7 @@ class CodeMixture:
         # Its products are small: threads would wait for each other, on a busy machine
         # for a minute.
         with (
+            _SEARCH,
             threadpool_controller().limit(limits=1),
             on_arrays(),
             warnings.catch_warnings(),

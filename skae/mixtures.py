@@ -20,6 +20,10 @@ __all__ = ["Alike", "Apart"]
 # Codes that are drawn at a time, each by a map of its own.
 CODES_AT_ONCE = 1024
 
+# Components of which there are so many products that to write them down takes longer
+# than to apply each Gaussian's map.
+MANY_COMPONENTS = 33
+
 
 class _LogSum(torch.autograd.Function):
     """``log sum_i exp(w_i'f + c_i)`` of some features f.
@@ -32,20 +36,23 @@ class _LogSum(torch.autograd.Function):
     def forward(ctx, features, weight, constants):
         # Widths that products treat alike wherever a row stands; of no share.
         n_more, f_more = (-n % LANES for n in weight.shape)
-        weight = functional.pad(weight, (0, f_more, 0, n_more))
-        constants = functional.pad(constants, (0, n_more), value=-math.inf)
-        logs = functional.linear(functional.pad(features, (0, f_more)), weight)
-        largest = logs.add_(constants).amax(1, keepdim=True)
+        wide = functional.pad(weight, (0, f_more, 0, n_more))
+        offset = functional.pad(constants, (0, n_more), value=-math.inf)
+        logs = functional.linear(functional.pad(features, (0, f_more)), wide)
+        largest = logs.add_(offset).amax(1, keepdim=True)
         terms = logs.sub_(largest).exp_()
         total = terms.sum(1, keepdim=True)
         if ctx.needs_input_grad[0]:
-            mean = functional.linear(terms, weight.T) / total
-            ctx.save_for_backward(mean[:, : features.shape[1]])
+            mean = functional.linear(terms, wide.T) / total
+            mean = mean[:, : features.shape[1]]
+            ctx.save_for_backward(features, weight, constants, mean)
         return (largest + total.log())[:, 0]
 
     @staticmethod
     def backward(ctx, slope):
-        (mean,) = ctx.saved_tensors
+        features, weight, constants, mean = ctx.saved_tensors
+        if torch.is_grad_enabled():  # to be differentiated again
+            mean = (features @ weight.T + constants).softmax(1) @ weight
         return slope[:, None] * mean, None, None
 
 
@@ -93,20 +100,28 @@ class Apart(_Gaussians):
         self.log_volume[:m] = torch.from_numpy(np.log(diagonals).sum(1))
 
     def height(self, z):
-        """Log-density of codes, but for the terms in log(2 pi).
+        """Log-density of codes, but for the terms in log(2 pi)."""
+        offset = self.offset[: self.n_used]
+        logs = (self.log_shares + self.log_volume)[: len(offset)]
+        if z.shape[1] < MANY_COMPONENTS:
+            return self._by_products(z, offset, logs)
+        y = self.whiten(z, offset.numel()).unflatten(-1, offset.shape)
+        squares = (y + offset.to(z.dtype)).square().sum(-1)
+        return (logs.to(z.dtype) - squares / 2).logsumexp(1)
 
-        With P = A'A it is that of ``-z'P z / 2 - b'A z``, whose features are z and the
-        products of its components; in the type of the maps, since squares lose digits.
+    def _by_products(self, z, offset, logs):
+        """Find the same from the products of the components.
+
+        With P = A'A it is that of ``-z'P z / 2 - b'A z``, whose features are z and
+        those products; in the type of the maps, since squares lose digits.
         """
-        maps = self.whiten.weight.unflatten(0, self.offset.shape)[: self.n_used]
-        offset = self.offset[: len(maps), :, None]
-        quadratic, linear = maps.mT @ maps / -2, -maps.mT @ offset
+        maps = self.whiten.weight.unflatten(0, self.offset.shape)[: len(offset)]
+        quadratic, linear = maps.mT @ maps / -2, -maps.mT @ offset[..., None]
         weight = torch.cat([quadratic.flatten(1), linear.flatten(1)], dim=1)
-        logs = (self.log_shares + self.log_volume)[: len(maps)]
         wide = z.to(maps.dtype)
         products = wide[:, :, None] * wide[:, None]
         features = torch.cat([products.flatten(1), wide], dim=1)
-        constants = logs - offset.square().sum((1, 2)) / 2
+        constants = logs - offset.square().sum(1) / 2
         return _LogSum.apply(features, weight, constants).to(z.dtype)
 
     def at(self, noise, chosen):

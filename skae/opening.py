@@ -16,6 +16,7 @@ from .blueprint import Blueprint, Variational
 from .densities import CodeMixture
 from .penalties import DIVERGENCES
 from .posteriors import POSTERIORS
+from .priors import AggregatePosterior
 from .refinement import MOST_REFINEMENTS
 from .start import LinearMaps
 from .storage import StoredModule
@@ -58,7 +59,7 @@ def check_opened(estimator):
     if hasattr(estimator, "_codes"):
         _check_array(estimator, "_codes", (None, n_components))
     if getattr(estimator, "_prior_codes", None) is not None:
-        _check_prior_codes(estimator._prior_codes, n_components)
+        _check_prior_codes(estimator._prior_codes, blueprint)
     if getattr(estimator, "_density", None) is not None:
         _check_density(estimator._density, n_components)
 
@@ -162,11 +163,15 @@ def _check_density(density, n_components):
         _check_array(mixture, "means_", (None, n_components))
 
 
-def _check_prior_codes(waiting, n_components):
+def _check_prior_codes(waiting, blueprint):
+    prior = getattr(blueprint.variational, "prior", None)
+    is_kind = isinstance(prior, AggregatePosterior)
+    _expect(is_kind, "prior", "one that is fitted to codes")
     is_pair = isinstance(waiting, tuple) and len(waiting) == 2
     _expect(is_pair, "_prior_codes", "None, or codes and their rows")
     codes, rows = waiting
-    _expect_floats(codes, "_prior_codes", (None, n_components))
+    _expect_floats(codes, "_prior_codes", (None, blueprint.n_components))
+    _expect(np.isfinite(codes).all(), "_prior_codes", "finite")
     are_numbers = isinstance(rows, np.ndarray) and rows.dtype.kind == "i"
     are_numbers = are_numbers and rows.shape == codes.shape[:1] and len(rows) > 0
     are_numbers = are_numbers and 0 <= rows.min() <= rows.max() < len(rows)

@@ -102,8 +102,8 @@ class VAETransformer(BaseDensity):
         ``"flow"``       the standard normal, bent by a learned coupling flow
         ``"posterior"``  trained as the standard normal; a Gaussian mixture is then
                          fitted to the codes of the training rows, the first time
-                         that ``sample``, ``score``, ``elbo`` or ``module_`` is asked
-                         for, and is their prior, with a Gaussian about each code
+                         that ``sample``, ``score``, ``score_samples`` or ``elbo`` is
+                         called, and is their prior, with a Gaussian about each code
                          (of up to 1,000) where codes held out are likelier by that,
                          as where rows come in near-copies, which are then drawn; a
                          training that goes on sets it aside, and so does a stream
@@ -246,7 +246,8 @@ class VAETransformer(BaseDensity):
 
     module_ : torch.nn.Module
         The network, on rows measured from ``mean_`` (or from 0 where the
-        likelihood is not Gaussian).
+        likelihood is not Gaussian). Gaussians of the codes are in its prior once they
+        were asked for.
 
     device_ : torch.device
         Where ``module_`` is now.

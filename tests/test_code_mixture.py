@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
-from skae import densities
+from skae import AutoencoderTransformer, densities
 from skae.densities import (
     FORMS,
     MAX_KERNELS,
@@ -201,3 +201,13 @@ def test_representatives_stand_for_weighted_rows():
         chosen = representatives(scale * np.array([1.0, 3.0]))
         assert len(chosen) <= 10_000
         assert chosen.mean() == pytest.approx(0.75, abs=0.01)
+
+
+def test_a_density_is_fitted_once_it_is_asked_for_and_not_to_be_shown():
+    X = np.random.RandomState(0).randn(40, 3)
+    model = AutoencoderTransformer(2, max_iter=0).fit(X)
+    assert "latent_density_" not in dir(model)
+    model._repr_mimebundle_()
+    assert model._density is None
+    assert model.latent_density_ is model._density
+    assert "latent_density_" in dir(model)

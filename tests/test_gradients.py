@@ -5,7 +5,7 @@ import torch
 from given import built, generator, tensors
 from waiting import NothingIsWaitedFor
 
-from skae import solvers
+from skae import derivatives, solvers
 from skae.likelihoods import LIKELIHOODS, counts
 from skae.models import Autoencoder
 from skae.networks import ACTIVATIONS, MLP, FixedLinear
@@ -126,3 +126,12 @@ def test_counts_that_are_not_on_the_cpu_are_not_looked_at():
     x = torch.empty(2, 3, device="meta")  # has no values to be looked at
     there = counts._at_counts(x, None, lambda x, _: torch.lgamma(x + 1))
     assert (there.shape, there.dtype) == (x.shape, x.dtype)
+
+
+@pytest.mark.parametrize("has_avx512", [True, False])
+def test_products_are_onednns_where_the_processor_has_avx512(has_avx512, monkeypatch):
+    monkeypatch.setattr(derivatives, "HAS_AVX512", has_avx512)
+    monkeypatch.setattr(derivatives, "_onednn_linear", torch.nn.functional.linear)
+    cpu, size = torch.device("cpu"), derivatives.LARGE_PRODUCT
+    assert derivatives._is_onednn_faster(size, torch.float32, cpu) == has_avx512
+    assert not derivatives._is_onednn_faster(size - 1, torch.float32, cpu)

@@ -2,22 +2,26 @@
 
 import copy
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 from given import generator
+from scipy.special import logsumexp
 from scipy.stats import kstest, multivariate_normal, norm
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_info
 from torch.distributions import MultivariateNormal
 from torch.distributions import kl_divergence as torch_divergence
 
 from skae import VAETransformer
 from skae.densities import MAX_KERNELS, CodeMixture, Gaussians, most_parts
 from skae.flows import BOUND, N_BINS, Spline
+from skae.mixtures import MANY_COMPONENTS
 from skae.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
 from skae.priors import (
     NORMAL_SHARE,
@@ -325,7 +329,7 @@ def test_gaussians_are_fitted_to_the_codes():
     np.testing.assert_array_equal(normal.transform(X), fitted.transform(X))
     assert fitted.score(X) > normal.score(X) + 0.5
     codes = fitted.transform(X)
-    drawn = fitted.module_.draw_codes(2000, generator()).numpy()
+    drawn = fitted.module_.draw_codes(2000, generator()).numpy()  # as it scored them
     reference = GaussianMixture(3, random_state=0).fit(codes)
     assert reference.score(drawn) > reference.score(
         np.random.RandomState(0).randn(2000, 2)
@@ -335,15 +339,17 @@ def test_gaussians_are_fitted_to_the_codes():
 def test_where_the_codes_are_normal_the_prior_stays_the_standard_normal():
     X = np.random.RandomState(0).randn(500, 3) * [5, 4, 0.1]
     vae = VAETransformer(2, prior="posterior", max_iter=0).fit(X)
-    assert vae.module_.prior.is_standard
     reference = VAETransformer(2, max_iter=0).fit(X)
     np.testing.assert_allclose(vae.score(X), reference.score(X))
+    assert vae.module_.prior.is_standard
 
 
 def test_the_prior_is_fitted_by_itself_where_something_was_trained():
     """Else the start would not be probabilistic PCA; and a stream is never whole."""
     X = blobs()
-    assert not VAETransformer(2, **SMALL).fit(X).module_.prior.is_standard
+    vae = VAETransformer(2, **SMALL).fit(X)
+    vae.score(X)
+    assert not vae.module_.prior.is_standard
     for vae in (
         VAETransformer(2, **SMALL | {"max_iter": 0}).fit(X),
         VAETransformer(2, hidden_layer_sizes=()).fit(X),
@@ -375,12 +381,15 @@ def test_gaussians_of_the_codes_are_fitted_once_they_are_asked_for(monkeypatch):
     vae.transform(X, return_std=True)
     vae.sample_posterior(X)
     np.testing.assert_array_equal(vae.inverse_transform(codes), vae.reconstruct(X))
+    vae._repr_mimebundle_()  # asks for every attribute
     opened = pickle.loads(pickle.dumps(vae))
     assert Counted.n_fits == 0
     with pytest.raises(KeyboardInterrupt):
         vae.score(X)
-    with ThreadPoolExecutor(2) as pool:
-        scores = [*pool.map(vae.score_samples, [X, X])]
+    threads, filters = threadpool_info(), list(warnings.filters)
+    with ThreadPoolExecutor(3) as pool:
+        scores = [*pool.map(vae.score_samples, [X, X, X])]
+    assert (threadpool_info(), warnings.filters) == (threads, filters)
     n_fits = Counted.n_fits
     scores.append(vae.score_samples(X))
     vae.sample(3)
@@ -397,6 +406,7 @@ def test_a_training_that_goes_on_is_one_of_as_many_epochs(prior):
     X = blobs()
     parameters = SMALL | {"max_iter": 3, "early_stopping": False}
     twice = VAETransformer(2, prior=prior, warm_start=True, **parameters).fit(X)
+    twice.score(X)
     assert not twice.module_.prior.is_standard
     once = VAETransformer(2, prior=prior, **parameters | {"max_iter": 6}).fit(X)
     np.testing.assert_array_equal(twice.fit(X).score_samples(X), once.score_samples(X))
@@ -449,7 +459,22 @@ def test_the_slope_of_gaussians_is_that_of_their_log_density(n_alike):
     prior = AggregatePosterior().build(3, 4)
     prior.fit(some, 1000)
     z = torch.randn(8, 3, generator=generator(), dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda z: prior.tilt(z, infer), z.requires_grad_())
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(lambda z: prior.tilt(z, infer), z.requires_grad_())
+
+
+def test_gaussians_of_many_components_have_the_same_density():
+    random = np.random.RandomState(0)
+    for k in (MANY_COMPONENTS - 1, MANY_COMPONENTS):
+        means, z = random.randn(5, k), torch.from_numpy(random.randn(20, k))
+        roots = random.randn(5, k, k) / k + np.eye(k)
+        covariances = roots @ roots.transpose(0, 2, 1)
+        prior = AggregatePosterior().build(k, 4)
+        prior.fit([Gaussians(np.full(5, 1 / 5), means, covariances)], n_codes=5)
+        parts = [(np.zeros(k), np.eye(k)), *zip(means, covariances, strict=True)]
+        each = [multivariate_normal(*part).logpdf(z) for part in parts]
+        found = prior.log_prob(z, infer)
+        np.testing.assert_allclose(found, logsumexp(each, axis=0) - np.log(6))
 
 
 def test_gaussians_of_codes_are_in_the_units_of_the_codes():

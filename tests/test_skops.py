@@ -365,6 +365,7 @@ def test_a_density_of_the_wrong_kind_is_refused(iris, name, value):
         (np.zeros((3, 2)), np.arange(3) - 1),
         (np.zeros((3, 2)), np.arange(3) * 10**12),
         (np.zeros((0, 2)), np.arange(0)),
+        (np.full((3, 2), np.nan), np.arange(3)),
     ],
 )
 def test_codes_of_the_wrong_kind_are_refused(iris, waiting):
@@ -372,6 +373,10 @@ def test_codes_of_the_wrong_kind_are_refused(iris, waiting):
     assert opened(model)._prior_codes is not None
     model._prior_codes = waiting
     with pytest.raises(ValueError, match="_prior_codes has to be"):
+        opened(model)
+    model = VAETransformer(prior="normal", **SMALL).fit(iris[0])
+    model._prior_codes = np.zeros((3, 2)), np.arange(3)
+    with pytest.raises(ValueError, match="prior has to be one that is fitted"):
         opened(model)
 
 
