@@ -371,9 +371,13 @@ class AutoencoderTransformer(BaseAutoencoder):
     _density: CodeMixture | None = None
 
     def __dir__(self):
-        """Name the density once it is fitted: what shows all that is there asks."""
-        hidden = set() if self._density else {"latent_density_"}
-        return sorted(set(super().__dir__()) - hidden)
+        """Name what is there, but no density before it is fitted: to ask would fit it.
+
+        scikit-learn's own asks for every name, and so does its picture of an estimator.
+        """
+        waiting = () if self._density else ("latent_density_",)
+        names = (name for name in object.__dir__(self) if name not in waiting)
+        return [name for name in names if hasattr(self, name)]
 
     def _draw_codes(self, n_samples, random_state):
         return self.latent_density_.sample(n_samples, random_state)
