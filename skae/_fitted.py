@@ -107,7 +107,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 f"X has {codes.shape[1]} columns, but {type(self).__name__} gives rows "
                 f"{self.n_components_} codes: pass what transform returned."
             )
-        rows = map_blocks(self._stored.module.decode, codes, 0, self.device_)
+        rows = self._decoded(self._stored.module.decode, codes)
         return self._as_rows(self._restored(rows), X)
 
     def reconstruct(self, X):
@@ -164,8 +164,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 return model.likelihood.sample(eta, generator)
             return model.likelihood.mean(eta)
 
-        rows = map_blocks(decode, codes, 0, self.device_)
-        return self._as_rows(self._restored(rows), codes)
+        return self._as_rows(self._restored(self._decoded(decode, codes)), codes)
 
     @property
     def _origin(self):
@@ -178,12 +177,18 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_values(self.likelihood_, X)
         return _as_asked(X)
 
+    def _decoded(self, function, codes):
+        """Apply a function that makes rows of codes."""
+        n_outputs = self.n_features_in_
+        return map_blocks(function, codes, 0, self.device_, n_outputs=n_outputs)
+
     def _restored(self, rows):
-        """Measure rows from zero again."""
+        """Measure rows from zero again, in place."""
         origin = self._origin.astype(floating_type(rows))
         if isinstance(rows, torch.Tensor):
             origin = torch.from_numpy(origin).to(rows.device)
-        return rows + origin
+        rows += origin
+        return rows
 
     def _as_rows(self, rows, original):
         """Follow ``set_output`` with the names of the input's columns."""

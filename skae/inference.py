@@ -7,6 +7,7 @@ row's result does not depend on its company, bit for bit.
 """
 
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ def block_rows(n_columns):
 
 
 @made_on_cpu()
-def map_blocks(function, X, origin, device):
+def map_blocks(function, X, origin, device, *, n_outputs=1):
     """Apply a function of a block of rows to all rows.
 
     Parameters
@@ -46,6 +47,10 @@ def map_blocks(function, X, origin, device):
 
     device : torch.device
 
+    n_outputs : int, default=1
+        About how many numbers a row becomes. Of blocks that are large by these or by
+        their columns several threads take part.
+
     Returns
     -------
     ndarray with n_samples rows, or a tensor where X lies if it is one
@@ -54,8 +59,8 @@ def map_blocks(function, X, origin, device):
     origin = np.asarray(origin, dtype=floating_type(X))
     computed = torch.float32 if origin.dtype == np.float32 else wide_dtype(device)
     n_rows = block_rows(X.shape[1])
-    is_small = n_rows * X.shape[1] < SMALL_BLOCK
-    results = []
+    is_small = n_rows * max(X.shape[1], n_outputs) < SMALL_BLOCK
+    mapped: Any = None
     with limited_threads(1) if is_small else nullcontext():
         for begin in range(0, X.shape[0], n_rows):
             block = measured(X[begin : begin + n_rows], origin)
@@ -63,6 +68,7 @@ def map_blocks(function, X, origin, device):
             padded[: len(block)] = block
             with torch.inference_mode(), torch.autocast(device.type, enabled=False):
                 result = function(padded)[: len(block)]
-            results.append(result.to(block.device, block.dtype))
-    mapped = torch.cat(results)
+            if mapped is None:
+                mapped = block.new_empty(X.shape[0], *result.shape[1:])
+            mapped[begin : begin + len(block)] = result
     return mapped if isinstance(X, torch.Tensor) else mapped.numpy()

@@ -14,6 +14,7 @@ from test_persistence import assert_same_results, results_of_rows
 from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer
+from skae.inference import map_blocks
 from skae.networks import Conv
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 3}
@@ -241,6 +242,18 @@ def n_threads(request):
     torch.set_num_threads(request.param)
     yield request.param
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("n_outputs", [2, 10_000])
+def test_threads_take_part_where_codes_become_long_rows(n_threads, n_outputs):
+    seen = []
+
+    def decode(z):
+        seen.append(torch.get_num_threads())
+        return z
+
+    map_blocks(decode, np.ones((3, 2)), 0, torch.device("cpu"), n_outputs=n_outputs)
+    assert seen == [n_threads if n_outputs > 2 else 1]
 
 
 @pytest.fixture(params=[torch.float32, torch.float64], ids=str)
