@@ -56,7 +56,9 @@ def told(split):
 def test_a_score_is_near_that_of_many_random_draws(fitted, split):
     X = split[1][:32]
     draws = np.random.RandomState(0).standard_normal((2048, 8))
-    by_draws = partial(log_likelihood, fitted.module_, draws=torch.from_numpy(draws))
+    by_draws = partial(
+        log_likelihood, fitted._with_prior(), draws=torch.from_numpy(draws)
+    )
     many = fitted._map(X, fitted._scored(by_draws))
     error = fitted.score_samples(X) - many
     assert abs(error.mean()) < 0.1
@@ -91,7 +93,7 @@ def test_a_score_is_the_integral_over_the_code(name):
         codes = torch.from_numpy(grid[:, None])
         predictor = vae.module_.decoder(codes)
         given = vae.module_.likelihood.log_prob(x[:, None], predictor[None])
-        log_prior = vae.module_.log_prior(codes)
+        log_prior = vae._with_prior().log_prior(codes)
         return torch.logsumexp(given + log_prior, dim=1) + np.log(grid[1] - grid[0])
 
     X = X[:32]
@@ -177,7 +179,7 @@ def test_a_score_is_that_of_one_row_more_seen_by_the_start(likelihood):
     vae = VAETransformer(1, likelihood=likelihood, max_iter=200, random_state=0).fit(X)
     far = X[:5] + 100 * np.eye(5)
     rows = np.vstack([X, far])
-    by_model = partial(log_likelihood, vae.module_, draws=vae._draws())
+    by_model = partial(log_likelihood, vae._with_prior(), draws=vae._draws())
     model, start = vae._map(rows, by_model), by_start(vae, rows)
     n = vae._start.n_rows
     both = np.logaddexp(model + np.log(n), start) - np.log(n + 1)
@@ -263,7 +265,7 @@ def test_the_divergence_of_the_bound_is_that_of_the_components(split):
 
 
 def test_gaussians_of_the_codes_are_nearer_to_the_posteriors(fitted, split):
-    assert not fitted.module_.prior.is_standard
+    assert not fitted._with_prior().prior.is_standard
     assert fitted.elbo(split[0]).kl.mean() < fitted.kl_per_component_.sum()
 
 
