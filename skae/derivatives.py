@@ -38,8 +38,8 @@ DERIVATIVES = {
 
 # Float32 products of so many multiplications are oneDNN's where torch has it and the
 # processor has AVX-512, half of whose arithmetic the default library leaves unused on
-# some; with AVX2 alone oneDNN takes a tenth to a half longer. Below, what it takes to
-# call oneDNN is more than it saves.
+# some; with AVX2 alone most of oneDNN's take a tenth to a half longer. Below, what it
+# takes to call oneDNN is more than it saves.
 LARGE_PRODUCT = 2**21
 HAS_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
 _onednn_linear: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
