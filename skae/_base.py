@@ -39,6 +39,7 @@ HIDDEN_STATE = (
     "_start",
     "_training",
     "_waiting",
+    "_activity",
     "_codes",
     "_density",
     "_prior_codes",
@@ -143,6 +144,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             labels=labels,
             labels_val=labels_val,
         )
+        if going_on and not task.trains:
+            return self
         context = self._init_callback_context(max_subtasks=_n_subtasks(task))
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         hooks = {"estimator": self, "X": X, "y": y, "metadata": metadata}
@@ -192,7 +195,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         else:
             X, weight = self._with_waiting(X, weight)
             if X.shape[0] < max(2, np.ceil(self.n_components)):
-                self._waiting = X, weight
+                self._waiting = as_array(X).copy(), weight  # X is the user's to refill
                 return self
             check_n_components(self, X)
         rows, weight = merge_rows(X, weight)
@@ -249,7 +252,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
     def _copy_to_train(self):
         """Copy the model: training changes it in place, and an error must not."""
-        return copy.deepcopy(self._stored).module
+        copied = copy.deepcopy(self._stored)
+        copied.device = str(self.device)  # which may be another than at the last fit
+        return copied.module
 
     def _count_passes(self, n_judges):
         """Say how often to walk through the rows that judge for one loss."""

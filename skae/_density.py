@@ -18,6 +18,7 @@ from .checking import check_classes, check_weight, number_classes
 from .densities import CodeMixture, representatives
 from .device import generator_from, limited_threads, made_on_cpu, seed_from
 from .evidence import (
+    PIECE,
     EvidenceBound,
     bound_terms,
     class_bound_terms,
@@ -217,7 +218,7 @@ class BaseDensity(BaseAutoencoder):
         X, draws = self._check_fitted_X(X), self._draws()
         model = self._with_prior()
         if not self._is_conditional:
-            return self._map(
+            return self._map_dear(
                 X, self._scored(partial(log_likelihood, model, draws=draws))
             )
 
@@ -225,7 +226,11 @@ class BaseDensity(BaseAutoencoder):
             each = [log_likelihood(given, x, draws) for given in model.each_class()]
             return torch.logsumexp(torch.stack(each, 1) + model.shares.log(), dim=1)
 
-        return self._map(X, self._scored(over_classes))
+        return self._map_dear(X, self._scored(over_classes))
+
+    def _map_dear(self, X, function):
+        """Apply a function of draws to rows, no more at once than it looks at."""
+        return self._map(X, function, most_rows=PIECE)
 
     def _scored(self, likelihood_of):
         """Score rows as if one more had been seen, by the start where it is exact.
@@ -273,7 +278,7 @@ class BaseDensity(BaseAutoencoder):
                 log_likelihood, self._with_prior().given_class(number), draws=draws
             )
             own = np.flatnonzero(labels == number)
-            scores[own] = as_array(self._map(X[own], self._scored(given)))
+            scores[own] = as_array(self._map_dear(X[own], self._scored(given)))
         return scores
 
     def _draws(self):
@@ -328,7 +333,7 @@ class BaseDensity(BaseAutoencoder):
         """
         X, draws = self._check_fitted_X(X), self._draws()
         terms_of = class_bound_terms if self._is_conditional else bound_terms
-        terms = self._map(X, partial(terms_of, self._with_prior(), draws=draws))
+        terms = self._map_dear(X, partial(terms_of, self._with_prior(), draws=draws))
         return EvidenceBound(terms[:, 0], terms[:, 1])
 
     @made_on_cpu()

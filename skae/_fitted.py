@@ -179,6 +179,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _decoded(self, function, codes):
         """Apply a function that makes rows of codes."""
+        self._stored.module.eval()
         n_outputs = self.n_features_in_
         return map_blocks(function, codes, 0, self.device_, n_outputs=n_outputs)
 
@@ -195,10 +196,10 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         names = check_feature_names_in(self, None, generate_names=True)
         return to_output_container(rows, original, self, names)
 
-    def _map(self, X, function):
+    def _map(self, X, function, **options):
         """Apply a function to rows, measured from the origin."""
         self._stored.module.eval()
-        return map_blocks(function, X, self._origin, self.device_)
+        return map_blocks(function, X, self._origin, self.device_, **options)
 
 
 def _as_asked(X):

@@ -389,9 +389,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         return as_array(map_blocks(learned.model.encode, rows, origin, task.device))
 
     def _attributes(self, task, learned, inferred):
-        model, result = learned.model, learned.result
+        model, loss = learned.model, learned.result.best_loss
         n_free = task.X.shape[1] - task.blueprint.n_components
-        if hasattr(model.likelihood, "calibrate") and result.best_epoch > 0:
-            model.likelihood.calibrate(result.best_loss / max(n_free, 1), learned.maps)
+        if hasattr(model.likelihood, "calibrate") and not learned.is_start:
+            model.likelihood.calibrate(loss / max(n_free, 1), learned.maps)
         own = {"_codes": inferred, "_density": None}
         return super()._attributes(task, learned, inferred) | own

@@ -313,13 +313,22 @@ def check_goes_on(estimator, blueprint):
         made_with["n_refinements"] = blueprint.n_refinements
     else:
         made_with |= vars(blueprint.variational)
-    for name, made in made_with.items():
-        asked = getattr(estimator, name)
-        if not _is_open(name, asked) and not _is_same(asked, made):
-            raise ValueError(
-                f"{name}={asked!r} is not what the fitted model was made with; set it "
-                "back, or begin anew by fit with warm_start=False."
-            )
+    changed = [
+        name
+        for name, made in made_with.items()
+        if not _is_open(name, getattr(estimator, name))
+        and not _is_same(getattr(estimator, name), made)
+    ]
+    changed += [
+        role
+        for role in ("encoder", "decoder")
+        if not _is_same_network(getattr(estimator, role), getattr(blueprint, role))
+    ]
+    for name in changed[:1]:
+        raise ValueError(
+            f"{name}={getattr(estimator, name)!r} is not what the fitted model was "
+            "made with; set it back, or begin anew by fit with warm_start=False."
+        )
 
 
 def _is_open(name, asked):
@@ -328,6 +337,18 @@ def _is_open(name, asked):
         return not isinstance(asked, numbers.Integral)
     has_columns = name == "likelihood" and isinstance(asked, list)
     return has_columns or (isinstance(asked, str) and asked == "auto")
+
+
+def _is_same_network(asked, made):
+    """Compare a network's spec, by plain values; a factory's are its own affair."""
+    if asked is None or not hasattr(asked, "get_params"):
+        return asked is None or not hasattr(made, "get_params")
+    wanted = asked.get_params(deep=False)
+    return type(asked) is type(made) and all(
+        _is_same(value, getattr(made, name))
+        for name, value in wanted.items()
+        if isinstance(value, numbers.Number | str | tuple | list)
+    )
 
 
 def _is_same(asked, made):

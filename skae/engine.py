@@ -170,6 +170,7 @@ class _HeldOut:
         """Judge the start, which is among the candidates."""
         result.best_loss = self.look()
         result.validation_curve.append(result.best_loss)
+        pace.meet(result.best_loss)
         pace.plateau.observe(result.best_loss, 0.0)
 
     def judge(self, loss):
@@ -197,11 +198,16 @@ class _OnTheWay:
         """See what the few rows are at the start."""
         start = self.look()
         self.limit_of_few = start + DIVERGED * max(self.unit, abs(start))
+        self.met_by = pace
 
     def judge(self, loss):
         """Give the loss by which an epoch is judged; None where it has diverged."""
-        is_sound = loss < self.limit and self.look() < self.limit_of_few
-        return loss if is_sound else None
+        if not (loss < self.limit and self.look() < self.limit_of_few):
+            return None
+        if self.met_by is not None:
+            self.met_by.meet(loss)
+            self.met_by = None
+        return loss
 
     def enter(self, result, judged):
         """Keep the last weights, whatever they gave."""

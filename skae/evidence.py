@@ -23,6 +23,7 @@ from scipy.stats import norm, qmc
 from torch.nn import functional
 
 __all__ = [
+    "PIECE",
     "EvidenceBound",
     "bound_terms",
     "class_bound_terms",
@@ -47,14 +48,16 @@ ENOUGH_DRAWS = 4
 N_PLACES = 256
 MOST_COVERED = 4
 
-# Rows that are looked at together; their number does not depend on how many there are.
+# Rows that are looked at together, at most; their number does not depend on how many
+# there are.
 PIECE = 64
 
 # Numbers in a row of a product, and in a side of a matrix that is decomposed, are
 # multiples of these.
 LANES, SIDE = 16, 4
 
-# Numbers that the decoded draws of a piece may take.
+# Numbers that the decoded draws of a piece may take, and those that codes beside the
+# means of a piece are decoded to, to see how the decoder bends.
 DECODED_NUMBERS = 2**22
 
 
@@ -136,7 +139,7 @@ def log_likelihood(model, x, draws):
     # cancel.
     height = -draws.square().sum(-1) / 2
     scores = []
-    for piece in x.split(PIECE):
+    for piece in x.split(_piece_rows(model, x)):
         proposal = _propose(model, piece)
         log_weights = []
         for some, log_r in zip(*_at_once(piece, draws, height), strict=True):
@@ -260,6 +263,15 @@ def _log_joint(model, x, z):
     """``log p(x, z)``, without the terms in log(2 pi) of the prior."""
     log_prior = model.tilt(z) - z.square().sum(-1) / 2
     return model.log_prob_given(x, z) + log_prior
+
+
+def _piece_rows(model, x):
+    """Rows of a piece: as many as can be, halved until their neighbours have room."""
+    beside = (2 * model.prior.n_components + 1) * x.shape[1]
+    size = PIECE
+    while size > 1 and size * beside > DECODED_NUMBERS:
+        size //= 2
+    return size
 
 
 def _propose(model, x):

@@ -32,7 +32,7 @@ def block_rows(n_columns):
 
 
 @made_on_cpu()
-def map_blocks(function, X, origin, device, *, n_outputs=1):
+def map_blocks(function, X, origin, device, *, n_outputs=1, most_rows=LARGEST_BLOCK):
     """Apply a function of a block of rows to all rows.
 
     Parameters
@@ -51,6 +51,10 @@ def map_blocks(function, X, origin, device, *, n_outputs=1):
         About how many numbers a row becomes. Of blocks that are large by these or by
         their columns several threads take part.
 
+    most_rows : int, default=LARGEST_BLOCK
+        Of a block, for a function that is dear and gains nothing by many: a single row
+        costs as much as a block.
+
     Returns
     -------
     ndarray with n_samples rows, or a tensor where X lies if it is one
@@ -60,6 +64,7 @@ def map_blocks(function, X, origin, device, *, n_outputs=1):
     computed = torch.float32 if origin.dtype == np.float32 else wide_dtype(device)
     n_rows = block_rows(X.shape[1])
     is_small = n_rows * max(X.shape[1], n_outputs) < SMALL_BLOCK
+    n_rows = min(n_rows, most_rows)
     mapped: Any = None
     with limited_threads(1) if is_small else nullcontext():
         for begin in range(0, X.shape[0], n_rows):

@@ -128,12 +128,6 @@ def learn(task, *, observer=None):
 
 def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
-    everything = np.arange(task.X.shape[0])
-    if not task.trains:
-        rows = task.subset(_some_of(everything), maps)
-        loss = rows.mean(task.row_losses(model, rows))
-        result = TrainingResult(best_loss=loss)
-        return Learned(model, maps, result, loss, index=everything)
     kept, held_out = _split(task)
     return _run(task, model, maps, kept, held_out, observer, state)[0]
 

@@ -156,7 +156,8 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
         )
         if len(classes) == 0:
             return X, y
-        drawn = self.vae_.sample(len(classes), y=classes, random_state=seed)
+        # An array, whatever container the VAE is set to give.
+        drawn = np.asarray(self.vae_.sample(len(classes), y=classes, random_state=seed))
         return _with_rows(X, rows, drawn), _with_classes(y, classes)
 
     def _fit(self, X, y, seed):
@@ -237,15 +238,22 @@ def _with_rows(X, rows, drawn):
 
         added = pd.DataFrame(drawn, columns=X.columns)
         for name, kind in X.dtypes.items():
-            if kind.kind in "iub":
-                added[name] = added[name].round()
-            added[name] = added[name].astype(kind)
+            added[name] = _within(added[name], kind).astype(kind)
         return pd.concat([X, added], ignore_index=True)
-    if rows.dtype.kind in "iub":
-        drawn = drawn.round()
+    drawn = _within(drawn, rows.dtype)
     if sp.issparse(rows):
         return sp.vstack([rows, sp.csr_array(drawn)], format="csr", dtype=rows.dtype)
     return np.concatenate([rows, drawn.astype(rows.dtype)])
+
+
+def _within(values, kind):
+    """Round values, and keep them within bounds, where a type holds whole numbers."""
+    if kind.kind == "b":
+        return values > 0.5
+    if kind.kind in "iu":
+        bounds = np.iinfo(getattr(kind, "numpy_dtype", kind))
+        return values.round().clip(bounds.min, bounds.max)
+    return values
 
 
 def _with_classes(y, classes):
@@ -253,6 +261,10 @@ def _with_classes(y, classes):
     if hasattr(y, "iloc"):
         import pandas as pd
 
-        added = pd.Series(classes, name=y.name).astype(y.dtype)
+        added = pd.Series(classes)
+        if y.ndim == 1:
+            added = added.rename(y.name).astype(y.dtype)
+        else:
+            added = added.to_frame(y.columns[0]).astype(dict(y.dtypes))
         return pd.concat([y, added], ignore_index=True)
     return np.concatenate([column_or_1d(y), classes])

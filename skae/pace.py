@@ -73,6 +73,11 @@ class Pace:
         else:
             self.plateau.observe(loss, self.tolerance)
 
+    def meet(self, loss):
+        """Wait anew where the loss, before anything is trained, is of other rows."""
+        if loss > self.plateau.reference + self.tolerance:
+            self.plateau = Plateau()
+
     @property
     def stands_still(self):
         """Whether the loss has been waited for long enough."""

@@ -196,7 +196,8 @@ class Rows:
 
     def some(self, size):
         """Take so many rows at most, at equal steps, with their weights."""
-        index = torch.linspace(0, len(self) - 1, min(len(self), size)).long()
+        steps = np.linspace(0, len(self) - 1, min(len(self), size))
+        index = torch.from_numpy(steps.astype(np.int64))
         return self.take(index), self.weight[index.to(self.device)]
 
     def mean(self, values):
@@ -306,8 +307,8 @@ def placed(X, device):
     room = DEVICE_SHARE * torch.cuda.get_device_properties(device).total_memory
     if not RESIDENT_BYTES < X.nbytes <= room:
         return X
-    there = torch.empty(X.shape, dtype=torch.from_numpy(X[:0].copy()).dtype)
-    there = there.to(device)
+    dtype = torch.from_numpy(X[:0].copy()).dtype
+    there = torch.empty(X.shape, dtype=dtype, device=device)
     for where in _block_slices(X):
         there[where] = torch.from_numpy(X[where].copy())
     return there

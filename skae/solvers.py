@@ -14,6 +14,7 @@ from functools import reduce
 from itertools import groupby
 from operator import itemgetter
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,6 +24,7 @@ __all__ = [
     "FusedAdam",
     "Restraint",
     "Working",
+    "hyperparameters",
     "load_state",
     "make_optimizer",
     "name_of",
@@ -395,13 +397,45 @@ def name_of(solver):
     return getattr(solver, "func", solver).__qualname__
 
 
-def load_state(optimizer, state, settings):
+def hyperparameters(optimizer):
+    """Give what an optimizer works with, group by group."""
+    return [
+        {name: value for name, value in group.items() if name != "params"}
+        for group in optimizer.param_groups
+    ]
+
+
+def load_state(optimizer, state, settings, made_with):
     """Go on with the state of another optimizer of the same parameters.
 
     Fused steps trust the sizes of what they are given, and read beyond what is too
     short; so a state that does not fit is refused.
+
+    Parameters
+    ----------
+    optimizer : optimizer
+        As it was made.
+
+    state : dict
+        Of the other.
+
+    settings : Settings
+
+    made_with : list of dict
+        :func:`hyperparameters` of the other when it was made. What is asked for anew
+        counts; what training has made of the rest stays.
     """
-    optimizer.load_state_dict(state)
+    groups, asked = state["param_groups"], hyperparameters(optimizer)
+    if len(groups) != len(asked):
+        raise ValueError(
+            f"alpha={settings.alpha!r} decays other parameters than those of the "
+            f"fitted model; set it back, or begin anew by fit with warm_start=False."
+        )
+    groups = [
+        group | {k: v for k, v in now.items() if not np.array_equal(v, then.get(k))}
+        for group, now, then in zip(groups, asked, made_with, strict=True)
+    ]
+    optimizer.load_state_dict(state | {"param_groups": groups})
     if not isinstance(settings.solver, str):
         return
     for parameter, moments in optimizer.state.items():

@@ -32,6 +32,7 @@ from ._sklearn import is_constant_feature
 from .device import limited_threads
 from .factors import noise_of_columns, own_variance
 from .rows import (
+    as_array,
     centred_rows,
     dense_blocks,
     is_mostly_zero,
@@ -296,14 +297,15 @@ def moments(X, weight):
     """Column means and variances; the variance of a constant column is exactly 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         mean, variance = weighted_moments(X, weight)
-    largest = LARGEST_SQUARED if X.dtype == np.float32 else LARGEST
+    is_narrow = X.dtype in (np.float32, torch.float32)
+    largest = LARGEST_SQUARED if is_narrow else LARGEST
     if not variance.sum() < largest**2:
         raise ValueError(
             "X: its values, or their squares, are beyond what float32 holds; divide "
             "the columns by their largest values first."
         )
     variance[is_constant_feature(variance, mean, X.shape[0])] = 0.0
-    if X.dtype == np.float32 and 0 < variance.sum() < SMALLEST_SQUARED**2:
+    if is_narrow and 0 < variance.sum() < SMALLEST_SQUARED**2:
         raise ValueError(
             "X: its values vary by so little that float32 does not hold the squares; "
             "divide the columns by their largest values first, or give float64."
@@ -331,7 +333,7 @@ class _Scaled:
 
     def __getitem__(self, where):
         rows, columns = rows_and_columns(where)
-        values = np.asarray(self._X[rows, columns], dtype=np.float64)
+        values = np.asarray(as_array(self._X[rows, columns]), dtype=np.float64)
         return values / self._scale[columns]
 
     @classmethod

@@ -17,6 +17,7 @@ from .solvers import (
     FlatParameters,
     Restraint,
     Working,
+    hyperparameters,
     load_state,
     make_optimizer,
     name_of,
@@ -68,6 +69,7 @@ class Steps:
         self.model, self.rows, self.settings = model, rows, settings
         self.parameters = FlatParameters(model)
         self.optimizer = make_optimizer(settings, self.parameters)
+        self.made_with = hyperparameters(self.optimizer)
         self.restraint = self._restraint()
         self.shuffle = generator_from(seed)
         self.draws = generator_from(seed + 1, rows.device)
@@ -82,7 +84,9 @@ class Steps:
         """Go on where another training ended."""
         # Of no use to another solver, which begins anew.
         if state["solver"] == name_of(self.settings.solver):
-            load_state(self.optimizer, state["optimizer"], self.settings)
+            load_state(
+                self.optimizer, state["optimizer"], self.settings, state["made_with"]
+            )
             self.restraint = self._restraint(**state["restraint"])
         self.shuffle.set_state(state["shuffle"])
         # A GPU's stream cannot go on elsewhere; there the draws begin anew.
@@ -118,6 +122,7 @@ class Steps:
         return {
             "solver": name_of(self.settings.solver),
             "optimizer": self.optimizer.state_dict(),
+            "made_with": self.made_with,
             "restraint": self.restraint.state() if self.restraint else {},
             "shuffle": self.shuffle.get_state(),
             "draws": self.draws.get_state(),

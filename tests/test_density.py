@@ -20,7 +20,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from skae import VAETransformer
+from skae import VAETransformer, evidence
 from skae.engine import mean_loss
 from skae.evidence import log_likelihood
 from skae.planning import EPOCH_PASSES
@@ -302,6 +302,19 @@ def test_a_collapse_is_told_with_its_remedy(split):
     silent = ~vae.active_components_
     assert vae.transform(split[0])[:, silent].var(axis=0).max() <= 0.01
     assert vae.kl_per_component_[silent].max() < 0.05
+
+
+def test_a_warning_that_is_an_error_changes_nothing(split):
+    parameters = {"max_iter": 1, "early_stopping": False, "random_state": 0}
+    vae = VAETransformer(4, **parameters).fit(split[0])
+    before = vae.active_components_
+    vae.set_params(n_components=8, beta=50, max_iter=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConvergenceWarning):
+            vae.fit(split[0])
+    assert vae.n_components_ == 4
+    np.testing.assert_array_equal(vae.active_components_, before)
 
 
 def test_a_healthy_fit_is_not_warned_of(fitted):
@@ -601,3 +614,22 @@ def test_a_model_that_was_told_no_classes_says_so(iris):
         assert not hasattr(untold, "classes_")
         with pytest.raises(AttributeError, match="conditional=True"):
             untold.classes_  # noqa: B018
+
+
+# ------------------------------------------------------------------------ wide rows
+
+
+def test_few_rows_at_once_score_as_many_do(fitted, split, monkeypatch):
+    X = split[1][:40]
+    wanted = fitted.score_samples(X)
+    monkeypatch.setattr(evidence, "DECODED_NUMBERS", 2**16)
+    np.testing.assert_allclose(fitted.score_samples(X), wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("k", [8, 32])
+@pytest.mark.parametrize("p", [64, 784, 20_000])
+def test_codes_beside_a_piece_have_room(fitted, k, p, monkeypatch):
+    monkeypatch.setattr(fitted.module_.prior, "n_components", k)
+    size = evidence._piece_rows(fitted.module_, torch.empty(1, p))
+    assert evidence.PIECE % size == 0
+    assert size == 1 or size * (2 * k + 1) * p <= evidence.DECODED_NUMBERS

@@ -96,6 +96,18 @@ def test_where_training_does_not_pay_the_start_of_all_rows_is_returned(Estimator
     assert model.noise_variance_ == start.noise_variance_
 
 
+def test_noise_is_that_of_a_last_layer_alone():
+    # Steps so long that only the solved last layer is better than the start.
+    rng = np.random.default_rng(0)
+    t = rng.uniform(-2, 2, (500, 1))
+    X = np.hstack([t, t**2, np.sin(3 * t)]) + rng.normal(size=(500, 3)) * 0.02
+    parameters = {"hidden_layer_sizes": (64,), "learning_rate_init": 3.0}
+    model = AutoencoderTransformer(1, max_iter=2, random_state=1, **parameters).fit(X)
+    assert np.argmin(model.validation_loss_curve_) == 0
+    assert model.best_loss_ < 0.9 * model.start_loss_
+    assert model.noise_variance_ == pytest.approx(model.best_loss_ / 2)
+
+
 def test_a_fit_stops_when_the_loss_stands_still(Estimator):
     X = np.random.default_rng(1).normal(size=(80, 6))
     parameters = SMALL | {"max_iter": 500, "n_iter_no_change": 3}

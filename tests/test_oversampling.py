@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
@@ -75,6 +76,54 @@ def test_whole_numbers_stay_whole():
     X_new, _ = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, y)
     assert X_new.dtype == X.dtype
     assert X_new.shape == (60, 3)
+
+
+def test_small_types_hold_what_is_drawn():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [60, 15])
+    X = rng.integers(0, 3, size=(75, 4)).astype(np.uint8)
+    X[y == 0] += 250
+    X_new, _ = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, y)
+    assert X_new.dtype == np.uint8
+    # Nothing below 0 has come out at the other end.
+    assert X_new[75:].max() < 200
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_it_draws_rows_whatever_a_vae_gives_them_in(container, rare):
+    pytest.importorskip(container)
+    pd = pytest.importorskip("pandas")
+    X, y = rare
+    plain = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, y)[0]
+    vae = clone(QUICK).set_output(transform=container)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    for rows in (X, frame):
+        found, _ = VAEOverSampler(vae=vae, random_state=0).fit_resample(rows, y)
+        np.testing.assert_array_equal(np.asarray(found), plain)
+    with config_context(transform_output=container):
+        found, _ = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(frame, y)
+    np.testing.assert_array_equal(np.asarray(found), plain)
+
+
+def test_small_types_of_frames_hold_what_is_drawn():
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [60, 15])
+    X = pd.DataFrame(rng.integers(0, 3, size=(75, 4)), columns=list("abcd"))
+    kinds = {"a": "uint8", "b": "Int64", "c": "bool", "d": "boolean"}
+    X = X.assign(d=X["d"] > 1).astype(kinds)
+    X_new, _ = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, y)
+    assert X_new.dtypes.equals(X.dtypes)
+    assert len(X_new) == 120
+
+
+def test_classes_in_a_frame_come_back_in_one(rare):
+    pd = pytest.importorskip("pandas")
+    X, y = rare
+    classes = pd.DataFrame({"species": y})
+    _, y_new = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, classes)
+    assert y_new.columns.tolist() == ["species"]
+    assert y_new["species"].tolist()[: len(y)] == y.tolist()
 
 
 def test_sparse_rows_stay_sparse(rare):

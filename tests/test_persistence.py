@@ -302,6 +302,21 @@ def test_the_module_is_one_object_in_eval_mode(fitted):
         assert not any(part.training for part in model.module_.modules())
 
 
+@pytest.mark.parametrize("method", ["inverse_transform", "sample"])
+def test_a_module_that_was_trained_further_decodes_as_it_is_used(fitted, method):
+    model = opened(fitted)
+    change(model)
+
+    def decoded():
+        if method == "sample":
+            return model.sample(20, random_state=0)
+        return model.inverse_transform(np.full((2, model.n_components_), 1e3))
+
+    before = decoded()
+    model.module_.train()
+    np.testing.assert_array_equal(decoded(), before)
+
+
 # ---------------------------------------------------------------- the density
 
 

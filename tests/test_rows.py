@@ -26,6 +26,28 @@ def test_batches_gathered_together_are_the_same_as_one_by_one(n_rows, monkeypatc
     assert max(sizes) <= 9
 
 
+def test_rows_at_equal_steps_are_among_very_many():
+    # Whole numbers above 2**24 are not all float32's.
+    X = np.broadcast_to(np.uint8(1), (2**24 + 4, 1))
+    served = Rows(X, np.ones(1), np.zeros(1), torch.device("cpu"))
+    served.weight = torch.ones(1).expand(len(X))
+    x, weight = served.some(1000)
+    assert len(x) == len(weight) == 1000
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rows_at_equal_steps_are_found_whatever_torchs_type(dtype):
+    X = np.arange(4000.0)[:, None]
+    served = Rows(X, np.ones(4000), np.zeros(1), torch.device("cpu"))
+    wanted = served.some(7)[0]
+    torch.set_default_dtype(dtype)
+    try:
+        found = served.some(7)[0]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, wanted)
+
+
 def test_moments_are_those_of_numpy_far_from_zero():
     X = 1e8 + np.random.default_rng(0).normal(size=(100, 3))
     weight = np.random.default_rng(1).uniform(size=100)

@@ -100,6 +100,29 @@ def test_what_a_likelihood_needs_is_checked_of_tensors_too(Estimator, likelihood
         model.fit(X - 0.5)
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian_diag", "student_t", "poisson"])
+def test_many_rows_that_are_no_array_are_read(Estimator, likelihood, monkeypatch):
+    # As those on a GPU, where NumPy cannot see them.
+    X = np.random.default_rng(0).poisson(3.0, size=(10_001, 3)).astype(np.float32)
+    parameters = {"likelihood": likelihood, "random_state": 0, "max_iter": 0}
+    wanted = Estimator(1, **parameters).fit(X)
+
+    def refuse(*_):
+        raise TypeError("it lies on another device")
+
+    monkeypatch.setattr(torch.Tensor, "__array__", refuse)
+    found = Estimator(1, **parameters).fit(torch.from_numpy(X))
+    np.testing.assert_allclose(found.transform(X[:5]), wanted.transform(X[:5]))
+
+
+@pytest.mark.parametrize("factor", [1e19, 1e-19])
+def test_values_beyond_float32_are_refused_of_many_tensors(Estimator, factor):
+    X = factor * np.random.default_rng(0).normal(size=(10_001, 3))
+    for given in (X.astype(np.float32), torch.from_numpy(X).float()):
+        with pytest.raises(ValueError, match="divide the columns by their largest"):
+            Estimator(1, **SMALL).fit(given)
+
+
 def test_without_dispatch_arrays_come_back(Estimator):
     X = torch.from_numpy(iris())
     model = Estimator(2, **SMALL).fit(X)

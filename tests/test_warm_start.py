@@ -11,7 +11,8 @@ import torch
 from scipy import sparse
 from torch import nn
 
-from skae import AutoencoderTransformer, VAETransformer
+from skae import AutoencoderTransformer, VAETransformer, storage
+from skae.networks import MLP
 
 SMALL = {
     "hidden_layer_sizes": (8,),
@@ -39,6 +40,12 @@ def opened(model):
 
 def own_network(n_inputs, n_outputs):
     return nn.Sequential(nn.Linear(n_inputs, 6), nn.Tanh(), nn.Linear(6, n_outputs))
+
+
+@pytest.fixture(params=[{}, {"early_stopping": False}], ids=["held out", "on the way"])
+def as_judged(request):
+    """Parameters by which a training is judged."""
+    return request.param
 
 
 # -------------------------------------------------------------------- going on
@@ -164,6 +171,103 @@ def test_it_goes_on_with_other_rows(Estimator, iris):
     assert not np.array_equal(model.transform(X), before)
     # PCA of the first rows stays beside the network.
     np.testing.assert_allclose(model.mean_, X[:90].mean(axis=0))
+
+
+def test_rows_of_a_larger_loss_are_waited_for_anew(Estimator, as_judged):
+    def bent(width):
+        t = rng.uniform(-width, width, 300)
+        X = np.column_stack([t, t**2, np.sin(3 * t)])
+        return X + rng.normal(size=(300, 3)) * 0.02
+
+    rng = np.random.default_rng(0)
+    parameters = {"hidden_layer_sizes": (16,), "n_iter_no_change": 5, "max_iter": 60}
+    model = Estimator(1, warm_start=True, random_state=0, **parameters, **as_judged)
+    model.fit(bent(1))
+    model._training["plateau"].update(waited=5, n_decays=1)  # it had come to its end
+    assert model.fit(bent(4)).n_iter_ > 5
+
+
+def test_without_epochs_nothing_changes(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=3, warm_start=True, **UNJUDGED).fit(X)
+    before = opened(model)
+    assert_same_model(model.set_params(max_iter=0).fit(X[:90]), before, X)
+    assert model.n_iter_ == 3
+
+
+@pytest.mark.parametrize("change", [{"learning_rate_init": 0.1}, {"alpha": 5.0}])
+@pytest.mark.parametrize(
+    "solver", ["adamw", "sgd", functools.partial(torch.optim.AdamW, foreach=False)]
+)
+def test_what_is_asked_of_a_solver_anew_counts(Estimator, solver, change, iris):
+    X, _ = iris
+    parameters = UNJUDGED | {"learning_rate_init": 1e-3, "alpha": 0.01}
+    model = Estimator(2, max_iter=1, warm_start=True, solver=solver, **parameters)
+    model.fit(X)
+    for method in ("fit", "partial_fit"):
+        same, other = opened(model), opened(model).set_params(**change)
+        codes = (getattr(m, method)(X).transform(X) for m in (same, other))
+        assert not np.array_equal(*codes)
+
+
+def test_a_rate_that_was_lowered_stays_low_unless_another_is_asked_for(iris):
+    X, _ = iris
+    parameters = UNJUDGED | {"learning_rate_init": 1e-3}
+    model = AutoencoderTransformer(2, max_iter=1, warm_start=True, **parameters).fit(X)
+    groups = model._training["optimizer"]["param_groups"]
+    for group in groups:
+        group["lr"] = 2e-4
+    model.fit(X)
+    assert model._training["optimizer"]["param_groups"][0]["lr"] == 2e-4
+    model.set_params(learning_rate_init=5e-3).fit(X)
+    assert model._training["optimizer"]["param_groups"][0]["lr"] == 5e-3
+
+
+def test_a_decay_that_an_own_optimizer_does_not_know_is_refused(Estimator, iris):
+    X, _ = iris
+    solver = torch.optim.NAdam
+    model = Estimator(2, max_iter=1, warm_start=True, solver=solver, **UNJUDGED)
+    model.set_params(alpha=0.0).fit(X).set_params(alpha=0.1)
+    with pytest.raises(ValueError, match=r"^alpha=0.1 decays other parameters"):
+        model.fit(X)
+
+
+@pytest.mark.parametrize(
+    ("made", "then", "is_refused"),
+    [
+        ({}, {"encoder": MLP((4,))}, True),
+        ({"encoder": MLP((4,))}, {"encoder": MLP((32, 16))}, True),
+        ({"encoder": MLP((4,))}, {"decoder": MLP((5,))}, True),
+        ({"encoder": MLP((4,))}, {"encoder": own_network}, True),
+        ({"encoder": own_network, "decoder": own_network}, {"encoder": MLP()}, True),
+        ({"encoder": MLP((4,))}, {"encoder": MLP((4,))}, False),
+        ({"encoder": MLP((4,))}, {"decoder": MLP([4])}, False),
+    ],
+)
+def test_another_network_is_refused_by_name(Estimator, made, then, is_refused, iris):
+    X, _ = iris
+    parameters = UNJUDGED | {"hidden_layer_sizes": (8,)} | made
+    model = Estimator(2, max_iter=1, warm_start=True, **parameters).fit(X)
+    model.set_params(**then)
+    if not is_refused:
+        assert model.fit(X).n_iter_ == 1
+        return
+    with pytest.raises(ValueError, match=f"^{next(iter(then))}=.* not what the fitted"):
+        model.fit(X)
+
+
+def test_it_goes_on_where_the_device_now_says(Estimator, iris, monkeypatch):
+    X, _ = iris
+    model = Estimator(max_iter=1, warm_start=True, **UNJUDGED).fit(X)
+    asked = []
+
+    def resolve(device, **options):
+        asked.append(device)
+        return torch.device("cpu")
+
+    monkeypatch.setattr(storage, "resolve_device", resolve)
+    model.set_params(device="cpu").fit(X)
+    assert asked == ["cpu"]
 
 
 def test_what_the_user_changed_is_where_it_goes_on(Estimator, iris):
@@ -436,6 +540,17 @@ def test_calls_of_partial_fit_on_the_same_rows_are_epochs(Estimator, as_trained,
     assert_same_model(model, whole, X)
     assert model.loss_curve_ == whole.loss_curve_
     assert model.n_iter_ == 4
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_waiting_rows_are_not_the_users_to_refill(Estimator, kind, iris):
+    X, _ = iris
+    buffer = np.empty((4, 4))
+    model = Estimator(4, **UNJUDGED).set_params(init="random", n_components=6)
+    for rows in (X[:4], X[60:64]):
+        buffer[:] = rows
+        model.partial_fit(kind(buffer))
+    np.testing.assert_allclose(model.mean_, X[np.r_[:4, 60:64]].mean(axis=0))
 
 
 @pytest.mark.parametrize("first", [np.asarray, sparse.csr_array], ids=["dense", "CSR"])

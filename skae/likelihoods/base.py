@@ -209,7 +209,10 @@ class Viewed:
         self.dtype = np.dtype(np.float64)
 
     def __getitem__(self, index):
-        return self._function(np.asarray(self._X[index], dtype=np.float64))
+        rows = self._X[index]
+        if isinstance(rows, torch.Tensor):
+            rows = rows.numpy(force=True)  # from a GPU, too
+        return self._function(np.asarray(rows, dtype=np.float64))
 
 
 def clipped_slopes(slopes, code_scale):
