@@ -69,7 +69,8 @@ class BaseDensity(BaseAutoencoder):
 
         sample_weight : array-like of shape (n_samples,), default=None
             How many times each row counts: a weight of 3 is the same as three copies
-            of the row, a weight of 0 as its absence.
+            of the row, a weight of 0 as its absence. Weights that are shares of a
+            whole say that one row was seen in all; multiply them by the number of rows.
 
         X_val : {array-like, sparse matrix} of shape (n_validation, n_features), \
                 default=None
@@ -238,8 +239,8 @@ class BaseDensity(BaseAutoencoder):
             p(x) = (n p_model(x) + p_start(x)) / (n + 1)
 
         A network leaves less noise, by which a row far from all others is punished
-        without bound; here no row is less likely than at the start, its variances
-        divided by n - 1 as by ``PCA.score``, by more than ``log(n + 1)``. Factor
+        without bound; here no row is less likely than by ``PCA.score``, whose variances
+        and noise the start is given, by more than ``log(n + 1)``. Factor
         analysis may itself leave a column hardly any noise, if two columns vary in the
         same few rows; so with a noise per column independent columns have half of that
         share. Where nothing was trained the score is that of the start.
@@ -248,18 +249,18 @@ class BaseDensity(BaseAutoencoder):
         is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact
         if self.n_iter_ == 0 or not is_exact:
             return likelihood_of
-        noise = start.column_noise
+        noise, excess = start.column_noise, 1.0
         has_column_noise = blueprint.likelihood.has_column_noise
         if not has_column_noise:
-            noise = np.full_like(noise, noise.mean())
+            noise, excess = np.full_like(noise, noise.mean()), start.noise_excess
         n_rows = max(start.n_rows, 2.0)
         factor = n_rows / (n_rows - 1)
         variance = torch.from_numpy(factor * np.maximum(start.variance, noise))
         noise = torch.from_numpy(noise)
-        at_start = partial(start_log_likelihood, self._stored.module, noise, factor)
+        module = self._stored.module
 
         def scored(x):
-            other = at_start(x)
+            other = start_log_likelihood(module, noise, factor, x, excess)
             if has_column_noise:
                 by_column = independent_log_likelihood(variance, x)
                 other = torch.logaddexp(other, by_column) - math.log(2)

@@ -150,13 +150,19 @@ def log_likelihood(model, x, draws):
     return torch.cat(scores)
 
 
-def start_log_likelihood(model, noise, factor, x):
+def start_log_likelihood(model, noise, factor, x, excess=1.0):
     """Log-likelihood of each row under the linear model at which a training began.
 
     p(x) = p(x | z) p(z) / p(z | x),    exactly, at the mean z of p(z | x)
 
     of which the logarithm is a constant less half of the row's square, by the
-    covariance, which may be a multiple of that at the start.
+    covariance C. That may be a multiple of the start's, and its noise, where all
+    columns share it, a further multiple; with v the variance of z given x,
+
+        x' C^-1 x = |x - W z|^2 / (excess noise) + sum c z^2
+
+        c = (1 - v / excess) / (1 - v)      where  excess v < 1;  1 without excess
+            (1 + v) / (excess v)            else, a direction having no less than noise
 
     Parameters
     ----------
@@ -171,6 +177,9 @@ def start_log_likelihood(model, noise, factor, x):
 
     x : torch.Tensor of shape (n_rows, n_features)
 
+    excess : float, default=1.0
+        Of the noise besides, 1 or more; with noise that all columns share.
+
     Returns
     -------
     torch.Tensor of shape (n_rows,)
@@ -178,9 +187,15 @@ def start_log_likelihood(model, noise, factor, x):
     k, noise = model.prior.n_components, noise.to(x)
     statistics = model.encoder.linear_part(x)
     z, log_variance = statistics[:, :k], statistics[:, k : 2 * k]
-    errors = (x - model.decoder.linear_part(z)).square() / noise
-    square = (errors.sum(-1) + z.square().sum(-1)) / factor
-    volume = (LOG_2PI + (factor * noise).log()).sum() - log_variance.sum(-1)
+    errors = (x - model.decoder.linear_part(z)).square() / (excess * noise)
+    variance = log_variance.exp()
+    raised = excess * variance
+    is_noise = raised >= 1
+    beyond = (1 - variance / excess) / torch.where(is_noise, 1.0, 1 - variance)
+    weight = torch.where(is_noise, (1 + variance) / raised, beyond)
+    square = (errors.sum(-1) + (weight * z.square()).sum(-1)) / factor
+    volume = (LOG_2PI + (factor * excess * noise).log()).sum()
+    volume = volume - raised.clamp(max=1).log().sum(-1)
     return -(volume + square) / 2
 
 

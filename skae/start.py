@@ -164,6 +164,13 @@ class LinearMaps:
         return max(noise, self.noise_floor)
 
     @property
+    def noise_excess(self):
+        """PCA's noise by this one: of fewer degrees of freedom where rows are few."""
+        k, n_columns = self.n_components, self.n_columns
+        n_free = min(self.n_rows, n_columns) - k
+        return (n_columns - k) / n_free if n_free > 0 else 1.0
+
+    @property
     def noise_floor(self):
         """Smallest noise variance that a model of these rows may have."""
         mean = self.scaled_variance.sum() / self.n_columns

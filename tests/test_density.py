@@ -150,7 +150,12 @@ def by_start(vae, X):
     if vae.likelihood == "gaussian":
         noise = np.full(len(noise), noise.mean())
     factor = maps.n_rows / (maps.n_rows - 1)
-    covariance = factor * (maps.loadings @ maps.loadings.T + np.diag(noise))
+    loadings = maps.loadings
+    if vae.likelihood == "gaussian":
+        noise = noise * maps.noise_excess
+        own = np.maximum(maps.explained_variance - noise[0], 0)
+        loadings = maps.components.T * np.sqrt(own)
+    covariance = factor * (loadings @ loadings.T + np.diag(noise))
     start = multivariate_normal(maps.mean, covariance).logpdf(X)
     if vae.likelihood == "gaussian":
         return start
@@ -204,12 +209,30 @@ def test_no_row_is_less_likely_than_at_the_start_but_for_its_share(
         assert vae.score(rows[-5:], y[:5]) > least[-5:].mean() * (1 + 1e-6)
 
 
-def test_no_row_is_less_likely_than_pca_says_but_for_its_share():
-    X = bent(60, 8)
-    vae = VAETransformer(2, max_iter=60, random_state=0).fit(X)
-    rows = np.vstack([X, X[:8] + 10.0 ** np.arange(8) * np.eye(8)])
-    least = PCA(2).fit(X).score_samples(rows) - np.log(61)
+@pytest.mark.parametrize(("n_rows", "n_columns"), [(60, 8), (30, 40), (20, 300)])
+@pytest.mark.parametrize("n_components", [2, 5])
+def test_no_row_is_less_likely_than_pca_says_but_for_its_share(
+    n_rows, n_columns, n_components
+):
+    X = bent(n_rows, n_columns)
+    vae = VAETransformer(n_components, max_iter=60, random_state=0).fit(X)
+    rows = np.vstack([X, X[:8] + 10.0 ** np.arange(8)[:, None] * np.eye(8, n_columns)])
+    pca = PCA(n_components, svd_solver="full").fit(X)
+    least = pca.score_samples(rows) - np.log(n_rows + 1)
     assert (vae.score_samples(rows) > least - 1e-6 * abs(least)).all()
+
+
+@pytest.mark.parametrize(("n_rows", "n_columns"), [(60, 8), (30, 40), (20, 300)])
+@pytest.mark.parametrize("n_components", [2, 5])
+def test_the_start_with_pcas_noise_is_pca(n_rows, n_columns, n_components):
+    X = bent(n_rows, n_columns)
+    vae = VAETransformer(n_components, max_iter=0).fit(X)
+    start, rows = vae._start, X.mean(axis=0) + 3 * (X - X.mean(axis=0))
+    x, noise = map(torch.from_numpy, (rows - X.mean(axis=0), start.column_noise))
+    arguments = noise, n_rows / (n_rows - 1), x, start.noise_excess
+    found = evidence.start_log_likelihood(vae.module_, *arguments)
+    pca = PCA(n_components, svd_solver="full").fit(X)
+    np.testing.assert_allclose(found, pca.score_samples(rows), rtol=1e-7)
 
 
 def test_the_start_finds_the_columns_that_are_nearly_the_same():
