@@ -127,7 +127,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             index, weight = distinct_rows(rows, weight, labels)
             rows = rows[index]
             labels = None if labels is None else labels[index]
-        likelihood = self._find_likelihood(rows, going_on)
+        likelihood = self._find_likelihood(rows, weight, going_on)
         check_values(likelihood, checked)
         if X_val is not None:
             X_val = check_X_val(self, X_val, likelihood)
@@ -195,11 +195,12 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         else:
             X, weight = self._with_waiting(X, weight)
             if X.shape[0] < max(2, np.ceil(self.n_components)):
-                self._waiting = as_array(X).copy(), weight  # X is the user's to refill
+                # What was given is the user's to refill.
+                self._waiting = as_array(X).copy(), weight.copy()
                 return self
             check_n_components(self, X)
         rows, weight = merge_rows(X, weight)
-        likelihood = self._find_likelihood(rows, going_on)
+        likelihood = self._find_likelihood(rows, weight, going_on)
         check_values(likelihood, X)
         task = make_task(
             self,
@@ -234,11 +235,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         """Find numbers of the classes of X and of X_val; None where y is ignored."""
         return None, None
 
-    def _find_likelihood(self, X, going_on):
+    def _find_likelihood(self, X, weight, going_on):
         """Say what the rows are taken to be."""
         if going_on:
             return self.likelihood_
-        likelihood = resolve_likelihood(self, X)
+        likelihood = resolve_likelihood(self, X, weight)
         if self.verbose and isinstance(self.likelihood, str):
             print(f"[{type(self).__name__}] likelihood: {likelihood}")
         return likelihood

@@ -118,7 +118,7 @@ def auto_reach(n_rows, n_features):
     return REACH if n_rows >= ROWS_PER_COLUMN * n_features else 0.0
 
 
-def auto_likelihood(X):
+def auto_likelihood(X, weight=None):
     """Look at the columns: a list of pairs of a likelihood's name and its columns.
 
     Columns that follow one another, are 0 or 1, and of which exactly one is 1 in each
@@ -127,7 +127,7 @@ def auto_likelihood(X):
     per row. Anything else is Gaussian, with a noise per column.
     """
     columns = _columns(X)
-    kinds = np.array([_kind(column) for column in columns()])
+    kinds = np.array([_kind(column, weight) for column in columns()])
     binary = kinds == "bernoulli"
     groups = _one_hot_groups(columns(), binary)
     kinds[[j for group in groups for j in group]] = "categorical"
@@ -149,12 +149,14 @@ def _columns(X):
     return lambda: (by_column[:, [j]].toarray().ravel() for j in range(X.shape[1]))
 
 
-def _kind(column):
+def _kind(column, weight):
     """Name the likelihood of one column."""
     if ((column == 0) | (column == 1)).all():
         return "bernoulli"
     is_whole = column.min() == 0 and (column == np.floor(column)).all()
-    is_count = is_whole and column.var() >= column.mean()
+    mean = np.average(column, weights=weight)
+    variance = np.average((column - mean) ** 2, weights=weight)
+    is_count = is_whole and variance >= mean
     return "negative_binomial" if is_count else "gaussian_diag"
 
 

@@ -150,7 +150,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Wilcoxon's, at 99 %. The start that is judged has not seen the rows that judge;
         what is returned uses all rows: the start of all rows where it won, else, up to
         10,000 rows, a network trained again from there for as many epochs. With fewer
-        than 10 distinct rows the start is returned.
+        than 10 distinct rows the start is returned. Rows given to ``fit`` as ``X_val``
+        judge in either case.
 
     validation_fraction : "auto" or float, default="auto"
         Share of the distinct rows that is held out. ``"auto"`` is a third, at most

@@ -7,7 +7,7 @@ no torch setting behind.
 
 import numbers
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -123,13 +123,15 @@ def made_on_cpu():
     """Have torch make tensors on the CPU where no device is named, as it does unasked.
 
     They can be trained, too. A user's ``torch.set_default_device``, and the inference
-    mode about a call, are for code of their own.
+    mode and the lower precision about a call, are for code of their own.
     """
     is_default = torch.get_default_device().type == "cpu"
-    with (
-        torch.inference_mode(False),
-        nullcontext() if is_default else torch.device("cpu"),
-    ):
+    lowered = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(nullcontext() if is_default else torch.device("cpu"))
+        for kind in lowered:
+            stack.enter_context(torch.autocast(kind, enabled=False))
         yield
 
 

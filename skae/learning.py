@@ -138,7 +138,16 @@ def _split(task):
     if not task.n_validation:
         return np.arange(n_rows), None
     order = np.random.RandomState(task.seed).permutation(n_rows)
-    return np.sort(order[task.n_validation :]), np.sort(order[: task.n_validation])
+    # Rows that are equal follow the first of them, so that none judges its own copy.
+    _, first, group = np.unique(
+        task.row_marks()[order], return_index=True, return_inverse=True
+    )
+    if len(first) == 1:
+        return np.arange(n_rows), None
+    order = order[np.argsort(first[group], kind="stable")]
+    ends = np.cumsum(np.bincount(group)[np.argsort(first)])
+    n_judges = ends[max(np.searchsorted(ends, task.n_validation, "right") - 1, 0)]
+    return np.sort(order[n_judges:]), np.sort(order[:n_judges])
 
 
 def _leaves_rounding(task, maps):

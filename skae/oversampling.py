@@ -238,7 +238,7 @@ def _with_rows(X, rows, drawn):
 
         added = pd.DataFrame(drawn, columns=X.columns)
         for name, kind in X.dtypes.items():
-            added[name] = _within(added[name], kind).astype(kind)
+            added[name] = pd.Series(_within(added[name].to_numpy(), kind), dtype=kind)
         return pd.concat([X, added], ignore_index=True)
     drawn = _within(drawn, rows.dtype)
     if sp.issparse(rows):
@@ -247,7 +247,10 @@ def _with_rows(X, rows, drawn):
 
 
 def _within(values, kind):
-    """Round values, and keep them within bounds, where a type holds whole numbers."""
+    """Bring values to those that a type can hold, where it does not hold all."""
+    if hasattr(kind, "categories"):
+        levels = np.asarray(kind.categories)
+        return levels[np.abs(np.subtract.outer(values, levels)).argmin(axis=1)]
     if kind.kind == "b":
         return values > 0.5
     if kind.kind in "iu":

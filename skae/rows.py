@@ -32,6 +32,7 @@ __all__ = [
     "measured",
     "merge_rows",
     "placed",
+    "row_marks",
     "rows_and_columns",
     "stacked",
     "take_rows",
@@ -102,6 +103,18 @@ def distinct_rows(X, weight, labels=None):
         is_first[1:] |= np.diff(labels[order]) != 0
     merged_weight = np.add.reduceat(weight[order], np.flatnonzero(is_first))
     return order[is_first], merged_weight
+
+
+def row_marks(X):
+    """Give each row a number: equal rows the same, and others practically never.
+
+    It takes one pass through rows of any kind, and no memory.
+    """
+    direction = np.random.default_rng(0).normal(size=X.shape[1])
+    if sp.issparse(X):
+        return X @ direction
+    # A product would sum rows in other orders at other places.
+    return np.concatenate([(block * direction).sum(1) for _, block in dense_blocks(X)])
 
 
 def _differs_from_last(keys, order):

@@ -22,7 +22,7 @@ from .rows import as_array
 __all__ = ["resolve_likelihood", "resolve_networks", "resolve_variational"]
 
 
-def resolve_likelihood(estimator, X):
+def resolve_likelihood(estimator, X, weight):
     """Find a likelihood by its name, by column, or by a look at the columns.
 
     Parameters
@@ -31,6 +31,8 @@ def resolve_likelihood(estimator, X):
 
     X : {ndarray, CSR, tensor} of shape (n_samples, n_features)
 
+    weight : ndarray of shape (n_samples,)
+
     Returns
     -------
     likelihood spec
@@ -38,7 +40,7 @@ def resolve_likelihood(estimator, X):
     """
     likelihood = estimator.likelihood
     if isinstance(likelihood, str) and likelihood == "auto":
-        likelihood = auto_likelihood(as_array(X))
+        likelihood = auto_likelihood(as_array(X), weight)
     if isinstance(likelihood, list):
         likelihood = PerColumn(likelihood)
     elif isinstance(likelihood, str):

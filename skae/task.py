@@ -8,7 +8,7 @@ import torch
 
 from .device import generator_from
 from .engine import Settings, row_losses
-from .rows import Rows, take_rows
+from .rows import Rows, row_marks, take_rows
 from .start import fit_linear_maps
 
 __all__ = ["FEWEST_ROWS", "Task"]
@@ -82,6 +82,10 @@ class Task:
     def origin(self, maps):
         """Say what rows are measured from; their mean, where a likelihood asks."""
         return self.blueprint.likelihood.origin(maps.mean)
+
+    def row_marks(self):
+        """Give each row a number, which equal rows have in common."""
+        return row_marks(self.X)
 
     def maps(self, index):
         """Find the start of some rows."""

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from given import LEARNS, SMALL, images
 from sklearn.decomposition import PCA
 from torch import nn
 
-from skae import AutoencoderTransformer, VAETransformer
+from skae import AutoencoderTransformer, VAETransformer, learning
+from skae.likelihoods import Gaussian
+from skae.planning import make_task
 
 
 def pca_loss(train, test, n_components):
@@ -94,6 +97,47 @@ def test_where_training_does_not_pay_the_start_of_all_rows_is_returned(Estimator
     np.testing.assert_array_equal(model.transform(X), start.transform(X))
     np.testing.assert_array_equal(model.reconstruct(X), start.reconstruct(X))
     assert model.noise_variance_ == start.noise_variance_
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array, torch.from_numpy])
+@pytest.mark.parametrize("n_copies", [1, 7, 5000])
+def test_no_row_judges_its_own_copy(kind, n_copies):
+    # More rows than are merged.
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.normal(size=(10_500 // n_copies, 3)), n_copies, axis=0)
+    X = X[rng.permutation(len(X))]
+    task = make_task(
+        AutoencoderTransformer(1),
+        kind(X),
+        np.ones(len(X)),
+        blueprint=None,
+        likelihood=Gaussian(),
+        seed=0,
+        is_judged=True,
+        continues=False,
+    )
+    kept, held_out = learning._split(task)
+    assert sorted([*kept, *held_out]) == list(range(len(X)))
+    assert {*map(bytes, X[kept])}.isdisjoint(map(bytes, X[held_out]))
+    if n_copies < 5000:
+        assert 0.8 * task.n_validation < len(held_out) <= task.n_validation
+    if n_copies == 1:
+        order = np.random.RandomState(0).permutation(len(X))
+        np.testing.assert_array_equal(held_out, np.sort(order[: task.n_validation]))
+
+
+def test_many_copies_of_few_rows_end_no_worse_than_pca():
+    rng = np.random.RandomState(0)
+    axes = 2 * rng.standard_normal((2, 10))
+
+    def rows(n):
+        return rng.standard_normal((n, 2)) @ axes + rng.standard_normal((n, 10))
+
+    X, X_new = np.repeat(rows(100), 101, axis=0), rows(1000)
+    parameters = {"max_iter": 20, "hidden_layer_sizes": (32,), "random_state": 0}
+    model = AutoencoderTransformer(2, **parameters).fit(X)
+    start = AutoencoderTransformer(2, max_iter=0).fit(X)
+    assert model.score(X_new) > start.score(X_new) - 0.002
 
 
 def test_noise_is_that_of_a_last_layer_alone():

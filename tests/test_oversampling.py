@@ -117,6 +117,18 @@ def test_small_types_of_frames_hold_what_is_drawn():
     assert len(X_new) == 120
 
 
+def test_categories_are_those_that_there_are():
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [60, 15])
+    levels = pd.Categorical(rng.choice([1, 2, 5], 75), categories=[5, 1, 2])
+    X = pd.DataFrame({"a": rng.normal(size=75), "b": levels})
+    X_new, _ = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, y)
+    assert X_new["b"].dtype == X["b"].dtype
+    assert not X_new["b"].isna().any()
+    assert len(X_new) == 120
+
+
 def test_classes_in_a_frame_come_back_in_one(rare):
     pd = pytest.importorskip("pandas")
     X, y = rare

@@ -63,6 +63,16 @@ def test_buffers_are_float32_where_float64_is_taken_away(
     np.testing.assert_allclose(opened.transform(X), model.transform(X), atol=1e-3)
 
 
+def test_the_lower_precision_about_a_call_is_not_ours(Estimator):
+    X = iris()
+    model = Estimator(2, **SMALL).fit(X)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = Estimator(2, **SMALL).fit(X)
+        codes = inside.transform(X)
+        assert torch.is_autocast_enabled("cpu")
+    np.testing.assert_array_equal(codes, model.transform(X))
+
+
 def test_the_default_device_of_the_user_is_not_ours(Estimator):
     X = iris()
 

@@ -545,12 +545,13 @@ def test_calls_of_partial_fit_on_the_same_rows_are_epochs(Estimator, as_trained,
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
 def test_waiting_rows_are_not_the_users_to_refill(Estimator, kind, iris):
     X, _ = iris
-    buffer = np.empty((4, 4))
-    model = Estimator(4, **UNJUDGED).set_params(init="random", n_components=6)
-    for rows in (X[:4], X[60:64]):
-        buffer[:] = rows
-        model.partial_fit(kind(buffer))
-    np.testing.assert_allclose(model.mean_, X[np.r_[:4, 60:64]].mean(axis=0))
+    buffer, times = np.empty((4, 4)), np.empty(4)
+    model = Estimator(6, init="random", **UNJUDGED)
+    for rows, weight in ((X[:4], 1), (X[60:64], 3)):
+        buffer[:], times[:] = rows, weight
+        model.partial_fit(kind(buffer), sample_weight=times)
+    mean = np.average(X[np.r_[:4, 60:64]], axis=0, weights=np.repeat([1, 3], 4))
+    np.testing.assert_allclose(model.mean_, mean)
 
 
 @pytest.mark.parametrize("first", [np.asarray, sparse.csr_array], ids=["dense", "CSR"])

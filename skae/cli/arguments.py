@@ -266,7 +266,12 @@ def _add_data(parser):
         "bundled set, or y of an NPZ file)",
     )
     parser.add_argument(
-        "--drop", nargs="+", default=[], metavar="COL", help="columns to leave out"
+        "--drop",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="COL",
+        help="columns to leave out",
     )
     parser.add_argument(
         "--standardize",

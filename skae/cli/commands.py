@@ -48,8 +48,10 @@ def transform(options):
 
     check_writer(options.out)
     pipeline = load_pipeline(options.model)
-    frame = read_table(options.data).frame
-    codes = pipeline.transform(frame)
+    table = read_table(options.data)
+    codes = pipeline.transform(table.frame)
+    for note in table.notes:
+        say(note)
     names = pipeline["model"].get_feature_names_out()
     write_table(pd.DataFrame(codes, columns=names), options.out)
 

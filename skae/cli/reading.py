@@ -39,6 +39,9 @@ MISSING = ["?", "-", "--", "missing", "Missing", "unknown", "Unknown"]
 
 PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
+# Numbers that have to rise if they are to be names: a few rise by chance.
+FEWEST_RISING = 8
+
 FRACTION = re.compile(r"[-+]?\d+([.,])\d+(?:[eE][-+]?\d+)?")
 
 # Numbers that a sparse matrix may have when it is written out.
@@ -427,7 +430,7 @@ def _has_header(cells):
     if first is None:
         return True
     second = _as_numbers(cells[1]) if len(cells) > 1 else None
-    if second is None or len(first) < 3:
+    if second is None or len(first) < FEWEST_RISING:
         return second is None and len(cells) > 1
 
     def rises(numbers):

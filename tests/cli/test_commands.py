@@ -67,6 +67,9 @@ def test_a_target_is_no_part_of_the_code(run, csv, tmp_path):
     header = run("sample", model)[1].splitlines()[0].split(",")
     assert "churned" not in header
     assert "income" not in header
+    assert run("fit", csv, "--out", model, *arguments, "--drop", "age")[0] == 0
+    header = run("sample", model)[1].splitlines()[0].split(",")
+    assert not {"income", "age"} & {*header}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet"])
@@ -106,6 +109,9 @@ def test_transform_takes_columns_by_name_and_says_what_is_new(
     code, _, err = run("transform", saved, path)
     assert code == 0
     assert "skae: note: column 'city': 5 values were not seen" in err
+
+    path.write_text(path.read_text() + "," * (table.shape[1] - 1) + "\n")
+    assert "1 rows are empty, and left out" in run("transform", saved, path)[2]
 
     table.drop(columns=["age", "city"]).to_csv(path, index=False)
     assert "lacks the columns age, city" in refused("transform", saved, path, code=1)

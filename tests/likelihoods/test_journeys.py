@@ -16,6 +16,7 @@ from skae.auto import auto_likelihood
 from skae.likelihoods import (
     Bernoulli,
     Categorical,
+    GaussianDiag,
     NegativeBinomial,
     PerColumn,
     Poisson,
@@ -160,6 +161,10 @@ def test_auto_looks_at_the_columns(capsys):
     assert auto_likelihood(sp.csr_array(X)) == auto_likelihood(X)
     assert auto_likelihood(load_iris().data) == "gaussian_diag"
     assert auto_likelihood(counts()) == "negative_binomial"
+    answers = np.random.RandomState(0).binomial(4, 0.5, (1000, 2)).astype(float)
+    for rows in (answers, np.tile(answers, (11, 1))):
+        vae = VAETransformer(1, likelihood="auto", max_iter=0).fit(rows)
+        assert isinstance(vae.likelihood_, GaussianDiag)
     assert auto_likelihood((load_digits().data > 7) * 1.0) == "bernoulli"
     overlapping = np.eye(3)[np.arange(30) % 3]
     overlapping = np.column_stack([overlapping[:, 0], overlapping])
