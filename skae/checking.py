@@ -324,7 +324,8 @@ def check_goes_on(estimator, blueprint):
         for role in ("encoder", "decoder")
         if not _is_same_network(getattr(estimator, role), getattr(blueprint, role))
     ]
-    for name in changed[:1]:
+    if changed:
+        name = changed[0]
         raise ValueError(
             f"{name}={getattr(estimator, name)!r} is not what the fitted model was "
             "made with; set it back, or begin anew by fit with warm_start=False."

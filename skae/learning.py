@@ -139,13 +139,14 @@ def _split(task):
         return np.arange(n_rows), None
     order = np.random.RandomState(task.seed).permutation(n_rows)
     # Rows that are equal follow the first of them, so that none judges its own copy.
-    _, first, group = np.unique(
-        task.row_marks()[order], return_index=True, return_inverse=True
+    marks = task.row_marks()[order]
+    _, first, group, sizes = np.unique(
+        marks, return_index=True, return_inverse=True, return_counts=True
     )
     if len(first) == 1:
         return np.arange(n_rows), None
     order = order[np.argsort(first[group], kind="stable")]
-    ends = np.cumsum(np.bincount(group)[np.argsort(first)])
+    ends = np.cumsum(sizes[np.argsort(first)])
     n_judges = ends[max(np.searchsorted(ends, task.n_validation, "right") - 1, 0)]
     return np.sort(order[n_judges:]), np.sort(order[:n_judges])
 
