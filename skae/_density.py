@@ -239,11 +239,11 @@ class BaseDensity(BaseAutoencoder):
             p(x) = (n p_model(x) + p_start(x)) / (n + 1)
 
         A network leaves less noise, by which a row far from all others is punished
-        without bound; here no row is less likely than by ``PCA.score``, whose variances
-        and noise the start is given, by more than ``log(n + 1)``. Factor
-        analysis may itself leave a column hardly any noise, if two columns vary in the
-        same few rows; so with a noise per column independent columns have half of that
-        share. Where nothing was trained the score is that of the start.
+        without bound; here no row is less likely than at the start, whose variances and
+        noise are those of ``PCA.score``, by more than ``log(n + 1)``. Factor analysis
+        may itself leave a column hardly any noise, if two columns vary in the same few
+        rows; so with a noise per column independent columns have half of that share.
+        Where nothing was trained the score is that of the start.
         """
         blueprint, start = self._stored.blueprint, self._start
         is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact

@@ -74,7 +74,7 @@ class Pace:
             self.plateau.observe(loss, self.tolerance)
 
     def meet(self, loss):
-        """Wait anew where the loss, before anything is trained, is of other rows."""
+        """Wait anew where the first loss is that of other rows than before."""
         if loss > self.plateau.reference + self.tolerance:
             self.plateau = Plateau()
 

@@ -3,8 +3,9 @@
 Rows are a *weighted set*. Before anything is learned, rows of weight 0 are dropped,
 equal rows are merged with their weights added, and the result is put in an order that
 depends on its content alone (:func:`merge_rows`). So a weight of 3 and three copies
-are the same thing everywhere, in whatever order they came, and a duplicate never
-stands on both sides of a validation split.
+are the same thing everywhere, in whatever order they came. Very many rows without
+weights are taken as they come; of these, too, a duplicate never stands on both sides
+of a validation split (:func:`row_marks`).
 
 The origin (the column means for a Gaussian) is subtracted in the input's own
 precision, before anything becomes float32: a column with mean 1e8 and unit spread
@@ -108,7 +109,7 @@ def distinct_rows(X, weight, labels=None):
 def row_marks(X):
     """Give each row a number: equal rows the same, and others practically never.
 
-    It takes one pass through rows of any kind, and no memory.
+    It takes one pass through rows of any kind, which are not copied.
     """
     direction = np.random.default_rng(0).normal(size=X.shape[1])
     if sp.issparse(X):
