@@ -1,9 +1,6 @@
-"""Solvers: optimizers by name, and the parameters they work on.
+"""Solvers: optimizers by name, and what keeps a gradient from being too long.
 
-All float32 parameters live in one flat tensor, of which the layers are views: first
-those that ``alpha`` decays (matrices and kernels), then those that it does not (biases,
-gains, noise). So the optimizer's step, measuring the gradient and keeping the best
-weights are one call each, however many layers there are.
+They work on the parameters of :mod:`skae.weights`.
 """
 
 import inspect
@@ -16,14 +13,11 @@ from operator import itemgetter
 
 import numpy as np
 import torch
-from torch import nn
 
 __all__ = [
     "SOLVERS",
-    "FlatParameters",
     "FusedAdam",
     "Restraint",
-    "Working",
     "hyperparameters",
     "load_state",
     "make_optimizer",
@@ -159,88 +153,6 @@ SOLVERS = {
 }
 
 
-class FlatParameters:
-    """The trained parameters of a model as views of one flat tensor.
-
-    Parameters that are not float32 stay as they are, one tensor each. Buffers are
-    not optimised but belong to the weights that are kept.
-
-    Attributes
-    ----------
-    matrices, others : list of nn.Parameter
-        Those that are views: of two or more axes, and of fewer.
-
-    decayed, undecayed : list of nn.Parameter
-        What an optimizer that works element by element gets in their place.
-
-    gradient : list of torch.Tensor
-        The whole gradient, in as few tensors as can be.
-    """
-
-    def __init__(self, model):
-        self.views = [p for p in model.parameters() if p.requires_grad]
-        plain = [p for p in self.views if p.dtype == torch.float32]
-        self.matrices = [p for p in plain if p.ndim >= 2]
-        self.others = [p for p in plain if p.ndim < 2]
-        self.decayed, self.undecayed = [], []
-        weights, self.gradient = [], []
-        if plain:
-            flat = torch.cat([p.data.flatten() for p in self.matrices + self.others])
-            gradient = torch.zeros_like(flat)
-            weights, self.gradient = [flat], [gradient]
-            n_decayed = sum(p.numel() for p in self.matrices)
-            first, last = slice(n_decayed), slice(n_decayed, None)
-            self.decayed = _as_views(self.matrices, flat[first], gradient[first])
-            self.undecayed = _as_views(self.others, flat[last], gradient[last])
-        for p in self.views:
-            if p.dtype != torch.float32:
-                p.grad = torch.zeros_like(p)
-                (self.decayed if p.ndim >= 2 else self.undecayed).append(p)
-                weights.append(p.data)
-                self.gradient.append(p.grad)
-        self._kept = [*weights, *model.buffers()]
-
-    def clear_gradient(self):
-        """Set the gradient to zero."""
-        for gradient in self.gradient:
-            gradient.zero_()
-
-    def copy(self):
-        """Copy of all weights."""
-        with torch.no_grad():
-            return [tensor.clone() for tensor in self._kept]
-
-    def restore(self, weights):
-        """Go back to a copy."""
-        with torch.no_grad():
-            for tensor, kept in zip(self._kept, weights, strict=True):
-                tensor.copy_(kept)
-
-    def release(self):
-        """Give every parameter a memory of its own again."""
-        for p in self.views:
-            p.data = p.data.clone()
-            p.grad = None
-
-
-def _as_views(parameters, weights, gradient):
-    """Make parameters views of flat tensors; give these as a parameter, if any."""
-    for p, value, own in _split_like(parameters, weights, gradient):
-        p.data, p.grad = value, own
-    if not parameters:
-        return []
-    whole = nn.Parameter(weights)
-    whole.grad = gradient
-    return [whole]
-
-
-def _split_like(parameters, *flat):
-    """Give each parameter with views of flat tensors in its shape."""
-    sizes = [p.numel() for p in parameters]
-    for p, *views in zip(parameters, *(t.split(sizes) for t in flat), strict=True):
-        yield p, *(view.view_as(p) for view in views)
-
-
 class Restraint:
     """Shortens a gradient that is far longer than usual.
 
@@ -297,58 +209,6 @@ class Restraint:
         for part in self.gradient:
             part.mul_(longest / (length + TINY))
         return longest
-
-
-class Working:
-    """The weights of a model as the products of one training use them.
-
-    In float32 they and their gradients are the parameters' own. In another type the
-    weights are copies, and so are the gradients of the matrices; :meth:`lower` and
-    :meth:`lift` keep them up to date.
-
-    Parameters
-    ----------
-    parameters : FlatParameters
-
-    dtype : torch.dtype
-        Of the products.
-
-    batch_size : int
-        Rows of a batch, by which kernels are chosen.
-    """
-
-    def __init__(self, parameters, dtype, batch_size):
-        self.dtype, self.batch_size = dtype, batch_size
-        self._pairs = {p: (p.data, p.grad) for p in parameters.views}
-        self._lowered, self._lifted = [], []
-        if dtype != torch.float32:
-            self._copy(parameters.matrices, parameters.decayed[0])
-            self._copy(parameters.others, parameters.undecayed[0])
-            flat = parameters.decayed[0].grad
-            copy = torch.zeros_like(flat, dtype=dtype)
-            self._lifted = [(flat, copy)]
-            for p, gradient in _split_like(parameters.matrices, copy):
-                self._pairs[p] = self._pairs[p][0], gradient
-
-    def _copy(self, parameters, flat):
-        copy = flat.detach().to(self.dtype)
-        self._lowered.append((copy, flat.detach()))
-        for p, value in _split_like(parameters, copy):
-            self._pairs[p] = value, p.grad
-
-    def lower(self):
-        """Bring the copies up to date with the weights."""
-        for copy, flat in self._lowered:
-            copy.copy_(flat)
-
-    def lift(self):
-        """Bring the gradients up to date with their copies."""
-        for flat, copy in self._lifted:
-            flat.copy_(copy)
-
-    def __getitem__(self, parameter):
-        """Value and gradient of a parameter."""
-        return self._pairs[parameter]
 
 
 def make_optimizer(settings, parameters):

@@ -13,15 +13,8 @@ from operator import mul
 import torch
 
 from .device import generator_from
-from .solvers import (
-    FlatParameters,
-    Restraint,
-    Working,
-    hyperparameters,
-    load_state,
-    make_optimizer,
-    name_of,
-)
+from .solvers import Restraint, hyperparameters, load_state, make_optimizer, name_of
+from .weights import FlatParameters, Working
 
 __all__ = ["Steps", "evaluating"]
 
@@ -67,7 +60,10 @@ class Steps:
 
     def __init__(self, model, rows, settings, seed, state):
         self.model, self.rows, self.settings = model, rows, settings
-        self.parameters = FlatParameters(model)
+        is_traceable = getattr(model, "is_traceable", False)
+        # Neither a user's network nor a user's optimizer need expect turned matrices.
+        turns = is_traceable and isinstance(settings.solver, str)
+        self.parameters = FlatParameters(model, turns=turns)
         self.optimizer = make_optimizer(settings, self.parameters)
         self.made_with = hyperparameters(self.optimizer)
         self.restraint = self._restraint()
@@ -76,7 +72,9 @@ class Steps:
         self.unit = model.loss_unit.item()
         if state:
             self._go_on(state)
-        self.working, self.derivative = self._write_out()
+        self.working = self.derivative = None
+        if is_traceable:
+            self._write_out()
         self.path = []
         self.keep()
 
@@ -100,12 +98,10 @@ class Steps:
         return Restraint(self.parameters.gradient, **state)
 
     def _write_out(self):
-        """Give the derivative of a model that has it written out; else None."""
-        if not getattr(self.model, "is_traceable", False):
-            return None, None
+        """Take the derivative that a model has written out."""
         dtype, batch_size = self.settings.dtype, self.settings.batch_size
-        working = Working(self.parameters, dtype, batch_size)
-        return working, self.model.written_out(working)
+        self.working = Working(self.parameters, dtype, batch_size)
+        self.derivative = self.model.written_out(self.working)
 
     @property
     def rate(self):

@@ -35,7 +35,8 @@ PARTS = {
 GROUND = {"device", "evidence", "factors", "rows", "span", "start"}
 GROUND |= {"inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "pace", "planning"}
-TRAINING |= {"readout", "solvers", "specs", "steps", "task", "wide", "width"}
+TRAINING |= {"readout", "solvers", "specs", "steps", "task", "weights", "wide"}
+TRAINING |= {"width"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
 DRAWING = {f"plotting.{room}" for room in ("canvas", "display", "transformers")}
@@ -104,7 +105,8 @@ MAY_IMPORT = {
     "solvers": NOTHING,
     "blueprint": PARTS | {"device"},
     "pace": NOTHING,
-    "steps": {"device", "solvers"},
+    "weights": NOTHING,
+    "steps": {"device", "solvers", "weights"},
     "engine": {"device", "pace", "steps"},
     "task": {"device", "engine", "rows", "start"},
     "learning": {"engine", "readout", "start"},

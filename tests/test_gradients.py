@@ -15,8 +15,8 @@ from skae.penalties import KullbackLeibler
 from skae.posteriors import DiagonalGaussian
 from skae.priors import Normal as NormalPrior
 from skae.refinement import Refinement
-from skae.solvers import FlatParameters, Working
 from skae.variational import VariationalAutoencoder
+from skae.weights import FlatParameters, Working
 
 
 def path(n_inputs, n_outputs, activation, from_pca):
@@ -88,6 +88,30 @@ def test_the_gradient_written_out_is_that_of_autograd(
     with torch.no_grad():
         losses = derivative.row_losses(x, generator())
         torch.testing.assert_close(losses, model.row_losses(x, generator()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_matrices_of_few_columns_may_lie_column_by_column(dtype):
+    x = torch.rand((9, 6), generator=generator(1))
+    found = []
+    for turns in (False, True):
+        model = model_of_parts(False, "gaussian", "silu", True)
+        first = model.decoder.network[0].weight  # two columns
+        before = first.detach().clone()
+        parameters = FlatParameters(model, turns=turns)
+        working = Working(parameters, dtype, len(x))
+        assert all(t.t().is_contiguous() is turns for t in working[first])
+        torch.testing.assert_close(first.detach(), before, rtol=0, atol=0)
+        with torch.no_grad():
+            derivative = model.written_out(working)
+            loss = derivative.loss_and_grad(x, torch.ones(9) / 9, generator())
+            working.lift()
+        gradients = [p.grad.clone() for p in parameters.views]
+        parameters.release()
+        assert first.is_contiguous()
+        found.append([loss, *gradients, *(p.detach() for p in parameters.views)])
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    torch.testing.assert_close(*found, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("is_variational", [False, True])

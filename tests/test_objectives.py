@@ -23,8 +23,8 @@ from skae.penalties import (
 )
 from skae.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
 from skae.priors import Normal
-from skae.solvers import FlatParameters, Working
 from skae.variational import VariationalAutoencoder
+from skae.weights import FlatParameters, Working
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
 
