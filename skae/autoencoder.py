@@ -94,9 +94,9 @@ class AutoencoderTransformer(BaseAutoencoder):
 
         A mixed table has a list, as a ColumnTransformer: ``[("gaussian", [0, 1]),
         ("bernoulli", ["smoker"]), ("categorical", ["city_a", "city_b"])]``, with
-        columns by number, name, slice or mask, every column once; counts there are
-        counts of their own, without a size. ``"auto"`` looks at the columns, and
-        ``likelihood_`` is what it chose.
+        columns by number, name, slice (of names with both ends) or mask, every column
+        once; counts there are counts of their own, without a size. ``"auto"`` looks at
+        the columns, and ``likelihood_`` is what it chose.
 
     n_refinements : "auto" or int, default="auto"
         Steps by which the code of a row is moved from where the trained encoder puts

@@ -6,6 +6,7 @@ argument and says what would be right.
 
 import functools
 import numbers
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ __all__ = [
     "check_weight",
     "number_classes",
     "refuse_auto_width",
+    "refusing_text",
 ]
 
 # Types of X that are taken as they are; anything else becomes the first of them.
@@ -196,8 +198,15 @@ def check_X(estimator, X, *, reset=False, fewest=1):
     )
     if isinstance(X, torch.Tensor):
         return _check_tensor(X, validate)
-    try:
+    with refusing_text():
         return validate(X)
+
+
+@contextmanager
+def refusing_text():
+    """Say what to do about text among rows, where they are checked."""
+    try:
+        yield
     except ValueError as error:
         if not str(error).startswith("could not convert string"):
             raise

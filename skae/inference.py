@@ -69,11 +69,19 @@ def map_blocks(function, X, origin, device, *, n_outputs=1, most_rows=LARGEST_BL
     with limited_threads(1) if is_small else nullcontext():
         for begin in range(0, X.shape[0], n_rows):
             block = measured(X[begin : begin + n_rows], origin)
-            padded = torch.zeros(n_rows, X.shape[1], dtype=computed, device=device)
-            padded[: len(block)] = block
+            whole = _filled_up(block.to(device, computed), n_rows)
             with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-                result = function(padded)[: len(block)]
+                result = function(whole)[: len(block)]
             if mapped is None:
                 mapped = block.new_empty(X.shape[0], *result.shape[1:])
             mapped[begin : begin + len(block)] = result
     return mapped if isinstance(X, torch.Tensor) else mapped.numpy()
+
+
+def _filled_up(block, n_rows):
+    """Add rows of zeros to a block, if it has fewer rows than that."""
+    if len(block) == n_rows:
+        return block
+    filled = block.new_zeros(n_rows, block.shape[1])
+    filled[: len(block)] = block
+    return filled

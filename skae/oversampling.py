@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from ._sklearn import Interval, StrOptions, fit_context
+from .checking import refusing_text
 from .device import seed_from
 from .vae import VAETransformer
 
@@ -163,7 +164,8 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
     def _fit(self, X, y, seed):
         """Fit the VAE; return the rows as they were checked."""
         check_classification_targets(y)
-        rows = validate_data(self, X, accept_sparse="csr")
+        with refusing_text():
+            rows = validate_data(self, X, accept_sparse="csr")
         y = column_or_1d(y)
         self.sampling_strategy_ = _count_new(self.sampling_strategy, y)
         vae = VAETransformer(0.95, likelihood="auto") if self.vae is None else self.vae
@@ -199,11 +201,17 @@ def _count_new(strategy, y):
 def _count_asked(asked, counts):
     """Find the numbers of new rows, where those of all rows are asked for."""
     unknown = [c for c in asked if c not in counts]
-    fewer = [c for c in asked if c in counts and asked[c] < counts[c]]
+    odd = [n for n in asked.values() if not isinstance(n, numbers.Integral)]
     if unknown:
         raise ValueError(
             f"sampling_strategy: y has no classes {unknown}; it has {list(counts)}."
         )
+    if odd:
+        raise ValueError(
+            f"sampling_strategy: {odd[0]!r} is no number of rows; give whole numbers, "
+            "those of all rows that a class is to have."
+        )
+    fewer = [c for c, n in asked.items() if n < counts[c]]
     if fewer:
         raise ValueError(
             f"sampling_strategy: classes {fewer} have more rows than are asked for; "
@@ -242,7 +250,8 @@ def _with_rows(X, rows, drawn):
         return pd.concat([X, added], ignore_index=True)
     drawn = _within(drawn, rows.dtype)
     if sp.issparse(rows):
-        return sp.vstack([rows, sp.csr_array(drawn)], format="csr", dtype=rows.dtype)
+        both = sp.vstack([rows, sp.csr_array(drawn)], format="csr", dtype=rows.dtype)
+        return type(rows)(both)
     return np.concatenate([rows, drawn.astype(rows.dtype)])
 
 

@@ -100,13 +100,23 @@ def _resolve_part(part):
 def _locate(columns, *, names, n_features):
     """Numbers of columns that are given by number, name, slice or mask."""
     if isinstance(columns, slice):
-        return np.arange(n_features)[columns]
+        return _locate_slice(columns, names, n_features)
     chosen = np.atleast_1d(np.asarray(columns, dtype=object))
     if len(chosen) == n_features and all(
         isinstance(c, bool | np.bool_) for c in chosen
     ):
         return np.flatnonzero(chosen.astype(bool))
     return np.array([_locate_one(c, names, n_features) for c in chosen], dtype=int)
+
+
+def _locate_slice(columns, names, n_features):
+    """Numbers of the columns of a slice; both ends are in it where they are names."""
+    start, stop = columns.start, columns.stop
+    if isinstance(start, str):
+        start = _locate_one(start, names, n_features)
+    if isinstance(stop, str):
+        stop = _locate_one(stop, names, n_features) + 1
+    return np.arange(n_features)[slice(start, stop, columns.step)]
 
 
 def _locate_one(column, names, n_features):

@@ -86,9 +86,9 @@ class VAETransformer(BaseDensity):
 
         A mixed table has a list, as a ColumnTransformer: ``[("gaussian", [0, 1]),
         ("bernoulli", ["smoker"]), ("categorical", ["city_a", "city_b"])]``, with
-        columns by number, name, slice or mask, every column once; counts there are
-        counts of their own, without a size. ``"auto"`` looks at the columns, and
-        ``likelihood_`` is what it chose.
+        columns by number, name, slice (of names with both ends) or mask, every column
+        once; counts there are counts of their own, without a size. ``"auto"`` looks at
+        the columns, and ``likelihood_`` is what it chose.
 
     prior : str or prior spec, default="auto"
         Density of the codes, by name or as a spec of :mod:`skae.priors`. ``"auto"`` is

@@ -134,7 +134,7 @@ MAY_IMPORT = {
         f"comparison.{room}" for room in ("comparing", "measuring", "result")
     },
     # what is made of estimators
-    "oversampling": {"device", "vae"},
+    "oversampling": {"checking", "device", "vae"},
     "onnx.extra": NOTHING,
     "onnx.graph": {"onnx.extra"},
     "onnx.networks": {"networks", "onnx.graph"},

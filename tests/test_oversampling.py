@@ -205,6 +205,8 @@ def test_where_nothing_is_asked_for_nothing_is_added(iris):
         (0.5, "ratio of two classes, but y has 3"),
         ({7: 10}, r"y has no classes \[7\]"),
         ({0: 3}, r"classes \[0\] have more rows than are asked for"),
+        ({0: None}, "None is no number of rows"),
+        ({0: 70.5}, "70.5 is no number of rows"),
         ("majority", "sampling_strategy"),
         (1.5, "sampling_strategy"),
     ],
@@ -212,6 +214,19 @@ def test_where_nothing_is_asked_for_nothing_is_added(iris):
 def test_what_cannot_be_asked_for_is_refused(strategy, message, rare):
     with pytest.raises(ValueError, match=message):
         VAEOverSampler(strategy, vae=QUICK).fit_resample(*rare)
+
+
+def test_text_is_refused_with_the_remedy(rare):
+    text = np.array(["red", "blue"] * (len(rare[1]) // 2) + ["red"])[: len(rare[1])]
+    X = np.column_stack([rare[0].astype(object), text])
+    with pytest.raises(ValueError, match="OneHotEncoder in a ColumnTransformer"):
+        VAEOverSampler(vae=QUICK).fit_resample(X, rare[1])
+
+
+@pytest.mark.parametrize("kind", [sp.csr_array, sp.csr_matrix])
+def test_sparse_rows_come_back_as_their_kind(kind, rare):
+    X_new, _ = VAEOverSampler(vae=QUICK).fit_resample(kind(rare[0]), rare[1])
+    assert type(X_new) is kind
 
 
 def test_a_ratio_that_would_remove_rows_is_refused(iris):

@@ -262,14 +262,14 @@ def _seeded(estimator, seed):
 
 
 def _widths(n_components):
-    widths = list(dict.fromkeys(np.ravel(n_components).tolist()))
+    widths = np.ravel(n_components).tolist()
     if not widths or not all(
         isinstance(width, numbers.Integral) and int(width) >= 1 for width in widths
     ):
         raise ValueError(
             f"n_components={n_components!r} must be one or more integers of 1 or more."
         )
-    return widths
+    return list(dict.fromkeys(widths))
 
 
 def _judge(y, downstream, scoring, seed):

@@ -156,6 +156,7 @@ def test_each_measure_fails_alone(iris):
         ({"n_components": ()}, ValueError, "n_components=.* one or more integers"),
         ({"n_components": 0.5}, ValueError, "n_components=0.5 must be"),
         ({"n_components": [2, 0]}, ValueError, "integers of 1 or more"),
+        ({"n_components": {1, 2}}, ValueError, "one or more integers"),
         ({"scoring": ["accuracy"]}, TypeError, "must be one scorer"),
         ({"scoring": "accurate"}, ValueError, "'accurate'"),
         ({"random_state": -1}, ValueError, "random_state=-1"),

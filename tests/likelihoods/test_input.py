@@ -1,6 +1,7 @@
 """Rows and columns that a likelihood refuses, and those it finds."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
@@ -107,3 +108,17 @@ def test_slices_masks_and_single_columns_choose_columns():
     )
     assert str(first.likelihood_) == str(second.likelihood_)
     np.testing.assert_array_equal(first.transform(X), second.transform(X))
+
+
+def test_a_slice_of_names_has_both_of_its_ends():
+    X = pd.DataFrame(mixed(), columns=list("abcdefg"))
+    parts = [
+        ("gaussian_diag", ["a", "c"]),
+        ("bernoulli", "b"),
+        ("categorical", slice("d", "f")),
+        ("negative_binomial", slice("g", None)),
+    ]
+    found = VAETransformer(2, likelihood=parts, **START).fit(X).likelihood_
+    assert [columns for _, columns in found.parts] == [[0, 2], [1], [3, 4, 5], [6]]
+    parts[2] = ("categorical", slice("d", "z"))
+    refused(parts, X, "there is no column 'z'")
