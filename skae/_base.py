@@ -298,11 +298,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         if result.interrupted:
             warn("Training interrupted by user: the best weights so far are kept.")
         if result.diverged:
-            warn(
-                "Training diverged even at small steps, and the best weights before "
-                "that are kept; use a smaller learning_rate_init.",
-                ConvergenceWarning,
-            )
+            warn(_of_divergence(learned), ConvergenceWarning)
         if learned.pca_loss is not None and result.best_loss > learned.pca_loss:
             warn(
                 f"On the rows held out the network's loss is {result.best_loss:.4g}, "
@@ -312,6 +308,21 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             )
         if self.verbose and task.trains and learned.is_start:
             print(f"[{type(self).__name__}] Training did not improve on the start.")
+
+
+def _of_divergence(learned):
+    """Say why a training diverged, and what to do."""
+    variance, held = learned.maps.variance.sum(), np.finfo(np.float32)
+    if not held.tiny < variance < held.max:
+        return (
+            "Nothing was learned beyond the start: rows deviate by "
+            f"{variance**0.5:.1g}, whose square float32 cannot hold; rescale them, as "
+            "by a StandardScaler."
+        )
+    return (
+        "Training diverged even at small steps, and the best weights before that are "
+        "kept; use a smaller learning_rate_init."
+    )
 
 
 def _n_subtasks(task):

@@ -310,6 +310,19 @@ def test_a_fit_that_diverges_says_so(Estimator):
         model.fit(X)
 
 
+@pytest.mark.parametrize("unit", [1e-30, 1e-20, 1e21])
+def test_rows_whose_squares_float32_cannot_hold_are_left_to_pca(Estimator, unit):
+    rng = np.random.default_rng(0)
+    X = mixed(rng, rng.normal(size=(80, 2)), 5) + 0.1 * rng.normal(size=(80, 5))
+    with pytest.warns(ConvergenceWarning, match="float32 cannot hold; rescale them"):
+        model = Estimator(2, **SMALL).fit(X * unit)
+    pca = PCA(2).fit(X)
+    of_pca = pca.inverse_transform(pca.transform(X))
+    # A VAE's means are drawn a little towards the middle.
+    largest = 1e-6 if Estimator is AutoencoderTransformer else 0.05
+    np.testing.assert_allclose(model.reconstruct(X * unit) / unit, of_pca, atol=largest)
+
+
 def test_a_step_too_large_is_taken_back_and_retried(Estimator):
     # From this rate on the first steps diverge, and a tenth or a hundredth does not.
     X = curve(200, seed=0)
