@@ -9,7 +9,7 @@ from ._base import BaseAutoencoder
 from ._sklearn import Interval, StrOptions
 from .checking import check_weight
 from .densities import CodeMixture, representatives
-from .inference import map_blocks
+from .inference import map_blocks, rows_at_once
 from .refinement import MOST_REFINEMENTS
 from .rows import as_array, take_rows, weighted_moments
 
@@ -386,8 +386,14 @@ class AutoencoderTransformer(BaseAutoencoder):
     def _inferred(self, task, learned):
         """Codes of some training rows that stand for all."""
         rows = take_rows(task.X, representatives(task.weight))
-        origin = task.origin(learned.maps)
-        return as_array(map_blocks(learned.model.encode, rows, origin, task.device))
+        codes = map_blocks(
+            learned.model.encode,
+            rows,
+            task.origin(learned.maps),
+            task.device,
+            most_rows=rows_at_once(rows.shape[0]),
+        )
+        return as_array(codes)
 
     def _attributes(self, task, learned, inferred):
         model, loss = learned.model, learned.result.best_loss

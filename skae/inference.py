@@ -15,20 +15,27 @@ import torch
 from .device import limited_threads, made_on_cpu, wide_dtype
 from .rows import BLOCK_SIZE, floating_type, measured
 
-__all__ = ["map_blocks"]
+__all__ = ["map_blocks", "rows_at_once"]
 
-# Blocks have a multiple of so many rows, and at most LARGEST_BLOCK.
+# Blocks have a multiple of so many rows, and at most LARGEST_BLOCK, or WHOLE_BLOCK
+# where there are no other rows to come.
 ROW_MULTIPLE = 64
 LARGEST_BLOCK = 256
+WHOLE_BLOCK = 1024
 
 # Blocks of fewer numbers gain nothing by several threads.
 SMALL_BLOCK = 2**14
 
 
-def block_rows(n_columns):
-    """Rows per block, by the width of the rows alone."""
+def block_rows(n_columns, most_rows=LARGEST_BLOCK):
+    """Rows per block, by the width of the rows alone, and at most so many."""
     n_multiples = BLOCK_SIZE // (ROW_MULTIPLE * n_columns)
-    return ROW_MULTIPLE * min(max(n_multiples, 1), LARGEST_BLOCK // ROW_MULTIPLE)
+    return ROW_MULTIPLE * min(max(n_multiples, 1), most_rows // ROW_MULTIPLE)
+
+
+def rows_at_once(n_rows):
+    """Rows per block, at most, where nobody asks for fewer than these."""
+    return min(-(-n_rows // ROW_MULTIPLE) * ROW_MULTIPLE, WHOLE_BLOCK)
 
 
 @made_on_cpu()
@@ -52,8 +59,8 @@ def map_blocks(function, X, origin, device, *, n_outputs=1, most_rows=LARGEST_BL
         their columns several threads take part.
 
     most_rows : int, default=LARGEST_BLOCK
-        Of a block, for a function that is dear and gains nothing by many: a single row
-        costs as much as a block.
+        Of a block. A single row costs as much as a block: fewer are for a function
+        that is dear and gains nothing by many; for more see :func:`rows_at_once`.
 
     Returns
     -------
@@ -62,9 +69,8 @@ def map_blocks(function, X, origin, device, *, n_outputs=1, most_rows=LARGEST_BL
     """
     origin = np.asarray(origin, dtype=floating_type(X))
     computed = torch.float32 if origin.dtype == np.float32 else wide_dtype(device)
-    n_rows = block_rows(X.shape[1])
-    is_small = n_rows * max(X.shape[1], n_outputs) < SMALL_BLOCK
-    n_rows = min(n_rows, most_rows)
+    is_small = block_rows(X.shape[1]) * max(X.shape[1], n_outputs) < SMALL_BLOCK
+    n_rows = block_rows(X.shape[1], most_rows)
     mapped: Any = None
     with limited_threads(1) if is_small else nullcontext():
         for begin in range(0, X.shape[0], n_rows):

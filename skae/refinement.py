@@ -30,6 +30,9 @@ LEAST_GAIN = 1e-12
 # shares of the codes' deviations.
 SIDE = 0.1
 
+# Rows whose slopes are taken together, and their numbers, at most.
+ROWS_TOGETHER, NUMBERS_TOGETHER = 1024, 2**20
+
 # Codes vary in a component where their deviation is this share of the largest code, or
 # rounding would be taken for curvature.
 LEAST_SPREAD = 1e-4
@@ -92,12 +95,11 @@ class Refinement(nn.Module):
         varies = spread > LEAST_SPREAD * z.abs().amax(0)
         if self.is_active and not varies.all():
             return
+        sides = torch.diag(SIDE * spread)[varies]
+        slopes = _mean_slopes(loss, x, share, z, torch.cat([sides, -sides]))
+        above, below = slopes.chunk(2)
         curvature = torch.zeros_like(self.metric.weight)
-        for number in varies.nonzero().flatten().tolist():
-            side = torch.zeros_like(spread)
-            side[number] = SIDE * spread[number]
-            above, below = (share @ _slope(loss, x, z + s)[1] for s in (side, -side))
-            curvature[number] = (above - below) / (2 * side[number])
+        curvature[varies] = (above - below) / (2 * SIDE * spread[varies, None])
         both = varies[:, None] & varies
         curvature = torch.where(both, curvature + curvature.T, 0.0).cpu().double() / 2
         # Where a loss is beyond its type nothing is known, and codes stay.
@@ -126,6 +128,18 @@ class Refinement(nn.Module):
             length = torch.where(is_better, LONGER * length, SHORTER * length)
         # Autograd would take the steps for constants.
         return z.detach()
+
+
+def _mean_slopes(loss, x, share, z, moves):
+    """Mean slope in the codes of some rows, moved all alike, for each of the moves."""
+    n_rows, n_features = x.shape
+    n_together = max(1, min(ROWS_TOGETHER, NUMBERS_TOGETHER // n_features) // n_rows)
+    means = []
+    for some in moves.split(n_together):
+        moved = (z + some[:, None]).flatten(0, 1)
+        slopes = _slope(loss, x.repeat(len(some), 1), moved)[1]
+        means.append(share @ slopes.unflatten(0, (len(some), n_rows)))
+    return torch.cat(means)
 
 
 def _slope(loss, x, z):
