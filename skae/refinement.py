@@ -99,7 +99,8 @@ class Refinement(nn.Module):
         slopes = _mean_slopes(loss, x, share, z, torch.cat([sides, -sides]))
         above, below = slopes.chunk(2)
         curvature = torch.zeros_like(self.metric.weight)
-        curvature[varies] = (above - below) / (2 * SIDE * spread[varies, None])
+        change = (above - below) / (2 * SIDE * spread[varies, None])
+        curvature[varies] = change.to(curvature.dtype)
         both = varies[:, None] & varies
         curvature = torch.where(both, curvature + curvature.T, 0.0).cpu().double() / 2
         # Where a loss is beyond its type nothing is known, and codes stay.
