@@ -72,9 +72,7 @@ class Steps:
         self.unit = model.loss_unit.item()
         if state:
             self._go_on(state)
-        self.working = self.derivative = None
-        if is_traceable:
-            self._write_out()
+        self.working, self.derivative = self._write_out(is_traceable)
         self.path = []
         self.keep()
 
@@ -97,11 +95,13 @@ class Steps:
             return None
         return Restraint(self.parameters.gradient, **state)
 
-    def _write_out(self):
-        """Take the derivative that a model has written out."""
+    def _write_out(self, is_traceable):
+        """Give the derivative of a model that has it written out; else None."""
+        if not is_traceable:
+            return None, None
         dtype, batch_size = self.settings.dtype, self.settings.batch_size
-        self.working = Working(self.parameters, dtype, batch_size)
-        self.derivative = self.model.written_out(self.working)
+        working = Working(self.parameters, dtype, batch_size)
+        return working, self.model.written_out(working)
 
     @property
     def rate(self):
