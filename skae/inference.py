@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from .device import limited_threads, made_on_cpu, wide_dtype
 from .rows import BLOCK_SIZE, floating_type, measured
@@ -75,19 +76,12 @@ def map_blocks(function, X, origin, device, *, n_outputs=1, most_rows=LARGEST_BL
     with limited_threads(1) if is_small else nullcontext():
         for begin in range(0, X.shape[0], n_rows):
             block = measured(X[begin : begin + n_rows], origin)
-            whole = _filled_up(block.to(device, computed), n_rows)
+            whole = block.to(device, computed)
+            if len(block) < n_rows:
+                whole = functional.pad(whole, (0, 0, 0, n_rows - len(block)))
             with torch.inference_mode(), torch.autocast(device.type, enabled=False):
                 result = function(whole)[: len(block)]
             if mapped is None:
                 mapped = block.new_empty(X.shape[0], *result.shape[1:])
             mapped[begin : begin + len(block)] = result
     return mapped if isinstance(X, torch.Tensor) else mapped.numpy()
-
-
-def _filled_up(block, n_rows):
-    """Add rows of zeros to a block, if it has fewer rows than that."""
-    if len(block) == n_rows:
-        return block
-    filled = block.new_zeros(n_rows, block.shape[1])
-    filled[: len(block)] = block
-    return filled

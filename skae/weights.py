@@ -11,8 +11,8 @@ from torch import nn
 
 __all__ = ["FlatParameters", "Working"]
 
-# Products with a matrix of fewer columns, and of more rows, take two to four times as
-# long where these lie one after the other: kernels go along the short side.
+# A matrix of fewer columns, and of more rows, is multiplied faster where it lies column
+# by column: some kernels for its gradient take up to four times as long row by row.
 NARROW = 64
 
 
