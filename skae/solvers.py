@@ -60,6 +60,9 @@ class FusedAdam:
     def __init__(self, groups, lr, kernel):
         self.param_groups = [{**group, "lr": lr} for group in groups]
         self.kernel = kernel
+        device = groups[0]["params"][0].device
+        # A recorded step reads the rate where it lies, which takes a CPU longer.
+        self.rate = None if device.type == "cpu" else torch.zeros((), device=device)
         self._go_on({p: _moments(p) for p in self._parameters()})
 
     def _parameters(self):
@@ -78,7 +81,19 @@ class FusedAdam:
 
     def step(self, closure):
         """Take a step; give what the closure returned."""
+        self.follow_rate()
         loss = closure()
+        self.move()
+        return loss
+
+    def follow_rate(self):
+        """Bring the learning rate, as it is now, to where the weights are."""
+        if self.rate is not None:
+            self.rate.fill_(self.param_groups[0]["lr"])
+
+    def move(self):
+        """Move the weights by the gradient that they have."""
+        rate = self.param_groups[0]["lr"] if self.rate is None else self.rate
         for decay, parameters, means, squares, counts in self._steps:
             torch._foreach_add_(counts, 1)
             self.kernel(
@@ -91,12 +106,11 @@ class FusedAdam:
                 amsgrad=False,
                 beta1=BETAS[0],
                 beta2=BETAS[1],
-                lr=self.param_groups[0]["lr"],
+                lr=rate,
                 weight_decay=decay,
                 eps=EPSILON,
                 maximize=False,
             )
-        return loss
 
     def state_dict(self):
         """Give what going on later takes, as torch's optimizers do."""
@@ -183,10 +197,15 @@ class Restraint:
         """Give what going on later takes."""
         return {"usual": float(self.usual), "n_seen": self.n_seen}
 
+    @property
+    def is_settled(self):
+        """Whether it does the same at each step from now on."""
+        return self.n_seen >= USUAL_STEPS
+
     def shorten(self):
         """Look at the gradient, and shorten it if it is too long."""
         length = self._length()
-        if self.n_seen >= USUAL_STEPS:
+        if self.is_settled:
             length = self._shorten(length)
         self.n_seen += 1
         self.usual += (length - self.usual) / min(self.n_seen, USUAL_STEPS)

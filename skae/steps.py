@@ -1,9 +1,9 @@
 """Steps: the weights of one training, and how batches change them.
 
 The gradient is autograd's, or, for a model that ``is_traceable``, what it has
-``written_out``. A model may offer ``batch_loss(x, row_factor, generator)`` in place of
-the sum of its rows' losses, and ``warm_up(progress)``, which is told how far the first
-epochs have come.
+``written_out``; of the latter a GPU records a step, and replays it. A model may offer
+``batch_loss(x, row_factor, generator)`` in place of the sum of its rows' losses, and
+``warm_up(progress)``, which is told how far the first epochs have come.
 """
 
 from contextlib import contextmanager
@@ -13,7 +13,15 @@ from operator import mul
 import torch
 
 from .device import generator_from
-from .solvers import Restraint, hyperparameters, load_state, make_optimizer, name_of
+from .recording import RecordedStep, Recording
+from .solvers import (
+    FusedAdam,
+    Restraint,
+    hyperparameters,
+    load_state,
+    make_optimizer,
+    name_of,
+)
 from .weights import FlatParameters, Working
 
 __all__ = ["Steps", "evaluating"]
@@ -73,6 +81,7 @@ class Steps:
         if state:
             self._go_on(state)
         self.working, self.derivative = self._write_out(is_traceable)
+        self.recorded, self.is_recordable = None, self._has_nothing_to_decide()
         self.path = []
         self.keep()
 
@@ -102,6 +111,14 @@ class Steps:
         dtype, batch_size = self.settings.dtype, self.settings.batch_size
         working = Working(self.parameters, dtype, batch_size)
         return working, self.model.written_out(working)
+
+    def _has_nothing_to_decide(self):
+        """Whether all of a step happens on a device that records."""
+        return (
+            self.rows.device.type in Recording.devices
+            and self.derivative is not None
+            and isinstance(self.optimizer, FusedAdam)
+        )
 
     @property
     def rate(self):
@@ -145,6 +162,7 @@ class Steps:
         self.go_back()
         self.optimizer = make_optimizer(self.settings, self.parameters)
         self.restraint = self._restraint()
+        self.recorded = None
 
     def probe(self):
         """Mean loss of a few rows, by the same draws whenever asked."""
@@ -176,11 +194,46 @@ class Steps:
                 size = x.shape[0]
                 n_seen += size
                 row_factor = weight * (1 / (size * self.unit))
-                slope = partial(self.loss_and_grad, x, row_factor)
-                losses.append(self.optimizer.step(slope))
+                take = self.step_of(x, is_warm=n_before >= n_warm)
+                losses.append(take(x, row_factor))
                 sizes.append(size)
         means = torch.stack(losses).tolist()
         return sum(map(mul, means, sizes)) / len(self.rows) * self.unit
+
+    def step_of(self, x, *, is_warm):
+        """Give what takes a step of a batch: a recording, if there may be one."""
+        is_settled = self.is_recordable and is_warm and self.restraint.is_settled
+        if not is_settled or len(x) > self.settings.batch_size:
+            return self.take
+        if self.recorded is None:
+            self._record(x)
+        return self.replay if self.recorded is not None else self.take
+
+    def take(self, x, row_factor):
+        """Take a step; give the loss of the batch before it."""
+        return self.optimizer.step(partial(self.loss_and_grad, x, row_factor))
+
+    def replay(self, x, row_factor):
+        """Do the same by the recording."""
+        self.optimizer.follow_rate()
+        return self.recorded(x, row_factor)
+
+    def _record(self, x):
+        """Record a step of rows like these; where that fails, never again."""
+        draws = self.draws.get_state()
+        try:
+            size = self.settings.batch_size
+            self.recorded = RecordedStep(self._recordable_step, x, size, self.draws)
+        except RuntimeError:
+            self.is_recordable = False
+            self.draws = generator_from(0, self.rows.device)
+            self.draws.set_state(draws)
+
+    def _recordable_step(self, x, row_factor):
+        """Do what is recorded of a step: all but what has to be done before."""
+        loss = self.loss_and_grad(x, row_factor)
+        self.optimizer.move()
+        return loss
 
     def loss_and_grad(self, x, row_factor):
         """Loss of a batch; its gradient is set, and no longer than it may be."""

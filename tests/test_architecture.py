@@ -35,7 +35,16 @@ PARTS = {
 GROUND = {"device", "evidence", "factors", "rows", "span", "start"}
 GROUND |= {"inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "pace", "planning"}
-TRAINING |= {"readout", "solvers", "specs", "steps", "task", "weights", "wide"}
+TRAINING |= {
+    "readout",
+    "recording",
+    "solvers",
+    "specs",
+    "steps",
+    "task",
+    "weights",
+    "wide",
+}
 TRAINING |= {"width"}
 CORE = PARTS | GROUND | TRAINING
 ESTIMATORS = {"autoencoder", "vae"}
@@ -106,7 +115,8 @@ MAY_IMPORT = {
     "blueprint": PARTS | {"device"},
     "pace": NOTHING,
     "weights": NOTHING,
-    "steps": {"device", "solvers", "weights"},
+    "recording": NOTHING,
+    "steps": {"device", "recording", "solvers", "weights"},
     "engine": {"device", "pace", "steps"},
     "task": {"device", "engine", "rows", "start"},
     "learning": {"engine", "readout", "start"},

@@ -8,7 +8,7 @@ import pytest
 import torch
 from given import LEARNS, SMALL, images, tensors
 from torch import nn
-from waiting import NothingIsWaitedFor
+from waiting import UnseenRestraint
 
 from skae import AutoencoderTransformer, solvers
 from skae.solvers import LONGEST, USUAL_STEPS, Restraint
@@ -41,18 +41,6 @@ def test_fused_steps_are_those_of_torch(name):
         torchs.step()
     torch.testing.assert_close(p, q)
     assert (p - begin).abs().max() > 0.01
-
-
-class UnseenRestraint(Restraint):
-    """As on a GPU, where numbers stay tensors."""
-
-    def __init__(self, gradient, usual=0.0, n_seen=0):
-        super().__init__(gradient, torch.tensor(usual), n_seen)
-        self.is_seen = False
-
-    def shorten(self):
-        with NothingIsWaitedFor():
-            super().shorten()
 
 
 restrained = pytest.mark.parametrize("Restraint", [Restraint, UnseenRestraint])

@@ -1,0 +1,167 @@
+"""Recorded steps: what a GPU replays is what Python would have done."""
+
+import numpy as np
+import pytest
+import torch
+from given import images
+from recorded import FusedAdamThere, RecordingOnCPU
+from waiting import UnseenRestraint
+
+from skae import AutoencoderTransformer, VAETransformer, recording, solvers, steps
+from skae.likelihoods import LIKELIHOODS, Categorical, counts
+
+LONG = {
+    "hidden_layer_sizes": (16,),
+    "batch_size": 64,
+    "max_iter": 14,
+    "early_stopping": False,
+    "random_state": 0,
+}
+ESTIMATORS = [AutoencoderTransformer, VAETransformer]
+
+
+class Refusing(RecordingOnCPU):
+    """Of a GPU that cannot record what it is asked to."""
+
+    def __init__(self, function, generator):
+        super().__init__(function, generator)
+        torch.rand(1, generator=generator)
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+
+@pytest.fixture
+def fit_as_on_a_gpu(monkeypatch):
+    """Fits as on a GPU that records; the recordings say how often they were used."""
+    monkeypatch.setattr(counts, "_at_counts", counts._everywhere)
+    monkeypatch.setattr(steps, "Restraint", UnseenRestraint)
+    for room in (solvers, steps):
+        monkeypatch.setattr(room, "FusedAdam", FusedAdamThere)
+
+    def fit(estimator, X, kind=RecordingOnCPU, **arguments):
+        of_this_fit = type("OfThisFit", (kind,), {"n_made": 0, "n_replayed": 0})
+        for room in (recording, steps):
+            monkeypatch.setattr(room, "Recording", of_this_fit)
+        return estimator.fit(X, **arguments), of_this_fit
+
+    return fit
+
+
+class Never(RecordingOnCPU):
+    """Of a device that does not record."""
+
+    devices = ()
+
+
+class OfOneRate(RecordingOnCPU):
+    """Replays at the rate at which it was recorded, as it must not."""
+
+    def replay(self):
+        for entry in self._log.entries:
+            kwargs = entry[2]
+            if "lr" in kwargs:
+                kwargs["lr"] = self.rate = getattr(self, "rate", kwargs["lr"].clone())
+        return super().replay()
+
+
+def weights(model):
+    """All parameters, one after the other."""
+    parameters = [p.detach().flatten() for p in model.module_.parameters()]
+    return torch.cat(parameters).numpy()
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+@pytest.mark.parametrize("solver", ["adam", "adamw"])
+def test_replayed_steps_are_those_of_python(Estimator, solver, fit_as_on_a_gpu):
+    X = images(384)  # six batches
+    one, never = fit_as_on_a_gpu(Estimator(4, solver=solver, **LONG), X, Never)
+    other, used = fit_as_on_a_gpu(Estimator(4, solver=solver, **LONG), X)
+    assert (never.n_made, never.n_replayed) == (0, 0)
+    assert used.n_made == 1
+    assert used.n_replayed == 14 * 6 - solvers.USUAL_STEPS
+    np.testing.assert_array_equal(weights(one), weights(other))
+    assert one.loss_curve_ == other.loss_curve_
+
+
+@pytest.mark.parametrize("n_rows", [384 + 20, 384 + 1])
+def test_a_last_batch_of_another_size_counts_as_it_should(n_rows, fit_as_on_a_gpu):
+    X = images(n_rows)
+    one, _ = fit_as_on_a_gpu(AutoencoderTransformer(4, **LONG), X, Never)
+    other, used = fit_as_on_a_gpu(AutoencoderTransformer(4, **LONG), X)
+    assert used.n_replayed > 0
+    np.testing.assert_allclose(weights(one), weights(other), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(one.loss_curve_, other.loss_curve_, rtol=1e-5)
+
+
+def test_a_recording_follows_the_learning_rate(fit_as_on_a_gpu):
+    X = images(500)
+    settings = LONG | {"early_stopping": True, "max_iter": 40}
+    one, _ = fit_as_on_a_gpu(AutoencoderTransformer(4, **settings), X, Never)
+    other, used = fit_as_on_a_gpu(AutoencoderTransformer(4, **settings), X)
+    assert used.n_made == 2  # the second training has its own
+    assert used.n_replayed > 20 * 6  # at rates that fall over the last half
+    assert one.n_iter_ == other.n_iter_
+    np.testing.assert_allclose(one.loss_curve_, other.loss_curve_, rtol=1e-4)
+    held_up, _ = fit_as_on_a_gpu(AutoencoderTransformer(4, **settings), X, OfOneRate)
+    assert abs(held_up.loss_curve_[-1] / one.loss_curve_[-1] - 1) > 1e-3
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_steps_of_any_likelihood_are_recorded(Estimator, likelihood, fit_as_on_a_gpu):
+    X = np.unique((images(600) > 7) * 1.0, axis=0)[:256]
+    if likelihood == "categorical":
+        X = np.stack([X, 1 - X], axis=2).reshape(256, -1)
+        likelihood = Categorical([[i, i + 1] for i in range(0, 128, 2)])
+    settings = LONG | {"likelihood": likelihood}
+    one, _ = fit_as_on_a_gpu(Estimator(2, **settings), X, Never)
+    other, used = fit_as_on_a_gpu(Estimator(2, **settings), X)
+    assert used.n_replayed > 0
+    np.testing.assert_array_equal(weights(one), weights(other))
+
+
+def test_a_warm_up_is_not_recorded(fit_as_on_a_gpu):
+    X = images(384)
+    cold, warm = (VAETransformer(4, kl_warmup=w, **LONG) for w in (0.0, 12 / 14))
+    assert fit_as_on_a_gpu(cold, X)[1].n_replayed == 14 * 6 - solvers.USUAL_STEPS
+    one, used = fit_as_on_a_gpu(warm, X)
+    assert used.n_replayed == 2 * 6
+    other, _ = fit_as_on_a_gpu(VAETransformer(4, kl_warmup=12 / 14, **LONG), X, Never)
+    np.testing.assert_array_equal(weights(one), weights(other))
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_what_cannot_be_recorded_is_run_as_it_is(Estimator, fit_as_on_a_gpu):
+    X = images(384)
+    one, _ = fit_as_on_a_gpu(Estimator(4, **LONG), X, Never)
+    other, used = fit_as_on_a_gpu(Estimator(4, **LONG), X, Refusing)
+    assert (used.n_made, used.n_replayed) == (1, 0)
+    np.testing.assert_array_equal(weights(one), weights(other))
+
+
+@pytest.mark.parametrize("solver", ["sgd", torch.optim.NAdam])
+def test_steps_of_other_solvers_are_not_recorded(solver, fit_as_on_a_gpu):
+    model = AutoencoderTransformer(4, **LONG, solver=solver)
+    assert fit_as_on_a_gpu(model, images(384))[1].n_made == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_a_gpu_replays_what_it_recorded(Estimator, monkeypatch):
+    X, n_recorded = images(384), []
+
+    class Counted(recording.RecordedStep):
+        def __call__(self, x, row_factor):
+            n_recorded.append(len(x))
+            return super().__call__(x, row_factor)
+
+    monkeypatch.setattr(steps, "RecordedStep", Counted)
+    settings = LONG | {"device": "cuda", "precision": "float32"}
+    replayed = Estimator(4, **settings).fit(X)
+    assert n_recorded == [64] * (14 * 6 - solvers.USUAL_STEPS)
+    monkeypatch.setattr(steps.Recording, "devices", ())
+    eager = Estimator(4, **settings).fit(X)
+    np.testing.assert_allclose(replayed.loss_curve_, eager.loss_curve_, rtol=1e-3)
+    if Estimator is AutoencoderTransformer:
+        np.testing.assert_allclose(
+            replayed.reconstruct(X), eager.reconstruct(X), rtol=0.02, atol=0.1
+        )
