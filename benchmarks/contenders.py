@@ -33,6 +33,8 @@ class Case:
     n_components, batch_size, n_epochs : int
     is_vae : bool
     learning_rate : float
+    device : str
+        Where networks are trained by all who are told.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Case:
     n_epochs: int
     is_vae: bool = False
     learning_rate: float = 1e-3
+    device: str = "cpu"
 
     def widths(self, n_features):
         """Layer widths of the encoder."""
@@ -85,7 +88,8 @@ class PlainVAE(PlainAutoencoder):
 
 
 def plain_module(X, case):
-    return (PlainVAE if case.is_vae else PlainAutoencoder)(case.widths(X.shape[1]))
+    module = (PlainVAE if case.is_vae else PlainAutoencoder)(case.widths(X.shape[1]))
+    return module.to(case.device)
 
 
 def skae(X, case, **parameters):
@@ -95,6 +99,7 @@ def skae(X, case, **parameters):
         hidden_layer_sizes=case.hidden,
         batch_size=case.batch_size,
         max_iter=case.n_epochs,
+        device=case.device,
         **{"learning_rate_init": case.learning_rate} | parameters,
         early_stopping=False,
         tol=0,
@@ -117,14 +122,14 @@ def plain_loop(X, case):
     for _ in range(case.n_epochs):
         for (x,) in loader:
             optimizer.zero_grad()
-            module.loss(x).backward()
+            module.loss(x.to(case.device)).backward()
             optimizer.step()
     return module
 
 
 def index_loop(X, case):
     """Train with batches by index, fused Adam and autograd."""
-    module, rows = plain_module(X, case), torch.from_numpy(X)
+    module, rows = plain_module(X, case), torch.from_numpy(X).to(case.device)
     optimizer = torch.optim.Adam(module.parameters(), lr=case.learning_rate, fused=True)
     for _ in range(case.n_epochs):
         for index in torch.randperm(len(rows)).split(case.batch_size):
@@ -139,10 +144,13 @@ def products(X, case):
     widths = case.widths(X.shape[1])
     encoder = list(pairwise((*widths[:-1], widths[-1] * (1 + case.is_vae))))
     layers = [
-        (torch.randn(case.batch_size, a), torch.randn(b, a))
+        (
+            torch.randn(case.batch_size, a, device=case.device),
+            torch.randn(b, a, device=case.device),
+        )
         for a, b in encoder + list(pairwise(widths[::-1]))
     ]
-    slopes = [torch.randn(len(x), len(w)) for x, w in layers]
+    slopes = [torch.randn(len(x), len(w), device=case.device) for x, w in layers]
     for _ in range(case.n_epochs * -(-len(X) // case.batch_size)):
         for i, ((x, weight), slope) in enumerate(zip(layers, slopes, strict=True)):
             torch.mm(x, weight.t())
@@ -178,6 +186,7 @@ def skorch_net(X, case):
         max_epochs=case.n_epochs,
         iterator_train__shuffle=True,
         train_split=None,
+        device=case.device,
         verbose=0,
     )
     return net.fit(X, X)

@@ -47,6 +47,8 @@ def rows_of(case, n_rows):
 def seconds(function, *arguments):
     begin = time.perf_counter()
     function(*arguments)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - begin
 
 
@@ -84,14 +86,15 @@ def time_fits(case, X, n_rounds, wanted, epochs_of_peers):
 
 def time_inference(case, X, n_rounds):
     """Seconds of everything after fit, and of the products behind them."""
-    model = skae(X, Case(case.name, case.hidden, case.n_components, 256, 1))
+    model = skae(X, replace(case, batch_size=256, n_epochs=1))
     Z = model.transform(X)
     widths = case.widths(X.shape[1])
-    weights = [torch.randn(b, a) for a, b in pairwise(widths)]
+    weights = [torch.randn(b, a, device=case.device) for a, b in pairwise(widths)]
     rows = torch.from_numpy(X)
 
     def encode_alone():
-        for block in rows.split(4096):
+        for rows_together in rows.split(4096):
+            block = rows_together.to(case.device)
             for weight in weights:
                 block = block @ weight.t()
 
@@ -110,7 +113,8 @@ def time_inference(case, X, n_rounds):
 
 def report_case(case, X, n_rounds, wanted, epochs_of_peers, notes):
     """Time a case, and note it line by line."""
-    notes.add(f"\n{case.name}: {X.shape}, {case.n_epochs} epochs of {case.batch_size}")
+    epochs = f"{case.n_epochs} epochs of {case.batch_size}"
+    notes.add(f"\n{case.name}: {X.shape}, {epochs}, {case.device}")
     fits = time_fits(case, X, n_rounds, wanted, epochs_of_peers)
     for who, taken in fits.items():
         ratio = fits["skae"] / taken if "skae" in fits else math.nan
@@ -130,11 +134,12 @@ def main():
     parser.add_argument("--rows", type=int, default=60_000)
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--epochs-of-peers", type=int, default=None)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=pathlib.Path, default=None)
     args = parser.parse_args()
     with Notes(args.out) as notes:
         for name in args.cases:
-            case = CASES[name]
+            case = replace(CASES[name], device=args.device)
             if args.epochs:
                 case = replace(case, n_epochs=args.epochs)
             X = rows_of(case, args.rows)

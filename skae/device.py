@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 __all__ = [
+    "Sideline",
     "compute_dtype",
     "forked_stream",
     "generator_from",
@@ -163,3 +164,40 @@ def limited_threads(n_threads):
     finally:
         if after != before:
             torch.set_num_threads(before)
+
+
+class Sideline:
+    """Brings tensors to a device while it is computing.
+
+    Copies to a GPU are made by a stream of their own, which has to be joined before
+    what was brought is used.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
+
+    def __init__(self, device):
+        self.device, self._stream = device, None
+        if device.type == "cuda":
+            self._stream = torch.cuda.Stream(device)
+            # What is to be brought may still be on its way to be computed.
+            self._stream.wait_stream(torch.cuda.current_stream(device))
+
+    def bring(self, read):
+        """Call what reads a tensor, in whatever thread; give it on the device."""
+        if self._stream is None:
+            return read().to(self.device)
+        with torch.cuda.stream(self._stream):
+            tensor = read()
+            if tensor.device.type == "cpu":
+                tensor = tensor.pin_memory()
+            return tensor.to(self.device, non_blocking=True)
+
+    def join(self, tensor):
+        """Have the stream that computes wait for a tensor, which it may then use."""
+        if self._stream is not None:
+            computing = torch.cuda.current_stream(self.device)
+            computing.wait_stream(self._stream)
+            tensor.record_stream(computing)
+        return tensor

@@ -23,6 +23,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from .device import Sideline
+
 __all__ = [
     "Rows",
     "as_array",
@@ -50,7 +52,7 @@ RESIDENT_BYTES = 2**27
 SHUFFLED_BYTES = 2**30
 RUN_BYTES = 2**18
 
-# Share of a GPU's memory that rows may take, in their own type.
+# Share of a GPU's free memory that rows may take, in their own type.
 DEVICE_SHARE = 0.5
 
 # Share of nonzero values up to which a sparse matrix is multiplied as such.
@@ -177,22 +179,29 @@ class Rows:
         self._X = X
         self._labels = labels
         self._origin = origin.astype(floating_type(X))
+        self._sideline = Sideline(device)
         self._resident = None
         if _float32_bytes(X) <= RESIDENT_BYTES:
-            self._resident = self._read(slice(None))
+            self._resident = self._take(slice(None))
 
     def __len__(self):
         return self._X.shape[0]
 
     def _read(self, index):
-        """Measure some rows from the origin; bring them to the device."""
+        """Measure some rows from the origin, where they lie."""
         block = measured(self._X[index], self._origin).to(torch.float32)
         if self._labels is not None:
             labels = torch.from_numpy(self._labels[index]).to(block)
             block = torch.cat([block, labels[:, None]], dim=1)
-        if self.device.type == "cuda" and block.device.type == "cpu":
-            block = block.pin_memory()
-        return block.to(self.device, non_blocking=True)
+        return block
+
+    def _bring(self, index):
+        """Read rows by number, and begin to bring them to the device."""
+        return self._sideline.bring(lambda: self._read(index))
+
+    def _take(self, index):
+        """Read rows by number, and have them on the device."""
+        return self._sideline.join(self._bring(index))
 
     def take(self, index):
         """Rows by number, as a float32 tensor on the device.
@@ -203,7 +212,7 @@ class Rows:
             On the CPU, unless the rows lie on the device.
         """
         if self._resident is None:
-            return self._read(index if isinstance(index, slice) else index.numpy())
+            return self._take(index if isinstance(index, slice) else index.numpy())
         if isinstance(index, slice):
             return self._resident[index]
         return self._resident.index_select(0, index.to(self.device))
@@ -266,11 +275,11 @@ class Rows:
             yield from map(self.take, indices)
             return
         with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self.take, indices[0])
+            ahead = reader.submit(self._bring, indices[0].numpy())
             for index in indices[1:]:
-                here, ahead = ahead, reader.submit(self.take, index)
-                yield here.result()
-            yield ahead.result()
+                here, ahead = ahead, reader.submit(self._bring, index.numpy())
+                yield self._sideline.join(here.result())
+            yield self._sideline.join(ahead.result())
 
 
 def _batch_sizes(n_rows, size):
@@ -318,7 +327,8 @@ def placed(X, device):
     """Bring large dense rows to a GPU, in their own type, if it has room for them."""
     if device.type != "cuda" or not isinstance(X, np.ndarray):
         return X
-    room = DEVICE_SHARE * torch.cuda.get_device_properties(device).total_memory
+    free, _ = torch.cuda.mem_get_info(device)
+    room = DEVICE_SHARE * free
     if not RESIDENT_BYTES < X.nbytes <= room:
         return X
     dtype = torch.from_numpy(X[:0].copy()).dtype

@@ -278,6 +278,22 @@ def kinds_of(X, folder):
     }
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["array", "map", "tensor", "csr"])
+def test_rows_are_brought_to_a_gpu_while_it_computes(afar, kind, tmp_path):
+    X = np.random.RandomState(0).standard_normal((5000, 40))
+    source, gpu = kinds_of(X, tmp_path)[kind], torch.device("cuda")
+    weight, origin = np.arange(5000.0), np.full(40, 0.5)
+    here = Rows(source, weight, origin, CPU).batches(64, generator_from(0))
+    with torch.cuda.stream(torch.cuda.Stream()):  # a user's own
+        served = Rows(source, weight, origin, gpu)
+        there = [(x * 1.0, w * 1.0) for x, w in served.batches(64, generator_from(0))]
+    torch.cuda.synchronize()
+    for (x, w), (x_there, w_there) in zip(here, there, strict=True):
+        torch.testing.assert_close(x, x_there.cpu())
+        torch.testing.assert_close(w, w_there.cpu())
+
+
 @pytest.mark.parametrize("kind", ["array", "map", "tensor", "csr"])
 def test_every_row_comes_once_an_epoch_with_its_weight(afar, kind, tmp_path):
     X = np.arange(404.0).reshape(101, 4) + 1
