@@ -39,6 +39,10 @@ COVARIANCES = ("full", "diag")
 FORMS = (("full", 1e-4), ("full", 0.1), ("diag", 0.01))
 MIXTURE_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
+# Components of which there are so many products that Gaussians with full covariances
+# are fitted sooner one by one.
+MANY_COMPONENTS = 41
+
 # Nats per component that Gaussians about each code have to gain beside few others.
 WORTH = 0.01
 
@@ -260,9 +264,7 @@ class _Few(NamedTuple):
 
         There the floor is what scikit-learn adds to the variance in all directions.
         """
-        from sklearn.mixture import GaussianMixture  # slow, and seldom needed
-
-        found = GaussianMixture(
+        found = self._mixture(codes.shape[1])(
             self.size,
             covariance_type=self.kind,
             reg_covar=self.floor,
@@ -280,6 +282,16 @@ class _Few(NamedTuple):
         made = _made_of(found.weights_, means, covariances, self.kind)
         made.lower_bound_ = found.lower_bound_
         return made
+
+    def _mixture(self, n_components):
+        """Give the class that is fitted soonest; slow to import, and seldom needed."""
+        if self.kind == "full" and n_components >= MANY_COMPONENTS:
+            from sklearn.mixture import GaussianMixture
+
+            return GaussianMixture
+        from .expectation import JointMixture
+
+        return JointMixture
 
 
 class _Choice(NamedTuple):

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 
-__all__ = ["KernelSearch", "Kernels"]
+__all__ = ["KernelSearch", "Kernels", "relative_weights"]
 
 # Steps at most, and what a code has to gain by one, in nats, for another.
 N_STEPS = 50
@@ -25,6 +25,10 @@ TOLERANCE = 1e-3
 
 # Variance that a Gaussian has in any direction, codes being standardised.
 LEAST_VARIANCE = 1e-6
+
+# The logarithm of a share that changes no sum. To find that smaller ones are too small
+# for a number takes four times as long.
+NEGLIGIBLE = -100.0
 
 LOG_2PI = np.log(2 * np.pi)
 
@@ -51,7 +55,7 @@ class Kernels(NamedTuple):
         """Log-density of codes."""
         root = np.linalg.cholesky(self.covariance)
         logs = _log_products(_whitened(root, codes), _whitened(root, self.codes))
-        _, total, largest = _weights(logs)
+        _, total, largest = relative_weights(logs)
         height = largest + np.log(total) - _squares(_whitened(root, codes)) / 2
         return height + _log_constant(root, len(self.codes))
 
@@ -109,7 +113,7 @@ def _step(codes, is_same_row, covariance):
     whitened = _whitened(root, codes)
     logs = _log_products(whitened, whitened)
     logs[is_same_row] = -np.inf
-    weights, total, largest = _weights(logs)
+    weights, total, largest = relative_weights(logs)
     heights = largest + np.log(total) - _squares(whitened) / 2
     height = heights.mean() + _log_constant(root, len(codes))
     following = _mean_square(codes, weights, total)
@@ -137,11 +141,11 @@ def _log_products(whitened, centres):
     return codes @ np.hstack([centres, offset]).T
 
 
-def _weights(logs):
+def relative_weights(logs):
     """Exponentials of each row over the largest, in place of logs; sum, and largest."""
     largest = logs.max(axis=1)
     logs -= largest[:, None]
-    weights = np.exp(logs, out=logs)
+    weights = np.exp(np.maximum(logs, NEGLIGIBLE, out=logs), out=logs)
     return weights, weights.sum(axis=1), largest
 
 

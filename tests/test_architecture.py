@@ -19,6 +19,7 @@ PARTS = {
     "likelihoods.__init__",
     "conditional",
     "derivatives",
+    "expectation",
     "kernels",
     "mixtures",
     "models",
@@ -98,7 +99,8 @@ MAY_IMPORT = {
     "priors": {"densities", "flows", "mixtures", "posteriors"},
     "flows": {"networks"},
     "refinement": {"networks"},
-    "densities": {"kernels"},
+    "densities": {"expectation", "kernels"},
+    "expectation": {"kernels"},
     "kernels": NOTHING,
     "mixtures": {"networks"},
     # rows and what is computed from them
