@@ -9,7 +9,6 @@ judged, and kept or run again, at a pace (of :mod:`skae.pace`) that says when to
 import math
 import sys
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import torch
 
@@ -143,13 +142,14 @@ def _n_threads(model, n_rows):
 def row_losses(model, rows, seed=0, passes=1):
     """Loss of each row, as wide as can be, by the same draws whenever asked."""
     with limited_threads(_n_threads(model, len(rows))):
-        return _row_losses(model, rows, seed, passes)
+        return _row_losses(model, model, rows, seed, passes)
 
 
-def _row_losses(model, rows, seed, passes):
+def _row_losses(model, judge, rows, seed, passes):
+    """Losses of the rows of a model by itself, or by what stands for it."""
     generator = generator_from(seed, rows.device)
     with torch.no_grad(), evaluating(model):
-        losses = [model.row_losses(x, generator, passes) for x in rows.blocks()]
+        losses = [judge.row_losses(x, generator, passes) for x in rows.blocks()]
     return torch.cat(losses).to(wide_dtype(rows.device))
 
 
@@ -162,20 +162,24 @@ class _HeldOut:
     """Rows that are not trained on judge the weights, of which the best are kept."""
 
     def __init__(self, steps, limit, rows, seed):
-        passes = steps.settings.validation_passes
-        self.look = partial(mean_loss, steps.model, rows, seed, passes)
-        self.limit = limit
+        self.steps, self.limit = steps, limit
+        self.rows, self.draws = rows, (seed, steps.settings.validation_passes)
+
+    def look_by(self, judge):
+        """Give the mean loss of the rows that judge, by the model or in its place."""
+        losses = _row_losses(self.steps.model, judge, self.rows, *self.draws)
+        return self.rows.mean(losses)
 
     def begin(self, result, pace):
-        """Judge the start, which is among the candidates."""
-        result.best_loss = self.look()
+        """Judge the start, which is among the candidates, as it will be elsewhere."""
+        result.best_loss = self.look_by(self.steps.model)
         result.validation_curve.append(result.best_loss)
         pace.meet(result.best_loss)
         pace.plateau.observe(result.best_loss, 0.0)
 
     def judge(self, loss):
         """Give the loss by which an epoch is judged; None where it has diverged."""
-        judged = self.look()
+        judged = self.look_by(self.steps)
         return judged if loss < self.limit and judged < self.limit else None
 
     def enter(self, result, judged):
