@@ -132,7 +132,8 @@ def index_loop(X, case):
     module, rows = plain_module(X, case), torch.from_numpy(X).to(case.device)
     optimizer = torch.optim.Adam(module.parameters(), lr=case.learning_rate, fused=True)
     for _ in range(case.n_epochs):
-        for index in torch.randperm(len(rows)).split(case.batch_size):
+        order = torch.randperm(len(rows), device=case.device)
+        for index in order.split(case.batch_size):
             optimizer.zero_grad()
             module.loss(rows[index]).backward()
             optimizer.step()

@@ -44,11 +44,11 @@ def rows_of(case, n_rows):
     return rows_like(n_rows, 784)
 
 
-def seconds(function, *arguments):
+def seconds(device, function, *arguments):
     begin = time.perf_counter()
     function(*arguments)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    if device != "cpu":
+        torch.accelerator.synchronize(device)
     return time.perf_counter() - begin
 
 
@@ -77,7 +77,7 @@ def time_fits(case, X, n_rounds, wanted, epochs_of_peers):
                 continue
             own = shortened(case, name, epochs_of_peers)
             try:
-                taken = seconds(fit, X, own) / own.n_epochs
+                taken = seconds(case.device, fit, X, own) / own.n_epochs
                 best[name] = min(best.get(name, math.inf), taken)
             except ImportError:
                 best[name] = math.nan
@@ -106,7 +106,8 @@ def time_inference(case, X, n_rounds):
         "pickle and back": lambda: pickle.loads(pickle.dumps(model)),
     }
     found = {
-        name: min(seconds(t) for _ in range(n_rounds)) for name, t in tasks.items()
+        name: min(seconds(case.device, t) for _ in range(n_rounds))
+        for name, t in tasks.items()
     }
     return found, len(pickle.dumps(model))
 

@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -264,15 +265,11 @@ class _Few(NamedTuple):
 
         There the floor is what scikit-learn adds to the variance in all directions.
         """
-        found = self._mixture(codes.shape[1])(
-            self.size,
-            covariance_type=self.kind,
-            reg_covar=self.floor,
-            random_state=random_state,
-        )
         root = np.linalg.cholesky(kernels.covariance)
         whitened = solve_triangular(root, codes.T, lower=True, check_finite=False).T
-        found.fit(np.repeat(whitened, 2, axis=0) if len(codes) == 1 else whitened)
+        if len(codes) == 1:
+            whitened = np.repeat(whitened, 2, axis=0)
+        found = self._found(whitened, random_state)
         covariances = found.covariances_
         if self.kind == "diag":
             covariances = covariances * np.diag(root) ** 2
@@ -283,15 +280,20 @@ class _Few(NamedTuple):
         made.lower_bound_ = found.lower_bound_
         return made
 
-    def _mixture(self, n_components):
-        """Give the class that is fitted soonest; slow to import, and seldom needed."""
-        if self.kind == "full" and n_components >= MANY_COMPONENTS:
-            from sklearn.mixture import GaussianMixture
+    def _found(self, codes, random_state):
+        """Have scikit-learn find them: all together, or else one by one."""
+        # Both are slow to import, and seldom needed.
+        from sklearn.mixture import GaussianMixture
 
-            return GaussianMixture
         from .expectation import JointMixture
 
-        return JointMixture
+        settings = {"covariance_type": self.kind, "reg_covar": self.floor}
+        settings |= {"random_state": random_state}
+        if self.kind == "diag" or codes.shape[1] < MANY_COMPONENTS:
+            # Far codes may cost it the digits that a covariance needs.
+            with suppress(np.linalg.LinAlgError):
+                return JointMixture(self.size, **settings).fit(codes)
+        return GaussianMixture(self.size, **settings).fit(codes)
 
 
 class _Choice(NamedTuple):

@@ -8,11 +8,13 @@ no torch setting behind.
 import numbers
 import threading
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import cache
 
 import numpy as np
 import torch
 
 __all__ = [
+    "STREAM_LOCK",
     "Sideline",
     "compute_dtype",
     "forked_stream",
@@ -28,7 +30,7 @@ ACCELERATORS = ("cuda", "mps", "xpu")
 
 # torch has one global stream per device; two threads that fork it at once would
 # put back each other's state.
-_STREAM_LOCK = threading.RLock()
+STREAM_LOCK = threading.RLock()
 
 
 def _is_available(kind):
@@ -144,7 +146,7 @@ def forked_stream(seed, device):
     compiler.
     """
     is_on_gpu = device.type == "cuda"
-    with _STREAM_LOCK, torch.random.fork_rng(devices=[device] if is_on_gpu else []):
+    with STREAM_LOCK, torch.random.fork_rng(devices=[device] if is_on_gpu else []):
         torch.default_generator.manual_seed(seed)
         if is_on_gpu:
             with torch.cuda.device(device):
@@ -169,8 +171,8 @@ def limited_threads(n_threads):
 class Sideline:
     """Brings tensors to a device while it is computing.
 
-    Copies to a GPU are made by a stream of their own, which has to be joined before
-    what was brought is used.
+    Copies to a GPU are made by a stream of their own, for which the one that computes
+    has to wait before it uses what was brought.
 
     Parameters
     ----------
@@ -180,24 +182,36 @@ class Sideline:
     def __init__(self, device):
         self.device, self._stream = device, None
         if device.type == "cuda":
-            self._stream = torch.cuda.Stream(device)
+            self._stream = _stream_that_copies(device)
             # What is to be brought may still be on its way to be computed.
             self._stream.wait_stream(torch.cuda.current_stream(device))
 
     def bring(self, read):
-        """Call what reads a tensor, in whatever thread; give it on the device."""
+        """Call what reads a tensor, in whatever thread, and begin to bring it.
+
+        Returns
+        -------
+        tensor, arrival : to be given to :meth:`received`.
+        """
         if self._stream is None:
-            return read().to(self.device)
+            return read().to(self.device), None
         with torch.cuda.stream(self._stream):
             tensor = read()
             if tensor.device.type == "cpu":
                 tensor = tensor.pin_memory()
-            return tensor.to(self.device, non_blocking=True)
+            tensor = tensor.to(self.device, non_blocking=True)
+            return tensor, self._stream.record_event()
 
-    def join(self, tensor):
-        """Have the stream that computes wait for a tensor, which it may then use."""
-        if self._stream is not None:
+    def received(self, tensor, arrival):
+        """Give a tensor that was brought to the stream that computes."""
+        if arrival is not None:
             computing = torch.cuda.current_stream(self.device)
-            computing.wait_stream(self._stream)
+            computing.wait_event(arrival)
             tensor.record_stream(computing)
         return tensor
+
+
+@cache
+def _stream_that_copies(device):
+    """Give the one stream of a device; each would keep freed memory for itself."""
+    return torch.cuda.Stream(device)

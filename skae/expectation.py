@@ -26,14 +26,20 @@ EPSILON = np.finfo(float).eps
 class JointMixture(GaussianMixture):
     """A :class:`~sklearn.mixture.GaussianMixture` of many Gaussians, sooner fitted.
 
-    The covariances are "full" or "diag", the codes float64 arrays, and ``reg_covar``
-    is well above what is lost where squares of codes cancel.
+    The covariances are "full" or "diag", and the codes float64 arrays. What squares of
+    codes lose where they cancel has to be less than ``reg_covar``; otherwise some
+    covariance may have no root (``LinAlgError``). Nothing is initialised by the user.
     """
 
+    def fit_predict(self, X, y=None):
+        """Fit it, and say which Gaussian each code is of; the codes are not kept."""
+        labels = super().fit_predict(X)
+        self._X = self._products = self._resp = None
+        return labels
+
     def _initialize(self, X, resp, **_):
-        self._pairs = np.tril_indices(X.shape[1])
-        if self.covariance_type == "diag":
-            self._pairs = np.diag_indices(X.shape[1])
+        is_diagonal = self.covariance_type == "diag"
+        self._pairs = (np.diag_indices if is_diagonal else np.tril_indices)(X.shape[1])
         self._X, self._products = X, self._products_of(X)
         self._maximise(X, resp)
 

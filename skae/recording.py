@@ -4,9 +4,13 @@ A step of a small network is some sixty short operations, and starting each of t
 Python takes longer than it takes the GPU. Recorded as a graph, they start as one.
 """
 
-from functools import partial
+import gc
+from contextlib import contextmanager
+from functools import cache, partial
 
 import torch
+
+from .device import STREAM_LOCK
 
 __all__ = ["RecordedStep", "Recording"]
 
@@ -15,7 +19,8 @@ class Recording:
     """A function that has been recorded by a GPU, to be replayed.
 
     What it works on has to stay where it is, and whatever Python decides on its way is
-    decided once. It is not run while it is recorded.
+    decided once. It has been run before, so that all that it needs is loaded; while it
+    is recorded it is not run.
 
     Parameters
     ----------
@@ -31,13 +36,18 @@ class Recording:
 
     def __init__(self, function, generator):
         device = generator.device
-        self._graph = torch.cuda.CUDAGraph()
-        self._graph.register_generator_state(generator)
-        aside = torch.cuda.Stream(device)
-        # Other threads may be at work on the same GPU.
-        alone = {"stream": aside, "capture_error_mode": "thread_local"}
-        with torch.cuda.device(device), torch.cuda.graph(self._graph, **alone):
-            self._result = function()
+        # A process records one thing at a time; what is freed meanwhile would spoil it.
+        with STREAM_LOCK, _nothing_collected(), torch.cuda.device(device):
+            self._graph = torch.cuda.CUDAGraph()
+            self._graph.register_generator_state(generator)
+            stream = _stream_that_records(device)
+            stream.wait_stream(torch.cuda.current_stream(device))
+            with torch.cuda.stream(stream):
+                self._graph.capture_begin(capture_error_mode="thread_local")
+                try:
+                    self._result = function()
+                finally:
+                    self._graph.capture_end()
 
     def replay(self):
         """Do it again; give what it returns now."""
@@ -45,10 +55,32 @@ class Recording:
         return self._result.clone()
 
 
+@cache
+def _stream_that_records(device):
+    """Give the stream of a device on which nothing else is done.
+
+    Streams of high priority are others than those that copy.
+    """
+    return torch.cuda.Stream(device, priority=-1)
+
+
+@contextmanager
+def _nothing_collected():
+    """Leave garbage, in which another graph may be, where it is."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 class RecordedStep:
     """A training step of a batch, recorded.
 
-    A smaller batch is filled up by rows of factor 0, which count for nothing.
+    A smaller batch is filled up by rows of zeros and of factor 0, which count for
+    nothing.
 
     Parameters
     ----------
@@ -65,15 +97,12 @@ class RecordedStep:
     """
 
     def __init__(self, step, x, size, generator):
-        self._x = x.new_zeros((size, x.shape[1]))
-        self._row_factor = x.new_zeros(size)
-        slots = self._x, self._row_factor
-        self._recording = Recording(partial(step, *slots), generator)
+        self._slots = x.new_zeros((size, x.shape[1])), x.new_zeros(size)
+        self._recording = Recording(partial(step, *self._slots), generator)
 
-    def __call__(self, x, row_factor):
-        """Take a step; give the loss of the batch."""
-        size = len(x)
-        self._x[:size].copy_(x)
-        self._row_factor[:size].copy_(row_factor)
-        self._row_factor[size:].zero_()
+    def __call__(self, *batch):
+        """Take a step with rows and their factors; give the loss of the batch."""
+        for slot, given in zip(self._slots, batch, strict=True):
+            slot[: len(given)].copy_(given)
+            slot[len(given) :].zero_()
         return self._recording.replay()

@@ -201,7 +201,7 @@ class Rows:
 
     def _take(self, index):
         """Read rows by number, and have them on the device."""
-        return self._sideline.join(self._bring(index))
+        return self._sideline.received(*self._bring(index))
 
     def take(self, index):
         """Rows by number, as a float32 tensor on the device.
@@ -278,8 +278,8 @@ class Rows:
             ahead = reader.submit(self._bring, indices[0].numpy())
             for index in indices[1:]:
                 here, ahead = ahead, reader.submit(self._bring, index.numpy())
-                yield self._sideline.join(here.result())
-            yield self._sideline.join(ahead.result())
+                yield self._sideline.received(*here.result())
+            yield self._sideline.received(*ahead.result())
 
 
 def _batch_sizes(n_rows, size):
@@ -328,7 +328,8 @@ def placed(X, device):
     if device.type != "cuda" or not isinstance(X, np.ndarray):
         return X
     free, _ = torch.cuda.mem_get_info(device)
-    room = DEVICE_SHARE * free
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    room = DEVICE_SHARE * (free + kept)
     if not RESIDENT_BYTES < X.nbytes <= room:
         return X
     dtype = torch.from_numpy(X[:0].copy()).dtype

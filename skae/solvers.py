@@ -62,7 +62,9 @@ class FusedAdam:
         self.kernel = kernel
         device = groups[0]["params"][0].device
         # A recorded step reads the rate where it lies, which takes a CPU longer.
-        self.rate = None if device.type == "cpu" else torch.zeros((), device=device)
+        self.rate = None
+        if device.type != "cpu":
+            self.rate = torch.zeros((), dtype=torch.float32, device=device)
         self._go_on({p: _moments(p) for p in self._parameters()})
 
     def _parameters(self):

@@ -9,6 +9,7 @@ The gradient is autograd's, or, for a model that ``is_traceable``, what it has
 from contextlib import contextmanager
 from functools import partial
 from operator import mul
+from typing import Any
 
 import torch
 
@@ -28,6 +29,9 @@ __all__ = ["Steps", "evaluating"]
 
 # So many rows tell whether a step led far astray.
 PROBED_ROWS = 64
+
+# Steps by which a GPU loads what they need, before one is recorded.
+LOADING_STEPS = 3
 
 
 @contextmanager
@@ -81,7 +85,8 @@ class Steps:
         if state:
             self._go_on(state)
         self.working, self.derivative = self._write_out(is_traceable)
-        self.recorded, self.is_recordable = None, self._has_nothing_to_decide()
+        self.recorded: Any = None
+        self.is_recordable, self.n_taken = self._has_nothing_to_decide(), 0
         self.path = []
         self.keep()
 
@@ -213,7 +218,8 @@ class Steps:
     def step_of(self, x, *, is_warm):
         """Give what takes a step of a batch: a recording, if there may be one."""
         is_settled = self.is_recordable and is_warm and self.restraint.is_settled
-        if not is_settled or len(x) > self.settings.batch_size:
+        is_loaded = self.n_taken >= LOADING_STEPS
+        if not (is_settled and is_loaded) or len(x) > self.settings.batch_size:
             return self.take
         if self.recorded is None:
             self._record(x)
@@ -221,6 +227,7 @@ class Steps:
 
     def take(self, x, row_factor):
         """Take a step; give the loss of the batch before it."""
+        self.n_taken += 1
         return self.optimizer.step(partial(self.loss_and_grad, x, row_factor))
 
     def replay(self, x, row_factor):
@@ -229,7 +236,11 @@ class Steps:
         return self.recorded(x, row_factor)
 
     def _record(self, x):
-        """Record a step of rows like these; where that fails, never again."""
+        """Record a step of rows like these; where that fails, never again.
+
+        No part of skae waits on its way, which is what fails; a likelihood of a user's
+        own may. The draws had been the recording's.
+        """
         draws = self.draws.get_state()
         try:
             size = self.settings.batch_size

@@ -71,4 +71,4 @@ class FusedAdamThere(FusedAdam):
 
     def __init__(self, groups, lr, kernel):
         super().__init__(groups, lr, kernel)
-        self.rate = torch.zeros(())
+        self.rate = torch.zeros((), dtype=torch.float32)

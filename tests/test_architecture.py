@@ -117,7 +117,7 @@ MAY_IMPORT = {
     "blueprint": PARTS | {"device"},
     "pace": NOTHING,
     "weights": NOTHING,
-    "recording": NOTHING,
+    "recording": {"device"},
     "steps": {"device", "recording", "solvers", "weights"},
     "engine": {"device", "pace", "steps"},
     "task": {"device", "engine", "rows", "start"},

@@ -10,6 +10,7 @@ from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
+from skae.densities import _Few
 from skae.expectation import JointMixture
 
 KINDS = ["full", "diag"]
@@ -59,7 +60,7 @@ def test_it_is_that_of_scikit_learn(kind, n_codes, n_components, size, seed, uni
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_far_codes_leave_covariances_that_are_some(kind):
-    """As far as codes can be, in units of a Gaussian about each, for a small floor."""
+    """Some 10 times as far as codes are, in units of a Gaussian about each."""
     codes = bent(3000, 2)
     codes[0] = 5e4
     theirs, ours = both(codes, 8, kind, reg_covar=1e-4)
@@ -90,6 +91,15 @@ def test_new_codes_have_the_density_of_the_mixture(kind):
     shares = mixture.predict_proba(new)
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)
     np.testing.assert_array_equal(mixture.predict(new), shares.argmax(axis=1))
+
+
+def test_codes_too_far_for_their_squares_are_left_to_scikit_learn():
+    codes = 1e7 + bent(200, 3)
+    with pytest.raises(np.linalg.LinAlgError):
+        JointMixture(2, reg_covar=1e-4, random_state=0).fit(codes)
+    found = _Few("full", 1e-4, 2)._found(codes, 0)
+    wanted = GaussianMixture(2, reg_covar=1e-4, random_state=0).fit(codes)
+    np.testing.assert_array_equal(found.covariances_, wanted.covariances_)
 
 
 def test_each_step_gains():

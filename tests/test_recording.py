@@ -138,6 +138,17 @@ def test_what_cannot_be_recorded_is_run_as_it_is(Estimator, fit_as_on_a_gpu):
     np.testing.assert_array_equal(weights(one), weights(other))
 
 
+def test_a_training_that_goes_on_loads_what_it_needs_before_it_records(
+    fit_as_on_a_gpu,
+):
+    X, settings = images(384), LONG | {"warm_start": True}
+    one, other = (AutoencoderTransformer(4, **settings) for _ in range(2))
+    for n_recorded in (14 * 6 - solvers.USUAL_STEPS, 14 * 6 - steps.LOADING_STEPS):
+        fit_as_on_a_gpu(one, X, Never)
+        assert fit_as_on_a_gpu(other, X)[1].n_replayed == n_recorded
+        np.testing.assert_array_equal(weights(one), weights(other))
+
+
 @pytest.mark.parametrize("solver", ["sgd", torch.optim.NAdam])
 def test_steps_of_other_solvers_are_not_recorded(solver, fit_as_on_a_gpu):
     model = AutoencoderTransformer(4, **LONG, solver=solver)
