@@ -182,7 +182,9 @@ class Sideline:
     def __init__(self, device):
         self.device, self._stream = device, None
         if device.type == "cuda":
-            self._stream = _stream_that_copies(device)
+            is_current = device.index is None
+            number = torch.cuda.current_device() if is_current else device.index
+            self._stream = _stream_that_copies(number)
             # What is to be brought may still be on its way to be computed.
             self._stream.wait_stream(torch.cuda.current_stream(device))
 
@@ -212,6 +214,6 @@ class Sideline:
 
 
 @cache
-def _stream_that_copies(device):
-    """Give the one stream of a device; each would keep freed memory for itself."""
-    return torch.cuda.Stream(device)
+def _stream_that_copies(number):
+    """Give the one stream of a GPU; each would keep freed memory for itself."""
+    return torch.cuda.Stream(number)
