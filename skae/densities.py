@@ -287,8 +287,11 @@ class _Few(NamedTuple):
 
         from .expectation import JointMixture
 
-        settings = {"covariance_type": self.kind, "reg_covar": self.floor}
-        settings |= {"random_state": random_state}
+        settings = {
+            "covariance_type": self.kind,
+            "reg_covar": self.floor,
+            "random_state": random_state,
+        }
         if self.kind == "diag" or codes.shape[1] < MANY_COMPONENTS:
             # Far codes may cost it the digits that a covariance needs.
             with suppress(np.linalg.LinAlgError):

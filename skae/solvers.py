@@ -61,7 +61,7 @@ class FusedAdam:
         self.param_groups = [{**group, "lr": lr} for group in groups]
         self.kernel = kernel
         device = groups[0]["params"][0].device
-        # A recorded step reads the rate where it lies, which takes a CPU longer.
+        # A recorded step reads the rate where it lies; a CPU is faster with a number.
         self.rate = None
         if device.type != "cpu":
             self.rate = torch.zeros((), dtype=torch.float32, device=device)

@@ -86,7 +86,7 @@ class Steps:
             self._go_on(state)
         self.working, self.derivative = self._write_out(is_traceable)
         self.recorded: Any = None
-        self.is_recordable, self.n_taken = self._has_nothing_to_decide(), 0
+        self.is_recordable, self.n_taken = self._can_be_recorded(), 0
         self.path = []
         self.keep()
 
@@ -117,8 +117,8 @@ class Steps:
         working = Working(self.parameters, dtype, batch_size)
         return working, self.model.written_out(working)
 
-    def _has_nothing_to_decide(self):
-        """Whether all of a step happens on a device that records."""
+    def _can_be_recorded(self):
+        """Whether a device that records does all of a step, and Python nothing."""
         return (
             self.rows.device.type in Recording.devices
             and self.derivative is not None
@@ -174,12 +174,9 @@ class Steps:
         x = self.rows.take(slice(PROBED_ROWS))
         draws = generator_from(0, self.rows.device)
         with torch.no_grad(), evaluating(self.model):
-            if self.derivative is None:
-                return self.model.row_losses(x, draws).mean().item()
-            self.working.lower()
-            return self.derivative.row_losses(x, draws).mean().item()
+            return self.row_losses(x, draws).mean().item()
 
-    def row_losses(self, x, generator, passes):
+    def row_losses(self, x, generator, passes=1):
         """Loss of each row by the weights as they are, in float32.
 
         What the written-out derivative has ready finds one pass sooner.
@@ -209,17 +206,22 @@ class Steps:
                 size = x.shape[0]
                 n_seen += size
                 row_factor = weight * (1 / (size * self.unit))
-                take = self.step_of(x, is_warm=n_before >= n_warm)
+                take = self.step_of(x, is_warmed_up=n_before >= n_warm)
                 losses.append(take(x, row_factor))
                 sizes.append(size)
         means = torch.stack(losses).tolist()
         return sum(map(mul, means, sizes)) / len(self.rows) * self.unit
 
-    def step_of(self, x, *, is_warm):
+    def step_of(self, x, *, is_warmed_up):
         """Give what takes a step of a batch: a recording, if there may be one."""
-        is_settled = self.is_recordable and is_warm and self.restraint.is_settled
-        is_loaded = self.n_taken >= LOADING_STEPS
-        if not (is_settled and is_loaded) or len(x) > self.settings.batch_size:
+        may_be_recorded = (
+            self.is_recordable
+            and is_warmed_up
+            and self.restraint.is_settled
+            and self.n_taken >= LOADING_STEPS
+            and len(x) <= self.settings.batch_size
+        )
+        if not may_be_recorded:
             return self.take
         if self.recorded is None:
             self._record(x)

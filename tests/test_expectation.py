@@ -60,7 +60,7 @@ def test_it_is_that_of_scikit_learn(kind, n_codes, n_components, size, seed, uni
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_far_codes_leave_covariances_that_are_some(kind):
-    """Some 10 times as far as codes are, in units of a Gaussian about each."""
+    """One is 50,000 times as far out as the others, and the floor the smallest."""
     codes = bent(3000, 2)
     codes[0] = 5e4
     theirs, ours = both(codes, 8, kind, reg_covar=1e-4)
