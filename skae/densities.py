@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn import config_context
 from sklearn.base import clone
@@ -47,8 +48,8 @@ MANY_COMPONENTS = 41
 # Nats per component that Gaussians about each code have to gain beside few others.
 WORTH = 0.01
 
-# Steps by which their share is found, and its bounds.
-SHARE_STEPS, SHARES = 100, (1e-3, 1 - 1e-3)
+# Bounds of their share, and how near the best it is found.
+SHARES, SAME_SHARE = (1e-3, 1 - 1e-3), 1e-6
 
 # A Gaussian is supported by at least so many codes. All searches together may find so
 # many, and one for so many of ``MAX_CODES`` per component.
@@ -71,8 +72,11 @@ LOG_2PI = np.log(2 * np.pi)
 # what the other has set.
 _SEARCH = threading.Lock()
 
-# scikit-learn's mixture begins by k-means, which takes arrays alone.
-on_arrays = partial(config_context, array_api_dispatch=False)
+# scikit-learn's mixture begins by k-means, which takes arrays alone. To look at its
+# parameters, and at those of k-means, takes long where codes are few.
+on_arrays = partial(
+    config_context, array_api_dispatch=False, skip_parameter_validation=True
+)
 
 
 def most_gaussians(n_components, n_codes):
@@ -412,11 +416,20 @@ class _Folds:
 
 
 def _best_share(logs, other):
-    """Share of one density beside another by which codes are likeliest."""
-    share = 0.5
-    for _ in range(SHARE_STEPS):
-        share = expit(logs - other + logit(share)).mean()
-    return float(np.clip(share, *SHARES))
+    """Share of one density beside another by which codes are likeliest.
+
+    There it is as large as the share of the codes that it accounts for. That is larger
+    where more is better, and smaller where less is.
+    """
+    gain = logs - other
+
+    def excess(share):
+        return expit(gain + logit(share)).mean() - share
+
+    least, most = SHARES
+    if excess(least) <= 0:
+        return least
+    return most if excess(most) >= 0 else brentq(excess, least, most, xtol=SAME_SHARE)
 
 
 def _draw(mixture, n_samples, random_state):

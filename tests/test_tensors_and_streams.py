@@ -89,13 +89,12 @@ def test_the_default_device_of_the_user_is_not_ours(Estimator):
         )
 
     wanted = everything()
-    before = torch.get_default_device()
     torch.set_default_device("meta")
     try:
         found = everything()
         assert torch.get_default_device().type == "meta"
     finally:
-        torch.set_default_device(before)
+        torch.set_default_device(None)
     for here, there in zip(wanted, found, strict=True):
         np.testing.assert_array_equal(here, there)
 
