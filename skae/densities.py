@@ -95,13 +95,17 @@ def representatives(weight):
     """Numbers of at most ``MAX_CODES`` rows that stand for weighted ones.
 
     Integer weights repeat a row; otherwise, and beyond the limit, rows are taken at
-    equal steps of the cumulated weight.
+    equal steps of the cumulated weight, the lightest first: as many as there are rows,
+    or as they weigh together.
     """
     total = weight.sum()
     if total <= MAX_CODES and np.all(weight == np.round(weight)):
         return np.repeat(np.arange(len(weight)), weight.astype(int))
-    marks = (np.arange(MAX_CODES) + 0.5) * (total / MAX_CODES)
-    return np.minimum(np.searchsorted(np.cumsum(weight), marks), len(weight) - 1)
+    n_marks = min(MAX_CODES, max(len(weight), round(total)))
+    marks = (np.arange(n_marks) + 0.5) * (total / n_marks)
+    order = np.argsort(weight, kind="stable")
+    chosen = np.searchsorted(np.cumsum(weight[order]), marks)
+    return np.sort(order[np.minimum(chosen, len(weight) - 1)])
 
 
 class Gaussians(NamedTuple):

@@ -352,7 +352,9 @@ def _eigh(matrices):
         beyond = 1 + 2 * matrices.abs().sum((-1, -2))
         matrices = functional.pad(matrices, (0, n_more, 0, n_more))
         matrices.diagonal(dim1=-2, dim2=-1)[:, k:] = beyond[:, None]
-    values, axes = torch.linalg.eigh(matrices)
+    # Apple's GPUs have no eigenvectors.
+    there = matrices.cpu() if matrices.device.type == "mps" else matrices
+    values, axes = (found.to(matrices.device) for found in torch.linalg.eigh(there))
     return values[:, :k], axes[:, :k, :k].contiguous()
 
 

@@ -42,14 +42,10 @@ class Kernels(NamedTuple):
 
     covariance : ndarray of shape (n_components, n_components)
         That of each.
-
-    height : float
-        Mean log-density of these codes, each under the Gaussians about the others.
     """
 
     codes: np.ndarray
     covariance: np.ndarray
-    height: float
 
     def score_samples(self, codes):
         """Log-density of codes."""
@@ -91,7 +87,7 @@ class KernelSearch:
         n_codes, n_components = codes.shape
         is_same_row = np.nonzero(rows[:, None] == rows)
         if len(is_same_row[0]) == n_codes**2:
-            return Kernels(codes, LEAST_VARIANCE * np.eye(n_components), -np.inf)
+            return Kernels(codes, LEAST_VARIANCE * np.eye(n_components))
         covariance = self._covariance
         if covariance is None:
             covariance = np.eye(n_components) * n_codes ** (-2 / (n_components + 4))
@@ -104,7 +100,7 @@ class KernelSearch:
             if height - before < TOLERANCE:
                 break
         self._covariance = kept
-        return Kernels(codes, kept, height)
+        return Kernels(codes, kept)
 
 
 def _step(codes, is_same_row, covariance):

@@ -38,9 +38,11 @@ START_ROWS = 10_000
 
 # The gain over the start, on the rows that judge, has to be above 0 with this
 # confidence, by Student's test, or by Wilcoxon's and by so many standard errors; what
-# they cannot tell from the start is not better than it.
+# they cannot tell from the start is not better than it. Wilcoxon's knows no weights: it
+# is asked where they tell nearly as much as so many equal ones.
 CONFIDENCE = 0.99
 STANDARD_ERRORS = 1.5
+NEARLY_EQUAL = 0.9
 
 # What PCA leaves has to be so many times what float32 rows lose by rounding, or nothing
 # could be learned from them, nor judged by them.
@@ -115,7 +117,7 @@ def learn(task, *, observer=None):
         return _started(task, everything)
     model = task.begin(maps, task.subset(kept, maps))
     learned, stopped = _run(task, model, maps, kept, held_out, observer)
-    is_judged = task.n_validation or task.X_val is not None
+    is_judged = held_out is not None or task.X_val is not None
     if is_judged and not task.blueprint.from_pca:
         learned.pca_loss = _pca_loss(task, kept, held_out)
     if is_judged and not learned.is_better and not task.continues:
@@ -134,21 +136,10 @@ def resume(task, model, maps, state, *, observer=None):
 
 def _split(task):
     """Row numbers that train and row numbers that judge, each in order."""
-    n_rows = task.X.shape[0]
+    everything = np.arange(task.X.shape[0])
     if not task.n_validation:
-        return np.arange(n_rows), None
-    order = np.random.RandomState(task.seed).permutation(n_rows)
-    # Rows that are equal follow the first of them, so that none judges its own copy.
-    marks = task.row_marks()[order]
-    _, first, group, sizes = np.unique(
-        marks, return_index=True, return_inverse=True, return_counts=True
-    )
-    if len(first) == 1:
-        return np.arange(n_rows), None
-    order = order[np.argsort(first[group], kind="stable")]
-    ends = np.cumsum(sizes[np.argsort(first)])
-    n_judges = ends[max(np.searchsorted(ends, task.n_validation, "right") - 1, 0)]
-    return np.sort(order[n_judges:]), np.sort(order[:n_judges])
+        return everything, None
+    return task.split(everything, task.n_validation)
 
 
 def _leaves_rounding(task, maps):
@@ -239,9 +230,8 @@ def _train(model, rows, settings, **arguments):
 
 def _judging_rows(task, held_out, maps):
     """Rows of the user's own, or those held out; None where nothing judges."""
-    if task.X_val is not None:
-        return task.judges(maps)
-    return None if held_out is None else task.subset(held_out, maps)
+    is_judged = held_out is not None or task.X_val is not None
+    return task.judges(held_out, maps) if is_judged else None
 
 
 def _pca_loss(task, kept, held_out):
@@ -327,11 +317,12 @@ def _is_clearly_positive(gain, rows):
     one and a half of its standard errors all the same: one far row alone makes one.
     """
     mean, error = rows.mean_and_error(gain)
-    if len(rows) == 1 or mean <= 0:
+    n_rows = rows.n_effective
+    if n_rows <= 1 or mean <= 0:
         return False
-    if mean > student_t.ppf(CONFIDENCE, len(rows) - 1) * error:
+    if mean > student_t.ppf(CONFIDENCE, n_rows - 1) * error:
         return True
-    if mean <= STANDARD_ERRORS * error:
+    if mean <= STANDARD_ERRORS * error or n_rows < NEARLY_EQUAL * len(rows):
         return False
     ranks = wilcoxon(gain.cpu().numpy(), alternative="greater")
     return ranks.pvalue < 1 - CONFIDENCE

@@ -92,7 +92,7 @@ class PriorModule(nn.Module):
         """Whether this is the standard normal, and nothing of it is learned."""
         return False
 
-    def observe(self, seen):
+    def observe(self, seen, weight):
         """Look at some training rows, before the start."""
 
     def log_prob(self, z, infer):
@@ -255,12 +255,16 @@ class _VampModule(_MixtureModule):
         self.unit = nn.Buffer(torch.zeros(n_features, dtype=torch.float32))
         self.change = nn.Parameter(torch.zeros(shape, dtype=torch.float32))
 
-    def observe(self, seen):
-        """Begin at rows at equal steps."""
+    def observe(self, seen, weight):
+        """Begin at rows at equal steps of their weights' sum."""
         n_parts = len(self.rows)
-        chosen = torch.arange(n_parts) * len(seen) // n_parts
-        self.rows.copy_(seen[chosen.to(seen.device)])
-        self.unit.copy_(seen.std(0, correction=0))
+        share = weight / weight.sum()
+        middles = share.cumsum(0) - share / 2
+        steps = torch.arange(n_parts, device=seen.device) / n_parts
+        chosen = torch.searchsorted(middles, steps.to(middles)).clamp(max=len(seen) - 1)
+        self.rows.copy_(seen[chosen])
+        share = share.to(seen.dtype)
+        self.unit.copy_((share @ (seen - share @ seen).square()).sqrt())
 
     def parts(self, infer):
         return infer(self.rows + self.unit * self.change)

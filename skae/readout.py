@@ -79,8 +79,10 @@ class Readout:
             products += (both[:, :n_hidden].T * share) @ both
         products -= torch.outer(means[:n_hidden], means)
         self.hidden_mean, self.rest_mean = (means + origin).split([n_hidden, n_outputs])
-        values, self.vectors = torch.linalg.eigh(products[:, :n_hidden])
-        self.values = values.clamp_min(0)
+        # Apple's GPUs have no eigenvectors, and others are no sooner with one matrix.
+        values, vectors = torch.linalg.eigh(products[:, :n_hidden].cpu())
+        self.values = values.clamp_min(0).to(rows.device)
+        self.vectors = vectors.to(rows.device)
         self.rotated = self.vectors.T @ products[:, n_hidden:]
 
     def set(self, strength):

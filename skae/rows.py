@@ -31,6 +31,7 @@ __all__ = [
     "centred_rows",
     "dense_blocks",
     "distinct_rows",
+    "held_out",
     "is_mostly_zero",
     "measured",
     "merge_rows",
@@ -57,6 +58,12 @@ DEVICE_SHARE = 0.5
 
 # Share of nonzero values up to which a sparse matrix is multiplied as such.
 SPARSE_SHARE = 0.3
+
+# Copies of one row, as a share of the rows held out, with which it is the last to be.
+MANY_COPIES = 0.1
+
+# Degrees of freedom of a mean, at least: one row has none, and no error either.
+LEAST_FREE = 1e-9
 
 # About how many numbers one block holds when rows are walked through.
 BLOCK_SIZE = 2**20
@@ -118,6 +125,36 @@ def row_marks(X):
         return X @ direction
     # A product would sum rows in other orders at other places.
     return np.concatenate([(block * direction).sum(1) for _, block in dense_blocks(X)])
+
+
+def held_out(marks, n_held_out, order):
+    """Hold about so many rows out, the first in an order, and none whose copy stays.
+
+    Parameters
+    ----------
+    marks : ndarray of shape (n_samples,)
+        Of :func:`row_marks`.
+
+    n_held_out : int
+
+    order : ndarray of int of shape (n_samples,)
+        All row numbers. What has very many copies, which would be held out in place of
+        all others, comes after those.
+
+    Returns
+    -------
+    kept, out : row numbers, sorted; the second is empty where all rows are equal.
+    """
+    _, first, group, sizes = np.unique(
+        marks[order], return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(first) == 1:
+        return np.sort(order), order[:0]
+    is_late = sizes > MANY_COPIES * n_held_out
+    ends = np.cumsum(sizes[np.lexsort((first, is_late))])
+    order = order[np.lexsort((first[group], is_late[group]))]
+    n_out = ends[max(np.searchsorted(ends, n_held_out, "right") - 1, 0)]
+    return np.sort(order[n_out:]), np.sort(order[:n_out])
 
 
 def _differs_from_last(keys, order):
@@ -227,10 +264,15 @@ class Rows:
         """Weighted mean of one value per row."""
         return (values @ self.weight.to(values.dtype)).item() / len(self)
 
+    @property
+    def n_effective(self):
+        """So many rows of equal weight tell as much (Kish, 1965)."""
+        return len(self) ** 2 / self.weight.square().sum().item()
+
     def mean_and_error(self, values):
         """Weighted mean of one value per row, and its standard error."""
         mean = self.mean(values)
-        n_free = max(len(self) - 1, 1)
+        n_free = max(self.n_effective - 1, LEAST_FREE)
         return mean, (self.mean((values - mean) ** 2) / n_free) ** 0.5
 
     def blocks(self):

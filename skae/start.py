@@ -271,6 +271,8 @@ def _fit_linear_maps(X, weight, n_components, view, units, least_noise):
     n_rows = float(weight.sum())
     weight = weight.astype(np.float64) / n_rows
     seen = X if view is None else view(X)
+    if seen is not X and not sp.issparse(seen) and X.shape[1] > X.shape[0]:
+        seen = seen[:]  # its columns will be looked at a few at a time
     center, variance = moments(seen, weight)
     mean = center if seen is X else weighted_moments(X, weight)[0]
     scale, own_noise = np.ones(X.shape[1]), None
@@ -288,15 +290,9 @@ def _fit_linear_maps(X, weight, n_components, view, units, least_noise):
         components, spectrum = _principal_axes(
             seen, weight, center / scale, n_components, variance / scale**2
         )
+    spectrum = np.maximum(spectrum, 0.0)
     return LinearMaps(
-        n_rows,
-        mean,
-        center,
-        variance,
-        scale,
-        components,
-        np.maximum(spectrum, 0.0),
-        own_noise,
+        n_rows, mean, center, variance, scale, components, spectrum, own_noise
     )
 
 

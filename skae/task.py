@@ -8,7 +8,7 @@ import torch
 
 from .device import generator_from
 from .engine import Settings, row_losses
-from .rows import Rows, row_marks, take_rows
+from .rows import Rows, held_out, row_marks, take_rows
 from .start import fit_linear_maps
 
 __all__ = ["FEWEST_ROWS", "Task"]
@@ -83,9 +83,17 @@ class Task:
         """Say what rows are measured from; their mean, where a likelihood asks."""
         return self.blueprint.likelihood.origin(maps.mean)
 
-    def row_marks(self):
-        """Give each row a number, which equal rows have in common."""
-        return row_marks(self.X)
+    def split(self, index, n_judges):
+        """Hold about so many of some rows out; of equal ones all or none.
+
+        Returns
+        -------
+        kept, judges : row numbers, in order; the second is None where all are equal.
+        """
+        X = self.X if len(index) == self.X.shape[0] else take_rows(self.X, index)
+        order = np.random.RandomState(self.seed).permutation(len(index))
+        kept, out = held_out(row_marks(X), n_judges, order)
+        return index[kept], index[out] if len(out) else None
 
     def maps(self, index):
         """Find the start of some rows."""
@@ -104,13 +112,28 @@ class Task:
     def subset(self, index, maps):
         """Give some of the rows to the engine, measured from the origin of a start."""
         labels = None if self.labels is None else self.labels[index]
-        X, weight = take_rows(self.X, index), self.weight[index]
-        return Rows(X, weight, self.origin(maps), self.device, labels)
+        return self._rows(take_rows(self.X, index), self.weight[index], maps, labels)
 
-    def judges(self, maps):
-        """Give the rows of the user's own that judge to the engine."""
-        weight = np.ones(self.X_val.shape[0])
-        return Rows(self.X_val, weight, self.origin(maps), self.device, self.labels_val)
+    def judges(self, index, maps):
+        """Give rows that judge to the engine: the user's own, or else some of X.
+
+        Copies of a row gain alike, so that many would seem to agree: they are merged.
+        """
+        if self.X_val is not None:
+            X, labels = self.X_val, self.labels_val
+            weight = np.ones(X.shape[0])
+        else:
+            X, weight = take_rows(self.X, index), self.weight[index]
+            labels = None if self.labels is None else self.labels[index]
+        marks = row_marks(X) if labels is None else row_marks(X) + 1j * labels
+        _, first, copied = np.unique(marks, return_index=True, return_inverse=True)
+        weight, order = np.bincount(copied, weights=weight), np.argsort(first)
+        some = first[order]
+        labels = None if labels is None else labels[some]
+        return self._rows(take_rows(X, some), weight[order], maps, labels)
+
+    def _rows(self, X, weight, maps, labels):
+        return Rows(X, weight, self.origin(maps), self.device, labels)
 
     def begin(self, maps, rows):
         """Make a model that stands at a start."""

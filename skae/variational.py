@@ -58,7 +58,7 @@ class VariationalAutoencoder(Coder):
     def observe(self, x, weight):
         """Look at some training rows, before the start."""
         super().observe(x, weight)
-        self.prior.observe(self.likelihood.view(x))
+        self.prior.observe(self.likelihood.view(x), weight)
 
     def set_start(self, maps, *, origin, shrinkage=1.0):
         """Begin at probabilistic PCA; see :meth:`Autoencoder.set_start`.

@@ -8,8 +8,10 @@ the loss is an error, by that more than as many directions of white noise would,
     e_k (k' - k) / (p - k)        from k to k' components of p columns that vary,
 
 since the error of any rows falls to nothing as the code grows as wide as they are.
+Where the loss is minus a logarithm, a direction of noise is taken for a nat.
 """
 
+import copy
 import sys
 from dataclasses import replace
 
@@ -33,6 +35,10 @@ STANDARD_ERRORS = 2.0
 # Strength at which the last layer of a network is solved; see :mod:`skae.readout`.
 STRENGTH = 0.1
 
+# What a direction of noise is, where the loss is minus a logarithm: half of this where
+# it is Gaussian, more where it has longer tails.
+NATS = 1.0
+
 # The search ends where so many widths in a row were no better than their noise.
 PATIENCE = 2
 
@@ -52,24 +58,24 @@ def find_width(task):
     order = np.random.RandomState(task.seed).permutation(task.X.shape[0])[:MOST_ROWS]
     if len(order) < 3:
         return 1
-    n_judges = len(order) // 3
-    kept, held_out = np.sort(order[n_judges:]), np.sort(order[:n_judges])
+    kept, held_out = task.split(np.sort(order), len(order) // 3)
+    if held_out is None:
+        return 1
     widths = [k for k in WIDTHS if k <= min(len(kept), task.X.shape[1])]
     maps = task.of_width(widths[-1]).maps(kept)
     n_varied = np.count_nonzero(maps.variance) + maps.n_silent
-    rows, valid = task.subset(kept, maps), task.subset(held_out, maps)
+    rows, valid = task.subset(kept, maps), task.judges(held_out, maps)
 
-    def losses_of(width):
-        return _losses_after_a_moment(task.of_width(width), maps, rows, valid)
+    def after_a_moment(width):
+        return _after_a_moment(task.of_width(width), maps.leading(width), rows, valid)
 
-    best, losses, n_worse = widths[0], losses_of(widths[0]), 0
+    best, n_worse = widths[0], 0
+    model = after_a_moment(best)
     for width in widths[1:]:
-        others = losses_of(width)
-        noise = 0.0
-        if task.blueprint.variational is None:
-            noise = valid.mean(losses) * (width - best) / max(n_varied - best, 1)
-        if _gain(losses - others, valid) > noise:
-            best, losses, n_worse = width, others, 0
+        wider = after_a_moment(width)
+        gain, loss = _gain(task, model, wider, valid)
+        if gain > _noise(task, loss, n_varied - best) * (width - best):
+            best, model, n_worse = width, wider, 0
         else:
             n_worse += 1
         if n_worse == PATIENCE:
@@ -77,9 +83,8 @@ def find_width(task):
     return best
 
 
-def _losses_after_a_moment(task, maps, rows, valid):
-    """Loss of each judging row, after a moment of training on others."""
-    maps = maps.leading(task.blueprint.n_components)
+def _after_a_moment(task, maps, rows, valid):
+    """Train a model for a moment."""
     model = task.begin(maps, rows)
     n_epochs = max(1, round(UPDATES * task.settings.batch_size / len(rows)))
     settings = replace(
@@ -93,10 +98,26 @@ def _losses_after_a_moment(task, maps, rows, valid):
     train(model, rows, settings, seed=task.seed, start_loss=start_loss, valid=valid)
     if has_readout(model):
         Readout(model, rows).set(STRENGTH)
-    return task.row_losses(model, valid)
+    return model
 
 
-def _gain(gain, rows):
-    """Mean gain of rows, less its standard errors."""
-    mean, error = rows.mean_and_error(gain)
-    return mean - STANDARD_ERRORS * error
+def _gain(task, model, wider, valid):
+    """Mean gain of a wider model, less its standard errors, and the other's loss.
+
+    Where an autoencoder's noise is what its start leaves, a column that is all in the
+    code would gain without bound: the wider model is judged by the other's noise.
+    """
+    losses = task.row_losses(model, valid)
+    if task.blueprint.variational is None:
+        wider = copy.deepcopy(wider)
+        wider.likelihood.load_state_dict(model.likelihood.state_dict())
+    mean, error = valid.mean_and_error(losses - task.row_losses(wider, valid))
+    return mean - STANDARD_ERRORS * error, valid.mean(losses)
+
+
+def _noise(task, loss, n_left):
+    """Loss that a direction of white noise is, of so many that are left."""
+    if task.blueprint.variational is not None:
+        return 0.0
+    is_error = task.blueprint.likelihood.starts_exact
+    return loss / max(n_left, 1) if is_error else NATS

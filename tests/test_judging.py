@@ -11,6 +11,7 @@ from torch import nn
 from skae import AutoencoderTransformer, VAETransformer, learning
 from skae.likelihoods import Gaussian
 from skae.planning import make_task
+from skae.rows import Rows, held_out
 
 
 def pca_loss(train, test, n_components):
@@ -82,7 +83,7 @@ def test_curves_and_losses_belong_together(Estimator, n_rows, has_judges):
         # not being among them.
         n_again = model.n_iter_ - len(curve)
         most = 0 if has_judges else int(np.argmin(validation))
-        assert min(most, 1) <= n_again <= most or model.best_loss_ < min(validation)
+        assert min(most, 1) <= n_again <= most
     kinds = {type(value) for value in [*curve, *validation, model.best_loss_]}
     assert kinds == {float}
 
@@ -99,6 +100,20 @@ def test_where_training_does_not_pay_the_start_of_all_rows_is_returned(Estimator
     assert model.noise_variance_ == start.noise_variance_
 
 
+def task_of(X, X_val=None):
+    return make_task(
+        AutoencoderTransformer(1),
+        X,
+        np.ones(X.shape[0]),
+        X_val,
+        blueprint=None,
+        likelihood=Gaussian(),
+        seed=0,
+        is_judged=True,
+        continues=False,
+    )
+
+
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_array, torch.from_numpy])
 @pytest.mark.parametrize("n_copies", [1, 7, 5000])
 def test_no_row_judges_its_own_copy(kind, n_copies):
@@ -106,16 +121,7 @@ def test_no_row_judges_its_own_copy(kind, n_copies):
     rng = np.random.default_rng(0)
     X = np.repeat(rng.normal(size=(10_500 // n_copies, 3)), n_copies, axis=0)
     X = X[rng.permutation(len(X))]
-    task = make_task(
-        AutoencoderTransformer(1),
-        kind(X),
-        np.ones(len(X)),
-        blueprint=None,
-        likelihood=Gaussian(),
-        seed=0,
-        is_judged=True,
-        continues=False,
-    )
+    task = task_of(kind(X))
     kept, held_out = learning._split(task)
     assert sorted([*kept, *held_out]) == list(range(len(X)))
     assert {*map(bytes, X[kept])}.isdisjoint(map(bytes, X[held_out]))
@@ -124,6 +130,62 @@ def test_no_row_judges_its_own_copy(kind, n_copies):
     if n_copies == 1:
         order = np.random.RandomState(0).permutation(len(X))
         np.testing.assert_array_equal(held_out, np.sort(order[: task.n_validation]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_has_very_many_copies_does_not_judge_in_place_of_all_others(seed):
+    marks = np.random.default_rng(0).normal(size=12_000)
+    marks[np.random.default_rng(1).permutation(12_000)[:6000]] = 0.0
+    order = np.random.RandomState(seed).permutation(12_000)
+    kept, out = held_out(marks, 1200, order)
+    assert len(out) == 1200
+    assert marks[out].all()
+    np.testing.assert_array_equal(np.sort([*kept, *out]), np.arange(12_000))
+
+
+def test_copies_of_nothing_but_one_row_are_trained_on_without_a_judge():
+    parameters = {"max_iter": 1, "hidden_layer_sizes": (4,), "random_state": 0}
+    X = np.ones((10_001, 3))
+    for init in ("pca", "random"):
+        model = AutoencoderTransformer(2, init=init, **parameters).fit(X)
+        assert model.validation_loss_curve_ == []
+    start = AutoencoderTransformer(2, **parameters).fit(X)
+    np.testing.assert_allclose(start.reconstruct(X[:5]), X[:5])
+
+
+def judged(gain, weight):
+    rows = Rows(np.zeros((len(gain), 1)), weight, np.zeros(1), torch.device("cpu"))
+    return learning._is_clearly_positive(torch.as_tensor(gain), rows)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.2, 2.0])
+def test_chance_is_seldom_taken_for_a_gain_whatever_the_weights(spread):
+    rng = np.random.default_rng(0)
+    gains = rng.normal(size=(1000, 200))
+    weights = rng.lognormal(0, spread, size=(1000, 200))
+    assert np.mean([*map(judged, gains, weights)]) < 0.025
+    assert np.mean([*map(judged, gains + 10, weights)]) > 0.95
+
+
+def test_a_gain_of_rows_that_hardly_count_is_none():
+    rng = np.random.default_rng(0)
+    weight = np.repeat([1000.0, 1e-3], [20, 180])
+    gains = rng.normal(size=(300, 200)) * np.repeat([10.0, 1e-3], [20, 180])
+    gains[:, 20:] = np.abs(gains[:, 20:])
+    assert np.mean([judged(gain, weight) for gain in gains]) < 0.05
+
+
+def test_copies_of_a_row_judge_as_one():
+    # More rows than are merged.
+    rows = np.random.default_rng(0).normal(size=(1051, 3))
+    X = rows.repeat(10, axis=0)
+    task = task_of(X)
+    kept, out = learning._split(task)
+    judges = task.judges(out, task.maps(kept))
+    assert len(judges) == len(out) / 10
+    np.testing.assert_allclose(judges.n_effective, len(judges))
+    mine = task_of(rows, X_val=X[:50])
+    assert len(mine.judges(None, mine.maps(np.arange(1051)))) == 5
 
 
 def test_many_copies_of_few_rows_end_no_worse_than_pca():

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -29,6 +30,33 @@ def factors(n_factors, n_features, n_rows=400, noise=0.1, seed=0):
 def test_as_many_components_as_there_are_factors(Estimator, n_factors, scale):
     X = scale * factors(n_factors, 20)
     assert Estimator("auto", **FEW).fit(X).n_components_ == n_factors
+
+
+@pytest.mark.parametrize("n_factors", [1, 3])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_columns_with_a_noise_of_their_own_have_a_width_in_any_unit(n_factors, scale):
+    X = scale * factors(n_factors, 20)
+    model = AutoencoderTransformer("auto", likelihood="student_t", **FEW).fit(X)
+    assert model.n_components_ == n_factors
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "negative_binomial", "bernoulli"])
+def test_counts_and_flags_have_the_width_of_what_they_follow(likelihood):
+    follow = np.sqrt(10) * factors(3, 30, noise=0)
+    rng = np.random.default_rng(1)
+    if likelihood == "bernoulli":
+        X = 1.0 * (rng.uniform(size=follow.shape) < expit(3 * follow))
+    else:
+        X = rng.poisson(np.exp(1 + 0.75 * follow))
+    model = AutoencoderTransformer("auto", likelihood=likelihood, **FEW).fit(X)
+    assert model.n_components_ == 3
+
+
+def test_copies_of_a_row_stand_on_one_side_of_the_search():
+    # More rows than are merged; noise seen on both sides would be learned by heart.
+    X = np.random.default_rng(0).normal(size=(60, 24)).repeat(200, axis=0)
+    few = FEW | {"max_iter": 1}
+    assert AutoencoderTransformer("auto", **few).fit(X).n_components_ == 1
 
 
 def test_white_noise_asks_for_one_component(Estimator):

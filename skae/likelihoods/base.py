@@ -201,7 +201,10 @@ class LearnedLog(nn.Module):
 
 
 class Viewed:
-    """Dense rows seen through a function, when they are asked for."""
+    """Dense rows seen through a function, when they are asked for.
+
+    What is seen of a column may depend on the others, so whole rows are looked at.
+    """
 
     def __init__(self, X, function):
         self._X, self._function = X, function
@@ -209,10 +212,11 @@ class Viewed:
         self.dtype = np.dtype(np.float64)
 
     def __getitem__(self, index):
+        index, columns = index if isinstance(index, tuple) else (index, slice(None))
         rows = self._X[index]
         if isinstance(rows, torch.Tensor):
             rows = rows.numpy(force=True)  # from a GPU, too
-        return self._function(np.asarray(rows, dtype=np.float64))
+        return self._function(np.asarray(rows, dtype=np.float64))[:, columns]
 
 
 def clipped_slopes(slopes, code_scale):

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.likelihoods import LIKELIHOODS
+from skae.likelihoods import LIKELIHOODS, Gaussian, PerColumn, Poisson
 from skae.start import fit_linear_maps
 
 from .made import MIXED, SMALL, START, counts, mixed
@@ -35,6 +35,23 @@ TABLES = {
     "more columns than rows": (lambda: load_digits().data[:40], 4),
     "means of 1e8": (lambda: load_wine().data + 1e8, 2),
 }
+
+
+def test_the_start_of_wide_counts_is_that_of_whole_rows(monkeypatch):
+    # So few numbers at once that columns are looked at some after others.
+    monkeypatch.setattr("skae.span.BLOCK_SIZE", 2**10)
+    monkeypatch.setattr("skae.start.DIRECT_SVD_SIZE", 0)
+    monkeypatch.setattr("skae.span.DIRECT_SVD_SIZE", 0)
+    X, weight = counts(30, 90), np.ones(30)
+    for likelihood in (
+        Poisson(),
+        PerColumn([(Poisson(), [*range(60)]), (Gaussian(), [*range(60, 90)])]),
+    ):
+        found = fit_linear_maps(X, weight, 3, view=likelihood.view)
+        seen = np.asarray(likelihood.view(X)[:])
+        wanted = fit_linear_maps(seen, weight, 3)
+        np.testing.assert_allclose(found.components, wanted.components, atol=1e-9)
+        np.testing.assert_array_equal(likelihood.view(X)[:, 20:70], seen[:, 20:70])
 
 
 @pytest.mark.parametrize("name", TABLES)
