@@ -22,6 +22,7 @@ from .auto import (
     auto_refinements,
     auto_validation_rows,
 )
+from .axes import LARGEST_MATRIX
 from .blueprint import Blueprint
 from .device import compute_dtype, resolve_device
 from .engine import Settings
@@ -31,7 +32,7 @@ from .priors import Vamp
 from .rows import placed
 from .solvers import SOLVERS
 from .specs import resolve_networks, resolve_variational
-from .start import LARGEST_MATRIX, fit_linear_maps
+from .start import fit_linear_maps
 from .task import FEWEST_ROWS, Task
 from .wide import narrowed, spanned
 from .width import find_width

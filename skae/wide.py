@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from .axes import peak_signs
 from .learning import learn
 from .likelihoods.gaussian import Coordinates
 from .paths import reciprocal
 from .rows import as_array, stacked, take_rows, weighted_moments
 from .span import Span
-from .start import LinearMaps, moments, peak_signs
+from .start import LinearMaps, moments
 from .task import Task
 
 __all__ = ["NarrowTask", "carry_out", "narrowed", "spanned"]

@@ -33,7 +33,7 @@ PARTS = {
     "refinement",
     "variational",
 }
-GROUND = {"device", "evidence", "factors", "rows", "span", "start"}
+GROUND = {"axes", "device", "evidence", "factors", "rows", "span", "start"}
 GROUND |= {"inference", "storage"}
 TRAINING = {"auto", "blueprint", "engine", "learning", "pace", "planning"}
 TRAINING |= {
@@ -107,7 +107,8 @@ MAY_IMPORT = {
     "rows": {"device"},
     "factors": NOTHING,
     "span": {"rows"},
-    "start": {"device", "factors", "rows", "span"},
+    "axes": {"rows", "span"},
+    "start": {"axes", "device", "factors", "rows"},
     "inference": {"device", "rows"},
     "conditional": NOTHING,
     "evidence": NOTHING,
@@ -124,8 +125,8 @@ MAY_IMPORT = {
     "learning": {"engine", "readout", "start"},
     "readout": {"device"},
     "width": {"engine", "readout"},
-    "wide": {"learning", "likelihoods.gaussian", "paths", "rows", "span", "start"}
-    | {"task"},
+    "wide": {"axes", "learning", "likelihoods.gaussian", "paths", "rows", "span"}
+    | {"start", "task"},
     "specs": PARTS | {"auto", "blueprint", "rows"},
     "planning": CORE - {"learning", "planning"},
     # estimators

@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.decomposition import PCA
 
-from skae import AutoencoderTransformer, VAETransformer, start
+from skae import AutoencoderTransformer, VAETransformer, axes
 from skae.start import fit_linear_maps
 
 
@@ -291,7 +291,7 @@ def test_every_way_to_find_the_axes_finds_the_same(
     weight = np.random.default_rng(1).uniform(0.5, 2.0, len(X))
     wanted = fit_linear_maps(X, weight, 4)
     for name, value in ROUTES[route].items():
-        monkeypatch.setattr(start, name, value)
+        monkeypatch.setattr(axes, name, value)
     found = fit_linear_maps(as_sparse(X) if as_sparse else X, weight, 4)
     np.testing.assert_allclose(found.mean, wanted.mean)
     np.testing.assert_allclose(found.variance, wanted.variance)
@@ -299,11 +299,20 @@ def test_every_way_to_find_the_axes_finds_the_same(
     np.testing.assert_allclose(found.explained_variance, wanted.explained_variance)
 
 
+def test_the_noise_of_wide_sparse_columns_is_that_of_dense_ones():
+    X = sp.random(310, 500, density=0.05, format="csr", random_state=0)
+    noise = {"units": "noise", "least_noise": 0.5}
+    found = fit_linear_maps(X, np.ones(310), 2, **noise)
+    wanted = fit_linear_maps(X.toarray(), np.ones(310), 2, **noise)
+    np.testing.assert_allclose(found.scale, wanted.scale)
+    np.testing.assert_allclose(found.components, wanted.components, atol=1e-7)
+
+
 @pytest.mark.parametrize("route", ["rows", "covariance or Gram"])
 def test_axes_are_orthonormal_whatever_the_rank(route, monkeypatch):
     X = np.repeat(random_table(3, 8), 2, axis=0)
     for name, value in ROUTES[route].items():
-        monkeypatch.setattr(start, name, value)
+        monkeypatch.setattr(axes, name, value)
     maps = fit_linear_maps(X, np.ones(len(X)), 6)
     np.testing.assert_allclose(
         maps.components @ maps.components.T, np.eye(6), atol=1e-9

@@ -292,7 +292,7 @@ def test_rows_too_many_to_hold_are_read_some_columns_at_a_time(
 
     wanted = fit()
     monkeypatch.setattr("skae.span.DIRECT_SVD_SIZE", 0)
-    monkeypatch.setattr("skae.start.DIRECT_SVD_SIZE", 0)
+    monkeypatch.setattr("skae.axes.DIRECT_SVD_SIZE", 0)
     monkeypatch.setattr("skae.span.BLOCK_SIZE", 60 * 50)
     monkeypatch.setattr("skae.rows.RESIDENT_BYTES", 0)
     found = fit()

@@ -40,7 +40,7 @@ TABLES = {
 def test_the_start_of_wide_counts_is_that_of_whole_rows(monkeypatch):
     # So few numbers at once that columns are looked at some after others.
     monkeypatch.setattr("skae.span.BLOCK_SIZE", 2**10)
-    monkeypatch.setattr("skae.start.DIRECT_SVD_SIZE", 0)
+    monkeypatch.setattr("skae.axes.DIRECT_SVD_SIZE", 0)
     monkeypatch.setattr("skae.span.DIRECT_SVD_SIZE", 0)
     X, weight = counts(30, 90), np.ones(30)
     for likelihood in (
