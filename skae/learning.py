@@ -115,8 +115,9 @@ def learn(task, *, observer=None):
     maps = task.maps(kept) if task.trains else None
     if maps is None or _leaves_rounding(task, maps):
         return _started(task, everything)
-    model = task.begin(maps, task.subset(kept, maps))
-    learned, stopped = _run(task, model, maps, kept, held_out, observer)
+    rows = task.subset(kept, maps)
+    model = task.begin(maps, rows)
+    learned, stopped = _run(task, model, maps, rows, kept, held_out, observer)
     is_judged = held_out is not None or task.X_val is not None
     if is_judged and not task.blueprint.from_pca:
         learned.pca_loss = _pca_loss(task, kept, held_out)
@@ -131,7 +132,8 @@ def learn(task, *, observer=None):
 def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
     kept, held_out = _split(task)
-    return _run(task, model, maps, kept, held_out, observer, state)[0]
+    rows = task.subset(kept, maps)
+    return _run(task, model, maps, rows, kept, held_out, observer, state)[0]
 
 
 def _split(task):
@@ -182,9 +184,8 @@ def _back_at_start(task, everything, learned):
     )
 
 
-def _run(task, model, maps, kept, held_out, observer, state=None):
+def _run(task, model, maps, rows, kept, held_out, observer, state=None):
     """Train a model; also say whether somebody ended it."""
-    rows = task.subset(kept, maps)
     valid = _judging_rows(task, held_out, maps)
     judges = task.subset(_some_of(kept), maps) if valid is None else valid
     before = task.row_losses(model, judges)

@@ -142,11 +142,11 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
 
         Returns
         -------
-        X_resampled : of the kind of X
+        X_resampled : pandas frame or sparse matrix, where X is one, else ndarray
             The rows, and after them the new ones; whole numbers where the column's
             type is.
 
-        y_resampled : of the kind of y
+        y_resampled : pandas series or frame, where y is one, else ndarray
             Their classes.
         """
         seed = seed_from(self.random_state)
