@@ -27,11 +27,15 @@ from .reporting import Reporter, warn
 from .rows import as_array, distinct_rows, merge_rows, stacked
 from .specs import resolve_likelihood
 from .storage import StoredModule, to_arrays, to_tensors
+from .task import FEWEST_ROWS
 from .wide import carry_out
 
 # Without weights, sets of more rows than this are taken as they come: merging and
 # sorting them would cost more than it gives.
 CANONICAL_ROWS = 10_000
+
+# So many rows of a stream, its last ones, say how codes vary and what the noise is.
+REMEMBERED_ROWS = 100
 
 # Fitted attributes that are not for the user.
 HIDDEN_STATE = (
@@ -39,9 +43,11 @@ HIDDEN_STATE = (
     "_start",
     "_training",
     "_waiting",
-    "_activity",
+    "_code_mean",
+    "_code_square",
     "_codes",
     "_density",
+    "_n_seen",
     "_prior_codes",
 )
 
@@ -121,7 +127,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         if going_on:
             check_goes_on(self, self._stored.blueprint)
         labels, labels_val = self._find_labels(y, weight, X_val, y_val, going_on)
-        checked = rows
+        checked = rows if weight.all() else rows[np.flatnonzero(weight)]
         if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
             rows = as_array(rows)
             index, weight = distinct_rows(rows, weight, labels)
@@ -161,8 +167,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     def partial_fit(self, X, y=None, sample_weight=None):
         """Train for one epoch on some of the rows of a stream.
 
-        The start is that of the first call's rows (of the first few calls', until
-        there are ``n_components`` of them) and stays; each call goes through its rows
+        The start is that of the first call's rows and stays. Where these are fewer
+        than 10, or than 2 more than twice ``n_components``, further calls begin anew
+        with theirs besides, until there are so many. Each call goes through its rows
         once, with the optimizer as the last call left it. Nothing is held out, and
         nothing is judged.
 
@@ -187,8 +194,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
     def _partial_fit(self, X, sample_weight):
         refuse_auto_width(self)
-        going_on = hasattr(self, "_stored")
-        is_first = not (going_on or hasattr(self, "_waiting"))
+        is_waiting = hasattr(self, "_waiting")
+        going_on = hasattr(self, "_stored") and not is_waiting
+        is_first = not (going_on or is_waiting)
         X, weight = check_rows(self, X, sample_weight, reset=is_first, fewest=1)
         if going_on:
             check_goes_on(self, self._stored.blueprint)
@@ -215,14 +223,33 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         one_epoch = task.settings.for_one_epoch()
         task = replace(task, settings=one_epoch, of_stream=True)
         learned = self._learn(task, going_on, None)
+        if learned.result.interrupted:
+            raise KeyboardInterrupt  # the loop that calls this is to end
+        self._report(task, learned)
         inferred = self._inferred(task, learned)
         attributes = self._attributes(task, learned, inferred)
-        if going_on:
-            attributes["loss_curve_"] = self.loss_curve_ + attributes["loss_curve_"]
-            attributes["n_iter_"] += self.n_iter_
-            attributes["start_loss_"] = self.start_loss_
-        self._adopt(attributes)
+        self._adopt(self._with_earlier(attributes) if going_on else attributes)
+        enough = max(FEWEST_ROWS, 2 * self.n_components_ + 2)
+        if not going_on and rows.shape[0] < enough:
+            self._waiting = rows, weight
         return self
+
+    def _with_earlier(self, attributes):
+        """Join what a call of a stream gave to what the calls before it did."""
+        return attributes | {
+            "loss_curve_": self.loss_curve_ + attributes["loss_curve_"],
+            "n_iter_": self.n_iter_ + attributes["n_iter_"],
+            "start_loss_": self.start_loss_,
+            "_n_seen": self._n_seen + attributes["_n_seen"],
+        }
+
+    def _mix(self, before, after, n_seen):
+        """Mean of a stream's last rows, from those before a call and of its own.
+
+        A model moves, and what it made of rows long ago is forgotten.
+        """
+        n_before = min(self._n_seen, max(REMEMBERED_ROWS - n_seen, 0))
+        return before + (after - before) * (n_seen / (n_before + n_seen))
 
     def _with_waiting(self, X, weight):
         """Rows of earlier calls, too few to start from, with those of this one."""
@@ -280,6 +307,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             "best_loss_": result.best_loss,
             "_stored": StoredModule(task.blueprint, str(self.device), model),
             "_start": maps,
+            "_n_seen": float(task.weight.sum()),
             "_training": to_arrays(result.state) if task.continues else {},
         }
         if hasattr(model.likelihood, "noise_variance"):
@@ -288,6 +316,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
     def _adopt(self, attributes):
         """Become fitted."""
+        self.__dict__.pop("noise_variance_", None)  # which not all likelihoods have
         for name, value in attributes.items():
             setattr(self, name, value)
         self.__dict__.pop("_waiting", None)

@@ -93,14 +93,19 @@ class BaseDensity(BaseAutoencoder):
                 "conditional=True needs all classes at once; use fit in place of "
                 "partial_fit, or conditional=False."
             )
+        self._refuse_other_kind(hasattr(self, "_stored"))
         return super()._partial_fit(X, sample_weight)
 
-    def _find_labels(self, y, weight, X_val, y_val, going_on):
+    def _refuse_other_kind(self, going_on):
+        """Refuse to go on with classes without them, or the other way round."""
         if going_on and self._is_conditional != self.conditional:
             raise ValueError(
                 f"conditional={self.conditional} is not what the fitted model was made "
                 "with; set it back, or warm_start=False."
             )
+
+    def _find_labels(self, y, weight, X_val, y_val, going_on):
+        self._refuse_other_kind(going_on)
         if not self.conditional:
             self.__dict__.pop("classes_", None)
             return None, None
@@ -387,7 +392,8 @@ class BaseDensity(BaseAutoencoder):
     @property
     def active_components_(self):
         """Which components vary with the rows, as a mask."""
-        return self._activity > LEAST_ACTIVITY
+        check_is_fitted(self)
+        return self._code_square - self._code_mean**2 > LEAST_ACTIVITY
 
     # Draws of the codes to which a prior is yet to be fitted, and the row of each.
     _prior_codes: tuple | None = None
@@ -413,9 +419,16 @@ class BaseDensity(BaseAutoencoder):
         _, rows = np.unique(representatives(task.weight), return_inverse=True)
         return super()._attributes(task, learned, inferred) | {
             "kl_per_component_": divergences.mean(axis=0),
-            "_activity": means.var(axis=0),
+            "_code_mean": means.mean(axis=0),
+            "_code_square": np.square(means).mean(axis=0),
             "_prior_codes": (codes, rows) if self._has_prior_to_fit(task) else None,
         }
+
+    def _with_earlier(self, attributes):
+        joined, n_seen = super()._with_earlier(attributes), attributes["_n_seen"]
+        for name in ("kl_per_component_", "_code_mean", "_code_square"):
+            joined[name] = self._mix(getattr(self, name), attributes[name], n_seen)
+        return joined
 
     def _has_prior_to_fit(self, task):
         """Whether Gaussians of the codes are to be the prior.

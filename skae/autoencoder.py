@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._base import BaseAutoencoder
 from ._sklearn import Interval, StrOptions
 from .checking import check_weight
-from .densities import CodeMixture, representatives
+from .densities import MAX_CODES, CodeMixture, representatives
 from .inference import map_blocks, rows_at_once
 from .refinement import MOST_REFINEMENTS
 from .rows import as_array, take_rows, weighted_moments
@@ -362,7 +362,10 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     @property
     def latent_density_(self):
-        """Mixture of Gaussians fitted to the codes of the training rows."""
+        """Mixture of Gaussians fitted to the codes of the training rows.
+
+        Of a stream, to those that its last 10,000 rows had when they came.
+        """
         check_is_fitted(self)
         if self._density is None:
             self._density = CodeMixture(self._codes, self._stored.blueprint.seed)
@@ -402,3 +405,13 @@ class AutoencoderTransformer(BaseAutoencoder):
             model.likelihood.calibrate(loss / max(n_free, 1), learned.maps)
         own = {"_codes": inferred, "_density": None}
         return super()._attributes(task, learned, inferred) | own
+
+    def _with_earlier(self, attributes):
+        codes, n_seen = attributes["_codes"], attributes["_n_seen"]
+        own = {"_codes": np.concatenate([self._codes, codes])[-MAX_CODES:]}
+        likelihood = attributes["_stored"].module.likelihood
+        if hasattr(likelihood, "calibrate"):
+            after = attributes["noise_variance_"]
+            own["noise_variance_"] = self._mix(self.noise_variance_, after, n_seen)
+            likelihood.log_noise.set(own["noise_variance_"])
+        return super()._with_earlier(attributes) | own

@@ -137,7 +137,7 @@ def check_classes(y, name, n_rows):
             f"conditional=True needs {name}, the class of each row; pass it, or set "
             "conditional=False."
         )
-    y = column_or_1d(y, warn=True)
+    y = column_or_1d(as_array(y), warn=True)
     try:
         kind = type_of_target(y, input_name=name)
     except TypeError as error:  # text and None have no order
@@ -351,20 +351,29 @@ def _is_open(name, asked):
 
 def _is_same_network(asked, made):
     """Compare a network's spec, by plain values; a factory's are its own affair."""
-    if asked is None or not hasattr(asked, "get_params"):
-        return asked is None or not hasattr(made, "get_params")
-    wanted = asked.get_params(deep=False)
-    return type(asked) is type(made) and all(
-        _is_same(value, getattr(made, name))
-        for name, value in wanted.items()
-        if isinstance(value, numbers.Number | str | tuple | list)
-    )
+    if asked is None:
+        return isinstance(made, MLP)
+    if not hasattr(asked, "get_params"):
+        return not hasattr(made, "get_params")
+    return _is_same_spec(asked, made, numbers.Number | str | tuple | list)
 
 
 def _is_same(asked, made):
-    """Compare a value, or the kind of a part that comes by name or as a spec."""
+    """Compare a value, or a part that comes by name or as a spec.
+
+    What is said of columns, by names or numbers, is not looked at.
+    """
     if not hasattr(made, "build"):
         return np.array_equal(np.ravel(asked), np.ravel(made))
     if isinstance(asked, str):
         asked = (LIKELIHOODS | PRIORS)[asked]()
-    return type(asked) is type(made)
+    return _is_same_spec(asked, made, numbers.Number | str | None)
+
+
+def _is_same_spec(asked, made, kinds):
+    """Compare specs, by those of their parameters that are of some kinds."""
+    return type(asked) is type(made) and all(
+        np.array_equal(np.ravel(value), np.ravel(getattr(made, name)))
+        for name, value in asked.get_params(deep=False).items()
+        if isinstance(value, kinds)
+    )

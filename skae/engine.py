@@ -194,14 +194,19 @@ class _OnTheWay:
     What its last step made of the weights is seen by a few rows.
     """
 
-    def __init__(self, steps, limit):
+    def __init__(self, steps, start_loss, limit):
         self.look, self.unit = steps.probe, steps.unit
-        self.limit = limit
+        self.start_loss, self.limit = start_loss, limit
 
     def begin(self, result, pace):
-        """See what the few rows are at the start."""
+        """See what the few rows are at the start, as they are trained on.
+
+        A call of a stream may have none but a far one, which is no divergence.
+        """
+        result.best_loss = self.start_loss
         start = self.look()
         self.limit_of_few = start + DIVERGED * max(self.unit, abs(start))
+        self.limit = max(self.limit, self.limit_of_few)
         self.met_by = pace
 
     def judge(self, loss):
@@ -295,7 +300,7 @@ def train(
         limit = start_loss + DIVERGED * steps.unit
         judge: _HeldOut | _OnTheWay
         if valid is None:
-            judge = _OnTheWay(steps, limit)
+            judge = _OnTheWay(steps, start_loss, limit)
         else:
             judge = _HeldOut(steps, limit, valid, seed)
         try:

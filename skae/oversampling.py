@@ -259,7 +259,8 @@ def _within(values, kind):
     """Bring values to those that a type can hold, where it does not hold all."""
     if hasattr(kind, "categories"):
         levels = np.asarray(kind.categories)
-        return levels[np.abs(np.subtract.outer(values, levels)).argmin(axis=1)]
+        numbers_of = levels.astype(np.float64)  # they may be text, as "1" and "2"
+        return levels[np.abs(np.subtract.outer(values, numbers_of)).argmin(axis=1)]
     if kind.kind == "b":
         return values > 0.5
     if kind.kind in "iu":

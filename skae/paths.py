@@ -23,6 +23,9 @@ __all__ = ["Path", "reciprocal"]
 # decide whether those at the edge are within it.
 MARGIN = 1e-5
 
+# What varies by less than this is constant to a network: float32 holds no more.
+LEAST_SCALE = 1e-30
+
 
 class Path(nn.Module):
     """A fixed linear map corrected by a network.
@@ -142,7 +145,8 @@ class Path(nn.Module):
     @property
     def readout(self):
         """The network's last layer; None where the network does not show it."""
-        return getattr(self.network, "readout", None)
+        has_hidden = hasattr(self.network, "hidden")
+        return getattr(self.network, "readout", None) if has_hidden else None
 
     def with_hidden(self, x):
         """Map rows; also give the network's last hidden layer."""
@@ -204,5 +208,5 @@ def _unless(buffer, neutral):
 
 
 def reciprocal(scale):
-    """``1 / scale``, and 0 where the scale is 0: what does not vary says nothing."""
-    return np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    """``1 / scale``, and 0 where that is next to 0: what does not vary says nothing."""
+    return np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > LEAST_SCALE)

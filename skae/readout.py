@@ -122,6 +122,7 @@ class Readout:
             if len(losses) > 1 and losses[-1] > losses[-2]:
                 break
         tried = (None, *STRENGTHS)
-        best = tried[int(np.nanargmin([as_it_was, *losses]))]
+        # Where all are beyond their type the layer stays as it was.
+        best = tried[int(np.argmin(np.nan_to_num([as_it_was, *losses], nan=np.inf)))]
         self.set(best)
         return best

@@ -75,7 +75,8 @@ def _resolve_columns(parts, n_features, locate):
             "likelihood: every column has to have exactly one likelihood, but columns "
             f"{' and '.join(found)}."
         )
-    return resolved[0][0] if len(resolved) == 1 else PerColumn(resolved)
+    is_whole = len(resolved) == 1 and resolved[0][1] == [*range(n_features)]
+    return resolved[0][0] if is_whole else PerColumn(resolved)
 
 
 def _resolve_part(part):

@@ -7,7 +7,7 @@ and what was fitted is checked as it is opened (:mod:`skae.opening`).
 
 from sklearn.base import BaseEstimator
 
-from . import autoencoder, likelihoods, networks, priors, vae
+from . import autoencoder, likelihoods, networks, oversampling, priors, vae
 from .blueprint import Blueprint, Variational
 from .densities import CodeMixture
 from .start import LinearMaps
@@ -33,6 +33,7 @@ TRUSTED_TYPES = sorted(
         *_specs(autoencoder),
         *_specs(likelihoods),
         *_specs(networks),
+        *_specs(oversampling),
         *_specs(priors),
         *_specs(vae),
         *(Blueprint, CodeMixture, LinearMaps, StoredModule, Variational),

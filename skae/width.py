@@ -95,7 +95,10 @@ def _after_a_moment(task, maps, rows, valid):
         descent=0.0,
     )
     start_loss = valid.mean(task.row_losses(model, valid))
-    train(model, rows, settings, seed=task.seed, start_loss=start_loss, valid=valid)
+    seed = task.seed
+    result = train(model, rows, settings, seed=seed, start_loss=start_loss, valid=valid)
+    if result.interrupted:
+        raise KeyboardInterrupt  # of no width is enough known
     if has_readout(model):
         Readout(model, rows).set(STRENGTH)
     return model

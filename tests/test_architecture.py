@@ -165,7 +165,7 @@ MAY_IMPORT = {
     "onnx.__init__": ESTIMATORS
     | rooms("onnx", {"converters", "extra", "graph"})
     | {"conditional"},
-    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint"},
+    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint", "oversampling"},
     # the command line, from the file to the page
     **{f"cli.{room}": rooms("cli", looks) for room, looks in CLI.items()},
     "cli.pictures": {"cli.report", "plotting.__init__"},

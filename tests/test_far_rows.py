@@ -1,9 +1,13 @@
 """Far from all rows the linear map decides."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from given import LEARNS, images
+from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
 
 from skae import AutoencoderTransformer
 
@@ -64,3 +68,24 @@ def test_a_decoder_sees_the_codes_that_it_was_trained_on():
     seen = codes.float() * model.module_.decoder.unit
     highest = model.module_.decoder.highest
     torch.testing.assert_close(highest, seen.amax(0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e-35, 1e-30, 1e30])
+def test_rows_at_the_edge_of_float32_have_finite_codes(Estimator, scale):
+    X = scale * load_iris().data
+    for likelihood in ("gaussian", "gaussian_diag"):
+        model = Estimator(2, likelihood=likelihood, max_iter=2, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            codes = model.fit(X).transform(X)
+        assert np.isfinite(codes).all()
+
+
+def test_a_single_tiny_column_has_no_part_in_a_code(Estimator):
+    X = load_iris().data.copy()
+    X[:, 1] *= 1e-60
+    model = Estimator(2, likelihood="auto", max_iter=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        codes = model.fit(X).transform(X)
+    assert np.isfinite(codes).all()

@@ -1,6 +1,7 @@
 """Rows of rare classes, by imbalanced-learn's interface."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
@@ -252,3 +253,14 @@ def test_it_is_a_step_of_imbalanced_learns_pipeline():
     model = pipeline.make_pipeline(*steps, LogisticRegression()).fit(X, y)
     assert model.score(X, y) > 0.9
     assert len(model[:2].fit_resample(X, y)[1]) == 2 * (y == 1).sum()
+
+
+def test_levels_that_are_numbers_as_text_come_back_as_such():
+    rng, y = np.random.default_rng(0), np.repeat([0, 1], [80, 20])
+    levels = pd.Categorical(rng.choice(["1", "2"], 100))
+    X = pd.DataFrame({"a": rng.normal(size=100), "k": levels})
+    sampler = VAEOverSampler(vae=VAETransformer(1, max_iter=1), random_state=0)
+    more, _ = sampler.fit_resample(X, y)
+    assert len(more) == 160
+    assert more["k"].dtype == X["k"].dtype
+    assert more["k"].notna().all()

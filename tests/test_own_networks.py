@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from given import SMALL, images
+from sklearn.datasets import load_iris
 from torch import nn
 
-from skae import VAETransformer
+from skae import AutoencoderTransformer, VAETransformer
 from skae.networks import MLP, Conv
 
 
@@ -145,3 +146,21 @@ def test_an_error_within_a_factory_is_its_own(Estimator):
 
     with pytest.raises(TypeError, match=r"Linear.*out_features"):
         Estimator(2, encoder=mistaken).fit(images(50))
+
+
+class Nested(nn.Module):
+    """A network with a last layer that happens to be called as a Perceptron's is."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.body, self.readout = nn.Linear(n_inputs, 8), nn.Linear(8, n_outputs)
+
+    def forward(self, x):
+        return self.readout(torch.tanh(self.body(x)))
+
+
+def test_a_layer_may_be_called_readout():
+    X = load_iris().data
+    parameters = {"init": "random", "max_iter": 2, "random_state": 0}
+    model = AutoencoderTransformer(2, decoder=Nested, **parameters).fit(X)
+    assert model.transform(X).shape == (len(X), 2)

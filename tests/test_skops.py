@@ -20,7 +20,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_persistence import assert_same_results, own_network, results
 
-from skae import TRUSTED_TYPES, AutoencoderTransformer, VAETransformer
+from skae import (
+    TRUSTED_TYPES,
+    AutoencoderTransformer,
+    VAEOverSampler,
+    VAETransformer,
+)
 from skae.blueprint import Variational
 from skae.likelihoods import LIKELIHOODS, Gaussian
 from skae.networks import MLP, Conv
@@ -153,7 +158,8 @@ def test_trusted_types_are_the_classes_that_files_name(digits):
         model = VAETransformer(prior=prior, **SMALL).fit(X)
         named.update(sio.get_untrusted_types(data=sio.dumps(model)))
     model.set_params(encoder=Conv((4, 4)))
-    named.update(sio.get_untrusted_types(data=sio.dumps(model)))
+    for each in (model, VAEOverSampler(vae=model)):
+        named.update(sio.get_untrusted_types(data=sio.dumps(each)))
     assert named == set(TRUSTED_TYPES)
 
 

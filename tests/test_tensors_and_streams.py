@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sklearn.datasets import load_iris, make_low_rank_matrix
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae import VAETransformer, rows
+from skae import AutoencoderTransformer, VAETransformer, rows
 from skae.checking import check_X
 from skae.device import generator_from
 from skae.rows import Rows
@@ -348,3 +349,88 @@ def test_a_failing_read_is_raised_where_it_is_used(afar):
     served = Rows(X, np.ones(100), np.zeros(4), CPU)
     with pytest.raises(OSError, match="the disk is gone"):
         list(served.batches(10, generator_from(0)))
+
+
+# ------------------------------------------------------------------ streams of few rows
+
+
+def bent(n_rows=200):
+    """Rows of two components, and three squares."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows, 2)) @ rng.normal(size=(2, 6))
+    return np.hstack([X, X[:, :3] ** 2])
+
+
+@pytest.mark.filterwarnings("ignore:Components .* are the same")
+@pytest.mark.parametrize("n_rows", [1, 2, 3])
+def test_a_stream_of_few_rows_at_a_time_learns(Estimator, n_rows):
+    X = bent()
+    stream = Estimator(2, random_state=0)
+    for begin in range(0, len(X), n_rows):
+        stream.partial_fit(X[begin : begin + n_rows])
+    start = Estimator(2, max_iter=0).fit(X)
+    assert stream.score(X) > start.score(X) - 0.05 * abs(start.score(X))
+    for _ in range(20):
+        stream.partial_fit(X)
+    assert stream.score(X) > start.score(X) + 0.2 * abs(start.score(X))
+
+
+def test_equal_rows_are_waited_beyond(Estimator):
+    X = bent()
+    model = Estimator(2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few components of equal rows vary
+        for _ in range(30):
+            model.partial_fit(X[:1])
+    model.partial_fit(X)
+    again = Estimator(2, random_state=0).partial_fit(X, sample_weight=[31, *[1] * 199])
+    np.testing.assert_array_equal(model.transform(X), again.transform(X))
+
+
+def test_a_call_of_one_row_forgets_nothing():
+    X = bent()
+    model = AutoencoderTransformer(2, random_state=0).fit(X)
+    before = model.sample(500, noise=False, random_state=0).std(axis=0)
+    noise = model.noise_variance_
+    model.partial_fit(X[:1])
+    after = model.sample(500, noise=False, random_state=0).std(axis=0)
+    np.testing.assert_allclose(after, before, rtol=0.3)
+    assert model.noise_variance_ == pytest.approx(noise, rel=0.2)
+    assert model.noise_variance_ == pytest.approx(
+        model.module_.likelihood.noise_variance
+    )
+
+
+def test_a_call_of_one_row_leaves_the_activity_of_codes():
+    X = bent()
+    model = VAETransformer(2, random_state=0).partial_fit(X)
+    before = model._code_square, model.kl_per_component_
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit(X[:1])
+    assert model.active_components_.all()
+    for now, then in zip(
+        (model._code_square, model.kl_per_component_), before, strict=True
+    ):
+        np.testing.assert_allclose(now, then, rtol=0.2)
+
+
+def test_the_codes_of_a_stream_vary_as_those_of_its_rows_together(monkeypatch):
+    monkeypatch.setattr("skae._base.REMEMBERED_ROWS", 400)
+    X = bent(400)
+    model = VAETransformer(2, learning_rate_init=1e-14).partial_fit(X[:100])
+    for begin in (100, 250):
+        model.partial_fit(X[begin : begin + 150])
+    codes = model.transform(X)
+    np.testing.assert_allclose(model._code_mean, codes.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(model._code_square, np.square(codes).mean(axis=0))
+
+
+def test_a_far_row_alone_is_no_divergence():
+    X = bent()
+    far = np.vstack([X[:50], 30 * X[50:51], X[51:]])
+    model = AutoencoderTransformer(2, random_state=0)
+    for row in far:
+        model.partial_fit(row[None])
+    rates = {g["lr"] for g in model._training["optimizer"]["param_groups"]}
+    assert rates == {0.004}

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer, storage
-from skae.networks import MLP
+from skae.likelihoods import Poisson
+from skae.networks import MLP, Conv
+from skae.priors import Mixture
 
 SMALL = {
     "hidden_layer_sizes": (8,),
@@ -567,3 +570,82 @@ def test_rows_wait_until_there_are_enough_to_start(Estimator, first, then, iris)
     np.testing.assert_allclose(
         model.transform(X), expected.transform(X), rtol=1e-6, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("made", "then", "name"),
+    [
+        ({"prior": Mixture(5)}, {"prior": Mixture(32)}, "prior"),
+        ({"prior": Mixture(5)}, {"prior__n_parts": 7}, "prior"),
+        ({"likelihood": Poisson(size=None)}, {"likelihood": "poisson"}, "likelihood"),
+        ({"encoder": MLP((5,))}, {"encoder": MLP((6,))}, "encoder"),
+        ({"encoder": nn.Linear}, {"encoder": None}, "encoder"),
+        ({"decoder": Conv((2, 2), channels=(2,))}, {"decoder": None}, "decoder"),
+    ],
+)
+def test_a_part_with_other_settings_is_refused_by_name(made, then, name, iris):
+    X = np.round(iris[0])
+    model = VAETransformer(2, warm_start=True, **UNJUDGED | made).fit(X)
+    model.set_params(**then)
+    for going_on in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match=f"^{name}=.* made with"):
+            going_on(X)
+
+
+def test_a_model_of_classes_does_not_go_on_without_them(iris):
+    model = VAETransformer(2, conditional=True, **UNJUDGED).fit(*iris)
+    with pytest.raises(ValueError, match="conditional=False is not what"):
+        model.set_params(conditional=False).partial_fit(iris[0])
+
+
+class Interrupting(nn.Linear):
+    """A network during the third of whose trainings steps the user presses Ctrl-C."""
+
+    steps = 0
+
+    def forward(self, x):
+        if self.training:
+            Interrupting.steps += 1
+            if Interrupting.steps == 3:
+                raise KeyboardInterrupt
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_ctrl_c_reaches_the_loop_of_a_stream_and_the_search_for_a_width(
+    is_stream, iris, monkeypatch
+):
+    monkeypatch.setattr(Interrupting, "steps", -100 if is_stream else 0)
+    parameters = {"encoder": Interrupting, "max_iter": 2, "random_state": 0}
+    model = AutoencoderTransformer(2 if is_stream else "auto", **parameters)
+    if is_stream:
+        model.partial_fit(iris[0])  # which goes through
+        monkeypatch.setattr(Interrupting, "steps", 2)
+    train = model.partial_fit if is_stream else model.fit
+    with pytest.raises(KeyboardInterrupt):
+        train(iris[0])
+    if is_stream:
+        model.partial_fit(iris[0])
+        assert np.isfinite(model.transform(iris[0])).all()
+    else:
+        assert not hasattr(model, "n_iter_")
+
+
+def test_a_stream_that_diverges_says_so_and_keeps_the_loss_of_what_is_kept(iris):
+    X, _ = iris
+    model = AutoencoderTransformer(2, learning_rate_init=1e8, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        model.partial_fit(X)
+    assert np.isfinite(model.best_loss_)
+    parameters = {"learning_rate_init": 1e8, "early_stopping": False}
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        whole = AutoencoderTransformer(2, **parameters, random_state=0).fit(X)
+    assert whole.best_loss_ == whole.start_loss_
+
+
+def test_nothing_of_another_likelihood_is_left_after_a_fit(iris):
+    X, _ = iris
+    model = AutoencoderTransformer(2, **SMALL).fit(X)
+    assert model.noise_variance_ > 0
+    model.set_params(likelihood="poisson").fit(np.round(X))
+    assert not hasattr(model, "noise_variance_")

@@ -75,7 +75,8 @@ examples:
   skae sample model.skops -n 5 --no-noise
 
 Integers, dates and categories come back as such, within the range that was fitted.
-Columns that were left out of the fit are left out here too."""
+A column that was constant is that constant; one of names or of free text, which was
+left out of the fit, is left out here too."""
 
 
 class _Help(argparse.HelpFormatter):

@@ -10,6 +10,7 @@ import contextlib
 import csv
 import gzip
 import io
+import itertools
 import lzma
 import math
 import re
@@ -124,7 +125,7 @@ def read_table(source):
     if not start:
         raise ValueError(f"{source!r} is empty")
     table = _reader(start)(path)
-    table.frame.columns = [str(name).strip() for name in table.frame.columns]
+    table.frame.columns = _distinct(table.frame.columns)
     table.frame = table.frame.reset_index(drop=True)
     if not len(table.frame):
         raise ValueError(f"{source!r} has columns, but no rows")
@@ -324,6 +325,7 @@ def _parse(path, opener, head, encoding):
     if not isinstance(frame.index, pd.RangeIndex):
         notes.insert(0, "the first column has no name, and is taken for row labels")
     if form.has_header:
+        frame.columns = _distinct(frame.columns)
         notes += _notes_on_names(form.cells[0], frame)
     else:
         frame.columns = [f"x{j}" for j in range(frame.shape[1])]
@@ -444,6 +446,17 @@ def _as_numbers(cells):
         return np.array([float(cell.replace(",", ".")) for cell in cells])
     except ValueError:
         return None
+
+
+def _distinct(names):
+    """Names without blanks around them, a number after those that occur before."""
+    distinct: list = []
+    for name in names:
+        bare = str(name).strip()
+        numbered = (f"{bare}.{number}" for number in itertools.count(1))
+        found = itertools.chain([bare], numbered)
+        distinct.append(next(each for each in found if each not in distinct))
+    return distinct
 
 
 def _notes_on_names(header, frame):

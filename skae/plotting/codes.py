@@ -179,7 +179,13 @@ class CodeDisplay(Display):
         keep_within(panel.set_title(title), panel)
 
     def _is_scale(self):
-        kind = type_of_target(self.y, input_name="y")
+        try:
+            kind = type_of_target(self.y, input_name="y")
+        except TypeError as error:  # text and None have no order
+            raise ValueError(
+                "y: classes have to be of one type; give rows whose class is missing a "
+                "class of their own, or leave them out."
+            ) from error
         is_number = np.asarray(self.y).dtype.kind in "iuf"
         many = is_number and len(np.unique(self.y)) > MOST_CLASSES
         return kind == "continuous" or many

@@ -4,7 +4,7 @@ import math
 import numbers
 
 import numpy as np
-from sklearn.utils import check_scalar
+from sklearn.utils import assert_all_finite, check_scalar
 
 from .canvas import (
     ESTIMATOR,
@@ -138,6 +138,7 @@ class SampleDisplay(RowsDisplay):
         check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
         samples = sample(estimator, n_samples, noise, random_state)
         known = samples if X is None else as_rows(X)
+        assert_all_finite(known, input_name="X")
         if known.shape[1] != samples.shape[1]:
             raise ValueError(
                 f"X has {known.shape[1]} columns, but the samples have "

@@ -88,3 +88,11 @@ def test_arrays_and_archives(tmp_path):
 def test_packed_text(tmp_path):
     customers().to_csv(tmp_path / "a.csv.gz", index=False)
     assert read_table(str(tmp_path / "a.csv.gz")).frame.shape == (80, 9)
+
+
+def test_names_that_differ_by_blanks_are_told_apart(tmp_path):
+    path = tmp_path / "ages.csv"
+    path.write_text("age ,age,visits\n1,2,3\n2,3,5\n3,5,4\n")
+    table = read_table(str(path))
+    assert [*table.frame.columns] == ["age", "age.1", "visits"]
+    assert any("'age', 'age.1'" in note for note in table.notes)

@@ -122,3 +122,25 @@ def test_a_slice_of_names_has_both_of_its_ends():
     assert [columns for _, columns in found.parts] == [[0, 2], [1], [3, 4, 5], [6]]
     parts[2] = ("categorical", slice("d", "z"))
     refused(parts, X, "there is no column 'z'")
+
+
+def test_a_row_of_no_weight_is_absent_for_auto():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(60, 2)), rng.integers(0, 2, 60)])
+    X[0, 2] = 7
+    weight = np.repeat([0.0, 1.0], [1, 59])
+    parameters = {"likelihood": "auto", "max_iter": 1, "random_state": 0}
+    model = AutoencoderTransformer(2, **parameters).fit(X, sample_weight=weight)
+    absent = AutoencoderTransformer(2, **parameters).fit(X[1:])
+    np.testing.assert_array_equal(model.transform(X[1:]), absent.transform(X[1:]))
+
+
+def test_the_columns_of_one_part_come_in_any_order():
+    X = np.eye(2)[np.random.default_rng(0).integers(0, 2, 60)]
+    X = np.hstack([X, X])
+    groups = Categorical([[0, 1], [2, 3]])
+    parameters = {"max_iter": 1, "random_state": 0}
+    model = VAETransformer(1, likelihood=[(groups, [0, 3, 2, 1])], **parameters).fit(X)
+    drawn = model.sample(50, random_state=0)
+    np.testing.assert_array_equal(drawn[:, :2].sum(axis=1), 1)
+    np.testing.assert_array_equal(drawn[:, 2:].sum(axis=1), 1)

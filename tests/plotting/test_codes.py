@@ -85,3 +85,10 @@ def test_what_is_wrong_with_codes_is_named(digits):
         CodeDisplay.from_estimator(pca, X, y[:5])
     with pytest.raises(ValueError, match="y contains NaN"):
         CodeDisplay.from_estimator(pca, X, np.where(y == 3, np.nan, y))
+
+
+def test_classes_that_are_missing_are_refused_by_name():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    pca = PCA(2).fit(X)
+    with pytest.raises(ValueError, match=r"^y: classes have to be of one type"):
+        CodeDisplay.from_estimator(pca, X, np.array(["a", None] * 10, dtype=object))

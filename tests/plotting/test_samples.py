@@ -9,7 +9,7 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae import VAETransformer
+from skae import AutoencoderTransformer, VAETransformer
 from skae.plotting import SampleDisplay
 from skae.plotting.columns import Columns
 
@@ -90,3 +90,11 @@ def test_what_is_wrong_with_samples_is_named(iris, cases):
         SampleDisplay.from_estimator(density, n_samples=0)
     with pytest.raises(ValueError, match="X has 3 columns, but the samples have 4"):
         SampleDisplay.from_estimator(density, X[:, :3])
+
+
+def test_missing_values_are_refused_by_name():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    model = AutoencoderTransformer(2, max_iter=0).fit(X)
+    X[0, 0] = np.nan
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        SampleDisplay.from_estimator(model, X)
