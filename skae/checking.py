@@ -328,10 +328,14 @@ def check_goes_on(estimator, blueprint):
         if not _is_open(name, getattr(estimator, name))
         and not _is_same(getattr(estimator, name), made)
     ]
+    decoder = estimator.decoder
+    if decoder is None and hasattr(blueprint.encoder, "build"):
+        decoder = blueprint.encoder  # which it mirrors
+    networks = {"encoder": estimator.encoder, "decoder": decoder}
     changed += [
         role
-        for role in ("encoder", "decoder")
-        if not _is_same_network(getattr(estimator, role), getattr(blueprint, role))
+        for role, asked in networks.items()
+        if not _is_same_network(asked, getattr(blueprint, role))
     ]
     if changed:
         name = changed[0]

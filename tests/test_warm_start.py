@@ -581,6 +581,7 @@ def test_rows_wait_until_there_are_enough_to_start(Estimator, first, then, iris)
         ({"encoder": MLP((5,))}, {"encoder": MLP((6,))}, "encoder"),
         ({"encoder": nn.Linear}, {"encoder": None}, "encoder"),
         ({"decoder": Conv((2, 2), channels=(2,))}, {"decoder": None}, "decoder"),
+        ({"decoder": MLP((5,))}, {"decoder": None}, "decoder"),
     ],
 )
 def test_a_part_with_other_settings_is_refused_by_name(made, then, name, iris):
@@ -590,6 +591,15 @@ def test_a_part_with_other_settings_is_refused_by_name(made, then, name, iris):
     for going_on in (model.fit, model.partial_fit):
         with pytest.raises(ValueError, match=f"^{name}=.* made with"):
             going_on(X)
+
+
+@pytest.mark.parametrize(
+    "made", [{"encoder": Conv((2, 2), channels=(2,))}, {"encoder": nn.Linear}, {}]
+)
+def test_a_decoder_that_mirrors_goes_on(Estimator, made, iris):
+    model = Estimator(2, warm_start=True, **UNJUDGED | made).fit(iris[0])
+    model.fit(iris[0]).partial_fit(iris[0])
+    assert model.n_iter_ == UNJUDGED["max_iter"] + 1
 
 
 def test_a_model_of_classes_does_not_go_on_without_them(iris):
