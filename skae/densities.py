@@ -425,7 +425,7 @@ def _best_share(logs, other):
     There it is as large as the share of the codes that it accounts for. That is larger
     where more is better, and smaller where less is.
     """
-    gain = logs - other
+    gain = np.nan_to_num(logs - other)
 
     def excess(share):
         return expit(gain + logit(share)).mean() - share

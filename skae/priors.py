@@ -258,12 +258,12 @@ class _VampModule(_MixtureModule):
     def observe(self, seen, weight):
         """Begin at rows at equal steps of their weights' sum."""
         n_parts = len(self.rows)
-        share = weight / weight.sum()
+        share = weight.cpu().double() / weight.sum().item()
         middles = share.cumsum(0) - share / 2
-        steps = torch.arange(n_parts, device=seen.device) / n_parts
-        chosen = torch.searchsorted(middles, steps.to(middles)).clamp(max=len(seen) - 1)
-        self.rows.copy_(seen[chosen])
-        share = share.to(seen.dtype)
+        steps = torch.arange(n_parts).double() / n_parts
+        chosen = torch.searchsorted(middles, steps).clamp(max=len(seen) - 1)
+        self.rows.copy_(seen[chosen.to(seen.device)])
+        share = share.to(seen.dtype).to(seen.device)
         self.unit.copy_((share @ (seen - share @ seen).square()).sqrt())
 
     def parts(self, infer):

@@ -450,13 +450,13 @@ def _as_numbers(cells):
 
 def _distinct(names):
     """Names without blanks around them, a number after those that occur before."""
-    distinct: list = []
+    distinct: dict = {}
     for name in names:
         bare = str(name).strip()
         numbered = (f"{bare}.{number}" for number in itertools.count(1))
         found = itertools.chain([bare], numbered)
-        distinct.append(next(each for each in found if each not in distinct))
-    return distinct
+        distinct[next(each for each in found if each not in distinct)] = name
+    return [*distinct]
 
 
 def _notes_on_names(header, frame):
