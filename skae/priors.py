@@ -45,6 +45,9 @@ __all__ = [
     "Vamp",
 ]
 
+# Of a sum of shares, which are of float32 weights, at most.
+ROUNDING = 1e-6
+
 LOG_2PI = math.log(2 * math.pi)
 
 # Codes whose densities under all parts of a mixture are found together.
@@ -258,10 +261,11 @@ class _VampModule(_MixtureModule):
     def observe(self, seen, weight):
         """Begin at rows at equal steps of their weights' sum."""
         n_parts = len(self.rows)
-        share = weight.cpu().double() / weight.sum().item()
-        middles = share.cumsum(0) - share / 2
-        steps = torch.arange(n_parts).double() / n_parts
-        chosen = torch.searchsorted(middles, steps).clamp(max=len(seen) - 1)
+        share = weight.cpu().double()
+        share = share / share.sum()
+        # Beyond what rounding leaves of a sum that ends at a step.
+        steps = torch.arange(n_parts).double() / n_parts + ROUNDING
+        chosen = torch.searchsorted(share.cumsum(0), steps).clamp(max=len(seen) - 1)
         self.rows.copy_(seen[chosen.to(seen.device)])
         share = share.to(seen.dtype).to(seen.device)
         self.unit.copy_((share @ (seen - share @ seen).square()).sqrt())

@@ -157,6 +157,16 @@ def test_the_parts_of_a_vamp_prior_are_posteriors_of_its_pseudo_inputs():
     np.testing.assert_allclose(found.detach(), wanted, rtol=1e-5)
 
 
+def test_a_vamp_prior_begins_at_rows_that_weigh_as_at_their_copies():
+    rows = torch.randn(6, 3, generator=generator())
+    weight = torch.tensor([4.0, 1.0, 1.0, 4.0, 1.0, 1.0])
+    weighted, copied = Vamp(12).build(2, 3), Vamp(12).build(2, 3)
+    weighted.observe(rows, weight)
+    copied.observe(rows.repeat_interleave(weight.int(), dim=0), torch.ones(12))
+    torch.testing.assert_close(weighted.unit, copied.unit)
+    torch.testing.assert_close(weighted.rows, copied.rows)
+
+
 @pytest.mark.parametrize("n_rows", [1, 3])
 def test_a_vamp_prior_begins_at_fewer_rows_than_it_has_pseudo_inputs(n_rows):
     prior = Vamp(7).build(2, 3)

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 from sklearn import config_context
 from sklearn.datasets import load_iris, make_low_rank_matrix
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -434,3 +435,16 @@ def test_a_far_row_alone_is_no_divergence():
         model.partial_fit(row[None])
     rates = {g["lr"] for g in model._training["optimizer"]["param_groups"]}
     assert rates == {0.004}
+
+
+def test_classes_may_be_tensors_where_tensors_stay_such(dispatched):
+    X, y = load_iris(return_X_y=True)
+    model = VAETransformer(2, conditional=True, **SMALL)
+    model.fit(torch.from_numpy(X), torch.from_numpy(y))
+    drawn = model.sample(3, y=torch.tensor([0, 1, 2]), random_state=0)
+    assert np.isfinite(np.asarray(drawn)).all()
+
+
+def test_what_a_vae_knows_of_its_components_needs_a_fit():
+    with pytest.raises(NotFittedError):
+        _ = VAETransformer().active_components_
