@@ -16,6 +16,7 @@ from .checking import (
     check_goes_on,
     check_n_components,
     check_rows,
+    check_same_columns,
     check_values,
     check_X_val,
     refuse_auto_width,
@@ -203,6 +204,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         else:
             X, weight = self._with_waiting(X, weight)
             if X.shape[0] < max(2, np.ceil(self.n_components)):
+                check_values(resolve_likelihood(self, X, weight), X)
                 # What was given is the user's to refill.
                 self._waiting = as_array(X).copy(), weight.copy()
                 return self
@@ -265,6 +267,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     def _find_likelihood(self, X, weight, going_on):
         """Say what the rows are taken to be."""
         if going_on:
+            if isinstance(self.likelihood, list):
+                check_same_columns(self, resolve_likelihood(self, X, weight))
             return self.likelihood_
         likelihood = resolve_likelihood(self, X, weight)
         if self.verbose and isinstance(self.likelihood, str):
@@ -272,7 +276,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         return likelihood
 
     def _learn(self, task, going_on, reporter):
-        with _stream_of_factories(task):
+        n_before = self.n_iter_ if going_on else 0
+        with _stream_of_factories(task, n_before):
             if not going_on:
                 return carry_out(task, observer=reporter)
             model, state = self._copy_to_train(), to_tensors(self._training)
@@ -363,11 +368,14 @@ def _n_subtasks(task):
 
 
 @contextmanager
-def _stream_of_factories(task):
-    """Fork torch's global stream for modules of the user's, which may draw from it."""
+def _stream_of_factories(task, n_before):
+    """Fork torch's global stream for modules of the user's, which may draw from it.
+
+    What goes on after some epochs does not draw as the first of them did.
+    """
     blueprint = task.blueprint
     if hasattr(blueprint.encoder, "build") and hasattr(blueprint.decoder, "build"):
         yield
     else:
-        with forked_stream(task.seed, task.device):
+        with forked_stream(task.seed + n_before, task.device):
             yield

@@ -41,6 +41,7 @@ __all__ = [
     "check_goes_on",
     "check_n_components",
     "check_rows",
+    "check_same_columns",
     "check_values",
     "check_weight",
     "number_classes",
@@ -125,9 +126,17 @@ def check_rows(estimator, X, sample_weight, *, reset, fewest=2):
 
 def check_weight(sample_weight, X):
     """Check one weight per row; None is 1 for each."""
-    return check_sample_weight(
+    weight = check_sample_weight(
         sample_weight, np.empty(X.shape[0]), dtype=np.float64, ensure_non_negative=True
     )
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            "sample_weight: the sum is beyond what float64 holds; divide the weights by "
+            "the largest."
+        )
+    return weight
 
 
 def check_classes(y, name, n_rows):
@@ -338,11 +347,30 @@ def check_goes_on(estimator, blueprint):
         if not _is_same_network(asked, getattr(blueprint, role))
     ]
     if changed:
-        name = changed[0]
-        raise ValueError(
-            f"{name}={getattr(estimator, name)!r} is not what the fitted model was "
-            "made with; set it back, or begin anew by fit with warm_start=False."
-        )
+        _refuse_change(estimator, changed[0])
+
+
+def check_same_columns(estimator, asked):
+    """Refuse to train a model further with another likelihood of some columns."""
+    ours, theirs = (_parts(one) for one in (asked, estimator.likelihood_))
+    is_same = len(ours) == len(theirs) and all(
+        np.array_equal(our_columns, their_columns) and _is_same_spec(our, their, object)
+        for (our, our_columns), (their, their_columns) in zip(ours, theirs, strict=True)
+    )
+    if not is_same:
+        _refuse_change(estimator, "likelihood")
+
+
+def _parts(likelihood):
+    """Likelihoods of some columns each; one of all is the only part."""
+    return getattr(likelihood, "parts", [(likelihood, None)])
+
+
+def _refuse_change(estimator, name):
+    raise ValueError(
+        f"{name}={getattr(estimator, name)!r} is not what the fitted model was made "
+        "with; set it back, or begin anew by fit with warm_start=False."
+    )
 
 
 def _is_open(name, asked):

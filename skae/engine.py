@@ -283,7 +283,9 @@ def train(
     -------
     TrainingResult
     """
-    result = TrainingResult()
+    result = TrainingResult(best_loss=start_loss)
+    if not any(p.requires_grad for p in model.parameters()):
+        return result  # a user's networks may have nothing to train
     if state:
         settings = replace(settings, warmup=0.0)  # no schedule starts over
     if _largest_product(model, settings.batch_size) < LOWERED_PRODUCT:

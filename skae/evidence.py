@@ -275,9 +275,13 @@ def _at_once(x, *tables):
 
 
 def _log_joint(model, x, z):
-    """``log p(x, z)``, without the terms in log(2 pi) of the prior."""
+    """``log p(x, z)``, without the terms in log(2 pi) of the prior.
+
+    Where rows are so far that their squares are beyond their type it is minus infinity.
+    """
     log_prior = model.tilt(z) - z.square().sum(-1) / 2
-    return model.log_prob_given(x, z) + log_prior
+    height = model.log_prob_given(x, z) + log_prior
+    return torch.nan_to_num(height, nan=-math.inf, neginf=-math.inf)
 
 
 def _piece_rows(model, x):
@@ -331,8 +335,7 @@ def _climb(model, x, mean, spread):
         values = values.clamp(min=1.0)
         step = axes @ ((axes.mT @ slope[..., None]) / values[..., None])
         tried = mean[:, None] + shares * step.mT
-        heights = torch.nan_to_num(_log_joint(model, x, tried), nan=-math.inf)
-        height, which = heights.max(dim=1)
+        height, which = _log_joint(model, x, tried).max(dim=1)
         found = tried[torch.arange(len(x), device=x.device), which]
         mean = torch.where((height > highest)[:, None], found, mean)
         highest = torch.maximum(height, highest)

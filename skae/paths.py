@@ -11,8 +11,6 @@ trained on (or some way beyond), column by column: what it makes up there could 
 without limit what the linear map does for a far row.
 """
 
-import math
-
 import numpy as np
 import torch
 from torch import nn
@@ -25,6 +23,10 @@ MARGIN = 1e-5
 
 # What varies by less than this is constant to a network: float32 holds no more.
 LEAST_SCALE = 1e-30
+
+# Nothing is further than this to a network: float32 holds its square, and what layers
+# make of it.
+HORIZON = 1e15
 
 
 class Path(nn.Module):
@@ -94,7 +96,8 @@ class Path(nn.Module):
 
     def _inner(self, x):
         """Give what the network sees of centred rows."""
-        inner = x.to(torch.float32) * self.unit
+        # In the rows' own type first, where they may be beyond float32.
+        inner = (x * self.unit).to(torch.float32)
         return inner if self.training else inner.clamp(self.lowest, self.highest)
 
     def linear_part(self, x):
@@ -104,8 +107,13 @@ class Path(nn.Module):
 
     def unlimit(self):
         """Let the network see everything."""
-        self.lowest.fill_(-math.inf)
-        self.highest.fill_(math.inf)
+        self.lowest.fill_(-HORIZON)
+        self.highest.fill_(HORIZON)
+
+    @property
+    def is_limited(self):
+        """Whether there is something that the network does not see."""
+        return bool((self.highest < HORIZON).any())
 
     def limit(self, blocks, beyond=0.0):
         """Let the network see no further than some rows.
@@ -121,15 +129,15 @@ class Path(nn.Module):
         """
         if self.linear is None:
             return
-        lowest = torch.full_like(self.lowest, math.inf)
+        lowest = torch.full_like(self.lowest, HORIZON)
         highest = -lowest
         for x in blocks:
-            inner = self._centred(x).to(torch.float32) * self.unit
+            inner = (self._centred(x) * self.unit).to(torch.float32)
             lowest = lowest.minimum(inner.amin(0))
             highest = highest.maximum(inner.amax(0))
         margin = max(MARGIN, beyond) * (highest - lowest)
         lowest, highest = lowest - margin, highest + margin
-        is_first = self.highest.isinf()
+        is_first = self.highest >= HORIZON
         self.lowest.copy_(torch.where(is_first, lowest, self.lowest.minimum(lowest)))
         self.highest.copy_(
             torch.where(is_first, highest, self.highest.maximum(highest))

@@ -94,6 +94,12 @@ class LinearMaps:
     own_noise: float | None = None
     n_silent: int = 0
 
+    def of_first_rows(self):
+        """Say what the first rows of a stream do: a constant column may vary later."""
+        unseen = _unseen_variance(self.variance, self.n_rows)
+        varied = np.where(self.variance > 0, self.variance, unseen)
+        return replace(self, variance=varied)
+
     def of_columns(self, columns):
         """Restrict what is known about columns to some of them."""
         return replace(
@@ -302,13 +308,17 @@ def moments(X, weight):
 
 
 def _deviations(variance, n_rows):
-    """Deviation of each column.
-
-    Of one that never varied, as if one row more had been seen, at the others' mean
-    deviation.
-    """
-    unseen = variance.mean() / (n_rows + 1) or SMALLEST_NOISE
+    """Deviation of each column."""
+    unseen = _unseen_variance(variance, n_rows)
     return np.sqrt(np.where(variance > 0, variance, unseen))
+
+
+def _unseen_variance(variance, n_rows):
+    """Variance of a column that never varied.
+
+    As if one row more had been seen, at the others' mean deviation.
+    """
+    return variance.mean() / (n_rows + 1) or SMALLEST_NOISE
 
 
 def _noise(X, weight, mean, least, n_components):

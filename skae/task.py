@@ -100,7 +100,7 @@ class Task:
         X, weight = take_rows(self.X, index), self.weight[index]
         blueprint = self.blueprint
         n_components = blueprint.n_components if blueprint.from_pca else None
-        return fit_linear_maps(
+        maps = fit_linear_maps(
             X,
             weight,
             n_components,
@@ -108,6 +108,7 @@ class Task:
             units=blueprint.units,
             least_noise=blueprint.likelihood.least_noise,
         )
+        return maps.of_first_rows() if self.of_stream else maps
 
     def subset(self, index, maps):
         """Give some of the rows to the engine, measured from the origin of a start."""

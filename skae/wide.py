@@ -64,7 +64,7 @@ class NarrowTask(Task):
         )
         model = self.wide.blueprint.build(self.wide.device)
         model.set_start(maps, origin=mean)
-        if narrow.encoder.highest.isfinite().any():
+        if narrow.encoder.is_limited:
             model.limit(self.wide.subset(index, maps))
         unfold(narrow, model, self.span)
         return replace(learned, model=model.eval(), maps=maps)

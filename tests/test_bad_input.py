@@ -352,7 +352,9 @@ def test_wrong_rows_that_judge_are_refused_by_name(Estimator, name, no_step):
 def test_wrong_weights_change_nothing(Estimator, no_step):
     model, X = fitted(Estimator), rows()
     no_step()
-    for weight in (np.zeros(20), -np.ones(20), np.ones(3), np.full(20, np.nan)):
+    beyond = np.full(20, 1e307)
+    wrong = (np.zeros(20), -np.ones(20), np.ones(3), np.full(20, np.nan), beyond)
+    for weight in wrong:
         action = functools.partial(model.fit, X, sample_weight=weight)
         assert_refused(model, r"(?i)sample.weight", action, X)
 

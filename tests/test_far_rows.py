@@ -89,3 +89,20 @@ def test_a_single_tiny_column_has_no_part_in_a_code(Estimator):
         warnings.simplefilter("ignore", ConvergenceWarning)
         codes = model.fit(X).transform(X)
     assert np.isfinite(codes).all()
+
+
+@pytest.mark.parametrize("scale", [1e39, 1e150, 1e300])
+@pytest.mark.parametrize(
+    "parameters", [{"max_iter": 0}, {}, {"init": "random"}, {"n_components": "auto"}]
+)
+def test_rows_beyond_float32_have_codes_as_far(Estimator, parameters, scale):
+    """Networks compute in float32; rows and linear maps need not."""
+    X = images(100)[:, 20:30]
+    model = Estimator(**({"n_components": 2} | LEARNS | parameters)).fit(X)
+    far = scale * X[:4]
+    assert np.isfinite(model.transform(far)).all()
+    assert np.isfinite(model.reconstruct(far)).all()
+    assert (model.score_samples(far) < model.score_samples(X[:4])).all()
+    if parameters == {"max_iter": 0}:
+        start = model.transform(1e9 * X[:4])
+        np.testing.assert_allclose(model.transform(far), start * (scale / 1e9), 1e-6)

@@ -1,5 +1,7 @@
 """Networks of the user's own, and specs in place of the perceptron."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -164,3 +166,55 @@ def test_a_layer_may_be_called_readout():
     parameters = {"init": "random", "max_iter": 2, "random_state": 0}
     model = AutoencoderTransformer(2, decoder=Nested, **parameters).fit(X)
     assert model.transform(X).shape == (len(X), 2)
+
+
+class Cut(nn.Module):
+    """The first columns, or all and zeros; nothing to be trained."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.n_more = n_outputs - n_inputs
+
+    def forward(self, x):
+        return nn.functional.pad(x, (0, self.n_more))
+
+
+def test_networks_without_parameters_stay_as_they_are():
+    X = load_iris().data
+    parameters = {"init": "random", "encoder": Cut, "decoder": Cut, "n_refinements": 0}
+    model = AutoencoderTransformer(2, **parameters, max_iter=3).fit(X).partial_fit(X)
+    shares = model.transform(X) / (X - X.mean(0))[:, :2]
+    np.testing.assert_allclose(shares, shares[0, 0], rtol=1e-5)
+
+
+class Recording(nn.Dropout):
+    """A dropout that takes down what it does to a row of ones."""
+
+    seen: ClassVar = []
+
+    def __init__(self, *shape):
+        super().__init__()
+
+    def forward(self, x):
+        if self.training:
+            dropped = super().forward(torch.ones(5))
+            Recording.seen.append(tuple(dropped.tolist()))
+        return x
+
+
+def test_a_dropout_that_goes_on_draws_anew(Estimator, monkeypatch):
+    monkeypatch.setattr(Recording, "seen", [])
+    X = load_iris().data
+
+    def factory(*shape):
+        return nn.Sequential(Recording(), nn.Linear(*shape))
+
+    model = Estimator(2, encoder=factory, batch_size=150, random_state=0)
+    for _ in range(6):
+        model.partial_fit(X)
+    assert len(set(Recording.seen)) > 3
+    drawn = list(Recording.seen)
+    again = Estimator(2, encoder=factory, batch_size=150, random_state=0)
+    for _ in range(6):
+        again.partial_fit(X)
+    assert Recording.seen[len(drawn) :] == drawn

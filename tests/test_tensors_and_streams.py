@@ -448,3 +448,24 @@ def test_classes_may_be_tensors_where_tensors_stay_such(dispatched):
 def test_what_a_vae_knows_of_its_components_needs_a_fit():
     with pytest.raises(NotFittedError):
         _ = VAETransformer().active_components_
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_diag", "poisson"])
+def test_a_column_that_varies_only_later_is_learned(Estimator, likelihood):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 6))
+    X = rng.poisson(np.exp(X)) * 1.0 if likelihood == "poisson" else X
+    first = X[:100].copy()
+    first[:, :3] = 0
+    model = Estimator(2, likelihood=likelihood, random_state=0).partial_fit(first)
+    error = np.mean((X - model.reconstruct(X))[:, :3] ** 2)
+    for _ in range(15):
+        model.partial_fit(X)
+    assert np.mean((X - model.reconstruct(X))[:, :3] ** 2) < 0.3 * error
+
+
+def test_rows_that_wait_are_checked(Estimator):
+    model = Estimator(2, likelihood="poisson")
+    with pytest.raises(ValueError, match="counts"):
+        model.partial_fit([[1.0, -1.0, 2.0]])
+    assert not hasattr(model, "n_features_in_")

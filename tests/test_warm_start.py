@@ -594,6 +594,30 @@ def test_a_part_with_other_settings_is_refused_by_name(made, then, name, iris):
 
 
 @pytest.mark.parametrize(
+    ("then", "is_refused"),
+    [
+        ([("gaussian_diag", [0, 1]), ("poisson", [2, 3])], False),
+        ([("gaussian_diag", slice(2)), ("poisson", [-2, -1])], False),
+        ([("gaussian_diag", [0, 1, 2]), ("poisson", [3])], True),
+        ([("gaussian_diag", [0, 1]), ("negative_binomial", [2, 3])], True),
+        ([("gaussian_diag", [0, 1]), (Poisson(size=None), [2, 3])], True),
+        ([("poisson", [0, 1, 2, 3])], True),
+    ],
+)
+def test_a_list_of_likelihoods_is_the_same_by_what_it_says(then, is_refused, iris):
+    X = np.round(iris[0])
+    made = [("gaussian_diag", [0, 1]), ("poisson", [2, 3])]
+    model = VAETransformer(2, warm_start=True, likelihood=made, **UNJUDGED).fit(X)
+    model.set_params(likelihood=then)
+    for going_on in (model.fit, model.partial_fit):
+        if not is_refused:
+            going_on(X)
+            continue
+        with pytest.raises(ValueError, match="^likelihood=.* made with"):
+            going_on(X)
+
+
+@pytest.mark.parametrize(
     "made", [{"encoder": Conv((2, 2), channels=(2,))}, {"encoder": nn.Linear}, {}]
 )
 def test_a_decoder_that_mirrors_goes_on(Estimator, made, iris):

@@ -11,10 +11,9 @@ def write_path(graph, path, x, where):
     """Write a path; see :class:`skae.paths.Path`."""
     if path.center is not None:
         x = graph.add("Sub", x, graph.constant(path.center))
-    inner = graph.add("Mul", graph.cast(x, np.float32), graph.single(path.unit))
-    if path.highest.isfinite().any():
-        inner = graph.add("Max", inner, graph.single(path.lowest))
-        inner = graph.add("Min", inner, graph.single(path.highest))
+    inner = graph.cast(graph.add("Mul", x, graph.constant(path.unit)), np.float32)
+    inner = graph.add("Max", inner, graph.single(path.lowest))
+    inner = graph.add("Min", inner, graph.single(path.highest))
     correction = write_network(graph, path.network, inner, where)
     correction = graph.add("Mul", correction, graph.single(path.gain))
     y = graph.cast(correction, graph.dtype)
