@@ -21,11 +21,11 @@ from .checking import (
     check_X_val,
     refuse_auto_width,
 )
-from .device import forked_stream, made_on_cpu, seed_from
+from .device import made_on_cpu, seed_from
 from .learning import resume
 from .planning import make_task
 from .reporting import Reporter, warn
-from .rows import as_array, distinct_rows, merge_rows, stacked
+from .rows import as_array, distinct_rows, merge_rows, stacked, take_rows
 from .specs import resolve_likelihood
 from .storage import StoredModule, to_arrays, to_tensors
 from .task import FEWEST_ROWS
@@ -128,14 +128,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         if going_on:
             check_goes_on(self, self._stored.blueprint)
         labels, labels_val = self._find_labels(y, weight, X_val, y_val, going_on)
-        checked = rows if weight.all() else rows[np.flatnonzero(weight)]
+        given, given_weight = rows, weight
         if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
             rows = as_array(rows)
             index, weight = distinct_rows(rows, weight, labels)
-            rows = rows[index]
+            rows = take_rows(rows, index)
             labels = None if labels is None else labels[index]
         likelihood = self._find_likelihood(rows, weight, going_on)
-        check_values(likelihood, checked)
+        check_values(likelihood, given, given_weight)
         if X_val is not None:
             X_val = check_X_val(self, X_val, likelihood)
         task = make_task(
@@ -241,6 +241,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         return attributes | {
             "loss_curve_": self.loss_curve_ + attributes["loss_curve_"],
             "n_iter_": self.n_iter_ + attributes["n_iter_"],
+            "validation_loss_curve_": self.validation_loss_curve_,
             "start_loss_": self.start_loss_,
             "_n_seen": self._n_seen + attributes["_n_seen"],
         }
@@ -277,7 +278,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
     def _learn(self, task, going_on, reporter):
         n_before = self.n_iter_ if going_on else 0
-        with _stream_of_factories(task, n_before):
+        with task.forked_stream(n_before):
             if not going_on:
                 return carry_out(task, observer=reporter)
             model, state = self._copy_to_train(), to_tensors(self._training)
@@ -312,7 +313,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             "best_loss_": result.best_loss,
             "_stored": StoredModule(task.blueprint, str(self.device), model),
             "_start": maps,
-            "_n_seen": float(task.weight.sum()),
+            "_n_seen": float(task.weight.sum()) if task.of_stream else maps.n_rows,
             "_training": to_arrays(result.state) if task.continues else {},
         }
         if hasattr(model.likelihood, "noise_variance"):
@@ -365,17 +366,3 @@ def _n_subtasks(task):
         return 0
     has_refit = task.n_validation > 0 and not task.continues
     return task.settings.max_iter * (2 if has_refit else 1)
-
-
-@contextmanager
-def _stream_of_factories(task, n_before):
-    """Fork torch's global stream for modules of the user's, which may draw from it.
-
-    What goes on after some epochs does not draw as the first of them did.
-    """
-    blueprint = task.blueprint
-    if hasattr(blueprint.encoder, "build") and hasattr(blueprint.decoder, "build"):
-        yield
-    else:
-        with forked_stream(task.seed + n_before, task.device):
-            yield

@@ -1,20 +1,18 @@
 """What a variational autoencoder answers about rows, as a density model."""
 
 import math
-import numbers
 from functools import partial
 
 import numpy as np
 import torch
 from sklearn.callback import with_callbacks
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_scalar
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
 from ._sklearn import fit_context, n_samples
-from .checking import check_classes, check_weight, number_classes
+from .checking import check_classes, check_count, check_weight, number_classes
 from .densities import CodeMixture, representatives
 from .device import generator_from, limited_threads, made_on_cpu, seed_from
 from .evidence import (
@@ -187,14 +185,15 @@ class BaseDensity(BaseAutoencoder):
         -------
         ndarray of shape (n_rows, n_samples, n_components)
         """
-        n_samples = check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
+        n_samples = check_count(n_samples, "n_samples")
         X = self._check_fitted_X(X)
         generator = generator_from(seed_from(random_state))
         shape = n_samples, self.n_components_
 
         def draw(x):
             posterior = self._stored.module.posterior(x).each_draw()
-            noise = torch.randn(len(x), *shape, generator=generator)
+            shape_of_all = (len(x), *shape)
+            noise = torch.randn(shape_of_all, generator=generator, dtype=torch.float32)
             return posterior.at(noise.to(x)).flatten(1)
 
         return self._map(X, draw).reshape(-1, *shape)
@@ -252,7 +251,9 @@ class BaseDensity(BaseAutoencoder):
         """
         blueprint, start = self._stored.blueprint, self._start
         is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact
-        if self.n_iter_ == 0 or not is_exact:
+        # A fit that goes on may be ended in its first epoch.
+        is_start = self.n_iter_ == 0 and not self._stored.module.encoder.is_limited
+        if is_start or not is_exact:
             return likelihood_of
         noise, excess = start.column_noise, 1.0
         has_column_noise = blueprint.likelihood.has_column_noise
@@ -269,8 +270,8 @@ class BaseDensity(BaseAutoencoder):
             if has_column_noise:
                 by_column = independent_log_likelihood(variance, x)
                 other = torch.logaddexp(other, by_column) - math.log(2)
-            learned = likelihood_of(x) + math.log(start.n_rows)
-            return torch.logaddexp(learned, other) - math.log1p(start.n_rows)
+            learned = likelihood_of(x) + math.log(self._n_seen)
+            return torch.logaddexp(learned, other) - math.log1p(self._n_seen)
 
         return scored
 
@@ -289,8 +290,8 @@ class BaseDensity(BaseAutoencoder):
 
     def _draws(self):
         """Codes of the standard normal by which rows are scored."""
-        seed = self._stored.blueprint.seed
-        return draw_table(self.n_score_samples, self.n_components_, seed)
+        n_draws = check_count(self.n_score_samples, "n_score_samples")
+        return draw_table(n_draws, self.n_components_, self._stored.blueprint.seed)
 
     def score(self, X, y=None, sample_weight=None):
         """Mean log-likelihood of rows; the mean of :meth:`score_samples`.
@@ -374,7 +375,7 @@ class BaseDensity(BaseAutoencoder):
                     "conditional=True and the classes of its rows."
                 )
             return super().sample(n_samples, noise=noise, random_state=random_state)
-        n_samples = check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
+        n_samples = check_count(n_samples, "n_samples")
         seed = seed_from(random_state)
         if y is None:
             drawn = np.random.RandomState(seed)

@@ -1,7 +1,5 @@
 """What both estimators have once fitted: a module, and rows in and out."""
 
-import numbers
-
 import numpy as np
 import torch
 from sklearn import get_config
@@ -10,11 +8,10 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from ._sklearn import check_feature_names_in, to_output_container
-from .checking import check_codes, check_values, check_X
+from .checking import check_codes, check_count, check_values, check_X
 from .device import generator_from, made_on_cpu, seed_from
 from .inference import map_blocks
 from .opening import check_opened
@@ -148,7 +145,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             In the units of the rows that were fitted.
         """
         check_is_fitted(self)
-        n_samples = check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
+        n_samples = check_count(n_samples, "n_samples")
         seed = seed_from(random_state)
         codes = self._draw_codes(n_samples, np.random.RandomState(seed))
         return self._decode_drawn(codes, noise, seed)

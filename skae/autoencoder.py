@@ -127,7 +127,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     alpha : "auto" or float, default="auto"
         Weight decay of the networks' matrices, as the solver understands it (an L2
         penalty, or decoupled with adamw). PCA's maps, biases and the noise are free.
-        ``"auto"`` is 0.2 with adamw from 5 million values on, and 0 otherwise.
+        ``"auto"`` is 0.2 with adamw from 5 million values on, an optimizer class's own
+        decay, and 0 otherwise.
 
     batch_size : "auto" or int, default="auto"
         ``"auto"`` is a 16th of the rows as a power of two, between 32 and 256. A batch
@@ -197,7 +198,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         Epochs run, those of a second training on all rows included.
 
     mean_ : ndarray of shape (n_features_in_,)
-        Mean of the columns.
+        Mean of the columns, over the rows of the start: all, or those that were not
+        held out from 10,000 rows on and with ``warm_start``.
 
     module_ : torch.nn.Module
         The network, on rows measured from ``mean_`` (or from 0 where the
@@ -219,7 +221,8 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     best_loss_ : float
         Loss of what was kept, on the same rows; by refined codes and the last layer
-        solved, where rows judge.
+        solved, where rows judge. After ``partial_fit`` it is that of the last call's
+        rows.
 
     noise_variance_ : float or ndarray of shape (n_features_in_,)
         Mean squared error per column and degree of freedom, with a Gaussian
@@ -333,8 +336,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     def score(self, X, y=None, sample_weight=None):
         """Share of the variance that the reconstruction explains.
 
-        As ``r2_score(X, reconstruct(X), multioutput="variance_weighted")``; PCA's is
-        the sum of its ``explained_variance_ratio_``.
+        As ``r2_score(X, reconstruct(X), multioutput="variance_weighted")``, but errors
+        in columns that are constant in X count too; PCA's is the sum of its
+        ``explained_variance_ratio_``.
 
         Parameters
         ----------

@@ -220,7 +220,8 @@ class Blueprint:
             n_linear = n_inputs if is_encoder else self.n_components
             linear = FixedLinear(n_linear, n_outputs, dtype)
             if n_linear < n_inputs:
-                linear = OfCode(linear)
+                n_classes = n_inputs - n_linear
+                linear = OfCode(linear, FixedLinear(n_classes, n_outputs, dtype))
         return Path(
             network,
             linear,
@@ -249,18 +250,27 @@ def _from_factory(factory, role, n_inputs, n_outputs, from_pca):
             "called as factory(n_inputs, n_outputs) and returns a torch.nn.Module."
         )
     network = network.to(torch.float32)
-    with torch.no_grad():
-        rows = torch.zeros(2, n_inputs, dtype=torch.float32)
-        try:
-            shape = tuple(network.eval()(rows).shape)
-        except Exception as error:
-            raise ValueError(
-                f"{role}={factory!r} made a module that fails on rows of {n_inputs} "
-                f"values: {error}"
-            ) from error
-    if shape != (2, n_outputs):
-        raise ValueError(
-            f"{role}={factory!r} made a module that turns 2 rows of {n_inputs} values "
-            f"into shape {shape}; it has to be (2, {n_outputs})."
-        )
+    _try_out(network.eval(), f"{role}={factory!r} made a module", n_inputs, n_outputs)
     return Gated(network, n_outputs) if from_pca else network
+
+
+def _try_out(network, made, n_inputs, n_outputs):
+    """See that a network of the user's turns rows into rows."""
+    n_rows = 3 if n_outputs == 2 else 2  # or rows might be taken for columns
+    rows = torch.linspace(-1, 1, n_rows * n_inputs, dtype=torch.float32)
+    try:
+        with torch.no_grad():
+            y = network(rows.view(n_rows, n_inputs))
+    except Exception as error:
+        raise ValueError(
+            f"{made} that fails on rows of {n_inputs} values: {error}"
+        ) from error
+    if not isinstance(y, torch.Tensor) or y.layout != torch.strided:
+        raise TypeError(f"{made} that returns {type(y).__name__}, not a dense tensor.")
+    if y.shape != (n_rows, n_outputs):
+        raise ValueError(
+            f"{made} that turns {n_rows} rows of {n_inputs} values into shape "
+            f"{tuple(y.shape)}; it has to be ({n_rows}, {n_outputs})."
+        )
+    if not (y.is_floating_point() and torch.isfinite(y).all()):
+        raise ValueError(f"{made} that turns rows into what is no finite number.")

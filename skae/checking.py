@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from sklearn.utils import check_scalar
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
     assert_all_finite,
@@ -38,6 +39,7 @@ __all__ = [
     "check_X_val",
     "check_classes",
     "check_codes",
+    "check_count",
     "check_goes_on",
     "check_n_components",
     "check_rows",
@@ -126,15 +128,16 @@ def check_rows(estimator, X, sample_weight, *, reset, fewest=2):
 
 def check_weight(sample_weight, X):
     """Check one weight per row; None is 1 for each."""
+    given, rows = as_array(sample_weight), np.empty(X.shape[0])
     weight = check_sample_weight(
-        sample_weight, np.empty(X.shape[0]), dtype=np.float64, ensure_non_negative=True
+        given, rows, dtype=np.float64, ensure_non_negative=True
     )
     with np.errstate(over="ignore"):
         total = weight.sum()
     if not np.isfinite(total):
         raise ValueError(
-            "sample_weight: the sum is beyond what float64 holds; divide the weights by "
-            "the largest."
+            "sample_weight: the sum is beyond what float64 holds; divide all by the "
+            "largest."
         )
     return weight
 
@@ -160,7 +163,9 @@ def check_classes(y, name, n_rows):
             "cut them into classes, or set conditional=False."
         )
     if len(y) != n_rows:
-        raise ValueError(f"{name} has {len(y)} classes for {n_rows} rows.")
+        raise ValueError(
+            f"{name} has {len(y)} classes for {n_rows} rows; give as many of both."
+        )
     return y
 
 
@@ -207,8 +212,34 @@ def check_X(estimator, X, *, reset=False, fewest=1):
     )
     if isinstance(X, torch.Tensor):
         return _check_tensor(X, validate)
+    _refuse_damaged(X)
+    _refuse_dates(X)
     with refusing_text():
         return validate(X)
+
+
+def _refuse_damaged(X):
+    """Refuse a sparse matrix whose indices lie outside: SciPy trusts them blindly."""
+    if not hasattr(X, "check_format"):
+        return
+    try:
+        X.check_format(full_check=True)
+    except ValueError as error:
+        raise ValueError(
+            f"X is a sparse matrix with damaged indices: {error}; make it anew."
+        ) from error
+
+
+def _refuse_dates(X):
+    """Refuse dates and durations: as numbers they depend on a unit, and may be none."""
+    kinds = getattr(X, "dtypes", None)
+    if kinds is None:
+        kinds = [getattr(X, "dtype", None)]
+    if any(getattr(kind, "kind", None) in ("M", "m") for kind in kinds):
+        raise ValueError(
+            "X: dates and durations have to become numbers first, in a unit of your "
+            "choice, as days since some day."
+        )
 
 
 @contextmanager
@@ -217,12 +248,17 @@ def refusing_text():
     try:
         yield
     except ValueError as error:
-        if not str(error).startswith("could not convert string"):
+        if not str(error).startswith(("could not convert string", "Cannot cast str")):
             raise
         raise ValueError(
             f"X: {error}; text has to become numbers first, as by a OneHotEncoder in "
             "a ColumnTransformer."
         ) from error
+
+
+def check_count(value, name):
+    """Check a number of something."""
+    return int(check_scalar(value, name, numbers.Integral, min_val=1))
 
 
 def check_codes(codes):
@@ -239,17 +275,23 @@ def _check_tensor(X, validate):
     scikit-learn sees one row in its place, spread over the shape of all without
     taking memory, and the finiteness of all is found by torch.
     """
-    if X.layout != torch.strided:
+    if X.layout != torch.strided or X.is_nested:
         raise TypeError(
             f"X is a torch tensor of layout {X.layout}; give a dense one, or a "
             "scipy.sparse matrix."
         )
     if X.is_meta:
         raise TypeError("X is a torch tensor on 'meta', which holds no values.")
-    X = X.detach()
+    X = X.detach().resolve_conj().resolve_neg()
     if X.dtype in (torch.float16, torch.bfloat16):
         X = X.to(torch.float32)
-    row = X[:1].cpu().numpy()
+    try:
+        row = X[:1].cpu().numpy() if X.ndim else X.cpu().numpy()
+    except (TypeError, NotImplementedError) as error:
+        raise TypeError(
+            f"X is a torch tensor of {X.dtype} that NumPy does not know; give float32 "
+            "or float64."
+        ) from error
     checked = validate(np.broadcast_to(row, X.shape) if row.size else X.cpu().numpy())
     if X.is_floating_point() and not torch.isfinite(X.sum()):
         finite = torch.isfinite(X).all(dim=1)
@@ -257,13 +299,16 @@ def _check_tensor(X, validate):
     return X.to(torch.from_numpy(np.zeros(1, checked.dtype)).dtype)
 
 
-def check_values(likelihood, X):
-    """Check that a likelihood can have made rows.
+def check_values(likelihood, X, weight=None):
+    """Check that a likelihood can have made rows, those of weight 0 aside.
 
     Those on a GPU are brought from it only where the likelihood looks at them.
     """
-    if type(likelihood).check is not Likelihood.check:
-        likelihood.check(as_array(X))
+    if type(likelihood).check is Likelihood.check:
+        return
+    if weight is not None and not weight.all():
+        X = X[np.flatnonzero(weight)]
+    likelihood.check(as_array(X))
 
 
 def check_X_val(estimator, X_val, likelihood):
@@ -325,8 +370,9 @@ def check_goes_on(estimator, blueprint):
         "init": "pca" if blueprint.from_pca else "random",
         "likelihood": blueprint.likelihood,
     }
-    if estimator.encoder is None and isinstance(blueprint.encoder, MLP):
-        made_with |= blueprint.encoder.get_params()
+    own = _own_perceptron(estimator, blueprint)
+    if own is not None:
+        made_with |= own.get_params()
     if blueprint.variational is None:
         made_with["n_refinements"] = blueprint.n_refinements
     else:
@@ -371,6 +417,20 @@ def _refuse_change(estimator, name):
         f"{name}={getattr(estimator, name)!r} is not what the fitted model was made "
         "with; set it back, or begin anew by fit with warm_start=False."
     )
+
+
+def _own_perceptron(estimator, blueprint):
+    """Give the network that the estimator's own parameters describe, if there is one.
+
+    Beside an encoder that is a factory, it is the decoder.
+    """
+    if estimator.encoder is None:
+        network = blueprint.encoder
+    elif estimator.decoder is None and not hasattr(blueprint.encoder, "build"):
+        network = blueprint.decoder
+    else:
+        return None
+    return network if isinstance(network, MLP) else None
 
 
 def _is_open(name, asked):

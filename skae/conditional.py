@@ -9,8 +9,9 @@ other; :meth:`ConditionalAutoencoder.given` makes it, and what holds of the one 
 loss, its evidence, its draws) is asked of the other.
 
 It starts at probabilistic PCA of all rows, with the m_y and s_y at which the bound is
-highest there: the moments of the codes of each class. While it learns, a row has its
-class beside it, as one more column.
+highest there: the moments of the codes of each class. What that leaves of the mean of
+a class is added to its predictor, as far as it is more than chance. While it learns, a
+row has its class beside it, as one more column.
 """
 
 import torch
@@ -19,19 +20,25 @@ from torch.nn import functional
 
 __all__ = ["ConditionalAutoencoder", "OfCode"]
 
+# Weight of a class that no row has.
+LEAST_COUNT = 1e-9
+
 
 class OfCode(nn.Module):
-    """A linear map of the code alone, of a code with its class beside it.
+    """A linear map of the code, and what each class adds to it.
 
     Parameters
     ----------
     linear : nn.Module
         With a buffer ``weight`` of shape (n_outputs, n_components).
+
+    added : nn.Module
+        With one of shape (n_outputs, n_classes).
     """
 
-    def __init__(self, linear):
+    def __init__(self, linear, added):
         super().__init__()
-        self.linear = linear
+        self.linear, self.added = linear, added
 
     @property
     def weight(self):
@@ -39,8 +46,12 @@ class OfCode(nn.Module):
         return self.linear.weight
 
     def forward(self, coded):
-        """Map codes."""
-        return self.linear(coded[..., : self.weight.shape[1]])
+        """Map codes, with or without their classes beside them."""
+        n_components = self.weight.shape[1]
+        y = self.linear(coded[..., :n_components])
+        if coded.shape[-1] == n_components:
+            return y
+        return y + self.added(coded[..., n_components:])
 
 
 class ConditionalAutoencoder(nn.Module):
@@ -134,19 +145,30 @@ class ConditionalAutoencoder(nn.Module):
         """
         count = torch.ones_like(self.shares)[:, None]
         total, squares = 0.0, count
+        left = _LeftOfClasses()
         for labelled, share in _with_weights(labelled_blocks, weight):
             x, labels = _apart(labelled)
             posterior = self.posterior(x)
             share = share.to(count.dtype)
-            belongs = functional.one_hot(labels, self.n_classes).mT * share
+            classes = functional.one_hot(labels, self.n_classes)
+            belongs = classes.mT * share
             count = count + belongs.sum(1, keepdim=True)
             total = total + belongs @ posterior.mean.to(count.dtype)
             second = posterior.mean.square() + posterior.std.square()
             squares = squares + belongs @ second.to(count.dtype)
+            coded = torch.cat([posterior.mean, classes.to(posterior.mean)], dim=1)
+            left.observe(x, self.likelihood.mean(self.decoder(coded), x), belongs)
         center = total / count
         variance = squares / count - center.square()
         self.centers.copy_(center.flatten())
         self.log_scales.copy_(variance.log().flatten() / 2)
+        if self.decoder.linear is not None:
+            told, expected = map(self._predictor, left.told())
+            self.decoder.linear.added.weight.copy_((told - expected).T)
+
+    def _predictor(self, mean):
+        """Predictor of rows that have a mean."""
+        return torch.from_numpy(self.likelihood.predictor(mean.cpu().numpy()))
 
     def unsettle(self):
         """Let the networks see everything, as is right while they are trained."""
@@ -250,6 +272,42 @@ class ConditionalAutoencoder(nn.Module):
         """Draw what the decoder takes: codes with their classes, on the CPU."""
         codes = self.whole.draw_codes(len(labels), generator).to(self.shares.device)
         return self.given(labels.to(codes.device)).decoder.coded(codes).cpu()
+
+
+class _LeftOfClasses:
+    """What a start leaves of the mean of each class."""
+
+    def __init__(self):
+        self.count = self.expected = self.error = self.squares = torch.zeros(())
+
+    def observe(self, x, mean, belongs):
+        """Look at rows, what they are expected to be, and the weight in each class."""
+        mean = mean.to(belongs.dtype)
+        error = x.to(belongs.dtype) - mean
+        self.count = self.count + belongs.sum(1, keepdim=True)
+        self.expected = self.expected + belongs @ mean
+        self.error = self.error + belongs @ error
+        self.squares = self.squares + (belongs @ error.square()).sum(0)
+
+    def told(self):
+        """Give the mean of each class, as far as it is told from chance, and expected.
+
+        The mean of n rows errs by a variance of v / n in each of p columns. By so much
+        its square d2 / v is too large, and the mean is shortened (James and Stein):
+
+            1 - (p / n) / sum d2 / v        0 at least
+
+        One row more is taken to be as it is expected.
+        """
+        count = self.count.clamp(min=LEAST_COUNT)
+        expected, left = self.expected / count, self.error / count
+        variance = self.squares / self.count.sum()
+        varies = variance > 0
+        precision = torch.where(varies, 1 / torch.where(varies, variance, 1.0), 0.0)
+        square = (left.square() * precision).sum(1, keepdim=True)
+        chance = varies.sum() / count
+        share = (1 - chance / square.clamp(min=chance)) * count / (count + 1)
+        return expected + share * left, expected
 
 
 def _with_weights(blocks, weight):

@@ -108,11 +108,12 @@ def seed_from(random_state):
         return int(np.random.default_rng().integers(2**31))
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31 - 1))
-    if isinstance(random_state, numbers.Integral) and int(random_state) >= 0:
+    is_whole = isinstance(random_state, numbers.Integral)
+    if is_whole and 0 <= int(random_state) < 2**32:
         return int(random_state)
     raise ValueError(
-        f"random_state={random_state!r} must be None, an integer of 0 or more, or a "
-        "numpy.random.RandomState."
+        f"random_state={random_state!r} must be None, an integer from 0 to 2**32 - 1, "
+        "or a numpy.random.RandomState."
     )
 
 

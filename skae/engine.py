@@ -43,8 +43,9 @@ class Settings:
     solver : str, type or functools.partial
     learning_rate : float or None
         None is the own default of an optimizer class.
-    alpha : float
-        Weight decay of the matrices, as the optimizer understands it.
+    alpha : float or None
+        Weight decay of the matrices, as the optimizer understands it; None is the own
+        default of an optimizer class.
     batch_size : int
     max_iter : int
         Largest number of epochs.
@@ -68,7 +69,7 @@ class Settings:
 
     solver: object
     learning_rate: float | None
-    alpha: float
+    alpha: float | None
     batch_size: int
     max_iter: int
     tol: float
@@ -286,8 +287,6 @@ def train(
     result = TrainingResult(best_loss=start_loss)
     if not any(p.requires_grad for p in model.parameters()):
         return result  # a user's networks may have nothing to train
-    if state:
-        settings = replace(settings, warmup=0.0)  # no schedule starts over
     if _largest_product(model, settings.batch_size) < LOWERED_PRODUCT:
         settings = replace(settings, dtype=torch.float32)
     with limited_threads(_n_threads(model, settings.batch_size)):

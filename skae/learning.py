@@ -15,6 +15,7 @@ than anything honest can. What is returned uses all rows:
 Rows of the user's own (``X_val``) never enter a start, so with them all of X trains.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -133,6 +134,8 @@ def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
     kept, held_out = _split(task)
     rows = task.subset(kept, maps)
+    # No schedule starts over.
+    task = replace(task, settings=replace(task.settings, warmup=0.0))
     return _run(task, model, maps, rows, kept, held_out, observer, state)[0]
 
 
@@ -190,6 +193,12 @@ def _run(task, model, maps, rows, kept, held_out, observer, state=None):
     judges = task.subset(_some_of(kept), maps) if valid is None else valid
     before = task.row_losses(model, judges)
     start_loss = _epoch_loss(task, model, judges, before)
+    if not math.isfinite(start_loss):
+        name = "X" if task.X_val is None else "X_val, the rows that judge"
+        raise ValueError(
+            f"{name}: its values, or their squares, are beyond what float32 holds; "
+            "divide the columns by their largest values first."
+        )
     watched = _Watched(observer, model, maps, start_loss, kept)
     if not task.of_stream:
         model.unsettle()  # codes move while a network is trained

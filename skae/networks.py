@@ -343,4 +343,5 @@ def _is_positive_integer(size):
 
 def _as_tuple(sizes):
     """Widths as a tuple; one number is a single layer."""
-    return tuple(sizes) if hasattr(sizes, "__iter__") else (sizes,)
+    is_one = not hasattr(sizes, "__iter__") or getattr(sizes, "ndim", 1) == 0
+    return (sizes,) if is_one else tuple(sizes)

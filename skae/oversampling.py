@@ -9,13 +9,14 @@ import numbers
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, clone
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from ._sklearn import Interval, StrOptions, fit_context
 from .checking import refusing_text
 from .device import seed_from
+from .rows import as_array
 from .vae import VAETransformer
 
 __all__ = ["VAEOverSampler"]
@@ -163,6 +164,8 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
 
     def _fit(self, X, y, seed):
         """Fit the VAE; return the rows as they were checked."""
+        X, y = as_array(X), as_array(y)
+        check_consistent_length(X, y)
         check_classification_targets(y)
         with refusing_text():
             rows = validate_data(self, X, accept_sparse="csr")
@@ -182,6 +185,11 @@ def _count_new(strategy, y):
     counts = dict(zip(classes.tolist(), sizes.tolist(), strict=True))
     if callable(strategy):
         strategy = strategy(y)
+        if not isinstance(strategy, dict | str | numbers.Real):
+            raise ValueError(
+                f"sampling_strategy: the function returned {strategy!r}; it has to be "
+                "a dict of the number of rows of each class."
+            )
     if len(counts) < 2:
         raise ValueError(
             f"y has one class only, {classes.tolist()}; sampling_strategy is about two "
@@ -257,6 +265,7 @@ def _with_rows(X, rows, drawn):
 
 def _within(values, kind):
     """Bring values to those that a type can hold, where it does not hold all."""
+    kind = getattr(kind, "subtype", kind)  # of a sparse column
     if hasattr(kind, "categories"):
         levels = np.asarray(kind.categories)
         numbers_of = levels.astype(np.float64)  # they may be text, as "1" and "2"
@@ -265,7 +274,10 @@ def _within(values, kind):
         return values > 0.5
     if kind.kind in "iu":
         bounds = np.iinfo(getattr(kind, "numpy_dtype", kind))
-        return values.round().clip(bounds.min, bounds.max)
+        highest = float(bounds.max)
+        if highest > bounds.max:  # which no float is, of 64 bits
+            highest = np.nextafter(highest, 0.0)
+        return values.round().clip(bounds.min, highest)
     return values
 
 

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from .networks import Perceptron
+
 __all__ = ["Path", "reciprocal"]
 
 # A network sees further than its rows by this share of their range, or rounding would
@@ -153,8 +155,12 @@ class Path(nn.Module):
     @property
     def readout(self):
         """The network's last layer; None where the network does not show it."""
-        has_hidden = hasattr(self.network, "hidden")
-        return getattr(self.network, "readout", None) if has_hidden else None
+        return self.network.readout if self._is_perceptron else None
+
+    @property
+    def _is_perceptron(self):
+        """Whether the network is skae's own; a user's may have names like its."""
+        return isinstance(self.network, Perceptron)
 
     def with_hidden(self, x):
         """Map rows; also give the network's last hidden layer."""
@@ -165,7 +171,7 @@ class Path(nn.Module):
     @property
     def is_traceable(self):
         """Whether the network has its derivative written out."""
-        return hasattr(self.network, "written_out")
+        return self._is_perceptron
 
     def written_out(self, working):
         """Give the derivative, written out, with the weights of a training."""

@@ -147,7 +147,8 @@ def _has_to_learn(blueprint, settings, X, n_validation):
 
 def _of_found_width(estimator, task):
     """Find the width of a task; how many rows judge depends on it, too."""
-    n_components = find_width(task if task.span is None else narrowed(task))
+    with task.forked_stream():
+        n_components = find_width(task if task.span is None else narrowed(task))
     blueprint = replace(task.blueprint, n_components=n_components)
     n_validation = 0
     if task.n_validation:
@@ -256,7 +257,7 @@ def make_settings(estimator, shape, n_judges, device):
     return Settings(
         solver=solver,
         learning_rate=rate,
-        alpha=decay if isinstance(estimator.alpha, str) else float(estimator.alpha),
+        alpha=_resolve_alpha(estimator.alpha, solver, decay),
         batch_size=min(int(batch_size), n_rows),
         max_iter=int(max_iter),
         tol=float(estimator.tol),
@@ -265,6 +266,13 @@ def make_settings(estimator, shape, n_judges, device):
         validation_passes=min(estimator._count_passes(n_judges), EPOCH_PASSES),
         warmup=estimator._warmup,
     )
+
+
+def _resolve_alpha(alpha, solver, decay):
+    """Find the weight decay; None leaves it to an optimizer class of the user's."""
+    if not isinstance(alpha, str):
+        return float(alpha)
+    return decay if isinstance(solver, str) else None
 
 
 def _start_is_final(blueprint):
@@ -286,7 +294,7 @@ def _count_validation_rows(estimator, n_rows, blueprint):
     if isinstance(estimator.validation_fraction, str):
         return auto_validation_rows(n_rows, blueprint.n_components)
     n_validation = max(1, math.ceil(estimator.validation_fraction * n_rows))
-    if n_validation >= n_rows:
+    if n_validation >= n_rows >= FEWEST_ROWS:
         raise ValueError(
             f"validation_fraction={estimator.validation_fraction!r} of {n_rows} "
             "distinct rows leaves none to train on; make it smaller, or set "

@@ -153,7 +153,8 @@ class _MixtureModule(PriorModule):
 
     def __init__(self, n_components, n_parts):
         super().__init__(n_components)
-        begin = torch.full((n_parts + 1,), (1 - NORMAL_SHARE) / n_parts)
+        share = (1 - NORMAL_SHARE) / n_parts
+        begin = torch.full((n_parts + 1,), share, dtype=torch.float32)
         begin[0] = NORMAL_SHARE
         self.begin = nn.Buffer(begin.log())
         self.shift = nn.Parameter(torch.zeros(n_parts + 1, dtype=torch.float32))

@@ -184,9 +184,14 @@ def _row_keys(X):
         together, ends = entries.tobytes(), kind.itemsize * X.indptr.astype(np.int64)
         return np.array([together[a:b] for a, b in pairwise(ends)], dtype=object)
     X = np.ascontiguousarray(X)
-    if X.dtype.kind == "f" and (np.signbit(X) & (X == 0)).any():
+    blocks = map(X.__getitem__, _block_slices(X))
+    if X.dtype.kind == "f" and any(map(_has_negative_zero, blocks)):
         X = X + 0.0  # -0.0 and 0.0 are the same value
     return X.view(np.dtype((np.void, X.dtype.itemsize * X.shape[1]))).ravel()
+
+
+def _has_negative_zero(block):
+    return (np.signbit(block) & (block == 0)).any()
 
 
 class Rows:
@@ -354,7 +359,8 @@ def take_rows(X, index):
     """Rows by number: copied where that is cheap, else a view."""
     if sp.issparse(X) or len(index) * X.shape[1] * X.dtype.itemsize <= RESIDENT_BYTES:
         return X[index]
-    return X if len(index) == X.shape[0] else RowView(X, index)
+    are_all = len(index) == X.shape[0] and (np.diff(index) > 0).all()
+    return X if are_all else RowView(X, index)
 
 
 def stacked(above, below):
@@ -362,17 +368,17 @@ def stacked(above, below):
     above, below = as_array(above), as_array(below)
     if sp.issparse(above) or sp.issparse(below):
         return sp.vstack([sp.csr_array(above), sp.csr_array(below)], format="csr")
-    return np.vstack([above, below])
+    return np.vstack([above[:], below[:]])
 
 
 def placed(X, device):
     """Bring large dense rows to a GPU, in their own type, if it has room for them."""
-    if device.type != "cuda" or not isinstance(X, np.ndarray):
+    if device.type != "cuda" or not isinstance(X, np.ndarray | RowView):
         return X
     free, _ = torch.cuda.mem_get_info(device)
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     room = DEVICE_SHARE * (free + kept)
-    if not RESIDENT_BYTES < X.nbytes <= room:
+    if not RESIDENT_BYTES < X.shape[0] * X.shape[1] * X.dtype.itemsize <= room:
         return X
     dtype = torch.from_numpy(X[:0].copy()).dtype
     there = torch.empty(X.shape, dtype=dtype, device=device)
@@ -383,7 +389,10 @@ def placed(X, device):
 
 def as_array(X):
     """Rows as NumPy or SciPy has them; a tensor on the CPU shares its memory."""
-    return X.cpu().numpy() if isinstance(X, torch.Tensor) else X
+    if not isinstance(X, torch.Tensor):
+        return X
+    X = X.detach().resolve_conj().resolve_neg().cpu()
+    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
 
 
 def _dense(block):

@@ -22,6 +22,7 @@ __all__ = [
     "load_state",
     "make_optimizer",
     "name_of",
+    "switches",
 ]
 
 
@@ -251,9 +252,13 @@ def make_optimizer(settings, parameters):
 
 
 def _groups(decayed, undecayed, alpha):
-    """Say which parameters decay, as optimizers want it; there are always some."""
+    """Say which parameters decay, as optimizers want it; there are always some.
+
+    Without an ``alpha`` they decay as the optimizer has it.
+    """
+    decay = {} if alpha is None else {"weight_decay": alpha}
     groups = [
-        {"params": decayed, "weight_decay": alpha},
+        {"params": decayed, **decay},
         {"params": undecayed, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
@@ -286,6 +291,14 @@ def hyperparameters(optimizer):
     ]
 
 
+def switches(made_with):
+    """Say what optimizers do besides, on which it depends what they remember."""
+    return [
+        {name: value for name, value in group.items() if isinstance(value, bool)}
+        for group in made_with
+    ]
+
+
 def load_state(optimizer, state, settings, made_with):
     """Go on with the state of another optimizer of the same parameters.
 
@@ -307,11 +320,6 @@ def load_state(optimizer, state, settings, made_with):
         counts; what training has made of the rest stays.
     """
     groups, asked = state["param_groups"], hyperparameters(optimizer)
-    if len(groups) != len(asked):
-        raise ValueError(
-            f"alpha={settings.alpha!r} decays other parameters than those of the "
-            f"fitted model; set it back, or begin anew by fit with warm_start=False."
-        )
     groups = [
         group | {k: v for k, v in now.items() if not np.array_equal(v, then.get(k))}
         for group, now, then in zip(groups, asked, made_with, strict=True)
@@ -341,10 +349,10 @@ def _make_own(settings, parameters):
     accepted = inspect.signature(settings.solver).parameters
     if settings.learning_rate is not None:
         arguments["lr"] = settings.learning_rate
-    if not settings.alpha:
-        return settings.solver(parameters, **arguments)
     if "weight_decay" not in accepted:
-        raise ValueError(f"alpha={settings.alpha!r} needs a weight_decay; set alpha=0")
+        if settings.alpha:
+            raise ValueError("alpha needs a weight_decay; set alpha=0")
+        return settings.solver(parameters, **arguments)
     decayed = [p for p in parameters if p.ndim >= 2]
     undecayed = [p for p in parameters if p.ndim < 2]
     groups = _groups(decayed, undecayed, settings.alpha)

@@ -117,7 +117,10 @@ def _locate_slice(columns, names, n_features):
         start = _locate_one(start, names, n_features)
     if isinstance(stop, str):
         stop = _locate_one(stop, names, n_features) + 1
-    return np.arange(n_features)[slice(start, stop, columns.step)]
+    try:
+        return np.arange(n_features)[slice(start, stop, columns.step)]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"likelihood: columns {columns!r}: {error}.") from error
 
 
 def _locate_one(column, names, n_features):
@@ -141,7 +144,7 @@ def resolve_networks(estimator, shape):
     widths = estimator.hidden_layer_sizes
     if isinstance(widths, str):
         widths = auto_hidden_layer_sizes(*shape)
-    perceptron = MLP(widths, estimator.activation)
+    perceptron = _unshared(MLP(widths, estimator.activation))
     perceptron.check("")
     for name in ("encoder", "decoder"):
         part = getattr(estimator, name)

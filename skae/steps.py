@@ -12,16 +12,19 @@ from operator import mul
 from typing import Any
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .device import generator_from
 from .recording import RecordedStep, Recording
 from .solvers import (
+    SOLVERS,
     FusedAdam,
     Restraint,
     hyperparameters,
     load_state,
     make_optimizer,
     name_of,
+    switches,
 )
 from .weights import FlatParameters, Working
 
@@ -43,6 +46,19 @@ def evaluating(model):
     yield
     if was_training:
         model.train()
+
+
+@contextmanager
+def _spared_of_one(model, x):
+    """Keep layers that measure a batch from a batch of one row, which has no spread."""
+    norms = []
+    if len(x) == 1:
+        norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
+    for norm in norms:
+        norm.eval()
+    yield
+    for norm in norms:
+        norm.train()
 
 
 class Steps:
@@ -93,7 +109,8 @@ class Steps:
     def _go_on(self, state):
         """Go on where another training ended."""
         # Of no use to another solver, which begins anew.
-        if state["solver"] == name_of(self.settings.solver):
+        is_same = state["solver"] == name_of(self.settings.solver)
+        if is_same and switches(state["made_with"]) == switches(self.made_with):
             load_state(
                 self.optimizer, state["optimizer"], self.settings, state["made_with"]
             )
@@ -230,7 +247,42 @@ class Steps:
     def take(self, x, row_factor):
         """Take a step; give the loss of the batch before it."""
         self.n_taken += 1
-        return self.optimizer.step(partial(self.loss_and_grad, x, row_factor))
+        closure = partial(self.loss_and_grad, x, row_factor)
+        if isinstance(self.settings.solver, str):
+            return self.optimizer.step(closure)
+        return self._take_own(closure)
+
+    def _take_own(self, closure):
+        """Take a step by an optimizer of the user's; give the loss before it.
+
+        It may call for the loss several times, and return what it likes.
+        """
+        losses, is_ours = [], False
+
+        def asked():
+            nonlocal is_ours
+            is_ours = True
+            self.parameters.attach_gradients()
+            losses.append(closure())
+            is_ours = False
+            return losses[-1]
+
+        solver = self.settings.solver
+        try:
+            self.optimizer.step(asked)
+        except Exception as error:
+            if is_ours:
+                raise
+            raise ValueError(
+                f"solver={solver!r} fails at its step: {error}; use another class, or "
+                f"one of {sorted(SOLVERS)}."
+            ) from error
+        if not losses:
+            raise ValueError(
+                f"solver={solver!r} has a step that does not call its closure, by "
+                "which it is given the loss and the gradient."
+            )
+        return losses[0]
 
     def replay(self, x, row_factor):
         """Do the same by the recording."""
@@ -273,6 +325,7 @@ class Steps:
         dtype = self.settings.dtype
         self.parameters.clear_gradient()
         with (
+            _spared_of_one(self.model, x),
             torch.enable_grad(),
             torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32),
         ):

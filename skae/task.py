@@ -1,12 +1,13 @@
 """A task: what is to be learned, from which rows, and where it begins."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from .device import generator_from
+from .device import forked_stream, generator_from
 from .engine import Settings, row_losses
 from .rows import Rows, held_out, row_marks, take_rows
 from .start import fit_linear_maps
@@ -72,6 +73,16 @@ class Task:
     def seed(self):
         """Seed of everything that is drawn."""
         return self.blueprint.seed
+
+    def forked_stream(self, n_before=0):
+        """Fork torch's global stream where modules of the user's may draw from it.
+
+        What goes on after some epochs does not draw as the first of them did.
+        """
+        networks = self.blueprint.encoder, self.blueprint.decoder
+        if all(hasattr(network, "build") for network in networks):
+            return nullcontext()
+        return forked_stream(self.seed + n_before, self.device)
 
     def of_width(self, n_components):
         """Say the same for a code of another size."""

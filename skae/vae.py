@@ -175,7 +175,8 @@ class VAETransformer(BaseDensity):
     alpha : "auto" or float, default="auto"
         Weight decay of the networks' matrices, as the solver understands it (an L2
         penalty, or decoupled with adamw). PCA's maps, biases and the noise are free.
-        ``"auto"`` is 0: the divergence of the posterior holds the networks already.
+        ``"auto"`` is 0, or an optimizer class's own decay: the divergence of the
+        posterior holds the networks already.
 
     batch_size : "auto" or int, default="auto"
         ``"auto"`` is a 16th of the rows as a power of two, between 32 and 256. A batch
@@ -243,7 +244,8 @@ class VAETransformer(BaseDensity):
         Epochs run, those of a second training on all rows included.
 
     mean_ : ndarray of shape (n_features_in_,)
-        Mean of the columns.
+        Mean of the columns, over the rows of the start: all, or those that were not
+        held out from 10,000 rows on and with ``warm_start``.
 
     module_ : torch.nn.Module
         The network, on rows measured from ``mean_`` (or from 0 where the
@@ -265,7 +267,8 @@ class VAETransformer(BaseDensity):
         is held out, on the training rows.
 
     best_loss_ : float
-        Loss of the weights that were kept, on the same rows.
+        Loss of the weights that were kept, on the same rows; after ``partial_fit``, on
+        the last call's.
 
     noise_variance_ : float or ndarray of shape (n_features_in_,)
         Variance of the noise, with a Gaussian likelihood.

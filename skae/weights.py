@@ -64,12 +64,18 @@ class FlatParameters:
                 (self.decayed if p.ndim >= 2 else self.undecayed).append(p)
                 weights.append(p.data)
                 self.gradient.append(p.grad)
+        self._gradients = [p.grad for p in self.views]
         self._kept = [*weights, *model.buffers()]
 
     def clear_gradient(self):
         """Set the gradient to zero."""
         for gradient in self.gradient:
             gradient.zero_()
+
+    def attach_gradients(self):
+        """Give the parameters their gradients back, which an optimizer may take off."""
+        for p, gradient in zip(self.views, self._gradients, strict=True):
+            p.grad = gradient
 
     def copy(self):
         """Copy of all weights."""

@@ -88,7 +88,7 @@ MAY_IMPORT = {
     "likelihoods.base": NOTHING,
     **{f"likelihoods.{kind}": {"likelihoods.base"} for kind in LIKELIHOODS},
     "likelihoods.__init__": {f"likelihoods.{kind}" for kind in {"base", *LIKELIHOODS}},
-    "paths": NOTHING,
+    "paths": {"networks"},
     "models": {"paths"},
     "variational": {"models", "objectives", "paths", "posteriors"},
     "objectives": {"posteriors"},
@@ -147,7 +147,7 @@ MAY_IMPORT = {
         f"comparison.{room}" for room in ("comparing", "measuring", "result")
     },
     # what is made of estimators
-    "oversampling": {"checking", "device", "vae"},
+    "oversampling": {"checking", "device", "rows", "vae"},
     "onnx.extra": NOTHING,
     "onnx.graph": {"onnx.extra"},
     "onnx.networks": {"networks", "onnx.graph"},

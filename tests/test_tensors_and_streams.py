@@ -459,9 +459,9 @@ def test_a_column_that_varies_only_later_is_learned(Estimator, likelihood):
     first[:, :3] = 0
     model = Estimator(2, likelihood=likelihood, random_state=0).partial_fit(first)
     error = np.mean((X - model.reconstruct(X))[:, :3] ** 2)
-    for _ in range(15):
+    for _ in range(30):
         model.partial_fit(X)
-    assert np.mean((X - model.reconstruct(X))[:, :3] ** 2) < 0.3 * error
+    assert np.mean((X - model.reconstruct(X))[:, :3] ** 2) < 0.5 * error
 
 
 def test_rows_that_wait_are_checked(Estimator):

@@ -1,6 +1,7 @@
 """Arguments: what each command takes, and what its help says."""
 
 import argparse
+import contextlib
 import shutil
 import textwrap
 
@@ -196,7 +197,10 @@ def _add_fit(commands):
     parser.set_defaults(run=fit)
     _add_data(parser)
     parser.add_argument(
-        "--out", required=True, metavar="FILE", help="where to save, as model.skops"
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="where to save, a name that ends in .skops",
     )
     parser.add_argument(
         "--method",
@@ -206,9 +210,10 @@ def _add_fit(commands):
     )
     parser.add_argument(
         "--n-components",
-        type=_whole_number(1),
+        type=_code_size,
         metavar="N",
-        help="size of the code (default: 2)",
+        help="size of the code: a number, the share of the variance that PCA is to "
+        "explain with it, as 0.9, or auto (default: 2)",
     )
     _add_training(parser)
 
@@ -316,6 +321,21 @@ def _add_table_out(parser):
         help="CSV, TSV, Parquet or NPY file, by its ending (default: CSV on standard "
         "output)",
     )
+
+
+def _code_size(text):
+    """Take the size of a code in any of the ways that it can be given."""
+    if text == "auto":
+        return text
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < 1:
+            return float(text)
+    try:
+        return _whole_number(1)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"{error}, a share of the variance below 1, or auto"
+        ) from error
 
 
 def _whole_number(least):

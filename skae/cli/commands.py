@@ -15,20 +15,26 @@ from skae.naming import name_of
 from .preparing import make_method, prepare, tell, width_error
 from .reading import read_table
 from .saving import load_pipeline, save_pipeline
-from .saying import percent, say
-from .writing import check_folder, check_writer, write_table
+from .saying import UsageError, percent, say
+from .writing import check_apart, check_ending, check_writer, write_table
 
 __all__ = ["fit", "sample", "transform"]
 
 
 def fit(options):
     """Fit a model to a table and save it."""
-    check_folder(options.out)
-    model = make_method(options.method, options)
+    check_ending(options.out, [".skops"])
+    check_apart(options.out, options.data)
+    model, asked = make_method(options.method, options), options.n_components
+    if asked == "auto" and isinstance(model, PCA):
+        raise UsageError(
+            "argument --n-components: 'auto' is for an autoencoder or a vae; give PCA "
+            "a number, or a share of the variance"
+        )
     rows = prepare(options)
     limit = min(rows.X.shape)
-    width = min(2, limit) if options.n_components is None else options.n_components
-    if width > limit:
+    width = min(2, limit) if asked is None else asked
+    if isinstance(width, int) and width > limit:
         raise width_error(width, limit, rows)
     tell(rows)
     model.set_params(n_components=width).fit(rows.X)
@@ -46,7 +52,7 @@ def transform(options):
     """Write the codes of a table's rows."""
     import pandas as pd
 
-    check_writer(options.out)
+    check_writer(options.out, options.model, options.data)
     pipeline = load_pipeline(options.model)
     table = read_table(options.data)
     codes = pipeline.transform(table.frame)
@@ -58,7 +64,7 @@ def transform(options):
 
 def sample(options):
     """Write rows drawn from a saved model, in the columns and units of its table."""
-    check_writer(options.out)
+    check_writer(options.out, options.model)
     pipeline = load_pipeline(options.model)
     rows = draw_rows(pipeline["model"], options)
     write_table(pipeline["table"].inverse_transform(rows), options.out)

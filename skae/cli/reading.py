@@ -48,6 +48,9 @@ FRACTION = re.compile(r"[-+]?\d+([.,])\d+(?:[eE][-+]?\d+)?")
 # Numbers that a sparse matrix may have when it is written out.
 DENSE_LIMIT = 2**28
 
+# Names of an archive that are listed.
+MOST_NAMES = 10
+
 # Names that rows, and what they are labelled with, go by in an archive of arrays.
 ROWS = ("X", "x", "data", "X_train", "x_train", "arr_0")
 LABELS = ("y", "target", "labels", "label", "y_train")
@@ -202,7 +205,7 @@ def _npz(path):
             array = _dense(sp.load_npz(path))
     if array is None:
         raise ValueError(
-            f"{str(path)!r} holds {', '.join(names) or 'nothing'}; the rows of an NPZ "
+            f"{str(path)!r} holds {_listed(names)}; the rows of an NPZ "
             f"file are called {ROWS[0]!r}, and their labels {LABELS[0]!r}"
         )
     table = _from_array(path, array)
@@ -212,7 +215,15 @@ def _npz(path):
     return table
 
 
+def _listed(names):
+    """List a few names."""
+    more = ", ..." if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more if names else "nothing"
+
+
 def _dense(matrix):
+    if hasattr(matrix, "check_format"):
+        matrix.check_format(full_check=True)  # SciPy trusts the indices of a file
     if np.prod(matrix.shape) > DENSE_LIMIT:
         raise ValueError(f"its {matrix.shape} numbers do not fit as a dense table")
     return matrix.toarray()
@@ -303,7 +314,8 @@ def _parse(path, opener, head, encoding):
     """Read a text file of a given encoding with pandas, in the form its head has."""
     import pandas as pd
 
-    form = _form_of(path, head, encoding)
+    with _parser_errors(path):
+        form = _form_of(path, head, encoding)
     with (
         opener(path, "rb") as file,
         _parser_errors(path),
@@ -364,6 +376,8 @@ def _form_of(path, head, encoding):
     text = codecs.getincrementaldecoder(encoding)().decode(head)
     if not text.strip():
         raise ValueError(f"{str(path)!r} is empty")
+    if text.lstrip()[0] in "{[":
+        raise ValueError(f"{str(path)!r} looks like JSON, which is not read; write CSV")
     records = _records(text, is_whole=len(head) < HEAD)
     separator = _separator(records)
     cells = [*csv.reader(records, delimiter=separator, skipinitialspace=True)]

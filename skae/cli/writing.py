@@ -9,21 +9,43 @@ import numpy as np
 from .saving import replacing
 from .saying import UsageError, say, shape_of
 
-__all__ = ["check_folder", "check_writable", "check_writer", "write_table"]
+__all__ = [
+    "check_apart",
+    "check_ending",
+    "check_folder",
+    "check_writable",
+    "check_writer",
+    "write_table",
+]
 
-WRITERS = (".csv", ".tsv", ".parquet", ".npy")
+WRITERS = [".csv", ".tsv", ".parquet", ".npy"]
 
 
-def check_writer(out):
+def check_writer(out, *read):
     """See, before any work is done, that a table can be written there."""
     if out is None:
         return
+    check_ending(out, WRITERS)
+    check_apart(out, *read)
+
+
+def check_ending(out, endings):
+    """See, before any work is done, that a file of some kind can be made there."""
     check_folder(out)
-    if Path(out).suffix.lower() not in WRITERS:
-        raise UsageError(
-            f"argument --out: {out!r} has to end in {', '.join(WRITERS[:-1])} or "
-            f"{WRITERS[-1]}"
-        )
+    if Path(out).suffix.lower() not in endings:
+        *others, last = endings
+        listed = f"{', '.join(others)} or {last}" if others else last
+        raise UsageError(f"argument --out: {out!r} has to end in {listed}")
+
+
+def check_apart(out, *read):
+    """See that no file that is read would be replaced."""
+    path = Path(out)
+    for source in map(Path, read):
+        if path.exists() and source.exists() and path.samefile(source):
+            raise UsageError(
+                f"argument --out: {out!r} is read, and would be lost; name another file"
+            )
 
 
 def check_folder(out):

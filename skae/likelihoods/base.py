@@ -128,6 +128,10 @@ class LikelihoodModule(nn.Module):
         """Say what the encoder's network takes for 1 in each column; 0 hides it."""
         return np.sqrt(maps.variance)
 
+    def predictor(self, mean):
+        """Give the predictor whose mean is an array's, measured from the origin."""
+        return mean
+
     @property
     def draws_rows(self):
         """Whether what is learned from is a draw."""

@@ -110,8 +110,14 @@ class _CategoricalModule(LikelihoodModule):
         slopes = clipped_slopes(loadings / share[:, None], code_scale)
         n_features = len(share)
         return PredictorStart(
-            np.log(share), slopes * shrinkage, np.ones(n_features), float(n_features)
+            self.predictor(share),
+            slopes * shrinkage,
+            np.ones(n_features),
+            float(n_features),
         )
+
+    def predictor(self, mean):
+        return np.log(np.maximum(mean, SHARE_FLOOR))
 
     def log_prob(self, x, eta):
         return (x * self._log_shares(eta)).sum(-1)

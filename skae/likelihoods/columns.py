@@ -139,6 +139,13 @@ class _PerColumnModule(LikelihoodModule):
             slopes[columns] = start.slopes
         return PredictorStart(intercept, slopes, gain, float(n_features))
 
+    def predictor(self, mean):
+        predictor = np.empty_like(mean)
+        for part in self.parts:
+            columns = part.columns.cpu().numpy()
+            predictor[..., columns] = part.likelihood.predictor(mean[..., columns])
+        return predictor
+
     def log_prob(self, x, eta):
         return sum(
             part.likelihood.log_prob(part.of(x), part.of(eta)) for part in self.parts

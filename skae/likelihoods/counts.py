@@ -180,6 +180,10 @@ class _Rates(nn.Module):
     def draw(self, eta, generator):
         return self.typical(eta, None)
 
+    def of_size(self, varied, rates):
+        """Rates that vary about others: each column has its own."""
+        return varied
+
     def intercept(self, mean):
         return np.log(mean)
 
@@ -231,8 +235,13 @@ class _Shares(nn.Module):
         size = gamma.to(eta) * (self.total_mean / self.total_shape).to(eta)
         return size * torch.softmax(eta, -1)
 
+    def of_size(self, varied, rates):
+        """Rates that vary about others: the total has its own distribution already."""
+        total = varied.sum(-1, keepdim=True).clamp(min=SMALLEST_SIZE)
+        return varied * (rates.sum(-1, keepdim=True) / total)
+
     def intercept(self, mean):
-        return np.log(mean / mean.sum())
+        return np.log(mean / mean.sum(-1, keepdims=True))
 
 
 class _CountsModule(LikelihoodModule):
@@ -255,11 +264,14 @@ class _CountsModule(LikelihoodModule):
         slopes = clipped_slopes(loadings * in_view[:, None], code_scale)
         n_features = len(mean)
         return PredictorStart(
-            self.rates.intercept(mean),
+            self.predictor(mean),
             slopes * shrinkage,
             np.ones(n_features),
             float(n_features),
         )
+
+    def predictor(self, mean):
+        return self.rates.intercept(np.maximum(mean, SMALLEST_SIZE))
 
     def mean(self, eta, x=None):
         return self.rates.typical(eta, x)
@@ -326,7 +338,8 @@ class _NegativeBinomialModule(_CountsModule):
         rates = self.rates.draw(eta, generator).cpu().double()
         theta = torch.exp(self.log_theta).detach().cpu()
         gamma = torch._standard_gamma(theta.expand(rates.shape), generator=generator)
-        return torch.poisson(rates * gamma / theta, generator=generator).to(eta)
+        varied = self.rates.of_size(rates * gamma / theta, rates)
+        return torch.poisson(varied, generator=generator).to(eta)
 
 
 def _log_poisson(x, log_rate):

@@ -117,6 +117,9 @@ class _ExponentialFamilyModule(LikelihoodModule):
             float(len(intercept)),
         )
 
+    def predictor(self, mean):
+        return self.link(mean)[0]
+
     def log_prob(self, x, eta):
         return (x * eta - self.log_partition(eta)).sum(-1)
 
@@ -161,7 +164,7 @@ class _ContinuousBernoulliModule(_ExponentialFamilyModule):
     def link(self, mean):
         """Predictor of a mean, and its derivative."""
         mean = np.clip(mean, DENSITY_MARGIN, 1 - DENSITY_MARGIN)
-        low = np.full(len(mean), -1 / DENSITY_MARGIN)
+        low = np.full_like(mean, -1 / DENSITY_MARGIN)
         high = -low
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
