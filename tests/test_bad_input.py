@@ -349,6 +349,52 @@ def test_wrong_rows_that_judge_are_refused_by_name(Estimator, name, no_step):
     assert_refused(model, "X_val", lambda: model.fit(X, X_val=wrong), X)
 
 
+@pytest.mark.parametrize("scale", [1e30, 1e300])
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "X_val"])
+def test_rows_beyond_float32_change_nothing(Estimator, method, scale):
+    X = rows()
+    model = fitted(Estimator, warm_start=method == "fit")
+    far = X.copy()
+    far[3, 2] *= scale
+    actions = {
+        "fit": lambda: model.fit(far),
+        "partial_fit": lambda: model.partial_fit(far),
+        "X_val": lambda: model.fit(X, X_val=far),
+    }
+    name = "X_val" if method == "X_val" else "X"
+    assert_refused(model, f"^{name}.*beyond what float32 holds", actions[method], X)
+
+
+@pytest.mark.parametrize("index", [-3, 20, 10**9])
+@pytest.mark.parametrize("kind", [sp.csr_array, sp.csc_matrix])
+def test_damaged_sparse_rows_are_refused(Estimator, index, kind, no_step):
+    model, X = fitted(Estimator), rows()
+    no_step()
+    damaged = kind(X)
+    damaged.indices = damaged.indices.copy()
+    damaged.indices[7] = index
+    for method in (model.fit, model.partial_fit, model.transform, model.score):
+        action = functools.partial(method, damaged)
+        assert_refused(model, "^X is a sparse matrix with damaged", action, X)
+
+
+def test_dates_are_refused(Estimator, no_step):
+    model, X = fitted(Estimator), rows()
+    no_step()
+    days = np.full((20, 5), "2020-02-29", dtype="M8[D]")
+    frame = pd.DataFrame(X, columns=NAMES).assign(a=pd.Timestamp("2020-02-29"))
+    for wrong in (days, days - days, frame):
+        for method in (model.fit, model.transform):
+            action = functools.partial(method, wrong)
+            assert_refused(model, "^X: dates and durations", action, X)
+
+
+def test_text_of_a_type_of_its_own_gets_the_same_advice():
+    frame = pd.DataFrame({"a": pd.Categorical(["x", "y"] * 10), "b": range(20)})
+    with pytest.raises(ValueError, match="OneHotEncoder"):
+        AutoencoderTransformer(1).fit(frame)
+
+
 def test_wrong_weights_change_nothing(Estimator, no_step):
     model, X = fitted(Estimator), rows()
     no_step()

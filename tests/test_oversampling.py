@@ -264,3 +264,46 @@ def test_levels_that_are_numbers_as_text_come_back_as_such():
     assert len(more) == 160
     assert more["k"].dtype == X["k"].dtype
     assert more["k"].notna().all()
+
+
+def test_whole_numbers_of_64_bits_stay_within():
+    y = np.repeat([0, 1], [20, 10])
+    X = np.random.default_rng(0).integers(0, 2, (30, 2)) * (2**63 - 1)
+    drawn, _ = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, y)
+    assert drawn.dtype == np.int64
+    assert (drawn > -(2**63)).all()  # where what is too large would begin anew
+
+
+def test_sparse_columns_of_a_frame_stay_such():
+    y = np.repeat([0, 1], [20, 10])
+    X = np.random.default_rng(0).integers(0, 2, (30, 3)).astype("uint8")
+    frame = pd.DataFrame(X, columns=list("abc")).astype(pd.SparseDtype("uint8", 0))
+    drawn, _ = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(frame, y)
+    assert (drawn.dtypes == frame.dtypes).all()
+    assert len(drawn) == 40
+
+
+def test_flags_of_a_rare_class_are_drawn_as_they_are():
+    """Where it is only the class that tells them."""
+    rng = np.random.default_rng(0)
+    odds = np.array([[0.1, 0.4, 0.5, 0.2], [0.9, 0.05, 0.5, 0.8]])
+    y = np.repeat([0, 1], [190, 15])
+    X = (rng.random((205, 4)) < odds[y]) * 1.0
+    drawn, classes = VAEOverSampler(random_state=0).fit_resample(X, y)
+    new = drawn[205:].mean(axis=0)
+    assert (classes[205:] == 1).all()
+    assert np.abs(new - X[y == 1].mean(axis=0)).max() < 0.25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"y": [0, 1, 1]}, "inconsistent numbers of samples"),
+        ({"sampling_strategy": lambda y: None}, "^sampling_strategy: the function"),
+    ],
+)
+def test_what_is_no_strategy_or_no_classes_is_named(arguments, said):
+    arguments = {"y": [0] * 20 + [1] * 10, "sampling_strategy": "auto"} | arguments
+    sampler = VAEOverSampler(arguments["sampling_strategy"], vae=QUICK)
+    with pytest.raises(ValueError, match=said):
+        sampler.fit_resample(np.zeros((30, 2)), arguments["y"])

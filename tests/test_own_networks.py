@@ -218,3 +218,72 @@ def test_a_dropout_that_goes_on_draws_anew(Estimator, monkeypatch):
     for _ in range(6):
         again.partial_fit(X)
     assert Recording.seen[len(drawn) :] == drawn
+
+
+class Named(nn.Module):
+    """A network whose parts are called as those of skae's."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.hidden, self.readout = 16, nn.Linear(n_inputs, n_outputs, bias=False)
+
+    def forward(self, x):
+        return self.readout(x)
+
+
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_parts_may_be_called_as_those_of_a_perceptron(init):
+    model = AutoencoderTransformer(2, init=init, decoder=Named, **SMALL)
+    assert np.isfinite(model.fit(images(100)).score(images(100)))
+
+
+def test_a_batch_of_one_row_leaves_batch_norm_as_it_is(Estimator):
+    X = load_iris().data
+    parameters = {"encoder": with_extras, "max_iter": 2, "random_state": 0}
+    model = Estimator(2, batch_size=1, **parameters).fit(X[:30])
+    assert np.isfinite(model.transform(X)).all()
+    model = Estimator(2, **parameters).partial_fit(X)
+    spread = next(b for n, b in model.module_.named_buffers() if "running_var" in n)
+    before = spread.clone()
+    for row in X[:5]:
+        model.partial_fit(row[None])
+    after = next(b for n, b in model.module_.named_buffers() if "running_var" in n)
+    assert torch.equal(after, before)
+    model.partial_fit(X)
+    after = next(b for n, b in model.module_.named_buffers() if "running_var" in n)
+    assert not torch.equal(after, before)
+
+
+def made_of(function):
+    """A factory of networks that do something with what a layer gives."""
+
+    class Made(nn.Module):
+        def __init__(self, n_inputs, n_outputs):
+            super().__init__()
+            self.layer = nn.Linear(n_inputs, n_outputs)
+
+        def forward(self, x):
+            return function(self.layer(x))
+
+    return Made
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y: y * torch.nan,
+        lambda y: y / 0,
+        lambda y: y.round().int(),
+        lambda y: y.detach().numpy(),
+        lambda y: y.to_sparse(),
+        lambda y: y.T,
+        lambda y: None,
+    ],
+)
+@pytest.mark.parametrize("role", ["encoder", "decoder"])
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_a_network_that_gives_no_rows_of_numbers_is_refused(role, init, function):
+    X = load_iris().data[:, :2]
+    model = AutoencoderTransformer(2, init=init, **{role: made_of(function)})
+    with pytest.raises((TypeError, ValueError), match=rf"{role}=.* made a module that"):
+        model.fit(X)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from given import generator
 
-from skae import rows
+from skae import AutoencoderTransformer, rows
 from skae.rows import Rows, weighted_moments
 
 
@@ -57,3 +57,18 @@ def test_moments_are_those_of_numpy_far_from_zero():
     np.testing.assert_allclose(mean - 1e8, average, atol=1e-7)
     wanted = np.average((centred - average) ** 2, axis=0, weights=weight)
     np.testing.assert_allclose(variance, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_rows", [40, 12_000])
+def test_weights_do_not_copy_what_is_large(n_rows, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(n_rows, 6)) ** 3
+    weight = np.r_[0, np.ones(n_rows - 2), 2]
+    parameters = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
+
+    def fitted():
+        return AutoencoderTransformer(2, **parameters).fit(X, sample_weight=weight)
+
+    whole = fitted()
+    monkeypatch.setattr(rows, "RESIDENT_BYTES", 100)
+    model = fitted()
+    np.testing.assert_allclose(model.transform(X), whole.transform(X), rtol=1e-6)

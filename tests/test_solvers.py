@@ -186,3 +186,73 @@ def test_no_training_changes_the_linear_maps(Estimator):
     before, after = (dict(m.module_.named_buffers()) for m in (start, model))
     for name in ("encoder.linear.weight", "decoder.linear.weight"):
         assert torch.equal(before[name], after[name])
+
+
+class Clearing(torch.optim.SGD):
+    """An optimizer that clears its gradients, and returns nothing."""
+
+    def step(self, closure):
+        super().step(closure)
+        self.zero_grad()
+
+
+class Deaf(torch.optim.SGD):
+    def step(self, closure=None):
+        super().step()
+
+
+class Broken(torch.optim.SGD):
+    def step(self, closure):
+        closure()
+        raise RuntimeError("no dense gradients")
+
+
+@pytest.mark.parametrize("network", [None, nn.Linear])
+def test_an_optimizer_may_clear_gradients_and_return_nothing(network):
+    parameters = LEARNS | {"learning_rate_init": 0.05, "encoder": network}
+    parameters |= {"early_stopping": False, "max_iter": 3}
+    model, plain = (
+        AutoencoderTransformer(3, solver=solver, **parameters).fit(images(100))
+        for solver in (Clearing, torch.optim.SGD)
+    )
+    assert model.loss_curve_ == plain.loss_curve_
+
+
+@pytest.mark.parametrize(
+    ("solver", "said"),
+    [
+        (Broken, "fails at its step: no dense gradients"),
+        (Deaf, "does not call its closure"),
+        (torch.optim.SparseAdam, "fails at its step"),
+    ],
+)
+def test_an_optimizer_that_cannot_train_is_named(Estimator, solver, said):
+    with pytest.raises(ValueError, match=f"^solver=.*{said}"):
+        Estimator(2, solver=solver, **SMALL).fit(images(50))
+
+
+def test_an_error_of_a_network_is_not_the_optimizers():
+    class Failing(nn.Linear):
+        def forward(self, x):
+            if self.training:
+                raise RuntimeError("of my own")
+            return super().forward(x)
+
+    model = AutoencoderTransformer(2, solver=torch.optim.SGD, encoder=Failing, **SMALL)
+    with pytest.raises(RuntimeError, match=r"^of my own"):
+        model.fit(images(50))
+
+
+def test_no_alpha_is_no_decay_of_a_class_and_auto_is_its_own_of_matrices():
+    parameters = LEARNS | {"early_stopping": False, "learning_rate_init": 0.01}
+
+    def sizes(alpha, **own):
+        solver = functools.partial(torch.optim.AdamW, **own)
+        model = AutoencoderTransformer(3, solver=solver, alpha=alpha, **parameters)
+        model.fit(images(100))
+        return [p.square().sum().item() for p in model.module_.parameters()]
+
+    assert sizes(0.0, weight_decay=1.0) == sizes("auto", weight_decay=0.0)
+    assert sizes(0.0) == sizes(0.0, weight_decay=0.0)
+    assert sizes("auto", weight_decay=1.0) == sizes(1.0)
+    assert sizes("auto", weight_decay=1.0) != sizes(0.0)

@@ -207,6 +207,18 @@ def test_weighted_tensors(Estimator):
     np.testing.assert_array_equal(model.transform(X), wanted.transform(X.numpy()))
 
 
+def test_tensors_that_wait_to_be_changed_are_read(Estimator):
+    """A sign, or a conjugate, that torch has yet to take."""
+    X = torch.from_numpy(iris())
+    model = Estimator(2, **SMALL).fit(X)
+    negative = torch.complex(X, -X).conj().imag
+    assert negative.is_neg()
+    np.testing.assert_array_equal(model.transform(negative), model.transform(X))
+    weight = torch.ones(150, dtype=torch.bfloat16, requires_grad=True)
+    again = Estimator(2, **SMALL).fit(negative, sample_weight=weight)
+    np.testing.assert_array_equal(again.transform(X), model.transform(X))
+
+
 def test_partial_fit_takes_tensors(Estimator):
     X = torch.from_numpy(iris())
     model = Estimator(2, **SMALL).partial_fit(X[:1]).partial_fit(X)
@@ -219,6 +231,7 @@ def test_partial_fit_takes_tensors(Estimator):
         (torch.full((20, 3), torch.nan), "NaN"),
         (torch.full((20, 3), torch.inf), "infinity"),
         (torch.zeros(20), "1D array|2D"),
+        (torch.tensor(3.0), "scalar array|2D"),
         (torch.zeros(20, 3, 2), "dim 3|<= 2"),
         (torch.zeros(0, 3), "0 sample"),
         (torch.zeros(20, 3, dtype=torch.complex64), "[Cc]omplex"),

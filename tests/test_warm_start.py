@@ -25,6 +25,7 @@ SMALL = {
 }
 UNJUDGED = SMALL | {"early_stopping": False}
 BENT = {"n_components": 1, "learning_rate_init": 0.02}
+BENT_AS_A_VAE = SMALL | {"learning_rate_init": 0.02}
 
 
 def assert_same_model(found, expected, X):
@@ -624,6 +625,43 @@ def test_a_list_of_likelihoods_is_the_same_by_what_it_says(then, is_refused, iri
             continue
         with pytest.raises(ValueError, match=r"^likelihood=.* made with"):
             going_on(X)
+
+
+def test_the_perceptron_beside_a_factory_is_not_changed(Estimator, iris):
+    parameters = UNJUDGED | {"encoder": nn.Linear, "max_iter": 2}
+    model = Estimator(2, warm_start=True, **parameters).fit(iris[0])
+    with pytest.raises(ValueError, match=r"^hidden_layer_sizes=.* made with"):
+        model.set_params(hidden_layer_sizes=(4,)).fit(iris[0])
+
+
+def test_a_list_of_widths_is_not_shared(Estimator, iris):
+    widths = [8]
+    parameters = UNJUDGED | {"hidden_layer_sizes": widths, "max_iter": 2}
+    model = Estimator(2, warm_start=True, **parameters).fit(iris[0])
+    widths.append(4)
+    opened(model)
+    with pytest.raises(ValueError, match=r"^hidden_layer_sizes=.* made with"):
+        model.fit(iris[0])
+
+
+def test_a_warm_up_does_not_start_over_after_a_fit_that_ended(iris):
+    X, _ = iris
+    model = VAETransformer(2, max_iter=5, **UNJUDGED).fit(X)
+    curves = [
+        copy.deepcopy(model).set_params(warm_start=True, kl_warmup=share).fit(X)
+        for share in (0.0, 1.0)
+    ]
+    assert curves[0].loss_curve_ == curves[1].loss_curve_
+
+
+def test_a_score_does_not_change_when_a_fit_that_goes_on_is_ended_at_once(curve):
+    vae = VAETransformer(1, warm_start=True, max_iter=20, **BENT_AS_A_VAE).fit(curve)
+    far = curve[:2] + 20
+    before = vae.score_samples(far)
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        vae.set_params(learning_rate_init=1e25).fit(curve)
+    assert vae.n_iter_ == 0
+    np.testing.assert_allclose(vae.score_samples(far), before, rtol=0.01)
 
 
 @pytest.mark.parametrize(

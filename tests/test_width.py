@@ -4,11 +4,14 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
+from given import images
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from torch import nn
 
 from skae import AutoencoderTransformer
 from skae.width import WIDTHS
@@ -129,3 +132,19 @@ def test_a_found_width_leaves_rows_enough_as_one_by_number_does(monkeypatch):
     given = AutoencoderTransformer(16, **FEW).fit(X)
     assert found.validation_loss_curve_ == given.validation_loss_curve_
     np.testing.assert_array_equal(found.transform(X), given.transform(X))
+
+
+def test_a_search_leaves_torchs_stream_and_draws_from_one_of_its_own():
+    X = images(100)[:, 20:30]
+
+    def factory(n_inputs, n_outputs):
+        return nn.Sequential(nn.Dropout(0.3), nn.Linear(n_inputs, n_outputs))
+
+    codes = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        model = AutoencoderTransformer("auto", encoder=factory, max_iter=2)
+        codes.append(model.set_params(random_state=0).fit_transform(X))
+        assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(*codes)

@@ -46,6 +46,17 @@ def test_fit_transform_and_sample(run, csv, tmp_path, method):
     assert run("sample", model, "-n", 30, "--random-state", 0)[1] == out
 
 
+@pytest.mark.parametrize(
+    ("asked", "method"), [("0.8", "pca"), ("0.8", "autoencoder"), ("auto", "vae")]
+)
+def test_the_size_of_a_code_can_be_found(run, tmp_path, asked, method):
+    out = tmp_path / "model.skops"
+    more = ["--method", method, "--n-components", asked, *(QUICK * (method != "pca"))]
+    assert run("fit", "iris", "--out", out, *more)[0] == 0
+    model = load_pipeline(out)["model"]
+    assert 1 <= model.n_components_ <= 4
+
+
 def test_samples_of_pca_have_its_covariance(run, tmp_path):
     X = np.random.default_rng(0).normal(size=(500, 3)) @ np.diag([3.0, 2.0, 0.5])
     np.save(tmp_path / "X.npy", X)

@@ -26,6 +26,8 @@ from .files import sio, written
         (b"PAR1" + bytes(range(256)), "cannot be read as a Parquet"),
         (b"\x93NUMPY\x01\x00garbage", "cannot be read as an array"),
         (b"PK\x03\x04garbage", "cannot be read as an archive"),
+        ('[{"a": 1}, {"a": 2}]', "looks like JSON"),
+        ('a,b\n"' + "x" * 200_000 + '",1\n', "is not a table: field larger"),
         (b"\x1f\x8bgarbage", "cannot be read as text"),
         ("a,b\n1,2\n2,1\n", "has 2 rows to learn from; it takes at least 4"),
     ],
@@ -76,6 +78,11 @@ def test_objects_are_not_unpickled(refused, tmp_path):
         ("fit iris --out no/where/m.skops", "there is no folder 'no/where'"),
         ("fit iris --out .", "name a file"),
         ("fit iris --out m.skops --n-components 5", "at most 4"),
+        ("fit iris --out m.skops --n-components 1.5", "below 1, or auto"),
+        ("fit iris --out m.skops --method pca --n-components auto", "or a share"),
+        ("fit iris --out m.pkl", "'m.pkl' has to end in .skops"),
+        ("fit skae_test_file --out skae_test_file", "has to end in .skops"),
+        ("transform m.skops skae.csv --out skae.csv", "would be lost"),
         ("fit iris --out m.skops --method umap", "choose from autoencoder, vae, pca"),
         ("transform nowhere.skops iris", "no such file or directory: 'nowhere.skops'"),
         ("sample nowhere.skops", "no such file or directory: 'nowhere.skops'"),
@@ -86,6 +93,7 @@ def test_objects_are_not_unpickled(refused, tmp_path):
 def test_wrong_arguments_get_one_line(refused, monkeypatch, tmp_path, arguments, said):
     monkeypatch.chdir(tmp_path)
     written(tmp_path, "skae_test_file", "")
+    written(tmp_path, "skae.csv", "a,b")
     line = refused(*arguments.split(), code=2)
     # Newer versions of argparse quote no choices.
     assert said in line or said in line.replace("'", "")
@@ -138,3 +146,20 @@ def test_only_known_classes_are_opened(refused, tmp_path):
     path = tmp_path / "model.skops"
     sio.dump(Pipeline([("a", FunctionTransformer(read_table))]), path)
     assert "asks for skae.cli.reading.read_table" in refused("sample", path, code=1)
+
+
+def test_indices_of_a_damaged_file_are_not_trusted(refused, tmp_path):
+    path = tmp_path / "damaged.npz"
+    indices = np.array([0, 10**9, 1, 0, 1] * 8, dtype=np.int32)
+    parts = {"indices": indices, "indptr": np.arange(41), "data": np.ones(40)}
+    np.savez(path, format=b"csr", shape=np.array([40, 2]), **parts)
+    line = refused("fit", path, "--out", tmp_path / "model.skops", code=1)
+    assert "cannot be read as an archive" in line
+
+
+def test_an_archive_of_many_names_lists_a_few(refused, tmp_path):
+    path = tmp_path / "many.npz"
+    np.savez(path, **{f"part{j:02}": np.ones(3) for j in range(40)})
+    line = refused("compare", path, code=1)
+    assert "part00" in line
+    assert "part39" not in line

@@ -15,6 +15,7 @@ from skae.likelihoods import (
     Categorical,
     ContinuousBernoulli,
     Gaussian,
+    NegativeBinomial,
     Poisson,
 )
 
@@ -295,6 +296,10 @@ def test_draws_of_shares_have_the_totals_distribution():
     np.testing.assert_allclose(mean.sum(), 30.0)
     sized = module.mean(eta[:1], torch.tensor([[1.0, 2.0, 3.0]]))
     np.testing.assert_allclose(sized, mean / 5)
+    # Whose distribution holds already how much columns vary.
+    wide = with_totals(NegativeBinomial().build(3), 30.0, 4.0)
+    total = wide.sample(eta, generator()).sum(dim=1, keepdim=True)
+    assert_moments(total, [30.0], np.array([30 + 30**2 / 4]))
 
 
 def test_draws_of_categories_are_one_hot_with_the_right_shares():
