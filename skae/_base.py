@@ -1,6 +1,7 @@
 """How both estimators are fitted: the template of ``fit`` and ``partial_fit``."""
 
 import copy
+import zlib
 from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
@@ -277,12 +278,16 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         return likelihood
 
     def _learn(self, task, going_on, reporter):
-        n_before = self.n_iter_ if going_on else 0
-        with task.forked_stream(n_before):
+        with task.forked_stream(self._n_drawn() if going_on else 0):
             if not going_on:
                 return carry_out(task, observer=reporter)
             model, state = self._copy_to_train(), to_tensors(self._training)
             return resume(task, model, self._start, state, observer=reporter)
+
+    def _n_drawn(self):
+        """Say by a number how far the random stream of the last training has come."""
+        state = self._training.get("shuffle")
+        return self.n_iter_ if state is None else zlib.crc32(state)
 
     def _copy_to_train(self):
         """Copy the model: training changes it in place, and an error must not."""

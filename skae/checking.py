@@ -223,7 +223,9 @@ def _refuse_damaged(X):
     if not hasattr(X, "check_format"):
         return
     try:
-        X.check_format(full_check=True)
+        # In a matrix of its own, since checking brings the arrays in shape.
+        own = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
+        own.check_format(full_check=True)
     except ValueError as error:
         raise ValueError(
             f"X is a sparse matrix with damaged indices: {error}; make it anew."
@@ -232,10 +234,14 @@ def _refuse_damaged(X):
 
 def _refuse_dates(X):
     """Refuse dates and durations: as numbers they depend on a unit, and may be none."""
-    kinds = getattr(X, "dtypes", None)
-    if kinds is None:
-        kinds = [getattr(X, "dtype", None)]
-    if any(getattr(kind, "kind", None) in ("M", "m") for kind in kinds):
+    is_frame = hasattr(X, "dtypes") and hasattr(X, "columns")
+    kinds = X.dtypes if is_frame else [getattr(X, "dtype", None)]
+    # As NumPy and pandas, and as polars, call them.
+    if any(
+        getattr(kind, "kind", None) in ("M", "m")
+        or str(kind).startswith(("Date", "Duration"))
+        for kind in kinds
+    ):
         raise ValueError(
             "X: dates and durations have to become numbers first, in a unit of your "
             "choice, as days since some day."

@@ -50,8 +50,15 @@ def check_opened(estimator):
     ):
         _expect(getattr(estimator, name, None) == expected, name, expected)
     _check_array(estimator, "mean_", (n_features,))
-    _check_start(estimator._start, n_features)
-    _expect(isinstance(estimator._training, dict), "_training", "a dict")
+    _check_start(getattr(estimator, "_start", None), n_features)
+    training = getattr(estimator, "_training", None)
+    _expect(isinstance(training, dict), "_training", "a dict")
+    n_seen = getattr(estimator, "_n_seen", None)
+    is_count = isinstance(n_seen, float) and 0 < n_seen < math.inf
+    _expect(is_count, "_n_seen", "a number above 0")
+    if blueprint.variational is not None:
+        for name in ("_code_mean", "_code_square"):
+            _check_array(estimator, name, (n_components,))
     if blueprint.class_shares is not None:
         n_classes = len(getattr(estimator, "classes_", ()))
         is_right = n_classes == len(blueprint.class_shares)

@@ -74,15 +74,15 @@ class Task:
         """Seed of everything that is drawn."""
         return self.blueprint.seed
 
-    def forked_stream(self, n_before=0):
+    def forked_stream(self, n_drawn=0):
         """Fork torch's global stream where modules of the user's may draw from it.
 
-        What goes on after some epochs does not draw as the first of them did.
+        What goes on, after so many draws, does not draw as it did at first.
         """
         networks = self.blueprint.encoder, self.blueprint.decoder
         if all(hasattr(network, "build") for network in networks):
             return nullcontext()
-        return forked_stream(self.seed + n_before, self.device)
+        return forked_stream(self.seed + n_drawn, self.device)
 
     def of_width(self, n_components):
         """Say the same for a code of another size."""

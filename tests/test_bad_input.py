@@ -379,11 +379,13 @@ def test_damaged_sparse_rows_are_refused(Estimator, index, kind, no_step):
 
 
 def test_dates_are_refused(Estimator, no_step):
+    pl = pytest.importorskip("polars")
     model, X = fitted(Estimator), rows()
     no_step()
     days = np.full((20, 5), "2020-02-29", dtype="M8[D]")
     frame = pd.DataFrame(X, columns=NAMES).assign(a=pd.Timestamp("2020-02-29"))
-    for wrong in (days, days - days, frame):
+    polars = pl.from_pandas(frame)
+    for wrong in (days, days - days, frame, polars):
         for method in (model.fit, model.transform):
             action = functools.partial(method, wrong)
             assert_refused(model, "^X: dates and durations", action, X)

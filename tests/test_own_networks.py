@@ -218,6 +218,11 @@ def test_a_dropout_that_goes_on_draws_anew(Estimator, monkeypatch):
     for _ in range(6):
         again.partial_fit(X)
     assert Recording.seen[len(drawn) :] == drawn
+    Recording.seen.clear()
+    again.set_params(warm_start=True, max_iter=1, early_stopping=False)
+    for _ in range(6):
+        again.fit(X)
+    assert len(set(Recording.seen)) > 3
 
 
 class Named(nn.Module):
