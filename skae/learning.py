@@ -21,8 +21,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm, rankdata
 from scipy.stats import t as student_t
-from scipy.stats import wilcoxon
 from torch import nn
 
 from .engine import TrainingResult, mean_loss, train
@@ -39,11 +39,10 @@ START_ROWS = 10_000
 
 # The gain over the start, on the rows that judge, has to be above 0 with this
 # confidence, by Student's test, or by Wilcoxon's and by so many standard errors; what
-# they cannot tell from the start is not better than it. Wilcoxon's knows no weights: it
-# is asked where they tell nearly as much as so many equal ones.
+# they cannot tell from the start is not better than it.
 CONFIDENCE = 0.99
+QUANTILE = norm.ppf(CONFIDENCE)
 STANDARD_ERRORS = 1.5
-NEARLY_EQUAL = 0.9
 
 # What PCA leaves has to be so many times what float32 rows lose by rounding, or nothing
 # could be learned from them, nor judged by them.
@@ -332,10 +331,19 @@ def _is_clearly_positive(gain, rows):
         return False
     if mean > student_t.ppf(CONFIDENCE, n_rows - 1) * error:
         return True
-    if mean <= STANDARD_ERRORS * error or n_rows < NEARLY_EQUAL * len(rows):
+    if mean <= STANDARD_ERRORS * error:
         return False
-    ranks = wilcoxon(gain.cpu().numpy(), alternative="greater")
-    return ranks.pvalue < 1 - CONFIDENCE
+    return _signed_ranks(gain.cpu().numpy(), rows.weight.cpu().numpy()) > QUANTILE
+
+
+def _signed_ranks(gain, weight):
+    """Wilcoxon's sum of signed ranks, each times its weight, by its standard deviation.
+
+    Where a row is as likely to lose as to gain, signs are tosses of a coin.
+    """
+    differs = gain != 0  # where the mean is above 0, some do
+    ranks = weight[differs] * rankdata(np.abs(gain[differs]))
+    return ranks @ np.sign(gain[differs]) / np.sqrt(ranks @ ranks)
 
 
 class _Watched:

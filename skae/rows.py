@@ -59,7 +59,8 @@ DEVICE_SHARE = 0.5
 # Share of nonzero values up to which a sparse matrix is multiplied as such.
 SPARSE_SHARE = 0.3
 
-# Copies of one row, as a share of the rows held out, with which it is the last to be.
+# Copies of one row, or their weight, as a share of the rows held out, with which it is
+# the last to be.
 MANY_COPIES = 0.1
 
 # Degrees of freedom of a mean, at least: one row has none, and no error either.
@@ -127,7 +128,7 @@ def row_marks(X):
     return np.concatenate([(block * direction).sum(1) for _, block in dense_blocks(X)])
 
 
-def held_out(marks, n_held_out, order):
+def held_out(marks, weight, n_held_out, order):
     """Hold about so many rows out, the first in an order, and none whose copy stays.
 
     Parameters
@@ -135,11 +136,13 @@ def held_out(marks, n_held_out, order):
     marks : ndarray of shape (n_samples,)
         Of :func:`row_marks`.
 
+    weight : ndarray of shape (n_samples,)
+
     n_held_out : int
 
     order : ndarray of int of shape (n_samples,)
-        All row numbers. What has very many copies, which would be held out in place of
-        all others, comes after those.
+        All row numbers. What has very many copies, or their weight, and would be held
+        out, or judge, in place of all others, comes after those.
 
     Returns
     -------
@@ -150,7 +153,8 @@ def held_out(marks, n_held_out, order):
     )
     if len(first) == 1:
         return np.sort(order), order[:0]
-    is_late = sizes > MANY_COPIES * n_held_out
+    copies = np.bincount(group, weights=weight[order] / weight.mean())
+    is_late = copies > MANY_COPIES * n_held_out
     ends = np.cumsum(sizes[np.lexsort((first, is_late))])
     order = order[np.lexsort((first[group], is_late[group]))]
     n_out = ends[max(np.searchsorted(ends, n_held_out, "right") - 1, 0)]
@@ -275,10 +279,14 @@ class Rows:
         return len(self) ** 2 / self.weight.square().sum().item()
 
     def mean_and_error(self, values):
-        """Weighted mean of one value per row, and its standard error."""
-        mean = self.mean(values)
-        n_free = max(self.n_effective - 1, LEAST_FREE)
-        return mean, (self.mean((values - mean) ** 2) / n_free) ** 0.5
+        """Weighted mean of one value per row, and its standard error.
+
+        A row that weighs as many is one draw all the same: its deviation counts with
+        the square of its weight.
+        """
+        mean, n_rows = self.mean(values), self.n_effective
+        squares = self.mean(self.weight * (values - mean) ** 2) / len(self)
+        return mean, (squares * n_rows / max(n_rows - 1, LEAST_FREE)) ** 0.5
 
     def blocks(self):
         """Walk through all rows, some at a time."""

@@ -103,7 +103,7 @@ class Task:
         """
         X = self.X if len(index) == self.X.shape[0] else take_rows(self.X, index)
         order = np.random.RandomState(self.seed).permutation(len(index))
-        kept, out = held_out(row_marks(X), n_judges, order)
+        kept, out = held_out(row_marks(X), self.weight[index], n_judges, order)
         return index[kept], index[out] if len(out) else None
 
     def maps(self, index):

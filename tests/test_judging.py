@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from given import LEARNS, SMALL, images
+from scipy.stats import wilcoxon
 from sklearn.decomposition import PCA
 from torch import nn
 
@@ -137,10 +138,16 @@ def test_what_has_very_many_copies_does_not_judge_in_place_of_all_others(seed):
     marks = np.random.default_rng(0).normal(size=12_000)
     marks[np.random.default_rng(1).permutation(12_000)[:6000]] = 0.0
     order = np.random.RandomState(seed).permutation(12_000)
-    kept, out = held_out(marks, 1200, order)
+    kept, out = held_out(marks, np.ones(12_000), 1200, order)
     assert len(out) == 1200
     assert marks[out].all()
     np.testing.assert_array_equal(np.sort([*kept, *out]), np.arange(12_000))
+    # Nor what has their weight.
+    weight = np.r_[6000.0, np.ones(6000)]
+    order = np.r_[0, 1 + np.random.RandomState(seed).permutation(6000)]
+    kept, out = held_out(np.arange(6001.0), weight, 1200, order)
+    assert len(out) == 1200
+    assert 0 not in out
 
 
 def test_copies_of_nothing_but_one_row_are_trained_on_without_a_judge():
@@ -165,6 +172,27 @@ def test_chance_is_seldom_taken_for_a_gain_whatever_the_weights(spread):
     weights = rng.lognormal(0, spread, size=(1000, 200))
     assert np.mean([*map(judged, gains, weights)]) < 0.025
     assert np.mean([*map(judged, gains + 10, weights)]) > 0.95
+
+
+def test_rows_in_many_copies_do_not_hide_a_gain_of_nearly_all():
+    """Where copies gain as much as the mean, they do not make it uncertain."""
+    rng = np.random.default_rng(0)
+    weight = rng.geometric(0.02, 150) ** 1.5
+    gain = 0.5 + 0.1 * rng.normal(size=150)
+    gain[np.argsort(weight)[:3]] = 40.0
+    assert judged(gain, weight)
+    assert not judged(-gain, weight)
+
+
+def test_ranks_weigh_as_their_rows_do():
+    """Of a heavy tail, by Wilcoxon's test; with one weight it is SciPy's."""
+    rng = np.random.default_rng(0)
+    gain = rng.standard_cauchy(200) + 0.3
+    same = learning._signed_ranks(gain, np.ones(200))
+    ranks = wilcoxon(gain, alternative="greater", method="approx")
+    assert same == pytest.approx(ranks.zstatistic)
+    losers = np.where(gain > 0, 1.0, 10.0)
+    assert learning._signed_ranks(gain, losers) < 0 < same
 
 
 def test_a_gain_of_rows_that_hardly_count_is_none():
