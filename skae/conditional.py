@@ -20,8 +20,8 @@ from torch.nn import functional
 
 __all__ = ["ConditionalAutoencoder", "OfCode"]
 
-# Weight of a class that no row has.
-LEAST_COUNT = 1e-9
+# Weight of a class that no row has, and what keeps a square of 0 from dividing by 0.
+LEAST_COUNT, LEAST_SQUARE = 1e-9, 1e-30
 
 
 class OfCode(nn.Module):
@@ -295,7 +295,7 @@ class _LeftOfClasses:
         The mean of n rows errs by a variance of v / n in each of p columns. By so much
         its square d2 / v is too large, and the mean is shortened (James and Stein):
 
-            1 - (p / n) / sum d2 / v        0 at least
+            (sum d2 / v - p / n) / (sum d2 / v)        0 at least
 
         One row more is taken to be as it is expected.
         """
@@ -305,8 +305,8 @@ class _LeftOfClasses:
         varies = variance > 0
         precision = torch.where(varies, 1 / torch.where(varies, variance, 1.0), 0.0)
         square = (left.square() * precision).sum(1, keepdim=True)
-        chance = varies.sum() / count
-        share = (1 - chance / square.clamp(min=chance)) * count / (count + 1)
+        excess = (square - varies.sum() / count).clamp(min=0)
+        share = excess / square.clamp(min=LEAST_SQUARE) * count / (count + 1)
         return expected + share * left, expected
 
 

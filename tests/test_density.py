@@ -415,6 +415,16 @@ def test_few_rows_of_a_class_are_drawn_as_they_are(likelihood, means, draw):
     assert error.max() < 0.35 * np.abs(expected - others).max()
 
 
+@pytest.mark.filterwarnings("ignore:Components .* are the same")
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "poisson"])
+def test_classes_of_equal_rows_are_drawn_as_these(likelihood):
+    X, y = np.ones((30, 3)), np.repeat(["a", "b", "c"], 10)
+    parameters = {"likelihood": likelihood, "conditional": True, "random_state": 0}
+    vae = VAETransformer(1, max_iter=0, **parameters).fit(X, y)
+    drawn = vae.sample(50, y="b", noise=False, random_state=0)
+    np.testing.assert_allclose(drawn, 1, atol=0.01)
+
+
 def test_classes_that_are_chance_add_nothing():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(300, 8)), rng.integers(0, 3, 300)
