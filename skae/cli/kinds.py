@@ -352,7 +352,7 @@ def _check_read(column, is_read, what):
 def _warn_of_unseen(column, n_unseen):
     if n_unseen:
         warnings.warn(
-            f"column {column.name!r}: {n_unseen:,} values were not seen when the model "
-            "was fitted, and count as all of them in part",
+            f"column {column.name!r}: {n_unseen:,} of its values were not seen in "
+            "fitting; each stands for all that were, by their shares",
             stacklevel=4,
         )

@@ -141,8 +141,8 @@ class LossCurveDisplay(Display):
         """Epoch after which the weights that were kept stood."""
         if self.best_loss is None:
             return None
-        if not len(self.validation_loss_curve):
-            return len(self.loss_curve)
+        if len(self.validation_loss_curve) <= len(self.loss_curve):
+            return len(self.loss_curve)  # nothing has judged the last of them
         distance = np.abs(np.asarray(self.validation_loss_curve) - self.best_loss)
         return int(distance.argmin())
 

@@ -36,6 +36,13 @@ def test_the_kept_epoch_is_the_last_where_nobody_judged(digits):
     assert LossCurveDisplay.from_estimator(model).best_epoch == 3
 
 
+def test_what_a_stream_adds_to_a_fit_is_kept(digits):
+    model = AutoencoderTransformer(2, max_iter=2, random_state=0).fit(digits[0])
+    model.partial_fit(digits[0])
+    assert len(model.validation_loss_curve_) == 3
+    assert LossCurveDisplay.from_estimator(model).best_epoch == 3
+
+
 def test_a_fit_that_is_its_start_says_so(digits):
     for settings in ({"max_iter": 0}, {"hidden_layer_sizes": ()}):
         model = AutoencoderTransformer(2, random_state=0, **settings).fit(digits[0])
