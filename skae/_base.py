@@ -1,6 +1,7 @@
 """How both estimators are fitted: the template of ``fit`` and ``partial_fit``."""
 
 import copy
+import math
 import zlib
 from abc import abstractmethod
 from contextlib import contextmanager
@@ -282,7 +283,13 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             if not going_on:
                 return carry_out(task, observer=reporter)
             model, state = self._copy_to_train(), to_tensors(self._training)
-            return resume(task, model, self._start, state, observer=reporter)
+            learned = resume(task, model, self._start, state, observer=reporter)
+        if math.isfinite(self.start_loss_) and not math.isfinite(learned.start_loss):
+            raise ValueError(
+                "X: its values, or their squares, are beyond what float32 holds; leave "
+                "those rows out."
+            )
+        return learned
 
     def _n_drawn(self):
         """Say by a number how far the random stream of the last training has come."""

@@ -287,6 +287,8 @@ def train(
     result = TrainingResult(best_loss=start_loss)
     if not any(p.requires_grad for p in model.parameters()):
         return result  # a user's networks may have nothing to train
+    if state is not None:
+        settings = replace(settings, warmup=0.0)  # no schedule starts over
     if _largest_product(model, settings.batch_size) < LOWERED_PRODUCT:
         settings = replace(settings, dtype=torch.float32)
     with limited_threads(_n_threads(model, settings.batch_size)):

@@ -133,8 +133,6 @@ def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
     kept, held_out = _split(task)
     rows = task.subset(kept, maps)
-    # No schedule starts over.
-    task = replace(task, settings=replace(task.settings, warmup=0.0))
     return _run(task, model, maps, rows, kept, held_out, observer, state)[0]
 
 
@@ -192,12 +190,8 @@ def _run(task, model, maps, rows, kept, held_out, observer, state=None):
     judges = task.subset(_some_of(kept), maps) if valid is None else valid
     before = task.row_losses(model, judges)
     start_loss = _epoch_loss(task, model, judges, before)
-    if not math.isfinite(start_loss):
-        name = "X" if task.X_val is None else "X_val, the rows that judge"
-        raise ValueError(
-            f"{name}: its values, or their squares, are beyond what float32 holds; "
-            "divide the columns by their largest values first."
-        )
+    if task.X_val is not None and not math.isfinite(start_loss):
+        _refuse_judges(task, model, task.subset(_some_of(kept), maps))
     watched = _Watched(observer, model, maps, start_loss, kept)
     if not task.of_stream:
         model.unsettle()  # codes move while a network is trained
@@ -220,6 +214,15 @@ def _run(task, model, maps, rows, kept, held_out, observer, state=None):
         result.best_loss = _epoch_loss(task, model, valid, after)
         learned.is_better = _is_clearly_positive(before - after, valid)
     return learned, watched.asked_to_stop or result.interrupted
+
+
+def _refuse_judges(task, model, rows):
+    """Refuse rows of the user's own of which nothing is known, if it is their fault."""
+    if math.isfinite(rows.mean(task.row_losses(model, rows))):
+        raise ValueError(
+            "X_val, the rows that judge: its values, or their squares, are beyond what "
+            "float32 holds; leave those rows out."
+        )
 
 
 def _epoch_loss(task, model, rows, losses):

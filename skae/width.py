@@ -40,7 +40,7 @@ STRENGTH = 0.1
 NATS = 1.0
 
 # The search ends where so many widths in a row were no better than their noise.
-PATIENCE = 3
+PATIENCE = 2
 
 
 def find_width(task):
