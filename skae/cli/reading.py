@@ -43,6 +43,9 @@ PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 # Numbers that have to rise if they are to be names: a few rise by chance.
 FEWEST_RISING = 8
 
+# How JSON begins; a name of a column may have brackets.
+JSON = re.compile(r'\s*(\{\s*"|\[\s*[\[{"])')
+
 FRACTION = re.compile(r"[-+]?\d+([.,])\d+(?:[eE][-+]?\d+)?")
 
 # Numbers that a sparse matrix may have when it is written out.
@@ -376,7 +379,7 @@ def _form_of(path, head, encoding):
     text = codecs.getincrementaldecoder(encoding)().decode(head)
     if not text.strip():
         raise ValueError(f"{str(path)!r} is empty")
-    if text.lstrip()[0] in "{[":
+    if JSON.match(text):
         raise ValueError(f"{str(path)!r} looks like JSON, which is not read; write CSV")
     records = _records(text, is_whole=len(head) < HEAD)
     separator = _separator(records)

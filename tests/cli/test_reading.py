@@ -45,6 +45,7 @@ def test_a_european_csv(tmp_path):
         ("a,b\nr1,1,2\nr2,3,4\n", ["a", "b"], [1, 2]),
         ('a|b\n1|"x, y"\n2|z\n', ["a", "b"], [1, "x, y"]),
         ("a, b\n1, ?\n,\n2, 3\n", ["a", "b"], [1, np.nan]),
+        ("[mV],{s}\n1,2\n3,4\n", ["[mV]", "{s}"], [1, 2]),
     ],
     ids=[
         "duplicate names",
@@ -57,6 +58,7 @@ def test_a_european_csv(tmp_path):
         "row names",
         "bars",
         "empty rows",
+        "brackets",
     ],
 )
 def test_odd_texts(tmp_path, text, names, first):
