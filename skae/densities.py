@@ -299,6 +299,8 @@ class _Few(NamedTuple):
             "covariance_type": self.kind,
             "reg_covar": self.floor,
             "random_state": random_state,
+            # One alone is of all codes, however that is found.
+            "init_params": "kmeans" if self.size > 1 else "random",
         }
         if self.kind == "diag" or codes.shape[1] < MANY_COMPONENTS:
             # Far codes may cost it the digits that a covariance needs.

@@ -300,17 +300,14 @@ def _propose(model, x):
     so there is a second place to set out from, and the higher peak is taken.
     """
     posterior = model.posterior(x)
-    height, proposal = _climb(model, x, posterior.mean, posterior.std)
-    if posterior.mean.shape[1] > MOST_COVERED:
-        return proposal
-    other_height, other = _climb(model, x, _best_place(model, x), posterior.std)
-    is_higher = other_height > height
-    return Proposal(
-        *(
-            torch.where(is_higher.reshape(-1, *[1] * (b.ndim - 1)), a, b)
-            for a, b in zip(other, proposal, strict=True)
-        )
-    )
+    places = [posterior.mean]
+    if posterior.mean.shape[1] <= MOST_COVERED:
+        places.append(_best_place(model, x))
+    n, spread = len(places), posterior.std
+    height, found = _climb(model, x.repeat(n, 1), torch.cat(places), spread.repeat(n, 1))
+    highest = height.unflatten(0, (n, -1)).argmax(dim=0)
+    own = torch.arange(len(x), device=x.device)
+    return Proposal(*(part.unflatten(0, (n, -1))[highest, own] for part in found))
 
 
 def _best_place(model, x):
