@@ -1,8 +1,10 @@
 """The autoencoder: parameters, docstring, and what its scores and samples are."""
 
 import numbers
+from functools import partial
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
@@ -14,6 +16,9 @@ from .refinement import MOST_REFINEMENTS
 from .rows import as_array, take_rows, weighted_moments
 
 __all__ = ["AutoencoderTransformer"]
+
+# Rows by which it is told how large errors are in one column and in another, at most.
+MEASURED_ROWS = 2000
 
 
 class AutoencoderTransformer(BaseAutoencoder):
@@ -406,7 +411,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         model, loss = learned.model, learned.result.best_loss
         n_free = task.X.shape[1] - task.blueprint.n_components
         if hasattr(model.likelihood, "calibrate") and not learned.is_start:
-            model.likelihood.calibrate(loss / max(n_free, 1), learned.maps)
+            errors = partial(_squared_errors, task, learned)
+            model.likelihood.calibrate(loss / max(n_free, 1), learned.maps, errors)
         own = {"_codes": inferred, "_density": None}
         return super()._attributes(task, learned, inferred) | own
 
@@ -419,3 +425,12 @@ class AutoencoderTransformer(BaseAutoencoder):
             own["noise_variance_"] = self._mix(self.noise_variance_, after, n_seen)
             likelihood.log_noise.set(own["noise_variance_"])
         return super()._with_earlier(attributes) | own
+
+
+def _squared_errors(task, learned):
+    """Mean squared error of each column, of some of the rows."""
+    rows = task.subset(np.arange(task.X.shape[0]), learned.maps)
+    x, weight = rows.some(MEASURED_ROWS)
+    with torch.no_grad():
+        errors = (x - learned.model(x)).square()
+    return weight @ errors / weight.sum()

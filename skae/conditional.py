@@ -121,6 +121,14 @@ class ConditionalAutoencoder(nn.Module):
         """Loss that counts as 1 in the optimisation."""
         return self.whole.loss_unit
 
+    def meet(self, labelled, *, anew):
+        """Take from rows that are about to be trained on what no training finds."""
+
+        def blocks():
+            return ((_apart(x)[0], weight) for x, weight in labelled.weighted_blocks())
+
+        self.likelihood.meet(blocks, anew=anew)
+
     def observe(self, labelled, weight):
         """Look at some training rows, before the start."""
         self.whole.observe(labelled[:, :-1], weight)
@@ -130,41 +138,45 @@ class ConditionalAutoencoder(nn.Module):
         self.whole.set_start(maps, **options)
 
     @torch.no_grad()
-    def set_class_priors(self, labelled_blocks, weight):
+    def set_class_priors(self, labelled, maps):
         """Set each class's prior to the moments of its codes.
 
-        As if one row more had been seen, whose code is standard normal, so that a class
-        of few rows does not believe them too much.
+        As if one row more had been seen, so that a class of few rows does not believe
+        them too much: its code is standard normal, about 0 where the center of the
+        class is asked for, and about that where its spread is.
 
         Parameters
         ----------
-        labelled_blocks : iterable of torch.Tensor
+        labelled : Rows
             Training rows with their classes.
 
-        weight : torch.Tensor of shape (n_rows,)
+        maps : LinearMaps
+            Of all of them.
         """
-        count = torch.ones_like(self.shares)[:, None]
-        total, squares = 0.0, count
+        count = torch.zeros_like(self.shares)[:, None]
+        total, squares = 0.0, 0.0
         left = _LeftOfClasses()
-        for labelled, share in _with_weights(labelled_blocks, weight):
-            x, labels = _apart(labelled)
+        for block, weight in labelled.weighted_blocks():
+            x, labels = _apart(block)
             posterior = self.posterior(x)
-            share = share.to(count.dtype)
             classes = functional.one_hot(labels, self.n_classes)
-            belongs = classes.mT * share
+            belongs = classes.mT * weight.to(count.dtype)
             count = count + belongs.sum(1, keepdim=True)
             total = total + belongs @ posterior.mean.to(count.dtype)
             second = posterior.mean.square() + posterior.std.square()
             squares = squares + belongs @ second.to(count.dtype)
             coded = torch.cat([posterior.mean, classes.to(posterior.mean)], dim=1)
             left.observe(x, self.likelihood.mean(self.decoder(coded), x), belongs)
-        center = total / count
-        variance = squares / count - center.square()
-        self.centers.copy_(center.flatten())
+        own = count.clamp(min=LEAST_COUNT)
+        of_codes = squares / own - (total / own).square()
+        variance = (1 + count * of_codes) / (count + 1)
+        self.centers.copy_((total / (count + 1)).flatten())
         self.log_scales.copy_(variance.log().flatten() / 2)
         if self.decoder.linear is not None:
-            told, expected = map(self._predictor, left.told())
-            self.decoder.linear.added.weight.copy_((told - expected).T)
+            expected, told, explained = left.told()
+            added = self._predictor(told) - self._predictor(expected)
+            self.decoder.linear.added.weight.copy_(added.T)
+            self.likelihood.explain(explained.cpu().numpy(), maps)
 
     def _predictor(self, mean):
         """Predictor of rows that have a mean."""
@@ -230,10 +242,10 @@ class ConditionalAutoencoder(nn.Module):
         """Take note of how far the warm-up of a training has come."""
         self.whole.warm_up(progress)
 
-    def row_losses(self, labelled, generator=None, passes=1):
+    def row_losses(self, labelled, generator=None, passes=1, weight=None):
         """Loss of each row, given its class, as it is judged."""
         x, labels = _apart(labelled)
-        return self.given(labels).row_losses(x, generator, passes)
+        return self.given(labels).row_losses(x, generator, passes, weight)
 
     def batch_loss(self, labelled, row_factor, generator):
         """Sum of the rows' losses, each times its factor, as it is trained on."""
@@ -290,14 +302,15 @@ class _LeftOfClasses:
         self.squares = self.squares + (belongs @ error.square()).sum(0)
 
     def told(self):
-        """Give the mean of each class, as far as it is told from chance, and expected.
+        """Give the mean of each class that is expected, and that told from chance.
 
         The mean of n rows errs by a variance of v / n in each of p columns. By so much
         its square d2 / v is too large, and the mean is shortened (James and Stein):
 
             (sum d2 / v - p / n) / (sum d2 / v)        0 at least
 
-        One row more is taken to be as it is expected.
+        One row more is taken to be as it is expected. With them comes by how much the
+        variance that is left of each column is less.
         """
         count = self.count.clamp(min=LEAST_COUNT)
         expected, left = self.expected / count, self.error / count
@@ -307,15 +320,8 @@ class _LeftOfClasses:
         square = (left.square() * precision).sum(1, keepdim=True)
         excess = (square - varies.sum() / count).clamp(min=0)
         share = excess / square.clamp(min=LEAST_SQUARE) * count / (count + 1)
-        return expected + share * left, expected
-
-
-def _with_weights(blocks, weight):
-    """Pairs of some rows and their weights."""
-    n_before = 0
-    for block in blocks:
-        yield block, weight[n_before : n_before + len(block)]
-        n_before += len(block)
+        gained = share * (2 - share) * left.square() * self.count / self.count.sum()
+        return expected, expected + share * left, gained.sum(0)
 
 
 def _apart(labelled):

@@ -1,8 +1,9 @@
 """The engine: minimises a model's loss over rows.
 
-It knows no model. It asks one for ``row_losses(x, generator, passes)``, the loss of
-each row (its mean over so many passes, if the model draws), and for ``loss_unit``, the
-loss that counts as 1; everything else is here: epochs are run (by :mod:`skae.steps`),
+It knows no model. It asks one for ``row_losses(x, generator, passes, weight)``, the
+loss of each row (its mean over so many passes, if the model draws; by the weights of
+the rows, if it compares them), and for ``loss_unit``, the loss that counts as 1;
+everything else is here: epochs are run (by :mod:`skae.steps`),
 judged, and kept or run again, at a pace (of :mod:`skae.pace`) that says when to end.
 """
 
@@ -150,7 +151,10 @@ def _row_losses(model, judge, rows, seed, passes):
     """Losses of the rows of a model by itself, or by what stands for it."""
     generator = generator_from(seed, rows.device)
     with torch.no_grad(), evaluating(model):
-        losses = [judge.row_losses(x, generator, passes) for x in rows.blocks()]
+        losses = [
+            judge.row_losses(x, generator, passes, weight)
+            for x, weight in rows.weighted_blocks()
+        ]
     return torch.cat(losses).to(wide_dtype(rows.device))
 
 
@@ -252,7 +256,7 @@ def train(
     Parameters
     ----------
     model : nn.Module
-        With ``row_losses(x, generator, passes)`` and ``loss_unit``.
+        With ``row_losses(x, generator, passes, weight)`` and ``loss_unit``.
 
     rows : Rows
         Trained on.

@@ -133,6 +133,7 @@ def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
     kept, held_out = _split(task)
     rows = task.subset(kept, maps)
+    model.meet(rows, anew=not task.of_stream)
     return _run(task, model, maps, rows, kept, held_out, observer, state)[0]
 
 

@@ -39,6 +39,10 @@ class Coder(nn.Module):
         self.likelihood = likelihood
         self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
 
+    def meet(self, rows, *, anew):
+        """Take from rows that are about to be trained on what no training finds."""
+        self.likelihood.meet(rows.weighted_blocks, anew=anew)
+
     def observe(self, x, weight):
         """Look at some training rows, before the start."""
         self.likelihood.observe(x, weight)
@@ -118,8 +122,8 @@ class Autoencoder(Coder):
             )
             self.loss_unit.fill_(start.unit)
 
-    def row_losses(self, x, generator=None, passes=1):
-        """Deviance of each row; several passes are for models that draw codes."""
+    def row_losses(self, x, generator=None, passes=1, weight=None):
+        """Deviance of each row; passes and weights are for models that need them."""
         x = self.likelihood.drawn(x, generator)
         return self.deviance_given(x, self.encode(x))
 

@@ -49,12 +49,10 @@ class EvidenceBound:
         """Whether the loss of a row depends on the others."""
         return not self.penalty.is_plain
 
-    def judged_losses(self, model, x, generator, passes=1):
+    def judged_losses(self, model, x, generator, passes=1, weight=None):
         """Loss of each row as it is judged; one pass at a time where rows compare."""
         if self.compares_rows:
-            batches = x.tensor_split(-(-len(x) // COMPARED_ROWS))
-            losses = [self.row_losses(model, some, generator) for some in batches]
-            return torch.cat(losses)
+            return self._compared_losses(model, x, generator, weight)
         posterior = model.posterior(x)
         drawn, tilt, log_prob = posterior.each_draw(), 0.0, 0.0
         for noise in _noise_of_passes(posterior.mean[:, None], generator, passes, x):
@@ -63,6 +61,16 @@ class EvidenceBound:
             log_prob = log_prob + model.log_prob_given(x, z).sum(1)
         penalty = self.penalty(posterior, posterior.mean, tilt / passes)
         return penalty - log_prob / passes
+
+    def _compared_losses(self, model, x, generator, weight):
+        """Compare rows with some at random, as in training: neighbours may be alike."""
+        if weight is None:
+            weight = torch.ones_like(x[:, 0])
+        losses = torch.empty_like(x[:, 0])
+        order = torch.randperm(len(x), generator=generator, device=x.device)
+        for some in order.tensor_split(-(-len(x) // COMPARED_ROWS)):
+            losses[some] = self.row_losses(model, x[some], generator, weight[some])
+        return losses
 
     def row_losses(self, model, x, generator, weight=None, warmth=1.0):
         """Loss of each row as it is trained on."""
@@ -94,7 +102,7 @@ class ImportanceBound:
     def __init__(self, n_draws, beta):
         self.n_draws, self.beta = n_draws, beta
 
-    def judged_losses(self, model, x, generator, passes=1):
+    def judged_losses(self, model, x, generator, passes=1, weight=None):
         """Loss of each row as it is judged."""
         posterior = model.posterior(x).each_draw()
         like, bound = self._draws_of(posterior.mean), 0.0

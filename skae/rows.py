@@ -220,7 +220,9 @@ class Rows:
     def __init__(self, X, weight, origin, device, labels=None):
         self.n_features = X.shape[1]
         self.device = device
-        self.weight = torch.from_numpy(np.asarray(weight / weight.mean(), np.float32))
+        self.mean_weight = weight.mean()
+        relative = np.asarray(weight / self.mean_weight, np.float32)
+        self.weight = torch.from_numpy(relative)
         self.weight = self.weight.to(device)
         self._X = X
         self._labels = labels
@@ -290,9 +292,14 @@ class Rows:
 
     def blocks(self):
         """Walk through all rows, some at a time."""
+        return (block for block, _ in self.weighted_blocks())
+
+    def weighted_blocks(self):
+        """Walk through all rows and their weights, as they were given."""
         size = max(1, BLOCK_SIZE // self.n_features)
         for start in range(0, len(self), size):
-            yield self.take(slice(start, start + size))
+            some = slice(start, start + size)
+            yield self.take(some), self.weight[some] * self.mean_weight
 
     def order(self, generator):
         """Shuffled row numbers; those of very many rows stay near their neighbours."""

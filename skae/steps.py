@@ -193,7 +193,7 @@ class Steps:
         with torch.no_grad(), evaluating(self.model):
             return self.row_losses(x, draws).mean().item()
 
-    def row_losses(self, x, generator, passes=1):
+    def row_losses(self, x, generator, passes=1, weight=None):
         """Loss of each row by the weights as they are, in float32.
 
         What the written-out derivative has ready finds one pass sooner.
@@ -201,7 +201,7 @@ class Steps:
         is_ready = self.derivative is not None and self.working.dtype == torch.float32
         if is_ready and passes == 1:
             return self.derivative.row_losses(x, generator)
-        return self.model.row_losses(x, generator, passes)
+        return self.model.row_losses(x, generator, passes, weight)
 
     def epoch(self, n_before, n_warm):
         """Go through the rows once; return their mean loss on the way.

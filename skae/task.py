@@ -150,6 +150,7 @@ class Task:
     def begin(self, maps, rows):
         """Make a model that stands at a start."""
         model = self.blueprint.build(self.device)
+        model.meet(rows, anew=True)
         x, weight = rows.some(SHRINKAGE_ROWS)
         model.observe(x, weight)
         shrinkage = 1.0
@@ -157,8 +158,7 @@ class Task:
             shrinkage = _best_shrinkage(self, model, maps, x, weight)
         model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
         if self.labels is not None:
-            weight = rows.weight * (maps.n_rows / len(rows))
-            model.set_class_priors(rows.blocks(), weight)
+            model.set_class_priors(rows, maps)
         return model.eval()
 
     def row_losses(self, model, rows):
@@ -173,6 +173,6 @@ def _best_shrinkage(task, model, maps, x, weight):
         model.set_start(maps, origin=task.origin(maps), shrinkage=shrinkage)
         stream = generator_from(task.seed, task.device)
         with torch.no_grad():
-            of_rows = model.eval().row_losses(x, stream, task.judging_passes)
+            of_rows = model.eval().row_losses(x, stream, task.judging_passes, weight)
         losses.append((of_rows @ weight).item())
     return SHRINKAGES[int(np.argmin(losses))]

@@ -143,13 +143,13 @@ class VariationalAutoencoder(Coder):
         """Take note of how far the warm-up of a training has come; 1 is its end."""
         self.warmth = progress
 
-    def row_losses(self, x, generator=None, passes=1):
+    def row_losses(self, x, generator=None, passes=1, weight=None):
         """Loss of each row, as it is judged, on average over some passes."""
         if passes > 1 and (self.likelihood.draws_rows or self.objective.compares_rows):
-            each = [self.row_losses(x, generator) for _ in range(passes)]
+            each = [self.row_losses(x, generator, 1, weight) for _ in range(passes)]
             return torch.stack(each).mean(0)
         x = self.likelihood.drawn(x, generator)
-        return self.objective.judged_losses(self, x, generator, passes)
+        return self.objective.judged_losses(self, x, generator, passes, weight)
 
     def batch_loss(self, x, row_factor, generator):
         """Sum of the rows' losses, each times its factor, as it is trained on."""

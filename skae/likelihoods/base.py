@@ -141,8 +141,23 @@ class LikelihoodModule(nn.Module):
         """Rows to be learned from: as they are, or a draw from what they stand for."""
         return x
 
+    def meet(self, weighted_blocks, *, anew):
+        """Take from rows that are about to be trained on what no training finds.
+
+        Parameters
+        ----------
+        weighted_blocks : callable
+            Walks through pairs of rows and weights.
+
+        anew : bool
+            Whether those that were met before are forgotten.
+        """
+
     def observe(self, x, weight):
         """Look at some training rows, before the start."""
+
+    def explain(self, variance, maps):
+        """Take off the noise what else explains so much of each column's variance."""
 
     def mean(self, eta, x=None):
         """Give the mean of rows; those at hand tell their sizes, where these count."""

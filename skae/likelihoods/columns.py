@@ -1,5 +1,6 @@
 """A likelihood per column: a mixed table has one, the product of those of its parts."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,12 @@ class _Part(nn.Module):
         return x[..., self.columns]
 
 
+def _blocks_of(part, weighted_blocks):
+    """Walk through the columns of a part, and the weights of the rows."""
+    for x, weight in weighted_blocks():
+        yield part.of(x), weight
+
+
 class _PerColumnModule(LikelihoodModule):
     """``log p(x | z)`` is the sum over parts."""
 
@@ -121,6 +128,10 @@ class _PerColumnModule(LikelihoodModule):
         return self._gathered(
             x, lambda part: part.likelihood.drawn(part.of(x), generator)
         )
+
+    def meet(self, weighted_blocks, *, anew):
+        for part in self.parts:
+            part.likelihood.meet(partial(_blocks_of, part, weighted_blocks), anew=anew)
 
     def observe(self, x, weight):
         for part in self.parts:

@@ -95,9 +95,14 @@ class _GaussianModule(_NormalModule):
     def set_noise_variance(self, noise_variance):
         self.log_noise.set(float(noise_variance))
 
-    def calibrate(self, deviance, maps):
+    def calibrate(self, deviance, maps, squared_errors):
         """Take the mean deviance per degree of freedom for the noise."""
         self.set_noise_variance(max(deviance, maps.noise_floor))
+
+    def explain(self, variance, maps):
+        # What a linear map leaves is in the directions that it discards.
+        less = variance.sum() / max(maps.n_columns - maps.n_components, 1)
+        self.set_noise_variance(max(self.noise_variance - less, maps.noise_floor))
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         explained = (maps.variance - maps.residual_variance).mean()
@@ -216,9 +221,28 @@ class _GaussianDiagModule(_NormalModule):
         # An autoencoder weighs its errors by the noise of the start, which stays.
         self.unit_noise = nn.Buffer(torch.ones(n_features, dtype=torch.float64))
 
-    def calibrate(self, deviance, maps):
-        """Take the mean deviance per degree of freedom for the noise."""
-        self.log_noise.set(self.unit_noise * max(deviance, SMALLEST_RATIO))
+    def calibrate(self, deviance, maps, squared_errors):
+        """Take the mean deviance per degree of freedom for the noise, on average.
+
+        Parameters
+        ----------
+        deviance : float
+
+        maps : LinearMaps
+
+        squared_errors : callable
+            Gives the mean squared error of each column.
+        """
+        ratio = squared_errors().to(self.unit_noise) / self.unit_noise
+        mean = ratio.mean()
+        ratio = ratio / mean if mean > 0 else torch.ones_like(ratio)
+        self.log_noise.set(
+            self.unit_noise * (ratio * deviance).clamp(min=SMALLEST_RATIO)
+        )
+
+    def explain(self, variance, maps):
+        noise = np.maximum(self.noise_variance - variance, maps.column_noise_floor)
+        self.log_noise.set(noise)
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         explained = maps.variance - maps.residual_variance
