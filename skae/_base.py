@@ -15,6 +15,7 @@ from ._fitted import FittedCodes
 from ._sklearn import fit_context
 from .checking import (
     PARAMETER_CONSTRAINTS,
+    check_fitted_values,
     check_goes_on,
     check_n_components,
     check_rows,
@@ -213,7 +214,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             check_n_components(self, X)
         rows, weight = merge_rows(X, weight)
         likelihood = self._find_likelihood(rows, weight, going_on)
-        check_values(likelihood, X)
+        if going_on:
+            check_fitted_values(self, X)
+        else:
+            check_values(likelihood, X)
         task = make_task(
             self,
             rows,

@@ -11,7 +11,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from ._sklearn import check_feature_names_in, to_output_container
-from .checking import check_codes, check_count, check_values, check_X
+from .checking import check_codes, check_count, check_fitted_values, check_X
 from .device import generator_from, made_on_cpu, seed_from
 from .inference import map_blocks
 from .opening import check_opened
@@ -171,7 +171,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _check_fitted_X(self, X):
         check_is_fitted(self)
         X = check_X(self, X)
-        check_values(self.likelihood_, X)
+        check_fitted_values(self, X)
         return _as_asked(X)
 
     def _decoded(self, function, codes):

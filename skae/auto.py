@@ -44,6 +44,24 @@ REFINEMENTS, REFINED_VALUES = 5, 10**7
 # so many rows for each column.
 REACH, ROWS_PER_COLUMN = 10.0, 20
 
+# Counts may vary less than Poisson's by so many deviations of what chance gives.
+DEVIATIONS = 2.0
+
+# Values of 2 or more that Poisson's counts would have had, in a column of 0 and 1 that
+# may be one of them all the same: at most so many.
+EXPECTED = 3.0
+
+# Share of the whole columns that have to be counts where a table is of counts, and of
+# all columns.
+MOSTLY, SOME = 0.9, 0.1
+
+# Likelihoods, and what they are of.
+OF_KINDS = {
+    "gaussian_diag": ("real", "whole"),
+    "negative_binomial": ("count",),
+    "bernoulli": ("flag", "rare"),
+}
+
 
 def auto_hidden_layer_sizes(n_rows, n_features):
     """Two layers, 256 and 128 wide.
@@ -123,22 +141,35 @@ def auto_likelihood(X, weight=None):
 
     Columns that follow one another, are 0 or 1, and of which exactly one is 1 in each
     row, are a category; other columns of 0 and 1 are Bernoulli. Whole numbers from 0
-    on that vary no less than Poisson's are counts, where all columns are with a size
-    per row. Anything else is Gaussian, with a noise per column.
+    on that vary no less than Poisson's, but for chance, are counts. Anything else is
+    Gaussian, with a noise per column.
+
+    Where nothing but counts is left, and columns of 0 and 1 so rare that a 2 need not
+    have been seen, all are counts, with a size per row.
     """
     columns = _columns(X)
-    kinds = np.array([_kind(column, weight) for column in columns()])
-    binary = kinds == "bernoulli"
-    groups = _one_hot_groups(columns(), binary)
+    n_rows = X.shape[0] if weight is None else weight.sum()
+    kinds = np.array([_kind(column, weight, n_rows) for column in columns()])
+    groups = _one_hot_groups(columns(), np.isin(kinds, ("flag", "rare")))
     kinds[[j for group in groups for j in group]] = "categorical"
+    if _are_counts(kinds):
+        return "negative_binomial"
     chosen = [
-        (kind, np.flatnonzero(kinds == kind).tolist())
-        for kind in ("gaussian_diag", "negative_binomial", "bernoulli")
-        if kind in kinds
+        (name, np.flatnonzero(np.isin(kinds, own)).tolist())
+        for name, own in OF_KINDS.items()
+        if np.isin(own, kinds).any()
     ]
     if len(chosen) == 1 and not groups:
         return chosen[0][0]
     return chosen + [("categorical", group) for group in groups]
+
+
+def _are_counts(kinds):
+    """Whether a table is one of counts, a few of which vary less by chance."""
+    n_counts, n_whole = (kinds == "count").sum(), (kinds == "whole").sum()
+    n_rare = (kinds == "rare").sum()
+    is_all = n_counts + n_whole + n_rare == len(kinds)
+    return is_all and n_counts >= max(MOSTLY * (n_counts + n_whole), SOME * len(kinds))
 
 
 def _columns(X):
@@ -149,15 +180,19 @@ def _columns(X):
     return lambda: (by_column[:, [j]].toarray().ravel() for j in range(X.shape[1]))
 
 
-def _kind(column, weight):
-    """Name the likelihood of one column."""
-    if ((column == 0) | (column == 1)).all():
-        return "bernoulli"
-    is_whole = column.min() == 0 and (column == np.floor(column)).all()
+def _kind(column, weight, n_rows):
+    """Say what a column holds: a flag, rare events, counts, whole or real numbers."""
     mean = np.average(column, weights=weight)
+    if ((column == 0) | (column == 1)).all():
+        n_beyond = n_rows * (-np.expm1(-mean) - mean * np.exp(-mean))
+        return "rare" if n_beyond < EXPECTED else "flag"
+    if column.min() < 0 or (column != np.floor(column)).any():
+        return "real"
     variance = np.average((column - mean) ** 2, weights=weight)
-    is_count = is_whole and variance >= mean
-    return "negative_binomial" if is_count else "gaussian_diag"
+    # The variance of a variance of Poisson's counts, by the square of their mean.
+    chance = np.sqrt(2 / n_rows + 1 / (n_rows * mean))
+    is_count = column.min() == 0 and variance >= mean * (1 - DEVIATIONS * chance)
+    return "count" if is_count else "whole"
 
 
 def _one_hot_groups(columns, is_binary):

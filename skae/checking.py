@@ -40,6 +40,7 @@ __all__ = [
     "check_classes",
     "check_codes",
     "check_count",
+    "check_fitted_values",
     "check_goes_on",
     "check_n_components",
     "check_rows",
@@ -315,6 +316,19 @@ def check_values(likelihood, X, weight=None):
     if weight is not None and not weight.all():
         X = X[np.flatnonzero(weight)]
     likelihood.check(as_array(X))
+
+
+def check_fitted_values(estimator, X):
+    """Check new rows against the likelihood of a fitted model, whoever chose it."""
+    try:
+        check_values(estimator.likelihood_, X)
+    except ValueError as error:
+        if estimator.likelihood != "auto":
+            raise
+        raise ValueError(
+            f"{error} That likelihood was chosen by likelihood='auto' for the rows of "
+            "fit; name one that these rows have too, and fit again."
+        ) from error
 
 
 def check_X_val(estimator, X_val, likelihood):

@@ -1,0 +1,48 @@
+"""What likelihood="auto" makes of whole numbers."""
+
+import numpy as np
+import pytest
+
+from skae import VAETransformer
+from skae.auto import auto_likelihood
+
+
+def table_of_counts(n_rows, seed):
+    """Counts of columns from rare to frequent, in rows of sizes of their own."""
+    rng = np.random.default_rng(seed)
+    means = np.random.default_rng(0).gamma(0.5, 1.0, 60)
+    return rng.poisson(means * rng.lognormal(0, 0.3, (n_rows, 1))) * 1.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("n_rows", [40, 300])
+def test_a_table_of_counts_is_one_whatever_chance_makes_of_a_column(n_rows, seed):
+    X = table_of_counts(n_rows, seed)
+    assert (X <= 1).all(axis=0).any()
+    assert (X.var(axis=0) < X.mean(axis=0)).any()
+    assert auto_likelihood(X) == "negative_binomial"
+
+
+def test_flags_are_no_counts_and_neither_are_answers():
+    rng = np.random.default_rng(0)
+    counts, flags = rng.poisson(3.0, (200, 5)), rng.random((200, 4)) < 0.3
+    assert auto_likelihood(np.hstack([counts, flags])) == [
+        ("negative_binomial", [0, 1, 2, 3, 4]),
+        ("bernoulli", [5, 6, 7, 8]),
+    ]
+    ages, answers = rng.integers(18, 70, (200, 1)), rng.binomial(4, 0.5, (200, 2))
+    assert auto_likelihood(np.hstack([ages, answers])) == "gaussian_diag"
+
+
+def test_a_weight_is_so_many_rows():
+    X, weight = table_of_counts(30, 0), np.random.default_rng(0).integers(1, 4, 30)
+    assert auto_likelihood(X, weight) == auto_likelihood(np.repeat(X, weight, axis=0))
+
+
+@pytest.mark.parametrize("method", ["score", "transform", "partial_fit"])
+def test_new_rows_that_auto_had_not_thought_of_are_refused_with_the_remedy(method):
+    X = np.random.default_rng(0).integers(0, 2, (40, 3)) * 1.0
+    vae = VAETransformer(1, likelihood="auto", max_iter=0, random_state=0).fit(X)
+    X[0, 0] = 2
+    with pytest.raises(ValueError, match=r"chosen by likelihood='auto'.*name one"):
+        getattr(vae, method)(X)
