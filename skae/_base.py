@@ -174,8 +174,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         The start is that of the first call's rows and stays. Where these are fewer
         than 10, or than 2 more than twice ``n_components``, further calls begin anew
         with theirs besides, until there are so many. Each call goes through its rows
-        once, with the optimizer as the last call left it. Nothing is held out, and
-        nothing is judged.
+        once, with the optimizer as the last call left it; after a ``fit`` that trained,
+        ``learning_rate_init="auto"`` is a fifth of what it was, as where a fit ends.
+        Nothing is held out, and nothing is judged.
 
         Parameters
         ----------
@@ -186,7 +187,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             Ignored.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            How many times each row counts.
+            How many times each row counts among those of this call, each of which is
+            of the same number of steps.
 
         Returns
         -------
@@ -228,7 +230,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             is_judged=False,
             continues=True,
         )
+        after_fit = going_on and self._goes_on_after_fit()
         one_epoch = task.settings.for_one_epoch()
+        if after_fit and self.learning_rate_init == "auto":
+            one_epoch = one_epoch.lowered()
         task = replace(task, settings=one_epoch, of_stream=True)
         learned = self._learn(task, going_on, None)
         if learned.result.interrupted:
@@ -236,11 +241,20 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         self._report(task, learned)
         inferred = self._inferred(task, learned)
         attributes = self._attributes(task, learned, inferred)
+        attributes["_training"]["after_fit"] = after_fit
         self._adopt(self._with_earlier(attributes) if going_on else attributes)
         enough = max(FEWEST_ROWS, 2 * self.n_components_ + 2)
         if not going_on and rows.shape[0] < enough:
             self._waiting = rows, weight
         return self
+
+    def _goes_on_after_fit(self):
+        """Say whether a stream follows a fit that trained, and left no optimizer.
+
+        Such a fit has ended by small steps; large ones would undo what it found.
+        """
+        has_trained = self.best_loss_ < self.start_loss_ and not self._training
+        return self._training.get("after_fit", has_trained)
 
     def _with_earlier(self, attributes):
         """Join what a call of a stream gave to what the calls before it did."""

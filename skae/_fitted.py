@@ -95,7 +95,9 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            In the units of the rows that were fitted.
+            In the units of the rows that were fitted. Counts with a size per row come
+            back with the mean size, which is not in their codes; ``reconstruct`` gives
+            each row its own.
         """
         check_is_fitted(self)
         codes = _as_asked(check_codes(X))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from .device import generator_from, limited_threads, wide_dtype
-from .pace import Pace, Replay
+from .pace import DECAY, Pace, Replay
 from .steps import Steps, evaluating
 
 __all__ = ["Settings", "TrainingResult", "mean_loss", "row_losses", "train"]
@@ -83,6 +83,11 @@ class Settings:
     def for_one_epoch(self):
         """Train for one epoch, and leave the learning rate alone."""
         return replace(self, max_iter=1, patience=sys.maxsize, warmup=0.0, descent=0.0)
+
+    def lowered(self):
+        """Train by steps as small as those by which a training ends."""
+        rate = self.learning_rate
+        return self if rate is None else replace(self, learning_rate=DECAY * rate)
 
     def planned_rate(self, n_before):
         """Learning rate of the epoch after so many, as a share of the first's."""

@@ -97,10 +97,11 @@ class MeanDiscrepancy:
 class TotalCorrelation:
     """``KL(q(z | x) || p(z)) + (beta - 1) KL(q(z) || q(z_1) ... q(z_k))``.
 
-    Of a beta-TCVAE (Chen et al., 2018): beta weighs the dependence of components
-    alone. ``q(z)`` is estimated by minibatch-weighted sampling, the mixture of the
-    posteriors of the rows at hand; a constant, the logarithm of the number of all rows,
-    is left out.
+    Of a beta-TCVAE (Chen et al., 2018): beta weighs the dependence of components.
+    ``q(z)`` is estimated by minibatch-weighted sampling, the mixture of the posteriors
+    of the rows at hand, of which the row's own has a share larger than among all rows:
+    where posteriors are narrow, the estimate is too high, by up to ``k - 1`` times the
+    logarithm of the rows at hand.
 
     Parameters
     ----------

@@ -1,0 +1,46 @@
+"""A stream that follows a fit does not undo what the fit has found."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from skae import AutoencoderTransformer
+
+SMALL = {"hidden_layer_sizes": (16,), "random_state": 0}
+
+
+def bent(n_rows, seed):
+    rng = np.random.default_rng(seed)
+    t = rng.uniform(-1, 1, (n_rows, 1))
+    return np.hstack([t, t**2, t**3]) + 0.05 * rng.normal(size=(n_rows, 3))
+
+
+def rate_of(model):
+    (rate,) = {group["lr"] for group in model._training["optimizer"]["param_groups"]}
+    return rate
+
+
+def rate_of_a_stream(Estimator, **parameters):
+    return rate_of(Estimator(1, **SMALL, **parameters).partial_fit(bent(40, seed=0)))
+
+
+def test_its_steps_are_as_small_as_those_of_the_end_of_a_fit(Estimator):
+    model = Estimator(1, max_iter=20, early_stopping=False, **SMALL)
+    model.fit(bent(80, seed=0))
+    for seed in (1, 2):
+        model = pickle.loads(pickle.dumps(model.partial_fit(bent(40, seed))))
+        assert rate_of(model) == pytest.approx(rate_of_a_stream(Estimator) / 5)
+    model.set_params(learning_rate_init=0.01).partial_fit(bent(40, seed=3))
+    assert rate_of(model) == 0.01
+    again = model.set_params(learning_rate_init="auto", max_iter=0).fit(bent(80, 0))
+    assert rate_of(again.partial_fit(bent(40, 1))) == rate_of_a_stream(Estimator)
+
+
+def test_new_rows_do_no_harm():
+    new, test = bent(240, seed=1), bent(500, seed=2)
+    model = AutoencoderTransformer(1, **SMALL).fit(bent(240, seed=0))
+    before = model.score(test)
+    for rows in np.split(new, 6):
+        model.partial_fit(rows)
+    assert model.score(test) > before - 0.003
