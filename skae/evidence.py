@@ -304,7 +304,9 @@ def _propose(model, x):
     if posterior.mean.shape[1] <= MOST_COVERED:
         places.append(_best_place(model, x))
     n, spread = len(places), posterior.std
-    height, found = _climb(model, x.repeat(n, 1), torch.cat(places), spread.repeat(n, 1))
+    height, found = _climb(
+        model, x.repeat(n, 1), torch.cat(places), spread.repeat(n, 1)
+    )
     highest = height.unflatten(0, (n, -1)).argmax(dim=0)
     own = torch.arange(len(x), device=x.device)
     return Proposal(*(part.unflatten(0, (n, -1))[highest, own] for part in found))

@@ -1,5 +1,8 @@
 """Files of all kinds."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -98,3 +101,17 @@ def test_names_that_differ_by_blanks_are_told_apart(tmp_path):
     table = read_table(str(path))
     assert [*table.frame.columns] == ["age", "age.1", "visits"]
     assert any("'age', 'age.1'" in note for note in table.notes)
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no paths here")
+def test_a_pipe_is_read_once_and_named_as_it_was_given():
+    for text in (b"a,b\n1,2\n3,4\n", b""):
+        reader, writer = os.pipe()
+        os.write(writer, text)
+        os.close(writer)
+        if text:
+            assert len(read_table(f"/dev/fd/{reader}").frame) == 2
+        else:
+            with pytest.raises(ValueError, match=f"'/dev/fd/{reader}' is empty"):
+                read_table(f"/dev/fd/{reader}")
+        os.close(reader)
