@@ -62,14 +62,14 @@ DISPLAYS = {
 
 CLI = {
     "kinds": NOTHING,
-    "forms": NOTHING,
+    "forms": {"saying"},
     "reading": {"saying", "sources", "texts"},
     "recognition": {"kinds"},
     "saying": NOTHING,
     "sources": NOTHING,
     "terminal": {"report"},
     "tables": {"recognition", "saying"},
-    "texts": {"forms"},
+    "texts": {"forms", "kinds", "saying"},
     "writing": {"saving", "saying"},
     "program": {"arguments", "saying"},
     "__init__": {"program", "saving"},

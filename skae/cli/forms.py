@@ -9,7 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["HEAD", "MISSING", "Form", "ends_with_separator", "form_of"]
+from .saying import listed
+
+__all__ = [
+    "GROUPING",
+    "HEAD",
+    "MISSING",
+    "NUMERAL",
+    "Form",
+    "ends_with_separator",
+    "form_of",
+]
 
 # Bytes of a text file by which its form is told.
 HEAD = 2**18
@@ -20,13 +30,26 @@ SEPARATORS = {"\t": "tab", ";": "semicolon", "|": "bar", ",": "comma"}
 # Words for a missing value, besides those that pandas knows.
 MISSING = ["?", "-", "--", "missing", "Missing", "unknown", "Unknown"]
 
+# Those of pandas that a first row is likely to have, where it is no header.
+LACKING = {"", "NA", "N/A", "n/a", "NULL", "null", "None", "<NA>", "#N/A", *MISSING}
+
+# The mark that parts thousands, by that of the decimals.
+GROUPING = {",": ".", ".": ","}
+
+# How a number is written, by the mark of its decimals.
+NUMERAL = {
+    mark: re.compile(
+        rf"[-+]?(?:\d+|[1-9]\d{{0,2}}(?:\{group}\d{{3}})+)(?:\{mark}\d+)?"
+        r"(?:[eE][-+]?\d+)?"
+    )
+    for mark, group in GROUPING.items()
+}
+
 # Numbers that have to rise if they are to be names: a few rise by chance.
 FEWEST_RISING = 8
 
 # How JSON begins; a name of a column may have brackets.
 JSON = re.compile(r'\s*(\{\s*"|\[\s*[\[{"])')
-
-FRACTION = re.compile(r"[-+]?\d+([.,])\d+(?:[eE][-+]?\d+)?")
 
 
 @dataclass
@@ -50,6 +73,9 @@ class Form:
             notes.append(f"text is read as {self.encoding}")
         if not self.has_header:
             notes.append("there is no header: columns are called x0, x1, ...")
+        elif _as_numbers(self.cells[0]) is not None:
+            names = listed(cell.strip() for cell in self.cells[0])
+            notes.append(f"the first row is taken for names, not for numbers: {names}")
         return notes
 
 
@@ -75,28 +101,40 @@ def _records(text, *, is_whole):
 
 
 def _separator(records):
-    """Choose the mark that parts most lines into equally many cells."""
+    """Choose the mark that parts most lines into equally many cells.
+
+    The first line has as many; or one less, where it has no name for row labels, or
+    where only rows end with a mark.
+    """
 
     def agreement(mark):
-        widths = Counter(map(len, csv.reader(records, delimiter=mark)))
-        width, count = widths.most_common(1)[0]
-        return count / widths.total() if width > 1 else 0.0
+        rows = csv.reader(records, delimiter=mark, skipinitialspace=True)
+        widths = [len(row) for row in rows]
+        width, count = Counter(widths).most_common(1)[0]
+        fits = 1 < widths[0] and widths[0] in {width, width - 1}
+        return fits, count / len(widths) if width > 1 else 0.0
 
     shares = {mark: agreement(mark) for mark in SEPARATORS}
-    agreed = [mark for mark, share in shares.items() if share > 0.9]
-    if agreed:
-        return agreed[0]
     best = max(shares, key=lambda mark: shares[mark])
-    return best if shares[best] > 0 else ","
+    return best if shares[best][1] > 0 else ","
 
 
 def _decimal(cells, separator):
-    """Decide between 1.5 and 1,5 by what most numbers look like."""
+    """Decide between 1.5 and 1,5 by what most numbers look like.
+
+    1.500 may be written either way: it says something only if no other number does.
+    """
     if separator == ",":
         return "."
     flat = [cell.strip() for row in cells[1:] for cell in row]
-    marks = [found[1] for cell in flat if (found := FRACTION.fullmatch(cell))]
-    return "," if marks.count(",") > marks.count(".") else "."
+    votes = {
+        mark: {cell for cell in flat if form.fullmatch(cell)}
+        for mark, form in NUMERAL.items()
+    }
+    n_comma, n_point = len(votes[","] - votes["."]), len(votes["."] - votes[","])
+    if not n_comma and not n_point:
+        n_comma, n_point = (sum(mark in cell for cell in votes[","]) for mark in ",.")
+    return "," if n_comma > n_point else "."
 
 
 def ends_with_separator(cells):
@@ -108,11 +146,12 @@ def ends_with_separator(cells):
 def _has_header(cells):
     """Whether the first row names the columns.
 
-    It does unless it is all numbers, as the rows are; numbers that only rise, such as
-    wavelengths, are names even so, where those of the next row do not.
+    It does unless it is all numbers, some of them missing, as the rows are; numbers
+    that only rise, such as wavelengths, are names even so, where those of the next row
+    do not. So are numbers after an empty cell, as pandas writes its own.
     """
     first = _as_numbers(cells[0])
-    if first is None:
+    if first is None or not cells[0][0].strip():
         return True
     second = _as_numbers(cells[1]) if len(cells) > 1 else None
     if second is None or len(first) < FEWEST_RISING:
@@ -125,7 +164,15 @@ def _has_header(cells):
 
 
 def _as_numbers(cells):
+    """Numbers of a row, NaN where one is missing; None where it has another word."""
+    if all(cell.strip() in LACKING for cell in cells):
+        return None
     try:
-        return np.array([float(cell.replace(",", ".")) for cell in cells])
+        return np.array(
+            [
+                np.nan if cell.strip() in LACKING else float(cell.replace(",", "."))
+                for cell in cells
+            ]
+        )
     except ValueError:
         return None

@@ -13,6 +13,7 @@ import numpy as np
 
 __all__ = [
     "ISO_TIME",
+    "MOSTLY",
     "Category",
     "Constant",
     "Date",
@@ -26,6 +27,9 @@ __all__ = [
 ISO_TIME = "%Y-%m-%dT%H:%M:%S"
 
 OTHER = "other"
+
+# Share of the texts in a column that have to be numbers, or dates, for it to be one.
+MOSTLY = 0.95
 
 
 # -------------------------------------------------------------------------- kinds
@@ -197,7 +201,10 @@ class Category:
         """Indicate the level of each row."""
         import pandas as pd
 
-        values = texts_of(column).to_numpy(dtype=object, na_value=None)
+        texts = texts_of(column)
+        if self.is_boolean:  # which a text file may write in capitals
+            texts = texts.map(str.capitalize, na_action="ignore")
+        values = texts.to_numpy(dtype=object, na_value=None)
         where = [j for j, level in enumerate(self.levels) if level is not None]
         known = pd.Index([self.levels[j] for j in where], dtype=object)
         codes = np.append(where, -1)[known.get_indexer(values)]

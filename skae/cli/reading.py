@@ -4,6 +4,7 @@ What a file holds is told by its first bytes, not by its name. Whatever is guess
 text file (its encoding, separator, decimal mark, header) is said in a note.
 """
 
+import functools
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,13 +65,18 @@ class Table:
     notes: list = field(default_factory=list)
 
 
-def read_table(source):
+def read_table(source, kinds=None):
     """Read a file, or one of scikit-learn's bundled data sets.
 
     Parameters
     ----------
     source : str
         Path of a CSV, TSV, Parquet, NPY or NPZ file, or a name in ``BUNDLED``.
+
+    kinds : dict of str to str, default=None
+        What columns were to a model: ``"number"``, ``"date"`` or ``"category"``. The
+        cells of a text file are then read as theirs, whatever is beside them, and its
+        empty rows kept, so that codes line up with the rows.
 
     Returns
     -------
@@ -102,7 +108,7 @@ def read_table(source):
         start = file.start()
         if not start:
             raise ValueError(f"{file} is empty")
-        table = _reader(start)(file)
+        table = _reader(start, kinds)(file)
     table.frame.columns = distinct(table.frame.columns)
     table.frame = table.frame.reset_index(drop=True)
     if not len(table.frame):
@@ -125,7 +131,7 @@ def _hint(source):
     )
 
 
-def _reader(start):
+def _reader(start, kinds):
     """Choose how to read a file by its first bytes."""
     if start.startswith(b"PAR1"):
         return _parquet
@@ -133,7 +139,7 @@ def _reader(start):
         return _npy
     if start.startswith(b"PK\x03\x04"):
         return _npz
-    return _text
+    return functools.partial(_text, kinds=kinds)
 
 
 # ------------------------------------------------------------------- bundled data
@@ -244,6 +250,6 @@ def _parquet(source):
         return Table(source.title, pd.read_parquet(source.path).reset_index(drop=True))
 
 
-def _text(source):
-    frame, notes = read_text(source)
+def _text(source, kinds):
+    frame, notes = read_text(source, kinds)
     return Table(source.title, frame, notes=notes)

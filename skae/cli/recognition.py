@@ -6,6 +6,7 @@ import numpy as np
 
 from .kinds import (
     ISO_TIME,
+    MOSTLY,
     Category,
     Constant,
     Date,
@@ -17,9 +18,6 @@ from .kinds import (
 )
 
 __all__ = ["LeftOut", "learn_column"]
-
-# Share of the texts in a column that have to be numbers, or dates, for it to be one.
-MOSTLY = 0.95
 
 # Ways to write a day; the first that fits all of a column is taken. So 03/04/2021 is
 # in March unless another row cannot be.

@@ -8,18 +8,35 @@ import re
 import warnings
 from collections import Counter
 
-from .forms import HEAD, MISSING, ends_with_separator, form_of
+from .forms import GROUPING, HEAD, MISSING, NUMERAL, ends_with_separator, form_of
+from .kinds import MOSTLY, texts_of
+from .saying import counted, listed, quoted
 
 __all__ = ["distinct", "read_text"]
 
 
-def read_text(source):
-    """Read a text file, whatever its encoding, separator and decimal mark."""
+def read_text(source, kinds=None):
+    """Read a text file, whatever its encoding, separator and decimal mark.
+
+    Parameters
+    ----------
+    source : Source
+
+    kinds : dict of str to str, default=None
+        As of :func:`~skae.cli.reading.read_table`.
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+
+    notes : list of str
+        What had to be guessed or mended.
+    """
     with source.taken_as("text"), source.open() as file:
         head = file.read(HEAD)
     for encoding in _encodings(source, head):
         with contextlib.suppress(UnicodeDecodeError):
-            return _parse(source, head, encoding)
+            return _parse(source, head, encoding, kinds)
     raise ValueError(f"{source} is text of an unknown encoding; write it as UTF-8")
 
 
@@ -32,41 +49,100 @@ def _encodings(source, head):
     return ["utf-8-sig", "cp1252"]
 
 
-def _parse(source, head, encoding):
-    """Read a text file of a given encoding with pandas, in the form its head has."""
+def _parse(source, head, encoding, kinds):
+    """Read a text file of a given encoding, in the form its head has."""
     import pandas as pd
 
     with _parser_errors(source):
         form = form_of(source, head, encoding)
-    with (
-        source.open() as file,
-        _parser_errors(source),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore", pd.errors.ParserWarning)
-        frame = pd.read_csv(
-            file,
-            sep=form.separator,
-            decimal=form.decimal,
-            encoding=encoding,
-            header=0 if form.has_header else None,
-            index_col=False if ends_with_separator(form.cells) else None,
-            na_values=MISSING,
-            skipinitialspace=True,
-            low_memory=False,
-        )
+        frame = _read_frame(source, form, kinds or {})
     notes = form.notes()
     if not isinstance(frame.index, pd.RangeIndex):
         notes.insert(0, "the first column has no name, and is taken for row labels")
+    frame.columns = _names(frame.columns, form)
     if form.has_header:
-        frame.columns = distinct(frame.columns)
         notes += _notes_on_names(form.cells[0], frame)
-    else:
-        frame.columns = [f"x{j}" for j in range(frame.shape[1])]
+    grouped = _mend_numerals(frame, form.decimal, kinds or {})
+    if grouped:
+        mark = {",": "commas", ".": "points"}[GROUPING[form.decimal]]
+        notes.append(f"thousands are parted by {mark}: {listed(map(quoted, grouped))}")
     is_empty = frame.isna().all(axis=1)
     if is_empty.any():
-        notes.append(f"{is_empty.sum():,} rows are empty, and left out")
-    return frame[~is_empty], notes
+        count = counted(int(is_empty.sum()), "row")
+        done = "left out" if kinds is None else "kept"
+        notes.append(f"{done}, without any value: {count}")
+    return frame if kinds is not None else frame[~is_empty], notes
+
+
+def _read_frame(source, form, kinds):
+    """Read a text file with pandas; categories as they are written.
+
+    Left to itself, pandas takes 01 for 1 and true for True in a column of nothing else.
+    """
+    import pandas as pd
+
+    def read(**more):
+        with source.open() as file:
+            return pd.read_csv(
+                file,
+                sep=form.separator,
+                decimal=form.decimal,
+                encoding=form.encoding,
+                header=0 if form.has_header else None,
+                index_col=False if ends_with_separator(form.cells) else None,
+                na_values=MISSING,
+                skipinitialspace=True,
+                **more,
+            )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)
+        header = read(nrows=0).columns if "category" in kinds.values() else []
+        as_text = {
+            column: str
+            for column, name in zip(header, _names(header, form), strict=True)
+            if kinds.get(name) == "category"
+        }
+        return read(dtype=as_text, low_memory=False)
+
+
+def _names(columns, form):
+    """Name the columns that pandas has read."""
+    if form.has_header:
+        return distinct(columns)
+    return [f"x{j}" for j in range(len(columns))]
+
+
+def _mend_numerals(frame, decimal, kinds):
+    """Write numbers as Python does in columns that pandas left as text.
+
+    It leaves those with marks between thousands, or with a cell that is no number. A
+    column is numbers if most of its cells are, or if it was to a model.
+
+    Returns
+    -------
+    list of str
+        Columns that had marks between thousands.
+    """
+    import pandas as pd
+
+    grouped, group = [], GROUPING[decimal]
+    for name in frame.columns:
+        kind = kinds.get(name)
+        is_text = pd.api.types.infer_dtype(frame[name], skipna=True) == "string"
+        if not is_text or kind not in {None, "number"}:
+            continue
+        texts = texts_of(frame[name])
+        is_number = texts.str.fullmatch(NUMERAL[decimal].pattern, na=False)
+        least = MOSTLY if kind is None else 0.0
+        if is_number.sum() < least * texts.notna().sum():
+            continue
+        if texts[is_number].str.contains(group, regex=False).any():
+            grouped.append(name)
+        plain = texts.str.replace(group, "", regex=False)
+        plain = plain.str.replace(decimal, ".", regex=False)
+        frame[name] = texts.where(~is_number, plain)
+    return grouped
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import pytest
 from skae.cli.reading import read_table
 from skae.cli.tables import TableEncoder
 
-from .files import customers, pd
+from .files import customers, pd, written
 
 
 def test_a_european_csv(tmp_path):
@@ -49,6 +49,10 @@ def test_a_european_csv(tmp_path):
         ('a|b\n1|"x, y"\n2|z\n', ["a", "b"], [1, "x, y"]),
         ("a, b\n1, ?\n,\n2, 3\n", ["a", "b"], [1, np.nan]),
         ("[mV],{s}\n1,2\n3,4\n", ["[mV]", "{s}"], [1, 2]),
+        ("a,b\nDoe; J0,1\nRoe; J1,2\n", ["a", "b"], ["Doe; J0", 1]),
+        ("a,b\nr1; x,1,2\nr2; y,3,4\n", ["a", "b"], [1, 2]),
+        ("0.5,,1.5\n1,2.5,?\n", ["x0", "x1", "x2"], [0.5, np.nan, 1.5]),
+        (",0,1\na,2,3\nb,4,5\n", ["Unnamed: 0", "0", "1"], ["a", 2, 3]),
     ],
     ids=[
         "duplicate names",
@@ -62,6 +66,10 @@ def test_a_european_csv(tmp_path):
         "bars",
         "empty rows",
         "brackets",
+        "another separator in cells",
+        "another separator in row names",
+        "no header, missing values",
+        "numbers for names",
     ],
 )
 def test_odd_texts(tmp_path, text, names, first):
@@ -115,3 +123,39 @@ def test_a_pipe_is_read_once_and_named_as_it_was_given():
             with pytest.raises(ValueError, match=f"'/dev/fd/{reader}' is empty"):
                 read_table(f"/dev/fd/{reader}")
         os.close(reader)
+
+
+def test_a_first_row_of_numbers_that_is_taken_for_names_is_said(tmp_path):
+    path = written(tmp_path, "years.csv", ",2019,2020\na,2,3\nb,4,5\n")
+    note = "the first row is taken for names, not for numbers: , 2019, 2020"
+    assert note in read_table(str(path)).notes
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("a;b;c\n950;1,5;01.02.2021\n1.100;2,5;02.02.2021\n", "points"),
+        ("a;b;c\n950;1.5;01.02.2021\n1,100;2.5;02.02.2021\n", "commas"),
+        ('a,b,c\n950,1.5,01.02.2021\n"1,100.0",2.5,02.02.2021\n', "commas"),
+    ],
+)
+def test_marks_between_thousands_are_taken_out(tmp_path, text, mark):
+    table = read_table(str(written(tmp_path, "a.csv", text)))
+    assert table.frame["a"].map(float).tolist() == [950, 1100]
+    assert table.frame["b"].map(float).tolist() == [1.5, 2.5]
+    assert table.frame["c"][0] == "01.02.2021"
+    assert f"thousands are parted by {mark}: a" in table.notes
+
+
+def test_a_row_counts_the_same_whatever_is_beside_it(tmp_path):
+    rows = "1;TRUE;01;2.100\n2;false;A1;1,5\nA;False;02;1\nA;TRUE;02;1\n?;true;02;2\n"
+    table = read_table(str(written(tmp_path, "all.csv", "a;b;c;d\n" + rows))).frame
+    encoder = TableEncoder().fit(table)
+    kinds = {name: kind.kind for name, kind in encoder.columns_.items()}
+    assert [*kinds.values()] == ["category", "category", "category", "number"]
+    few = written(tmp_path, "few.csv", "a;b;c;d\n1;TRUE;01;2.100\n?;yes;02;1,5\n;;;\n")
+    few = read_table(str(few), kinds).frame
+    assert len(few) == 3
+    with pytest.warns(UserWarning, match="'b': 1 of its values were not seen"):
+        rows = encoder.transform(few)
+    np.testing.assert_array_equal(rows[0], encoder.transform(table)[0])
