@@ -174,10 +174,11 @@ def _npy(source):
 def _npz(source):
     with source.taken_as("an archive of arrays"):
         with np.load(source.path, allow_pickle=False) as file:
+            _check_archive(file.zip.namelist())
             names = file.files
             rows = next((name for name in ROWS if name in names), None)
             label = next((name for name in LABELS if name in names), None)
-            is_sparse = {"format", "indices", "shape"} <= set(names)
+            is_sparse = {"format", "shape", "data"} <= set(names)
             if rows is None and len(names) == 1:
                 rows = names[0]
             array = None if rows is None or is_sparse else file[rows]
@@ -190,10 +191,28 @@ def _npz(source):
             f"file are called {ROWS[0]!r}, and their labels {LABELS[0]!r}"
         )
     table = _from_array(source, array)
-    if labels is not None and labels.shape == (len(table.frame),):
-        table.frame[label] = labels
+    if labels is not None and label != rows:
+        table.frame[label] = _column(source, label, labels, len(table.frame))
         table.target = label
     return table
+
+
+def _check_archive(members):
+    """See that an archive is one of arrays."""
+    if "schema.json" in members:
+        raise ValueError("it is a model, as 'skae fit' writes it; DATA is a table")
+    if members and not any(name.endswith(".npy") for name in members):
+        raise ValueError("it holds no arrays; unpack it first")
+
+
+def _column(source, name, labels, n_rows):
+    """Take labels as a column, one for each row."""
+    if labels.shape not in {(n_rows,), (n_rows, 1)}:
+        raise ValueError(
+            f"{source}: labels {name!r} have shape {labels.shape}, but there are "
+            f"{n_rows:,} rows; give each row one label"
+        )
+    return labels.ravel()
 
 
 def _listed(names):
@@ -205,7 +224,7 @@ def _listed(names):
 def _dense(matrix):
     if hasattr(matrix, "check_format"):
         matrix.check_format(full_check=True)  # SciPy trusts the indices of a file
-    if np.prod(matrix.shape) > DENSE_LIMIT:
+    if math.prod(matrix.shape) > DENSE_LIMIT:
         raise ValueError(f"its {matrix.shape} numbers do not fit as a dense table")
     return matrix.toarray()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from skae.cli.reading import read_table
 from skae.cli.tables import TableEncoder
@@ -96,6 +97,20 @@ def test_arrays_and_archives(tmp_path):
     np.savez(tmp_path / "other.npz", a=X, b=y)
     with pytest.raises(ValueError, match="called 'X'"):
         read_table(str(tmp_path / "other.npz"))
+    np.savez(tmp_path / "column.npz", X=X, y=y[:, None])
+    assert read_table(str(tmp_path / "column.npz")).frame["y"].tolist() == [0, 1, 0, 1]
+    np.savez(tmp_path / "short.npz", X=X, y=y[:3])
+    with pytest.raises(
+        ValueError, match=r"'y' have shape \(3,\), but there are 4 rows"
+    ):
+        read_table(str(tmp_path / "short.npz"))
+
+
+@pytest.mark.parametrize("format", ["csr", "csc", "bsr", "dia", "coo"])
+def test_sparse_matrices_of_every_format(tmp_path, format):
+    X = np.diag([1.0, 2.0, 3.0], k=1)
+    sp.save_npz(tmp_path / "X.npz", sp.coo_array(X).asformat(format))
+    np.testing.assert_array_equal(read_table(str(tmp_path / "X.npz")).frame, X)
 
 
 def test_packed_text(tmp_path):
