@@ -71,7 +71,8 @@ The file is a scikit-learn Pipeline; skae.cli.load_pipeline opens it in Python."
 TRANSFORM_EXAMPLES = """\
 examples:
   skae transform model.skops more_customers.csv --out codes.csv
-  skae transform model.skops more_customers.csv | head"""
+  skae transform model.skops more_customers.csv | head
+  unzip -p customers.zip | skae transform model.skops /dev/stdin"""
 
 SAMPLE_EXAMPLES = """\
 examples:

@@ -74,7 +74,7 @@ class Form:
         if not self.has_header:
             notes.append("there is no header: columns are called x0, x1, ...")
         elif _as_numbers(self.cells[0]) is not None:
-            names = listed(cell.strip() for cell in self.cells[0])
+            names = listed(filter(None, map(str.strip, self.cells[0])))
             notes.append(f"the first row is taken for names, not for numbers: {names}")
         return notes
 

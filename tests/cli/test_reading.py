@@ -142,7 +142,7 @@ def test_a_pipe_is_read_once_and_named_as_it_was_given():
 
 def test_a_first_row_of_numbers_that_is_taken_for_names_is_said(tmp_path):
     path = written(tmp_path, "years.csv", ",2019,2020\na,2,3\nb,4,5\n")
-    note = "the first row is taken for names, not for numbers: , 2019, 2020"
+    note = "the first row is taken for names, not for numbers: 2019, 2020"
     assert note in read_table(str(path)).notes
 
 
