@@ -62,11 +62,14 @@ DISPLAYS = {
 
 CLI = {
     "kinds": NOTHING,
-    "reading": {"saying"},
+    "forms": {"saying"},
+    "reading": {"saying", "sources", "texts"},
     "recognition": {"kinds"},
     "saying": NOTHING,
+    "sources": NOTHING,
     "terminal": {"report"},
     "tables": {"recognition", "saying"},
+    "texts": {"forms", "kinds", "saying"},
     "writing": {"saving", "saying"},
     "program": {"arguments", "saying"},
     "__init__": {"program", "saving"},

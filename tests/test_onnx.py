@@ -430,6 +430,30 @@ def test_refined_codes_of_a_factorys_plain_layers_are_written(images):
     assert_both_ways(model, images)
 
 
+def test_layers_that_map_each_line_of_an_image_are_written(images):
+    def encoder(n_inputs, n_outputs):
+        return nn.Sequential(
+            nn.Unflatten(1, (7, 6)),
+            nn.Linear(6, 4),
+            nn.Tanh(),
+            nn.Flatten(),
+            nn.Linear(28, n_outputs),
+        )
+
+    def decoder(n_inputs, n_outputs):
+        return nn.Sequential(
+            nn.Linear(n_inputs, 28),
+            nn.Unflatten(1, (7, 4)),
+            nn.Linear(4, 6, bias=False),
+            nn.Tanh(),
+            nn.Flatten(),
+        )
+
+    model = fitted(AutoencoderTransformer, images, encoder=encoder, decoder=decoder)
+    assert is_refined(model)
+    assert_both_ways(model, images)
+
+
 # ------------------------------------------------------------------- the whole graph
 
 

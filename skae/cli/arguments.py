@@ -19,6 +19,9 @@ BAD_USAGE = 2
 # Rows that are enough to tell methods apart, in a minute or so.
 MOST_COMPARED = 5_000
 
+# What scikit-learn takes.
+LARGEST_SEED = 2**32 - 1
+
 # Letters of a line that is easily read.
 WIDEST_HELP = 86
 
@@ -68,7 +71,8 @@ The file is a scikit-learn Pipeline; skae.cli.load_pipeline opens it in Python."
 TRANSFORM_EXAMPLES = """\
 examples:
   skae transform model.skops more_customers.csv --out codes.csv
-  skae transform model.skops more_customers.csv | head"""
+  skae transform model.skops more_customers.csv | head
+  unzip -p customers.zip | skae transform model.skops /dev/stdin"""
 
 SAMPLE_EXAMPLES = """\
 examples:
@@ -307,7 +311,7 @@ def _add_training(parser):
 def _add_seed(parser, *, default, word):
     parser.add_argument(
         "--random-state",
-        type=_whole_number(0),
+        type=_whole_number(0, LARGEST_SEED),
         default=default,
         metavar="SEED",
         help=f"seed of whatever is random (default: {word})",
@@ -338,18 +342,21 @@ def _code_size(text):
         ) from error
 
 
-def _whole_number(least):
+def _whole_number(least, most=None):
     """Make the type of an argument that is a whole number."""
+    what = f"a whole number of {least} or more"
+    if least < 0:
+        what = "-1, or a whole number of 1 or more"
+    if most is not None:
+        what += f", at most {most}"
 
     def whole_number(text):
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least or (least < 0 and value == 0):
-            what = "-1, or a whole number of 1 or more"
-            if least >= 0:
-                what = f"a whole number of {least} or more"
+        too_large = most is not None and value > most
+        if value < least or too_large or (least < 0 and value == 0):
             raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
         return value
 

@@ -54,7 +54,9 @@ def transform(options):
 
     check_writer(options.out, options.model, options.data)
     pipeline = load_pipeline(options.model)
-    table = read_table(options.data)
+    columns = pipeline["table"].columns_
+    kinds = {name: column.kind for name, column in columns.items()}
+    table = read_table(options.data, kinds)
     codes = pipeline.transform(table.frame)
     for note in table.notes:
         say(note)

@@ -17,7 +17,7 @@ from skae.naming import name_of
 from .preparing import make_method, prepare, tell, width_error
 from .report import write_report
 from .saving import replacing
-from .saying import UsageError, say
+from .saying import UsageError, check_output, say
 from .terminal import print_summary
 from .writing import check_writable
 
@@ -35,6 +35,7 @@ MOST_FITTED, MOST_SHOWN = 20_000, 2_000
 
 def compare(options):
     """Compare methods on a table; print what was found, and keep it if asked."""
+    check_output()
     if options.out is not None:
         _check_out(options.out)
     methods = dict.fromkeys(["pca", *options.methods])
@@ -169,6 +170,8 @@ def _draw(comparison, estimators, widths, rows, options):
 
 def _check_out(out):
     """See, before any work is done, that a folder can be filled, and pictures drawn."""
+    if not out:
+        raise UsageError("argument --out: '' names no folder")
     if Path(out).exists() and not Path(out).is_dir():
         raise UsageError(f"argument --out: {out!r} is a file; name a folder")
     try:

@@ -13,6 +13,7 @@ import numpy as np
 
 __all__ = [
     "ISO_TIME",
+    "MOSTLY",
     "Category",
     "Constant",
     "Date",
@@ -25,7 +26,13 @@ __all__ = [
 
 ISO_TIME = "%Y-%m-%dT%H:%M:%S"
 
+# How far a time in ISO 8601 is from UTC.
+OFFSET = r":\d\d\S*?\s?(Z|[-+]\d\d(?::?\d\d)?)$"
+
 OTHER = "other"
+
+# Share of the texts in a column that have to be numbers, or dates, for it to be one.
+MOSTLY = 0.95
 
 
 # -------------------------------------------------------------------------- kinds
@@ -65,12 +72,23 @@ class Number:
         values = numbers_of(column)
         seen = values[np.isfinite(values)]
         fill = float(np.median(seen))
-        center, scale = 0.0, 1.0
-        if standardize:
-            filled = np.where(np.isfinite(values), values, fill)
-            center, scale = float(filled.mean()), float(filled.std()) or 1.0
+        filled = np.where(np.isfinite(values), values, fill)
+        center, scale = _moments(filled) if standardize else (0.0, 1.0)
         lowest, highest = float(seen.min()), float(seen.max())
-        return cls(fill, center, scale, lowest, highest, decimals_of(seen))
+        learned = cls(fill, center, scale, lowest, highest, decimals_of(seen))
+        learned._check_squares(filled, column.name)
+        return learned
+
+    def _check_squares(self, values, name):
+        """Refuse numbers whose squares no float can hold."""
+        with np.errstate(over="ignore"):
+            if np.isfinite(np.square((values - self.center) / self.scale).sum()):
+                return
+        raise ValueError(
+            f"column {name!r} has numbers whose squares are beyond a float (from "
+            f"{self.lowest:.3g} to {self.highest:.3g}); give it another unit, or leave "
+            "it out (--drop)"
+        )
 
     def names(self, name):
         """Name the columns of what ``encode`` returns."""
@@ -107,11 +125,16 @@ class Date:
 
     days : Number
         What becomes of the days since the first.
+
+    zone : str or None
+        The time zone that dates are in, ``"UTC"`` or as ``"+02:00"`` where they are
+        text; None where they have none.
     """
 
     first: str
     format: str | None
     days: Number
+    zone: str | None = None
 
     kind = "date"
 
@@ -121,7 +144,7 @@ class Date:
         moments = _moments_of(column, format)
         first = np.nanmin(moments)
         days = Number.learn(_series(_days(moments, first)), standardize)
-        return cls(str(first), format, days)
+        return cls(str(first), format, days, _zone_of(column, format))
 
     def names(self, name):
         """Name the columns of what ``encode`` returns."""
@@ -139,10 +162,16 @@ class Date:
 
         seconds = np.round(self.days.decode(numbers) * 86_400.0)
         moments = np.datetime64(self.first, "s") + seconds.astype("timedelta64[s]")
+        if self.format is None and self.zone is None:
+            return moments
+        moments = pd.Series(moments)
+        if self.zone is not None:
+            moments = moments.dt.tz_localize("UTC").dt.tz_convert(self.zone)
         if self.format is None:
             return moments
         format = ISO_TIME if self.format == "ISO8601" else self.format
-        return pd.Series(moments).dt.strftime(format).to_numpy(dtype=object)
+        suffix = "Z" if self.zone == "UTC" else self.zone or ""
+        return moments.dt.strftime(format + suffix).to_numpy(dtype=object)
 
 
 @dataclass(frozen=True)
@@ -197,7 +226,10 @@ class Category:
         """Indicate the level of each row."""
         import pandas as pd
 
-        values = texts_of(column).to_numpy(dtype=object, na_value=None)
+        texts = texts_of(column)
+        if self.is_boolean:  # which a text file may write in capitals
+            texts = texts.map(str.capitalize, na_action="ignore")
+        values = texts.to_numpy(dtype=object, na_value=None)
         where = [j for j, level in enumerate(self.levels) if level is not None]
         known = pd.Index([self.levels[j] for j in where], dtype=object)
         codes = np.append(where, -1)[known.get_indexer(values)]
@@ -299,6 +331,18 @@ def numbers_of(column):
     return np.where(np.isfinite(values), values, np.nan)
 
 
+def _moments(values):
+    """Mean and deviation, which is 1 where all are equal.
+
+    They are taken of values below 1, whose squares are as exact as those of any others
+    and neither too large nor too small for a float.
+    """
+    _, exponent = np.frexp(np.abs(values).max())
+    small = np.ldexp(values, -exponent)
+    deviation = float(np.ldexp(small.std(), exponent))
+    return float(np.ldexp(small.mean(), exponent)), deviation or 1.0
+
+
 def _moments_of(column, format):
     """Dates of a column, in UTC and without a zone; what is none is not a time."""
     import pandas as pd
@@ -311,6 +355,25 @@ def _moments_of(column, format):
         utc=True,
     )
     return moments.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+
+
+def _zone_of(column, format):
+    """Find the zone of dates; where texts have several offsets it is UTC."""
+    import pandas as pd
+
+    if format is None:
+        zone = getattr(column.dtype, "tz", None)
+        try:
+            return None if zone is None else str(pd.Timestamp(0, tz=str(zone)).tz)
+        except (ValueError, KeyError):  # a zone that has no name
+            return "UTC"
+    offsets = column.dropna().str.strip().str.extract(OFFSET, expand=False).unique()
+    if format != "ISO8601" or pd.isna(offsets).any():
+        return None
+    if len(offsets) > 1 or offsets[0] == "Z":
+        return "UTC"
+    hours, minutes = offsets[0][:3], offsets[0][3:].strip(":") or "00"
+    return f"{hours}:{minutes}"
 
 
 def _days(moments, first):

@@ -56,7 +56,8 @@ def _run(argv):
         for package in EXTRA:
             _require(package)
         options.run(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return DONE
     except SystemExit as stop:
         return int(stop.code or 0)

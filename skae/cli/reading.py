@@ -4,18 +4,8 @@ What a file holds is told by its first bytes, not by its name. Whatever is guess
 text file (its encoding, separator, decimal mark, header) is said in a note.
 """
 
-import bz2
-import codecs
-import contextlib
-import csv
-import gzip
-import io
-import itertools
-import lzma
+import functools
 import math
-import re
-import warnings
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,29 +14,12 @@ import scipy.sparse as sp
 from sklearn import datasets
 
 from .saying import closest
+from .sources import at_rest
+from .texts import distinct, read_text
 
 __all__ = ["BUNDLED", "Table", "read_table"]
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
-
-# Bytes of a text file by which its form is told.
-HEAD = 2**18
-
-# In this order: cells may hold decimal commas, or sentences with commas.
-SEPARATORS = {"\t": "tab", ";": "semicolon", "|": "bar", ",": "comma"}
-
-# Words for a missing value, besides those that pandas knows.
-MISSING = ["?", "-", "--", "missing", "Missing", "unknown", "Unknown"]
-
-PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-
-# Numbers that have to rise if they are to be names: a few rise by chance.
-FEWEST_RISING = 8
-
-# How JSON begins; a name of a column may have brackets.
-JSON = re.compile(r'\s*(\{\s*"|\[\s*[\[{"])')
-
-FRACTION = re.compile(r"[-+]?\d+([.,])\d+(?:[eE][-+]?\d+)?")
 
 # Numbers that a sparse matrix may have when it is written out.
 DENSE_LIMIT = 2**28
@@ -92,13 +65,18 @@ class Table:
     notes: list = field(default_factory=list)
 
 
-def read_table(source):
+def read_table(source, kinds=None):
     """Read a file, or one of scikit-learn's bundled data sets.
 
     Parameters
     ----------
     source : str
         Path of a CSV, TSV, Parquet, NPY or NPZ file, or a name in ``BUNDLED``.
+
+    kinds : dict of str to str, default=None
+        What columns were to a model: ``"number"``, ``"date"`` or ``"category"``. The
+        cells of a text file are then read as theirs, whatever is beside them, and its
+        empty rows kept, so that codes line up with the rows.
 
     Returns
     -------
@@ -126,12 +104,12 @@ def read_table(source):
         raise FileNotFoundError(f"there is no file {source!r}; {_hint(source)}")
     if path.is_dir():
         raise IsADirectoryError(f"{source!r} is a folder; DATA is one file")
-    with path.open("rb") as file:
-        start = file.read(8)
-    if not start:
-        raise ValueError(f"{source!r} is empty")
-    table = _reader(start)(path)
-    table.frame.columns = _distinct(table.frame.columns)
+    with at_rest(source) as file:
+        start = file.start()
+        if not start:
+            raise ValueError(f"{file} is empty")
+        table = _reader(start, kinds)(file)
+    table.frame.columns = distinct(table.frame.columns)
     table.frame = table.frame.reset_index(drop=True)
     if not len(table.frame):
         raise ValueError(f"{source!r} has columns, but no rows")
@@ -153,7 +131,7 @@ def _hint(source):
     )
 
 
-def _reader(start):
+def _reader(start, kinds):
     """Choose how to read a file by its first bytes."""
     if start.startswith(b"PAR1"):
         return _parquet
@@ -161,7 +139,7 @@ def _reader(start):
         return _npy
     if start.startswith(b"PK\x03\x04"):
         return _npz
-    return _text
+    return functools.partial(_text, kinds=kinds)
 
 
 # ------------------------------------------------------------------- bundled data
@@ -187,35 +165,54 @@ def _bundled(name):
 # ------------------------------------------------------------------------- arrays
 
 
-def _npy(path):
-    with _said_of(path, "an array of numbers"):
-        array = np.load(path, allow_pickle=False, mmap_mode="r")
-    return _from_array(path, np.asarray(array))
+def _npy(source):
+    with source.taken_as("an array of numbers"):
+        array = np.load(source.path, allow_pickle=False, mmap_mode="r")
+    return _from_array(source, np.asarray(array))
 
 
-def _npz(path):
-    with _said_of(path, "an archive of arrays"):
-        with np.load(path, allow_pickle=False) as file:
+def _npz(source):
+    with source.taken_as("an archive of arrays"):
+        with np.load(source.path, allow_pickle=False) as file:
+            _check_archive(file.zip.namelist())
             names = file.files
             rows = next((name for name in ROWS if name in names), None)
             label = next((name for name in LABELS if name in names), None)
-            is_sparse = {"format", "indices", "shape"} <= set(names)
+            is_sparse = {"format", "shape", "data"} <= set(names)
             if rows is None and len(names) == 1:
                 rows = names[0]
             array = None if rows is None or is_sparse else file[rows]
             labels = None if label is None else file[label]
         if is_sparse:
-            array = _dense(sp.load_npz(path))
+            array = _dense(sp.load_npz(source.path))
     if array is None:
         raise ValueError(
-            f"{str(path)!r} holds {_listed(names)}; the rows of an NPZ "
+            f"{source} holds {_listed(names)}; the rows of an NPZ "
             f"file are called {ROWS[0]!r}, and their labels {LABELS[0]!r}"
         )
-    table = _from_array(path, array)
-    if labels is not None and labels.shape == (len(table.frame),):
-        table.frame[label] = labels
+    table = _from_array(source, array)
+    if labels is not None and label != rows:
+        table.frame[label] = _column(source, label, labels, len(table.frame))
         table.target = label
     return table
+
+
+def _check_archive(members):
+    """See that an archive is one of arrays."""
+    if "schema.json" in members:
+        raise ValueError("it is a model, as 'skae fit' writes it; DATA is a table")
+    if members and not any(name.endswith(".npy") for name in members):
+        raise ValueError("it holds no arrays; unpack it first")
+
+
+def _column(source, name, labels, n_rows):
+    """Take labels as a column, one for each row."""
+    if labels.shape not in {(n_rows,), (n_rows, 1)}:
+        raise ValueError(
+            f"{source}: labels {name!r} have shape {labels.shape}, but there are "
+            f"{n_rows:,} rows; give each row one label"
+        )
+    return labels.ravel()
 
 
 def _listed(names):
@@ -227,19 +224,19 @@ def _listed(names):
 def _dense(matrix):
     if hasattr(matrix, "check_format"):
         matrix.check_format(full_check=True)  # SciPy trusts the indices of a file
-    if np.prod(matrix.shape) > DENSE_LIMIT:
+    if math.prod(matrix.shape) > DENSE_LIMIT:
         raise ValueError(f"its {matrix.shape} numbers do not fit as a dense table")
     return matrix.toarray()
 
 
-def _from_array(path, array):
+def _from_array(source, array):
     """Take the first axis as rows, and whatever is left as columns."""
     import pandas as pd
 
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{str(path)!r} holds {array.dtype}, not numbers")
+        raise ValueError(f"{source} holds {array.dtype}, not numbers")
     if array.ndim == 0:
-        raise ValueError(f"{str(path)!r} holds a single number, not a table")
+        raise ValueError(f"{source} holds a single number, not a table")
     notes, shape = [], array.shape[1:]
     if array.ndim > 2:
         side = " x ".join(map(str, shape))
@@ -251,7 +248,7 @@ def _from_array(path, array):
         array = array.astype(np.float32)
     frame = pd.DataFrame(array, columns=names)
     return Table(
-        path.name,
+        source.title,
         frame,
         has_one_unit=array.dtype == np.uint8,
         image_shape=shape if is_image else None,
@@ -259,7 +256,7 @@ def _from_array(path, array):
     )
 
 
-def _parquet(path):
+def _parquet(source):
     import pandas as pd
 
     try:
@@ -268,224 +265,10 @@ def _parquet(path):
         raise ImportError(
             'reading Parquet needs pyarrow: pip install "skae[cli]"'
         ) from None
-    with _said_of(path, "a Parquet file"):
-        return Table(path.name, pd.read_parquet(path).reset_index(drop=True))
+    with source.taken_as("a Parquet file"):
+        return Table(source.title, pd.read_parquet(source.path).reset_index(drop=True))
 
 
-@contextlib.contextmanager
-def _said_of(path, kind):
-    """Say of a file that it is not what it began as."""
-    try:
-        yield
-    except Exception as error:  # whatever a reader says of a file that is damaged
-        first = str(error).strip().partition("\n")[0]
-        raise ValueError(f"{str(path)!r} cannot be read as {kind}: {first}") from error
-
-
-# --------------------------------------------------------------------------- text
-
-
-def _text(path):
-    """Read a text file, whatever its encoding, separator and decimal mark."""
-    opener = _opener(path)
-    with _said_of(path, "text"), opener(path, "rb") as file:
-        head = file.read(HEAD)
-    for encoding in _encodings(path, head):
-        with contextlib.suppress(UnicodeDecodeError):
-            return _parse(path, opener, head, encoding)
-    raise ValueError(f"{str(path)!r} is text of an unknown encoding; write it as UTF-8")
-
-
-def _opener(path):
-    with path.open("rb") as file:
-        start = file.read(8)
-    return next((PACKED[mark] for mark in PACKED if start.startswith(mark)), open)
-
-
-def _encodings(path, head):
-    """Choose the encodings to try, in turn."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return ["utf-16"]
-    if re.search(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]", head):
-        raise ValueError(
-            f"{str(path)!r} is neither text nor a Parquet, NPY or NPZ file"
-        )
-    return ["utf-8-sig", "cp1252"]
-
-
-def _parse(path, opener, head, encoding):
-    """Read a text file of a given encoding with pandas, in the form its head has."""
-    import pandas as pd
-
-    with _parser_errors(path):
-        form = _form_of(path, head, encoding)
-    with (
-        opener(path, "rb") as file,
-        _parser_errors(path),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore", pd.errors.ParserWarning)
-        frame = pd.read_csv(
-            file,
-            sep=form.separator,
-            decimal=form.decimal,
-            encoding=encoding,
-            header=0 if form.has_header else None,
-            index_col=False if _ends_with_separator(form.cells) else None,
-            na_values=MISSING,
-            skipinitialspace=True,
-            low_memory=False,
-        )
-    notes = form.notes()
-    if not isinstance(frame.index, pd.RangeIndex):
-        notes.insert(0, "the first column has no name, and is taken for row labels")
-    if form.has_header:
-        frame.columns = _distinct(frame.columns)
-        notes += _notes_on_names(form.cells[0], frame)
-    else:
-        frame.columns = [f"x{j}" for j in range(frame.shape[1])]
-    is_empty = frame.isna().all(axis=1)
-    if is_empty.any():
-        notes.append(f"{is_empty.sum():,} rows are empty, and left out")
-    return Table(path.name, frame[~is_empty], notes=notes)
-
-
-@dataclass
-class _Form:
-    """How a text file is written, told by its head; ``cells`` are those of the head."""
-
-    encoding: str
-    separator: str
-    decimal: str
-    has_header: bool
-    cells: list
-
-    def notes(self):
-        """Say what is not as usual."""
-        notes = []
-        if self.separator != ",":
-            notes.append(f"columns are parted by a {SEPARATORS[self.separator]}")
-        if self.decimal == ",":
-            notes.append("numbers have decimal commas")
-        if self.encoding in {"cp1252", "utf-16"}:
-            notes.append(f"text is read as {self.encoding}")
-        if not self.has_header:
-            notes.append("there is no header: columns are called x0, x1, ...")
-        return notes
-
-
-def _form_of(path, head, encoding):
-    """Find out how a text file is written."""
-    text = codecs.getincrementaldecoder(encoding)().decode(head)
-    if not text.strip():
-        raise ValueError(f"{str(path)!r} is empty")
-    if JSON.match(text):
-        raise ValueError(f"{str(path)!r} looks like JSON, which is not read; write CSV")
-    records = _records(text, is_whole=len(head) < HEAD)
-    separator = _separator(records)
-    cells = [*csv.reader(records, delimiter=separator, skipinitialspace=True)]
-    decimal = _decimal(cells, separator)
-    return _Form(encoding, separator, decimal, _has_header(cells), cells)
-
-
-@contextlib.contextmanager
-def _parser_errors(path):
-    """Say in one line what pandas says of a text that is no table."""
-    import pandas as pd
-
-    try:
-        yield
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
-        reason = str(error).strip().replace("\n", " ")
-        reason = reason.removeprefix("Error tokenizing data. C error: ")
-        raise ValueError(f"{str(path)!r} is not a table: {reason}") from error
-
-
-def _records(text, *, is_whole):
-    """Lines of a head, less the last where it may be cut."""
-    lines = io.StringIO(text, newline=None).readlines()
-    lines = lines if is_whole or len(lines) < 2 else lines[:-1]
-    return [line for line in lines[:1000] if line.strip()]
-
-
-def _separator(records):
-    """Choose the mark that parts most lines into equally many cells."""
-
-    def agreement(mark):
-        widths = Counter(map(len, csv.reader(records, delimiter=mark)))
-        width, count = widths.most_common(1)[0]
-        return count / widths.total() if width > 1 else 0.0
-
-    shares = {mark: agreement(mark) for mark in SEPARATORS}
-    agreed = [mark for mark, share in shares.items() if share > 0.9]
-    if agreed:
-        return agreed[0]
-    best = max(shares, key=lambda mark: shares[mark])
-    return best if shares[best] > 0 else ","
-
-
-def _decimal(cells, separator):
-    """Decide between 1.5 and 1,5 by what most numbers look like."""
-    if separator == ",":
-        return "."
-    flat = [cell.strip() for row in cells[1:] for cell in row]
-    marks = [found[1] for cell in flat if (found := FRACTION.fullmatch(cell))]
-    return "," if marks.count(",") > marks.count(".") else "."
-
-
-def _ends_with_separator(cells):
-    """Whether all rows but the header end with an empty cell too many."""
-    header, *rows = cells
-    return all(len(row) == len(header) + 1 and not row[-1] for row in rows)
-
-
-def _has_header(cells):
-    """Whether the first row names the columns.
-
-    It does unless it is all numbers, as the rows are; numbers that only rise, such as
-    wavelengths, are names even so, where those of the next row do not.
-    """
-    first = _as_numbers(cells[0])
-    if first is None:
-        return True
-    second = _as_numbers(cells[1]) if len(cells) > 1 else None
-    if second is None or len(first) < FEWEST_RISING:
-        return second is None and len(cells) > 1
-
-    def rises(numbers):
-        return bool((np.diff(numbers) > 0).all())
-
-    return rises(first) and not rises(second)
-
-
-def _as_numbers(cells):
-    try:
-        return np.array([float(cell.replace(",", ".")) for cell in cells])
-    except ValueError:
-        return None
-
-
-def _distinct(names):
-    """Names without blanks around them, a number after those that occur before."""
-    distinct: dict = {}
-    for name in names:
-        bare = str(name).strip()
-        numbered = (f"{bare}.{number}" for number in itertools.count(1))
-        found = itertools.chain([bare], numbered)
-        distinct[next(each for each in found if each not in distinct)] = name
-    return [*distinct]
-
-
-def _notes_on_names(header, frame):
-    """Say of names that occur twice what their columns are called."""
-    counts = Counter(name.strip() for name in header if name.strip())
-    twice = [name for name, count in counts.items() if count > 1]
-    return [
-        f"{counts[name]} columns are called {name!r}: they are now "
-        + ", ".join(
-            repr(str(found))
-            for found in frame.columns
-            if re.fullmatch(re.escape(name) + r"(\.\d+)?", str(found).strip())
-        )
-        for name in twice
-    ]
+def _text(source, kinds):
+    frame, notes = read_text(source, kinds)
+    return Table(source.title, frame, notes=notes)

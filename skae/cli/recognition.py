@@ -6,6 +6,7 @@ import numpy as np
 
 from .kinds import (
     ISO_TIME,
+    MOSTLY,
     Category,
     Constant,
     Date,
@@ -17,9 +18,6 @@ from .kinds import (
 )
 
 __all__ = ["LeftOut", "learn_column"]
-
-# Share of the texts in a column that have to be numbers, or dates, for it to be one.
-MOSTLY = 0.95
 
 # Ways to write a day; the first that fits all of a column is taken. So 03/04/2021 is
 # in March unless another row cannot be.
@@ -44,7 +42,9 @@ TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
 FORMATS = (*(day + time for time in TIMES for day in DAYS), ISO_TIME, "ISO8601")
 
 # Integers that number the rows, by the name of their column.
-IS_IDENTIFIER = re.compile(r"(?:^|[ _.-])id$|[a-z0-9]I[Dd]$|^index$|^row$", re.ASCII)
+IS_IDENTIFIER = re.compile(
+    r"(?i:(?:^|[ _.-])id$|^index$|^row$)|[a-z0-9]I[Dd]$|^Unnamed: 0(\.\d+)?$", re.ASCII
+)
 HAS_NO_NAME = re.compile(r"^Unnamed: \d+$|^$")
 
 
@@ -113,6 +113,8 @@ def _learn_numbers(column, standardize):
         return Constant(None)
     if seen.min() == seen.max():
         value = seen[0]
+        if column.dtype.kind in "iu":  # beyond 2**53 a float is another number
+            value = column.dropna().iloc[0]
         return Constant(int(value) if value == np.round(value) else float(value))
     name = str(column.name)
     if HAS_NO_NAME.match(name) and (np.diff(values) == 1).all():

@@ -5,6 +5,7 @@ import sys
 
 __all__ = [
     "UsageError",
+    "check_output",
     "closest",
     "counted",
     "listed",
@@ -26,6 +27,15 @@ class UsageError(ValueError):
 def say(line):
     """Tell the user something, beside the results."""
     print(line, file=sys.stderr, flush=True)
+
+
+def check_output():
+    """See, before any work is done, that results can be printed."""
+    if sys.stdout is None:
+        raise UsageError(
+            "standard output, where the results go, is closed; send it to a file, or "
+            "to /dev/null"
+        )
 
 
 def shape_of(frame):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .saving import replacing
-from .saying import UsageError, say, shape_of
+from .saying import UsageError, check_output, say, shape_of
 
 __all__ = [
     "check_apart",
@@ -24,6 +24,7 @@ WRITERS = [".csv", ".tsv", ".parquet", ".npy"]
 def check_writer(out, *read):
     """See, before any work is done, that a table can be written there."""
     if out is None:
+        check_output()
         return
     check_ending(out, WRITERS)
     check_apart(out, *read)

@@ -28,8 +28,9 @@ def _gated(graph, gated, x, where):
 
 
 def _linear(graph, layer, x, where):
-    parameters = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
-    return graph.add("Gemm", x, *map(graph.single, parameters), transB=1)
+    """Map the last axis; Gemm would be for rows alone."""
+    y = graph.add("MatMul", x, graph.single(layer.weight.T))
+    return y if layer.bias is None else graph.add("Add", y, graph.single(layer.bias))
 
 
 def _convolution(graph, layer, x, where, operator="Conv", **attributes):

@@ -95,6 +95,12 @@ def _of_affine(graph, node, slope, place):
     return graph.add("Gemm", slope, node.inputs[1], transB=back)
 
 
+def _of_map(graph, node, slope, place):
+    """Go back by the transposed matrix, whatever axes are before the last."""
+    back = graph.add("Transpose", node.inputs[1], perm=[1, 0])
+    return graph.add("MatMul", slope, back)
+
+
 def _of_total(graph, node, slope, place):
     return graph.add("Expand", slope, _shape(graph, node))
 
@@ -193,6 +199,7 @@ SLOPES = {
     "Flatten": _of_shape,
     "Gemm": _of_affine,
     "LeakyRelu": _of_leaky_relu,
+    "MatMul": _of_map,
     "Max": _of_maximum,
     "Min": _of_minimum,
     "Mul": _of_product,

@@ -122,7 +122,9 @@ def test_transform_takes_columns_by_name_and_says_what_is_new(
     assert "skae: note: column 'city': 5 of its values were not seen" in err
 
     path.write_text(path.read_text() + "," * (table.shape[1] - 1) + "\n")
-    assert "1 rows are empty, and left out" in run("transform", saved, path)[2]
+    _, out, err = run("transform", saved, path)
+    assert "kept, without any value: 1 row\n" in err
+    assert len(out.splitlines()) == 7
 
     table.drop(columns=["age", "city"]).to_csv(path, index=False)
     assert "lacks the columns age, city" in refused("transform", saved, path, code=1)

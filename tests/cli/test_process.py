@@ -143,6 +143,18 @@ def test_a_full_disk_is_said_in_one_line(saved, monkeypatch, capsys):
     assert capsys.readouterr().err == "skae: no space left on device\n"
 
 
+def test_an_output_that_is_closed_is_missed_only_where_it_is_needed(
+    saved, csv, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setattr(sys, "stdout", None)
+    out = tmp_path / "codes.csv"
+    assert main(["transform", str(saved), str(csv), "--out", str(out)]) == 0
+    capsys.readouterr()
+    for command in (["sample", str(saved)], ["compare", "iris"]):
+        assert main(command) == 2
+        assert "standard output, where the results go, is" in capsys.readouterr().err
+
+
 def test_a_pipe_that_is_closed_ends_the_process_quietly(saved):
     command = f"{sys.executable} -m skae sample {saved} -n 20000 | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)

@@ -1,12 +1,16 @@
 """Files of all kinds."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from skae.cli.reading import read_table
 from skae.cli.tables import TableEncoder
 
-from .files import customers, pd
+from .files import customers, pd, written
 
 
 def test_a_european_csv(tmp_path):
@@ -46,6 +50,10 @@ def test_a_european_csv(tmp_path):
         ('a|b\n1|"x, y"\n2|z\n', ["a", "b"], [1, "x, y"]),
         ("a, b\n1, ?\n,\n2, 3\n", ["a", "b"], [1, np.nan]),
         ("[mV],{s}\n1,2\n3,4\n", ["[mV]", "{s}"], [1, 2]),
+        ("a,b\nDoe; J0,1\nRoe; J1,2\n", ["a", "b"], ["Doe; J0", 1]),
+        ("a,b\nr1; x,1,2\nr2; y,3,4\n", ["a", "b"], [1, 2]),
+        ("0.5,,1.5\n1,2.5,?\n", ["x0", "x1", "x2"], [0.5, np.nan, 1.5]),
+        (",0,1\na,2,3\nb,4,5\n", ["Unnamed: 0", "0", "1"], ["a", 2, 3]),
     ],
     ids=[
         "duplicate names",
@@ -59,6 +67,10 @@ def test_a_european_csv(tmp_path):
         "bars",
         "empty rows",
         "brackets",
+        "another separator in cells",
+        "another separator in row names",
+        "no header, missing values",
+        "numbers for names",
     ],
 )
 def test_odd_texts(tmp_path, text, names, first):
@@ -85,6 +97,20 @@ def test_arrays_and_archives(tmp_path):
     np.savez(tmp_path / "other.npz", a=X, b=y)
     with pytest.raises(ValueError, match="called 'X'"):
         read_table(str(tmp_path / "other.npz"))
+    np.savez(tmp_path / "column.npz", X=X, y=y[:, None])
+    assert read_table(str(tmp_path / "column.npz")).frame["y"].tolist() == [0, 1, 0, 1]
+    np.savez(tmp_path / "short.npz", X=X, y=y[:3])
+    with pytest.raises(
+        ValueError, match=r"'y' have shape \(3,\), but there are 4 rows"
+    ):
+        read_table(str(tmp_path / "short.npz"))
+
+
+@pytest.mark.parametrize("format", ["csr", "csc", "bsr", "dia", "coo"])
+def test_sparse_matrices_of_every_format(tmp_path, format):
+    X = np.diag([1.0, 2.0, 3.0], k=1)
+    sp.save_npz(tmp_path / "X.npz", sp.coo_array(X).asformat(format))
+    np.testing.assert_array_equal(read_table(str(tmp_path / "X.npz")).frame, X)
 
 
 def test_packed_text(tmp_path):
@@ -98,3 +124,53 @@ def test_names_that_differ_by_blanks_are_told_apart(tmp_path):
     table = read_table(str(path))
     assert [*table.frame.columns] == ["age", "age.1", "visits"]
     assert any("'age', 'age.1'" in note for note in table.notes)
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no paths here")
+def test_a_pipe_is_read_once_and_named_as_it_was_given():
+    for text in (b"a,b\n1,2\n3,4\n", b""):
+        reader, writer = os.pipe()
+        os.write(writer, text)
+        os.close(writer)
+        if text:
+            assert len(read_table(f"/dev/fd/{reader}").frame) == 2
+        else:
+            with pytest.raises(ValueError, match=f"'/dev/fd/{reader}' is empty"):
+                read_table(f"/dev/fd/{reader}")
+        os.close(reader)
+
+
+def test_a_first_row_of_numbers_that_is_taken_for_names_is_said(tmp_path):
+    path = written(tmp_path, "years.csv", ",2019,2020\na,2,3\nb,4,5\n")
+    note = "the first row is taken for names, not for numbers: 2019, 2020"
+    assert note in read_table(str(path)).notes
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("a;b;c\n950;1,5;01.02.2021\n1.100;2,5;02.02.2021\n", "points"),
+        ("a;b;c\n950;1.5;01.02.2021\n1,100;2.5;02.02.2021\n", "commas"),
+        ('a,b,c\n950,1.5,01.02.2021\n"1,100.0",2.5,02.02.2021\n', "commas"),
+    ],
+)
+def test_marks_between_thousands_are_taken_out(tmp_path, text, mark):
+    table = read_table(str(written(tmp_path, "a.csv", text)))
+    assert table.frame["a"].map(float).tolist() == [950, 1100]
+    assert table.frame["b"].map(float).tolist() == [1.5, 2.5]
+    assert table.frame["c"][0] == "01.02.2021"
+    assert f"thousands are parted by {mark}: a" in table.notes
+
+
+def test_a_row_counts_the_same_whatever_is_beside_it(tmp_path):
+    rows = "1;TRUE;01;2.100\n2;false;A1;1,5\nA;False;02;1\nA;TRUE;02;1\n?;true;02;2\n"
+    table = read_table(str(written(tmp_path, "all.csv", "a;b;c;d\n" + rows))).frame
+    encoder = TableEncoder().fit(table)
+    kinds = {name: kind.kind for name, kind in encoder.columns_.items()}
+    assert [*kinds.values()] == ["category", "category", "category", "number"]
+    few = written(tmp_path, "few.csv", "a;b;c;d\n1;TRUE;01;2.100\n?;yes;02;1,5\n;;;\n")
+    few = read_table(str(few), kinds).frame
+    assert len(few) == 3
+    with pytest.warns(UserWarning, match="'b': 1 of its values were not seen"):
+        rows = encoder.transform(few)
+    np.testing.assert_array_equal(rows[0], encoder.transform(table)[0])

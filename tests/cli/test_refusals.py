@@ -68,6 +68,8 @@ def test_objects_are_not_unpickled(refused, tmp_path):
         ("compare iris --cv 1", "a whole number of 2 or more"),
         ("compare iris --cv 100", "at most 75"),
         ("compare iris --cv 500", "500 folds of 150 rows are too small"),
+        ("compare iris --random-state 99999999999", "0 or more, at most 4294967295"),
+        ("compare iris --out=", "'' names no folder"),
         ("compare iris --n-jobs 0", "-1, or a whole number of 1 or more"),
         ("compare iris --device abacus", "--device: 'abacus' is not a device"),
         ("compare iris --out skae_test_file", "name a folder"),
@@ -155,6 +157,14 @@ def test_indices_of_a_damaged_file_are_not_trusted(refused, tmp_path):
     np.savez(path, format=b"csr", shape=np.array([40, 2]), **parts)
     line = refused("fit", path, "--out", tmp_path / "model.skops", code=1)
     assert "cannot be read as an archive" in line
+
+
+def test_an_archive_that_holds_no_table(refused, saved, tmp_path):
+    path = tmp_path / "table.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("table.csv", "a,b\n1,2\n")
+    assert "it holds no arrays; unpack it first" in refused("compare", path, code=1)
+    assert "it is a model" in refused("transform", saved, saved, code=1)
 
 
 def test_an_archive_of_many_names_lists_a_few(refused, tmp_path):

@@ -25,11 +25,19 @@ def table_of(**columns):
         (["12/31/2020", "01/02/2021", "03/04/2021"], "date"),
         (["Jan 05, 2020", "Feb 07, 2021", "Mar 01, 2021"], "date"),
         (pd.to_datetime(["2020-01-01", "2021-01-01", None]), "date"),
+        (
+            pd.to_datetime(["2020-01-01", "2020-07-01"]).tz_localize("Asia/Tokyo"),
+            "date",
+        ),
+        (pd.to_datetime(["2020-01-01T09:30+02:00", "2020-07-01T09:30+02:00"]), "date"),
+        (["2020-01-01T09:30:00+02:00", "2020-07-01T09:30:00+02:00", None], "date"),
+        (["2020-01-01T09:30:00Z", "2020-07-01T09:30:00Z"], "date"),
         (pd.to_timedelta([1, 2, 4], unit="h"), "number"),
         (pd.array([1, None, 3], dtype="Int64"), "number"),
         (pd.Categorical(["u", "v", "u"]), "category"),
         ([None, None, None], "constant"),
         ([3, 3, 3], "constant"),
+        ([2**53 + 1] * 3, "constant"),
         (["x", "x", "x"], "constant"),
         ([10**17, 10**17 + 64, 3], "number"),
         ([0.5, 0.25, 1e-9], "number"),
@@ -50,7 +58,7 @@ def test_kinds_of_columns_and_back(values, kind):
         np.testing.assert_allclose(found, expected, atol=1e-15 * np.abs(expected).max())
     elif kind != "number":
         there = table["a"].notna()
-        assert back[there].tolist() == table["a"][there].tolist()
+        assert [*map(str, back[there])] == [*map(str, table["a"][there])]
 
 
 NUMBERS = [float(i) for i in range(41)]
@@ -74,13 +82,16 @@ def test_what_says_nothing_is_left_out():
         table_of(
             name=[f"n{i}" for i in range(90)],
             text=[f"t{min(i, 80)}" for i in words],
-            id=words,
+            CUSTOMER_ID=words,
+            Id=words,
+            index=words,
             lists=[[i] for i in words],
             x=words % 7,
-        ).rename(columns={"x": "humid"})
+        ).rename(columns={"x": "humid", "index": "Unnamed: 0"})
     )
     assert list(encoder.columns_) == ["humid"]
-    assert set(encoder.left_out_) == {"name", "text", "id", "lists"}
+    left_out = {"name", "text", "CUSTOMER_ID", "Id", "Unnamed: 0", "lists"}
+    assert set(encoder.left_out_) == left_out
 
 
 def test_rare_values_are_one_category():
@@ -118,3 +129,20 @@ def test_rows_without_a_target_are_left_out(run, tmp_path):
     code, _, err = run("compare", tmp_path / "a.csv", *arguments)
     assert code == 0
     assert "left out, without a target: 10 rows" in err
+
+
+@pytest.mark.parametrize("unit", [1e200, 1e-200, 1e307])
+def test_numbers_of_any_magnitude_are_standardised(unit):
+    numbers = np.array([1.0, 5.0, 2.0, 9.0])
+    table = table_of(a=numbers * unit)
+    encoder = TableEncoder().fit(table)
+    rows = encoder.transform(table)
+    expected = (numbers - numbers.mean()) / numbers.std()
+    np.testing.assert_allclose(rows[:, 0], expected, rtol=1e-12)
+    back = encoder.inverse_transform(rows)["a"]
+    np.testing.assert_allclose(back, table["a"], rtol=1e-12)
+
+
+def test_numbers_whose_squares_overflow_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"column 'a' .* to 1e\+200\); .*--drop"):
+        TableEncoder(standardize=False).fit(table_of(a=[1.0, 1e200]))
