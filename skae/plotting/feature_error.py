@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import gen_batches
 
-from skae._sklearn import safe_indexing
+from skae._sklearn import is_constant_feature, safe_indexing
 
 from .canvas import (
     ESTIMATOR,
@@ -52,7 +52,8 @@ class FeatureErrorDisplay(RowsDisplay):
         Mean squared error of each column, by the name of who made it.
 
     variances : ndarray of shape (n_features,)
-        Variance of each column over the same rows.
+        Variance of each column over the same rows; 0 of one that is constant, which a
+        table leaves out.
 
     columns : Columns
         What the columns are; see :class:`skae.plotting.columns.Columns`.
@@ -142,13 +143,12 @@ class FeatureErrorDisplay(RowsDisplay):
         X = as_rows(X)
         columns = describe_columns(estimator, X, kind=kind, image_shape=image_shape)
         named = named_transformers(estimator, X, reference, name)
-        mean = _mean_over_rows(X, dense)
         display = cls(
             {
                 name: _mean_over_rows(X, _squared_error_of(transformer))
                 for name, transformer in named.items()
             },
-            variances=_mean_over_rows(X, lambda rows: np.square(dense(rows) - mean)),
+            variances=_variances(X),
             columns=columns,
         )
         return display.plot(ax=ax)
@@ -191,10 +191,14 @@ class FeatureErrorDisplay(RowsDisplay):
 
     def _draw_table(self, ax):
         """Draw a bar per column, the worst on top, and a diamond for the reference."""
-        unexplained = {
-            name: np.divide(
-                squares, self.variances, where=self.variances > 0, out=0 * squares
+        varies = np.flatnonzero(self.variances)
+        if not len(varies):
+            raise ValueError(
+                "X: none of its columns varies, so there is no variance to explain; "
+                "give two rows or more that differ."
             )
+        unexplained = {
+            name: squares[varies] / self.variances[varies]
             for name, squares in self.squared_errors.items()
         }
         first = next(iter(unexplained.values()))
@@ -210,7 +214,7 @@ class FeatureErrorDisplay(RowsDisplay):
             f"{name}: {rounded(shares.mean(), 2)} on average"
             for name, shares in unexplained.items()
         ]
-        label_features(panel, [self.columns.names[j] for j in chosen])
+        label_features(panel, [self.columns.names[j] for j in varies[chosen]])
         meaning = "\n(0 is perfect, 1 no better than the mean)"
         label = "share of the variance that is not explained" + meaning
         label_below(axes, panel, label + note)
@@ -221,6 +225,13 @@ class FeatureErrorDisplay(RowsDisplay):
 
 def _overall(squares):
     return np.sqrt(squares.mean())
+
+
+def _variances(X):
+    """Variance of each column; 0 where it is no more than rounding."""
+    mean = _mean_over_rows(X, dense)
+    variances = _mean_over_rows(X, lambda rows: np.square(dense(rows) - mean))
+    return np.where(is_constant_feature(variances, mean, X.shape[0]), 0.0, variances)
 
 
 def _squared_error_of(transformer):
