@@ -338,8 +338,8 @@ def _cells(summary, measure):
         return ["-" if math.isnan(mean) else f"{mean:.{digits}f}" for mean in means]
     stars = np.where(summary[f"{measure}_p_value"] < LEVEL, "*", " ")
     # One score far below 0 leaves the others, which are near 1, their figures.
-    is_of_rows = measure == "log_likelihood"
-    alike = [means] * len(means) if is_of_rows else means[:, None]
+    of_all = measure == "log_likelihood"
+    alike = [means] * len(means) if of_all else means[:, None]
     digits = [_digits(values, figures=4, most=3) for values in alike]
     return list(map(_cell, means, spreads, digits, stars))
 

@@ -20,6 +20,7 @@ from .canvas import (
     main_features,
     panels,
     rounded,
+    shortened,
 )
 from .display import RowsDisplay
 from .transformers import (
@@ -156,7 +157,7 @@ class FeatureErrorDisplay(RowsDisplay):
     def _draw_images(self, ax):
         """Draw one image per reconstruction, dark where it is right."""
         errors = {
-            f"{name}\n{rounded(_overall(squares), 3)} overall": np.sqrt(
+            f"{shortened(name)}\n{rounded(_overall(squares), 3)} overall": np.sqrt(
                 self.columns.as_images(squares).mean(axis=-1, keepdims=True)
             )
             for name, squares in self.squared_errors.items()
@@ -175,18 +176,17 @@ class FeatureErrorDisplay(RowsDisplay):
         """Draw one line per reconstruction."""
         axes = panels(ax, 1, 1, (6.4, 4.2))
         panel = axes[0, 0]
-        for (name, squares), style in zip(
-            self.squared_errors.items(), LINES, strict=False
-        ):
-            label = f"{name}: {rounded(_overall(squares), 3)} overall"
-            profile = np.sqrt(squares)
-            positions = self.columns.positions
-            draw_profiles(panel, positions, [profile], label, **style)
+        for squares, style in zip(self.squared_errors.values(), LINES, strict=False):
+            draw_profiles(panel, self.columns.positions, [np.sqrt(squares)], **style)
+        labels = [
+            f"{shortened(name)}: {rounded(_overall(squares), 3)} overall"
+            for name, squares in self.squared_errors.items()
+        ]
         panel.set_xlabel("position of the column")
         label = panel.set_ylabel("root mean squared error, in units of X")
         keep_within(label, panel)
         panel.set_ylim(bottom=0)
-        legend_outside(axes, ax)
+        legend_outside(axes, ax, handles=panel.get_lines(), labels=labels)
         return axes
 
     def _draw_table(self, ax):
@@ -202,7 +202,8 @@ class FeatureErrorDisplay(RowsDisplay):
             for name, squares in self.squared_errors.items()
         }
         first = next(iter(unexplained.values()))
-        chosen, note = main_features(ax, first, "with the largest errors")
+        meaning = "that vary, " * (len(varies) < len(self.variances))
+        chosen, note = main_features(ax, first, meaning + "with the largest errors")
         axes = panels(ax, 1, 1, (6.4, 1.6 + LINE * 1.15 * len(chosen)))
         panel = axes[0, 0]
         heights = np.arange(len(chosen))
@@ -211,7 +212,7 @@ class FeatureErrorDisplay(RowsDisplay):
         for shares in list(unexplained.values())[1:]:
             handles += panel.plot(shares[chosen], heights, "D", **style)
         labels = [
-            f"{name}: {rounded(shares.mean(), 2)} on average"
+            f"{shortened(name)}: {rounded(shares.mean(), 2)} on average"
             for name, shares in unexplained.items()
         ]
         label_features(panel, [self.columns.names[j] for j in varies[chosen]])

@@ -12,6 +12,7 @@ from .canvas import (
     keep_within,
     legend_outside,
     panels,
+    plain,
     rounded,
 )
 from .display import Display
@@ -159,7 +160,7 @@ class LossCurveDisplay(Display):
         self._scale(panel)
         panel.set(xlabel="epoch", ylabel=self.loss_name)
         if self.estimator_name is not None:
-            keep_within(panel.set_title(self.estimator_name), panel)
+            keep_within(panel.set_title(plain(self.estimator_name)), panel)
         legend_outside(axes, ax, place="within", ncols=2)
         return axes
 

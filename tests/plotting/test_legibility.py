@@ -37,6 +37,20 @@ def test_labels_do_not_overlap_and_stay_within_the_figure(case):
         assert drawn.y1 < height + 0.02, display
 
 
+@pytest.mark.parametrize("of_figure", [None, (10, 3.4)])
+def test_every_class_is_named_within_the_figure(of_figure):
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    y = np.array([f"class {i % 20}" for i in range(200)])
+    ax = None
+    if of_figure:
+        _, (_, ax) = plt.subplots(1, 2, figsize=of_figure, layout="constrained")
+    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, y, reference=None, ax=ax)
+    display.figure_.canvas.draw()
+    box, paper = display.ax_.get_legend().get_window_extent(), display.figure_.bbox
+    assert paper.y0 <= box.y0
+    assert box.x1 <= paper.x1
+
+
 def test_captions_of_a_quarter_of_a_figure_stay_in_it(case):
     model, X, image_shape, kind = case
     for Display, settings in (
