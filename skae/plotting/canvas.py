@@ -26,6 +26,7 @@ __all__ = [
     "keep_within",
     "label_below",
     "label_features",
+    "label_lines",
     "legend_outside",
     "lines_beside",
     "lit",
@@ -405,15 +406,21 @@ def plain(text):
     return str(text).replace("$", r"\$")
 
 
-def shortened(name, longest=LONGEST_NAME):
+def shortened(name):
     """Write the beginning of a long name, as it is."""
-    return plain(name if len(name) <= longest else name[: longest - 1] + "…")
+    is_short = len(name) <= LONGEST_NAME
+    return plain(name if is_short else name[: LONGEST_NAME - 1] + "…")
 
 
-def label_features(ax, names, longest=LONGEST_NAME):
-    """Write names down the vertical axis, the first on top."""
-    ax.set_yticks(range(len(names)), [shortened(name, longest) for name in names])
-    ax.set_ylim(len(names) - 0.5, -0.5)
+def label_features(ax, names):
+    """Write names of features down the vertical axis, the first on top."""
+    label_lines(ax, list(map(shortened, names)))
+
+
+def label_lines(ax, labels):
+    """Write labels down the vertical axis, the first on top."""
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
 
 
