@@ -4,7 +4,7 @@ import math
 import numbers
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_scalar
+from sklearn.utils import check_scalar
 
 from .canvas import (
     ESTIMATOR,
@@ -24,6 +24,7 @@ from .canvas import (
 from .display import RowsDisplay
 from .transformers import (
     as_rows,
+    check_finite,
     dense,
     describe_columns,
     sample,
@@ -139,7 +140,7 @@ class SampleDisplay(RowsDisplay):
         check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
         samples = sample(estimator, n_samples, noise, random_state)
         known = samples if X is None else as_rows(X)
-        assert_all_finite(known, input_name="X")
+        check_finite(known)
         if known.shape[1] != samples.shape[1]:
             raise ValueError(
                 f"X has {known.shape[1]} columns, but the samples have "

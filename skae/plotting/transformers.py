@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import safe_indexing
@@ -23,6 +24,7 @@ from .columns import Columns
 __all__ = [
     "as_rows",
     "check_component",
+    "check_finite",
     "check_instance",
     "check_transformer",
     "dense",
@@ -158,6 +160,12 @@ def dense(rows):
         raise ValueError(
             f"Only numbers can be drawn, but among the rows is something else: {error}."
         ) from error
+
+
+def check_finite(X):
+    """Refuse missing values, wherever they are; a few rows might not show them."""
+    X = X if sp.issparse(X) else np.asarray(X)
+    assert_all_finite(dense(X) if X.dtype.kind == "O" else X, input_name="X")
 
 
 def encode(estimator, X):
