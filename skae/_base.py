@@ -258,7 +258,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
     def _with_earlier(self, attributes):
         """Join what a call of a stream gave to what the calls before it did."""
+        best_epoch = len(self.loss_curve_) + attributes["best_epoch_"]
+        if not attributes["best_epoch_"]:  # its epoch diverged
+            best_epoch = getattr(self, "best_epoch_", None)  # None: of an older version
         return attributes | {
+            "best_epoch_": best_epoch,
             "loss_curve_": self.loss_curve_ + attributes["loss_curve_"],
             "n_iter_": self.n_iter_ + attributes["n_iter_"],
             "validation_loss_curve_": self.validation_loss_curve_,
@@ -341,6 +345,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             "validation_loss_curve_": list(result.validation_curve),
             "start_loss_": learned.start_loss,
             "best_loss_": result.best_loss,
+            "best_epoch_": result.best_epoch,
             "_stored": StoredModule(task.blueprint, str(self.device), model),
             "_start": maps,
             "_n_seen": float(task.weight.sum()) if task.of_stream else maps.n_rows,

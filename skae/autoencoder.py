@@ -229,6 +229,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         solved, where rows judge. After ``partial_fit`` it is that of the last call's
         rows.
 
+    best_epoch_ : int
+        Epoch of the curves after which the weights that were kept stood; 0 is the
+        start, whose last layer may have been solved since.
+
     noise_variance_ : float or ndarray of shape (n_features_in_,)
         Mean squared error per column and degree of freedom, with a Gaussian
         likelihood: the noise that ``sample`` adds.

@@ -275,6 +275,10 @@ class VAETransformer(BaseDensity):
         Loss of the weights that were kept, on the same rows; after ``partial_fit``, on
         the last call's.
 
+    best_epoch_ : int
+        Epoch of the curves after which the weights that were kept stood; 0 is the
+        start.
+
     noise_variance_ : float or ndarray of shape (n_features_in_,)
         Variance of the noise, with a Gaussian likelihood.
 

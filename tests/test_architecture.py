@@ -87,6 +87,7 @@ MAY_IMPORT = {
     "auto": NOTHING,
     "device": NOTHING,
     "naming": NOTHING,
+    "labels": NOTHING,
     # parts
     "likelihoods.base": NOTHING,
     **{f"likelihoods.{kind}": {"likelihoods.base"} for kind in LIKELIHOODS},
@@ -145,7 +146,7 @@ MAY_IMPORT = {
     "comparison.result": {"plotting.__init__"},
     "comparison.measuring": {"comparison.result"},
     "comparison.comparing": ESTIMATORS
-    | {"comparison.measuring", "comparison.result", "device", "naming"},
+    | {"comparison.measuring", "comparison.result", "device", "labels", "naming"},
     "comparison.__init__": {
         f"comparison.{room}" for room in ("comparing", "measuring", "result")
     },
@@ -196,6 +197,7 @@ MAY_IMPORT = {
     "plotting.display": {"plotting.canvas", "plotting.columns"},
     "plotting.transformers": {"naming", "plotting.columns"},
     **{f"plotting.{display}": DRAWING for display in DISPLAYS},
+    "plotting.codes": DRAWING | {"labels"},
     "plotting.__init__": {f"plotting.{display}" for display in DISPLAYS},
 }
 

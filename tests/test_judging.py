@@ -72,6 +72,7 @@ def test_curves_and_losses_belong_together(Estimator, n_rows, has_judges):
     assert len(validation) == len(curve) + 1
     assert validation[0] == pytest.approx(model.start_loss_, rel=1e-6)
     if model.best_loss_ == model.start_loss_:
+        assert model.best_epoch_ == 0
         assert model.n_iter_ == len(curve)
     else:
         # After the last epoch networks are limited to what they were trained on, and an
@@ -83,7 +84,8 @@ def test_curves_and_losses_belong_together(Estimator, n_rows, has_judges):
         # The epochs of a second training on all rows are counted, those that judge
         # not being among them.
         n_again = model.n_iter_ - len(curve)
-        most = 0 if has_judges else int(np.argmin(validation))
+        assert model.best_epoch_ == np.argmin(validation)
+        most = 0 if has_judges else model.best_epoch_
         assert min(most, 1) <= n_again <= most
     kinds = {type(value) for value in [*curve, *validation, model.best_loss_]}
     assert kinds == {float}

@@ -719,6 +719,11 @@ def test_a_stream_that_diverges_says_so_and_keeps_the_loss_of_what_is_kept(iris)
     with pytest.warns(ConvergenceWarning, match="diverged"):
         model.partial_fit(X)
     assert np.isfinite(model.best_loss_)
+    assert model.best_epoch_ == 0
+    model = AutoencoderTransformer(2, random_state=0).partial_fit(X)
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        model.set_params(learning_rate_init=1e8).partial_fit(X)
+    assert model.best_epoch_ == 1
     parameters = {"learning_rate_init": 1e8, "early_stopping": False}
     with pytest.warns(ConvergenceWarning, match="diverged"):
         whole = AutoencoderTransformer(2, **parameters, random_state=0).fit(X)

@@ -23,6 +23,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skae._sklearn import callbacks_of
 from skae.autoencoder import AutoencoderTransformer
 from skae.device import seed_from
+from skae.labels import check_labels
 from skae.naming import name_of
 from skae.vae import VAETransformer
 
@@ -164,8 +165,10 @@ def compare(
         for width in _widths(n_components)
         for name, estimator in methods.items()
     ]
-    judge = _judge(y, downstream, scoring, seed)
     y = None if y is None else _column(y)
+    if np.ndim(y) == 1:
+        check_labels(y)
+    judge = _judge(y, downstream, scoring, seed)
     has_classes = y is not None and is_classifier(judge.predictor)
     splitter = check_cv(cv, y, classifier=has_classes)
     splits = list(splitter.split(X, y))
@@ -263,13 +266,16 @@ def _seeded(estimator, seed):
 
 def _widths(n_components):
     widths = np.ravel(n_components).tolist()
-    if not widths or not all(
-        isinstance(width, numbers.Integral) and int(width) >= 1 for width in widths
-    ):
+    if not widths or not all(map(_is_width, widths)):
         raise ValueError(
             f"n_components={n_components!r} must be one or more integers of 1 or more."
         )
     return list(dict.fromkeys(widths))
+
+
+def _is_width(width):
+    is_number = isinstance(width, numbers.Integral) and not isinstance(width, bool)
+    return is_number and int(width) >= 1
 
 
 def _judge(y, downstream, scoring, seed):
@@ -284,7 +290,7 @@ def _judge(y, downstream, scoring, seed):
     if isinstance(scoring, list | tuple | set | dict):
         raise TypeError(f"scoring={scoring!r} must be one scorer: a str or a callable.")
     if downstream is None:
-        downstream = make_pipeline(StandardScaler(), _predictor_of(_column(y)))
+        downstream = make_pipeline(StandardScaler(), _predictor_of(y))
     predictor = _seeded(clone(downstream), seed)
     return Judge(predictor, check_scoring(predictor, scoring))
 

@@ -200,6 +200,8 @@ def _measure_codes(entry, estimator, X, codes):
 
 
 def _explained_variance(X, decoded):
+    if n_samples(X) < 2:
+        raise ValueError("one row has no variance; hold out two or more.")
     share = r2_score(_dense(X), _dense(decoded), multioutput="variance_weighted")
     return float(share)
 

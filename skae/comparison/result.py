@@ -68,7 +68,7 @@ def corrected_t_test(differences, test_ratio):
     -------
     float
         Two-sided probability of such a mean if there is no difference; NaN for fewer
-        than two folds.
+        than two folds, and where a difference is infinite.
 
     References
     ----------
@@ -76,7 +76,7 @@ def corrected_t_test(differences, test_ratio):
     Learning 52, 239-281.
     """
     n_folds = len(differences)
-    if n_folds < 2:
+    if n_folds < 2 or not np.isfinite(differences).all():
         return math.nan
     mean, variance = np.mean(differences), np.var(differences, ddof=1)
     if variance == 0:
@@ -97,7 +97,8 @@ class Comparison:
         ``"n_components"``, ``"fold"``, the measures ``"explained_variance"``,
         ``"log_likelihood"``, ``"downstream_score"``, ``"trustworthiness"``,
         ``"fit_seconds"``, ``"transform_seconds"`` (NaN where there is none), and
-        ``"error"``, the reason why a measure is missing, or ``""``.
+        ``"error"``, the reasons why measures are missing, each after the name of what
+        failed (``"fit: "``, ``"transform: "`` or a measure), or ``""``.
 
     reference : str or None, default="PCA"
         Name of the estimator that the others are set against.
@@ -256,7 +257,8 @@ class Comparison:
         for measure in QUALITIES + COSTS:
             values = own[measure][~np.isnan(own[measure])]
             case[f"{measure}_mean"] = values.mean() if len(values) else np.nan
-            case[f"{measure}_std"] = values.std() if len(values) else np.nan
+            has_spread = len(values) and np.isfinite(values).all()
+            case[f"{measure}_std"] = values.std() if has_spread else np.nan
         for measure in QUALITIES:
             differences = np.array([])
             if name != self.reference:
@@ -321,9 +323,10 @@ def paired_differences(own, other, measure):
     """Differences of a measure, fold by fold, where both have it."""
     _, mine, theirs = np.intersect1d(own["fold"], other["fold"], return_indices=True)
     a, b = own[measure][mine], other[measure][theirs]
-    differences = a - b
+    with np.errstate(invalid="ignore"):  # two that are infinite have no difference
+        differences = a - b
     rounding = ROUNDING * np.maximum(np.abs(a), np.abs(b))
-    differences[np.abs(differences) <= rounding] = 0
+    differences[(np.abs(differences) <= rounding) & np.isfinite(rounding)] = 0
     return differences[~np.isnan(differences)]
 
 
@@ -333,17 +336,23 @@ def _cells(summary, measure):
     if measure in COSTS:
         digits = _digits(means, figures=3, most=4)
         return ["-" if math.isnan(mean) else f"{mean:.{digits}f}" for mean in means]
-    digits = _digits(means, figures=4, most=3)
     stars = np.where(summary[f"{measure}_p_value"] < LEVEL, "*", " ")
-    return [
-        "- " if math.isnan(mean) else f"{mean:.{digits}f} ± {std:.{digits}f}{star}"
-        for mean, std, star in zip(means, spreads, stars, strict=True)
-    ]
+    # One score far below 0 leaves the others, which are near 1, their figures.
+    of_all = measure == "log_likelihood"
+    alike = [means] * len(means) if of_all else means[:, None]
+    digits = [_digits(values, figures=4, most=3) for values in alike]
+    return list(map(_cell, means, spreads, digits, stars))
+
+
+def _cell(mean, std, digits, star):
+    if not math.isfinite(mean):
+        return "- " if math.isnan(mean) else f"{mean} "
+    return f"{mean:.{digits}f} ± {std:.{digits}f}{star}"
 
 
 def _digits(values, *, figures, most):
     """Decimals that show so many figures of the largest number."""
-    largest = max(np.nanmax(np.abs(values)), 10.0**-most)
+    largest = np.abs(values[np.isfinite(values)]).max(initial=10.0**-most)
     return min(max(figures - 1 - math.floor(math.log10(largest)), 0), most)
 
 

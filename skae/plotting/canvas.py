@@ -16,21 +16,28 @@ __all__ = [
     "PALETTE",
     "REFERENCE",
     "check_matplotlib",
+    "clear_unused",
     "colour_bar",
     "count_in_factors",
     "draw_heat",
     "draw_images",
     "draw_profiles",
+    "height_of_lines",
     "keep_within",
     "label_below",
     "label_features",
+    "label_lines",
     "legend_outside",
+    "lines_beside",
     "lit",
     "main_features",
     "panels",
+    "plain",
     "root_figure",
     "rounded",
     "shades",
+    "shortened",
+    "thin_out",
     "title_above",
 ]
 
@@ -48,6 +55,9 @@ LONGEST_NAME = 28
 WIDTH = 7.0
 LINE = 0.22
 PAD = 0.1
+
+# Lines that a title above panels, that of a legend and numbers below take together.
+LINES_AROUND = 3
 
 
 def check_matplotlib():
@@ -130,11 +140,32 @@ def count_in_factors(panel, side, values):
     axis.set_major_formatter("{x:g}")
     if decades < 3:
         # A number on either side of all values; whole decades would take much room.
-        powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+        # A logarithm is rounded, so that a power is looked at on either side, too.
+        powers = np.arange(np.floor(np.log10(low)) - 1, np.ceil(np.log10(high)) + 2)
         ticks = np.multiply.outer(10.0**powers, written).ravel()
         ends = ticks[ticks <= low].max(), ticks[ticks >= high].min()
         ends = (*axis.get_view_interval(), *ends)
         panel.set(**{f"{side}lim": (min(ends), max(ends))})
+
+
+def clear_unused(axes, n_used):
+    """Leave panels of a grid empty; those above them bear the numbers of their axis."""
+    for panel in axes.flat[n_used:]:
+        panel.set_axis_off()
+    for panel in axes.flat[n_used - axes.shape[1] : n_used]:
+        panel.tick_params(axis="x", labelbottom=True)
+
+
+def thin_out(axis):
+    """Leave out the labels of an axis that those before them would run into."""
+    labels, end = [], -np.inf
+    for label in axis.get_ticklabels():
+        box = label.get_window_extent()
+        is_free = box.x0 > end
+        labels.append(label.get_text() if is_free else "")
+        if is_free:
+            end = box.x1 + box.height / 2
+    axis.set_ticklabels(labels)
 
 
 def label_below(axes, ax, label):
@@ -191,7 +222,7 @@ def _cell(panel):
     return cell.transformed(panel.figure.transSubfigure)
 
 
-def legend_outside(axes, ax, place="above", **options):
+def legend_outside(axes, ax, place="above", ncols=1, **options):
     """Put the first panel's legend above all, where it hides nothing.
 
     Parameters
@@ -204,6 +235,9 @@ def legend_outside(axes, ax, place="above", **options):
     place : {"above", "within"}, default="above"
         Of axes that were given: above them, or where there is room among curves.
 
+    ncols : int, default=1
+        Columns in a figure of its own, fewer where these are wider than it.
+
     **options : dict
         For the legend.
     """
@@ -213,9 +247,26 @@ def legend_outside(axes, ax, place="above", **options):
     if first is ax:
         above = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
         where = above if place == "above" else {}
-        first.legend(**{**options, **where, "ncols": 1})
-    else:
-        first.figure.legend(loc="outside upper left", **options)
+        first.legend(**{**options, **where})
+        return
+    figure = first.figure
+    for n in range(ncols, 0, -1):
+        legend = figure.legend(loc="outside upper left", ncols=n, **options)
+        if legend.get_window_extent().width <= figure.bbox.width:
+            return
+        if n > 1:
+            legend.remove()
+
+
+def height_of_lines(n_lines):
+    """Inches that a figure needs for a legend of so many lines beside its panels."""
+    return LINE * (n_lines + LINES_AROUND + 0.5)
+
+
+def lines_beside(panel):
+    """Count the lines that a legend can have beside a panel."""
+    height = _cell(panel).height / root_figure(panel).dpi
+    return max(1, int(height / LINE) - LINES_AROUND)
 
 
 def draw_images(ax, images, limits, cmap="gray"):
@@ -286,11 +337,10 @@ def _as_colours(picture, limits):
     return np.where(is_there, colours, 0.0)
 
 
-def draw_profiles(ax, positions, profiles, label, **style):
-    """Draw one line per row, one of which stands in the legend."""
+def draw_profiles(ax, positions, profiles, **style):
+    """Draw one line per row."""
     style = style | {"color": lit(ax, style["color"])}
-    lines = ax.plot(positions, np.transpose(profiles), **style)
-    lines[0].set_label(label)
+    ax.plot(positions, np.transpose(profiles), **style)
     ax.margins(x=0.01)
 
 
@@ -351,13 +401,26 @@ def rounded(number, n_digits):
     return f"{float(f'{number:.{n_digits}g}'):g}".replace("-", "\N{MINUS SIGN}")
 
 
-def label_features(ax, names, longest=LONGEST_NAME):
-    """Write names down the vertical axis, the first on top."""
-    short = [
-        name if len(name) <= longest else name[: longest - 1] + "…" for name in names
-    ]
-    ax.set_yticks(range(len(short)), short)
-    ax.set_ylim(len(short) - 0.5, -0.5)
+def plain(text):
+    """Write a name as it is: its dollars begin no formula."""
+    return str(text).replace("$", r"\$")
+
+
+def shortened(name):
+    """Write the beginning of a long name, as it is."""
+    is_short = len(name) <= LONGEST_NAME
+    return plain(name if is_short else name[: LONGEST_NAME - 1] + "…")
+
+
+def label_features(ax, names):
+    """Write names of features down the vertical axis, the first on top."""
+    label_lines(ax, list(map(shortened, names)))
+
+
+def label_lines(ax, labels):
+    """Write labels down the vertical axis, the first on top."""
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
 
 

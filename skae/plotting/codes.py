@@ -4,15 +4,21 @@ import numpy as np
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
+from skae.labels import check_labels
+
 from .canvas import (
     NEUTRAL,
     PALETTE,
     check_matplotlib,
     colour_bar,
+    height_of_lines,
     keep_within,
+    lines_beside,
     lit,
     panels,
+    plain,
     shades,
+    shortened,
 )
 from .display import Display
 from .transformers import as_rows, check_component, encode, named_transformers
@@ -35,8 +41,10 @@ FEW_DOTS = 500
 # Width and height that the name of a class keeps free of others, in its own.
 LABEL_ROOM = (1.2, 1.1)
 
-# Points that a name is moved up by, in turn, until it is free of others.
+# Points that a name is moved up by, in turn, until it is free of others; the name of a
+# class of so few rows would hide them.
 LABEL_SHIFTS = (0, 14, -14)
+FEW_ROWS = 8
 
 
 class CodeDisplay(Display):
@@ -130,10 +138,9 @@ class CodeDisplay(Display):
         check_matplotlib()
         X = as_rows(X)
         named = named_transformers(estimator, X, reference, name)
-        y_name = str(getattr(y, "name", None) or "y")
+        y_name = _name_of(y)
         if y is not None:
-            y = column_or_1d(y)
-            assert_all_finite(y, input_name="y")
+            y = _check_y(y)
             check_consistent_length(X, y)
         display = cls(
             {name: encode(transformer, X) for name, transformer in named.items()},
@@ -144,48 +151,48 @@ class CodeDisplay(Display):
         return display.plot(ax=ax)
 
     def _draw(self, ax):
-        points = {name: self._points(codes) for name, codes in self.codes.items()}
-        n_panels = len(points)
-        axes = panels(ax, 1, n_panels, (4.2 * n_panels + 1.0, 4.2))
-        for panel, (name, xy) in zip(axes.flat, points.items(), strict=True):
+        points = list(map(self._points, self.codes))
+        is_scale = self.y is not None and self._is_scale()
+        classes = {} if self.y is None or is_scale else _classes(self.y)
+        size = (4.2 * len(points) + 1.0, max(4.2, height_of_lines(len(classes))))
+        axes = panels(ax, 1, len(points), size)
+        for panel, name in zip(axes.flat, self.codes, strict=True):
             self._name_axes(panel, name)
-            if self.y is None:
+        if is_scale:
+            self._draw_scale(axes.ravel(), points)
+        elif classes:
+            self._draw_classes(axes.ravel(), points, classes)
+        else:
+            for panel, xy in zip(axes.flat, points, strict=True):
                 _scatter(panel, xy, len(xy), color=lit(panel, PALETTE[0]))
-        if self.y is not None:
-            draw = self._draw_scale if self._is_scale() else self._draw_classes
-            draw(axes.ravel(), list(points.values()))
         return axes
 
-    def _points(self, codes):
+    def _points(self, name):
         """Where the rows are drawn."""
+        codes = self.codes[name]
         n_components = codes.shape[1]
         if n_components == 1:
             # The golden ratio spreads numbers evenly, however many there are.
             heights = np.arange(len(codes)) * (np.sqrt(5) - 1) / 2 % 1
             return np.column_stack([codes[:, 0], heights])
         for component in self.components:
-            check_component(component, n_components, "components")
+            check_component(component, n_components, "components", f" of {name}")
         return codes[:, list(self.components)]
 
     def _name_axes(self, panel, name):
         n_components = self.codes[name].shape[1]
         across, up = self.components
         if n_components == 1:
-            panel.set(title=name, xlabel="the only component", yticks=[])
+            panel.set(title=plain(name), xlabel="the only component", yticks=[])
             panel.set_ylabel("height means nothing:\nit keeps dots apart")
             return
-        title = name if n_components == 2 else f"{name}, 2 of {n_components} components"
+        some = f", 2 of {n_components} components" if n_components > 2 else ""
+        title = plain(name) + some
         panel.set(xlabel=f"component {across}", ylabel=f"component {up}")
         keep_within(panel.set_title(title), panel)
 
     def _is_scale(self):
-        try:
-            kind = type_of_target(self.y, input_name="y")
-        except TypeError as error:  # text and None have no order
-            raise ValueError(
-                "y: classes have to be of one type; give rows whose class is missing a "
-                "class of their own, or leave them out."
-            ) from error
+        kind = type_of_target(self.y, input_name="y")
         is_number = np.asarray(self.y).dtype.kind in "iuf"
         many = is_number and len(np.unique(self.y)) > MOST_CLASSES
         return kind == "continuous" or many
@@ -196,36 +203,65 @@ class CodeDisplay(Display):
         scale = ListedColormap(shades(axes[0]))
         for panel, xy in zip(axes, points, strict=True):
             dots = _scatter(panel, xy, len(xy), c=self.y, cmap=scale)
-        colour_bar(dots, axes, self.y_name)
+        colour_bar(dots, axes, plain(self.y_name))
 
-    def _draw_classes(self, axes, points):
-        labels, members = _classes(self.y)
+    def _draw_classes(self, axes, points, classes):
         for panel, xy in zip(axes, points, strict=True):
-            for i, (label, chosen) in enumerate(zip(labels, members, strict=True)):
+            handles = []
+            for i, (label, chosen) in enumerate(classes.items()):
                 colour = NEUTRAL if label == OTHERS else COLOURS[i % len(COLOURS)]
                 style = {
                     "color": lit(panel, colour),
                     "marker": MARKERS[i // len(PALETTE)],
                 }
-                _scatter(panel, xy[chosen], len(xy), label=label, **style)
-            _label_classes(panel, xy, labels, members)
-        legend = axes[-1].legend(
-            title=self.y_name, loc="upper left", bbox_to_anchor=(1, 1), frameon=False
+                handles.append(_scatter(panel, xy[chosen], len(xy), **style))
+            _label_classes(panel, xy, classes)
+        self._draw_legend(axes[-1], handles, list(map(shortened, classes)))
+
+    def _draw_legend(self, panel, handles, labels):
+        """Name the classes beside a panel, in as many columns as they need there."""
+        legend = panel.legend(
+            handles,
+            labels,
+            title=shortened(self.y_name),
+            loc="upper left",
+            bbox_to_anchor=(1, 1),
+            frameon=False,
+            ncols=-(-len(labels) // lines_beside(panel)),
         )
         for handle in legend.legend_handles:
             handle.set(alpha=1, sizes=[36])
 
 
+def _name_of(y):
+    """Name y: a series by its name, a table by that of its one column."""
+    name = getattr(y, "name", None)
+    if name is None and len(getattr(y, "columns", ())) == 1:
+        name = y.columns[0]
+    return "y" if name is None else str(name)
+
+
+def _check_y(y):
+    """Take classes or numbers as an array of one dimension."""
+    y = column_or_1d(np.asarray(y))
+    if y.dtype.kind in "mM":
+        raise ValueError(
+            "y: dates and times have no colours; give numbers, such as the days since "
+            "the first, or classes, such as the years."
+        )
+    check_labels(y)
+    assert_all_finite(y, input_name="y")
+    return y
+
+
 def _classes(y):
-    """Names of the classes, and which rows are of each; the rarest together."""
+    """Which rows are of each class, by its name; the rarest together."""
     values, counts = np.unique(y, return_counts=True)
     if len(values) > MOST_CLASSES:
         values = np.sort(values[np.argsort(-counts)[: MOST_CLASSES - 1]])
-    labels, members = [str(v) for v in values], [y == v for v in values]
-    rest = ~np.any(members, axis=0)
-    if rest.any():
-        return [*labels, OTHERS], [*members, rest]
-    return labels, members
+    members = {str(value): y == value for value in values}
+    rest = ~np.any(list(members.values()), axis=0)
+    return members | ({OTHERS: rest} if rest.any() else {})
 
 
 def _check_components(components):
@@ -242,7 +278,7 @@ def _scatter(panel, xy, n_dots, **style):
     return panel.scatter(*xy.T, s=size, rasterized=True, **style)
 
 
-def _label_classes(panel, xy, labels, members):
+def _label_classes(panel, xy, classes):
     """Write the name of a class near its middle, unless others are in its way."""
     from matplotlib.patheffects import withStroke
 
@@ -251,17 +287,18 @@ def _label_classes(panel, xy, labels, members):
     panel.margins(0.1)
     panel.autoscale_view()  # else the names would not know where they are
     taken: list = []
-    for label, chosen in zip(labels, members, strict=True):
+    for label, chosen in classes.items():
         if label == OTHERS:
             continue
         middle = np.median(xy[chosen], axis=0)
         place = {"xytext": (0, 0), "textcoords": "offset points"}
-        _place(panel.annotate(label, middle, **place, **style), taken)
+        name = panel.annotate(shortened(label), middle, **place, **style)
+        _place(name, taken, LABEL_SHIFTS[int(chosen.sum() < FEW_ROWS) :])
 
 
-def _place(name, taken):
+def _place(name, taken, shifts):
     """Move a name to where it is free of others, or leave it out."""
-    for shift in LABEL_SHIFTS:
+    for shift in shifts:
         name.set_position((0, shift))
         # The layout may yet take some room from the panel.
         room = name.get_window_extent().expanded(*LABEL_ROOM)

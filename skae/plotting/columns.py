@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skae._sklearn import is_constant_feature
+
 __all__ = ["KINDS", "Columns"]
 
 KINDS = ("images", "profiles", "table")
@@ -95,14 +97,15 @@ class Columns:
             kind = "profiles" if is_axis and _is_smooth(rows) else "table"
         if positions is None:
             positions = np.arange(rows.shape[1])
-        spread = rows.std(axis=0)
+        mean, spread = rows.mean(axis=0), rows.std(axis=0)
+        is_constant = is_constant_feature(np.square(spread), mean, len(rows))
         return cls(
             kind=kind,
             names=names or [f"x{i}" for i in range(rows.shape[1])],
             positions=positions,
             image_shape=shape,
-            mean=rows.mean(axis=0),
-            scale=np.where(spread > 0, spread, 1.0),
+            mean=mean,
+            scale=np.where(is_constant, 1.0, spread),
             limits=_limits(rows, shape),
         )
 

@@ -10,9 +10,11 @@ from .canvas import (
     check_matplotlib,
     count_in_factors,
     keep_within,
-    label_features,
+    label_lines,
     legend_outside,
     panels,
+    shortened,
+    thin_out,
 )
 from .display import Display
 
@@ -47,8 +49,8 @@ class ComparisonDisplay(Display):
 
     A curve is the mean over the folds, and its bars the standard deviation; on an axis
     of seconds, which is logarithmic, no bar goes below the least of the folds. A fit
-    that failed is left out, its seconds included, and said beside the name. With one
-    width only it is a dot for each estimator.
+    that failed is left out, its seconds included, and said beside the name, as is a
+    mean that is infinite. With one width only it is a dot for each estimator.
 
     Parameters
     ----------
@@ -115,8 +117,9 @@ class ComparisonDisplay(Display):
                 "skae.compare returned."
             )
         values = _measured(folds, measure)
+        failed = _failed(folds["error"], measure) & np.isnan(values)
         curves = {
-            str(name): _curve(folds, values, folds["estimator"] == name)
+            str(name): _curve(folds, values, failed, folds["estimator"] == name)
             for name in dict.fromkeys(folds["estimator"])
         }
         n_folds = len(np.unique(folds["fold"]))
@@ -142,10 +145,12 @@ class ComparisonDisplay(Display):
                 continue
             x = curve["n_components"]
             x = x * np.exp(shifts[i]) if is_wide else x + shifts[i]
-            handles.append(panel.errorbar(x, curve["mean"], self._bars(curve), **style))
+            mean = _finite(curve["mean"])
+            handles.append(panel.errorbar(x, mean, self._bars(curve), **style))
         panel.set_xscale("log" if is_wide else "linear")
         panel.set_xticks(widths, [str(width) for width in widths])
         panel.xaxis.minorticks_off()
+        thin_out(panel.xaxis)
         panel.set_xlabel("number of components")
         keep_within(panel.set_ylabel(_name(self.measure)), panel)
         self._scale(panel, "y")
@@ -160,8 +165,9 @@ class ComparisonDisplay(Display):
         for i, (name, style) in enumerate(self._styles().items()):
             curve = self.curves[name]
             heights = np.full(len(curve["mean"]), i)
-            panel.errorbar(curve["mean"], heights, xerr=self._bars(curve), **style)
-        label_features(panel, self._labels, longest=60)
+            mean = _finite(curve["mean"])
+            panel.errorbar(mean, heights, xerr=self._bars(curve), **style)
+        label_lines(panel, self._labels)
         panel.grid(axis="y", color=NEUTRAL, alpha=0.25)
         width = int(widths[0])
         panel.set_title("1 component" if width == 1 else f"{width} components")
@@ -189,17 +195,18 @@ class ComparisonDisplay(Display):
     @property
     def _is_in_factors(self):
         """Whether the axis is logarithmic: seconds differ by factors."""
-        return self.measure.endswith("_seconds") and bool((self._means > 0).all())
+        means = self._means
+        return self.measure.endswith("_seconds") and means.min(initial=np.inf) > 0
 
     def _bars(self, curve):
         """How far the bars go, down and up; where there is no 0, to the least fold."""
-        mean, std = curve["mean"], curve["std"]
+        mean, std = _finite(curve["mean"]), curve["std"]
         down = np.minimum(std, mean - curve["least"]) if self._is_in_factors else std
         return np.array([down, std])
 
     def _scale(self, panel, side):
         if self._is_in_factors:
-            bars = [(c["mean"], self._bars(c)) for c in self.curves.values()]
+            bars = [(_finite(c["mean"]), self._bars(c)) for c in self.curves.values()]
             ends = [np.stack([mean - down, mean + up]) for mean, (down, up) in bars]
             values = np.concatenate(ends, axis=None)
             values = values[np.isfinite(values)]
@@ -221,8 +228,9 @@ class ComparisonDisplay(Display):
 
 def _measured(folds, measure):
     """Give the values of a measure; refuse one that nobody has."""
+    gave_nothing = _failed(folds["error"])
     columns = {
-        name: np.asarray(column, dtype=float)
+        name: np.where(gave_nothing, np.nan, np.asarray(column, dtype=float))
         for name, column in folds.items()
         if name not in KEYS
     }
@@ -232,30 +240,35 @@ def _measured(folds, measure):
             f"measure={measure!r} is not among those this comparison has values of: "
             f"{', '.join(has_values) or 'none'}."
         )
-    return np.where(_gave_nothing(columns, folds["error"]), np.nan, columns[measure])
+    return columns[measure]
 
 
-def _gave_nothing(columns, error):
-    """Which fits failed, so that their codes were not judged by anything."""
-    qualities = [c for name, c in columns.items() if not name.endswith("_seconds")]
-    return (np.asarray(error) != "") & ~np.isfinite(qualities).any(axis=0)
+def _failed(errors, *measures):
+    """Which entries say that a fit failed, or one of some measures."""
+    steps = tuple(f"{step}: " for step in ("fit", "transform", *measures))
+    return np.array(
+        [any(r.startswith(steps) for r in str(error).split("; ")) for error in errors]
+    )
 
 
-def _curve(folds, values, chosen):
+def _curve(folds, values, failed, chosen):
     """Mean, spread and least over the folds, and failed ones, at each width."""
-    widths, failed = folds["n_components"][chosen], folds["error"][chosen] != ""
-    values = values[chosen]
-    is_there = np.isfinite(values)
+    widths, values = folds["n_components"][chosen], values[chosen]
     every = np.unique(widths)
-    groups = [values[is_there & (widths == width)] for width in every]
-    lost = failed & ~is_there
+    groups = [values[~np.isnan(values) & (widths == width)] for width in every]
+    bounded = [g if np.isfinite(g).all() else g[:0] for g in groups]
     return {
         "n_components": every,
         "mean": np.array([g.mean() if len(g) else np.nan for g in groups]),
-        "std": np.array([g.std() if len(g) else np.nan for g in groups]),
+        "std": np.array([g.std() if len(g) else np.nan for g in bounded]),
         "least": np.array([g.min() if len(g) else np.nan for g in groups]),
-        "n_failed": np.array([lost[widths == width].sum() for width in every]),
+        "n_failed": np.array([failed[chosen][widths == w].sum() for w in every]),
     }
+
+
+def _finite(values):
+    """Give what can be drawn: what is infinite is as NaN."""
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _shifts(places, n_curves):
@@ -270,13 +283,18 @@ def _name(measure):
 
 def _label(name, curve):
     """Name a curve, and say what is missing from it."""
-    is_there, n_failed = np.isfinite(curve["mean"]), curve["n_failed"]
+    name = shortened(name)
+    is_there, n_failed = ~np.isnan(curve["mean"]), curve["n_failed"]
     if not is_there.any():
         return f"{name}: failed" if n_failed.any() else f"{name}: gives none"
-    lost = curve["n_components"][~is_there & (n_failed > 0)]
-    some = int(n_failed[is_there].sum())
-    at = ", ".join(map(str, lost))
-    notes = [f"failed at {at}"] * bool(at)
+    widths, some = curve["n_components"], int(n_failed[is_there].sum())
+    places = {
+        "failed": widths[~is_there & (n_failed > 0)],
+        "infinite": widths[np.isinf(curve["mean"])],
+    }
+    notes = [
+        f"{what} at {', '.join(map(str, at))}" for what, at in places.items() if len(at)
+    ]
     notes += ["1 fit failed" if some == 1 else f"{some} fits failed"] * bool(some)
     return f"{name}: {'; '.join(notes)}" if notes else name
 

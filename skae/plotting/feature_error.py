@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import gen_batches
 
-from skae._sklearn import safe_indexing
+from skae._sklearn import is_constant_feature, safe_indexing
 
 from .canvas import (
     ESTIMATOR,
@@ -20,6 +20,7 @@ from .canvas import (
     main_features,
     panels,
     rounded,
+    shortened,
 )
 from .display import RowsDisplay
 from .transformers import (
@@ -52,7 +53,8 @@ class FeatureErrorDisplay(RowsDisplay):
         Mean squared error of each column, by the name of who made it.
 
     variances : ndarray of shape (n_features,)
-        Variance of each column over the same rows.
+        Variance of each column over the same rows; 0 of one that is constant, which a
+        table leaves out.
 
     columns : Columns
         What the columns are; see :class:`skae.plotting.columns.Columns`.
@@ -142,13 +144,12 @@ class FeatureErrorDisplay(RowsDisplay):
         X = as_rows(X)
         columns = describe_columns(estimator, X, kind=kind, image_shape=image_shape)
         named = named_transformers(estimator, X, reference, name)
-        mean = _mean_over_rows(X, dense)
         display = cls(
             {
                 name: _mean_over_rows(X, _squared_error_of(transformer))
                 for name, transformer in named.items()
             },
-            variances=_mean_over_rows(X, lambda rows: np.square(dense(rows) - mean)),
+            variances=_variances(X),
             columns=columns,
         )
         return display.plot(ax=ax)
@@ -156,7 +157,7 @@ class FeatureErrorDisplay(RowsDisplay):
     def _draw_images(self, ax):
         """Draw one image per reconstruction, dark where it is right."""
         errors = {
-            f"{name}\n{rounded(_overall(squares), 3)} overall": np.sqrt(
+            f"{shortened(name)}\n{rounded(_overall(squares), 3)} overall": np.sqrt(
                 self.columns.as_images(squares).mean(axis=-1, keepdims=True)
             )
             for name, squares in self.squared_errors.items()
@@ -175,30 +176,34 @@ class FeatureErrorDisplay(RowsDisplay):
         """Draw one line per reconstruction."""
         axes = panels(ax, 1, 1, (6.4, 4.2))
         panel = axes[0, 0]
-        for (name, squares), style in zip(
-            self.squared_errors.items(), LINES, strict=False
-        ):
-            label = f"{name}: {rounded(_overall(squares), 3)} overall"
-            profile = np.sqrt(squares)
-            positions = self.columns.positions
-            draw_profiles(panel, positions, [profile], label, **style)
+        for squares, style in zip(self.squared_errors.values(), LINES, strict=False):
+            draw_profiles(panel, self.columns.positions, [np.sqrt(squares)], **style)
+        labels = [
+            f"{shortened(name)}: {rounded(_overall(squares), 3)} overall"
+            for name, squares in self.squared_errors.items()
+        ]
         panel.set_xlabel("position of the column")
         label = panel.set_ylabel("root mean squared error, in units of X")
         keep_within(label, panel)
         panel.set_ylim(bottom=0)
-        legend_outside(axes, ax)
+        legend_outside(axes, ax, handles=panel.get_lines(), labels=labels)
         return axes
 
     def _draw_table(self, ax):
         """Draw a bar per column, the worst on top, and a diamond for the reference."""
-        unexplained = {
-            name: np.divide(
-                squares, self.variances, where=self.variances > 0, out=0 * squares
+        varies = np.flatnonzero(self.variances)
+        if not len(varies):
+            raise ValueError(
+                "X: none of its columns varies, so there is no variance to explain; "
+                "give two rows or more that differ."
             )
+        unexplained = {
+            name: squares[varies] / self.variances[varies]
             for name, squares in self.squared_errors.items()
         }
         first = next(iter(unexplained.values()))
-        chosen, note = main_features(ax, first, "with the largest errors")
+        meaning = "that vary, " * (len(varies) < len(self.variances))
+        chosen, note = main_features(ax, first, meaning + "with the largest errors")
         axes = panels(ax, 1, 1, (6.4, 1.6 + LINE * 1.15 * len(chosen)))
         panel = axes[0, 0]
         heights = np.arange(len(chosen))
@@ -207,10 +212,10 @@ class FeatureErrorDisplay(RowsDisplay):
         for shares in list(unexplained.values())[1:]:
             handles += panel.plot(shares[chosen], heights, "D", **style)
         labels = [
-            f"{name}: {rounded(shares.mean(), 2)} on average"
+            f"{shortened(name)}: {rounded(shares.mean(), 2)} on average"
             for name, shares in unexplained.items()
         ]
-        label_features(panel, [self.columns.names[j] for j in chosen])
+        label_features(panel, [self.columns.names[j] for j in varies[chosen]])
         meaning = "\n(0 is perfect, 1 no better than the mean)"
         label = "share of the variance that is not explained" + meaning
         label_below(axes, panel, label + note)
@@ -221,6 +226,13 @@ class FeatureErrorDisplay(RowsDisplay):
 
 def _overall(squares):
     return np.sqrt(squares.mean())
+
+
+def _variances(X):
+    """Variance of each column; 0 where it is no more than rounding."""
+    mean = _mean_over_rows(X, dense)
+    variances = _mean_over_rows(X, lambda rows: np.square(dense(rows) - mean))
+    return np.where(is_constant_feature(variances, mean, X.shape[0]), 0.0, variances)
 
 
 def _squared_error_of(transformer):

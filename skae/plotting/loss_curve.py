@@ -12,6 +12,7 @@ from .canvas import (
     keep_within,
     legend_outside,
     panels,
+    plain,
     rounded,
 )
 from .display import Display
@@ -40,6 +41,9 @@ class LossCurveDisplay(Display):
     best_loss : float, default=None
         Loss of the weights that were kept.
 
+    best_epoch : int, default=None
+        Epoch after which those weights stood; 0 is the start. None leaves them out.
+
     start_name : str, default="start"
         What the start is.
 
@@ -51,9 +55,6 @@ class LossCurveDisplay(Display):
 
     Attributes
     ----------
-    best_epoch : int or None
-        Epoch after which the weights that were kept stood; 0 is the start.
-
     ax_ : matplotlib Axes
 
     figure_ : matplotlib Figure
@@ -81,6 +82,7 @@ class LossCurveDisplay(Display):
         validation_loss_curve=(),
         start_loss=None,
         best_loss=None,
+        best_epoch=None,
         start_name="start",
         loss_name="mean loss of a row",
         estimator_name=None,
@@ -89,6 +91,7 @@ class LossCurveDisplay(Display):
         self.validation_loss_curve = validation_loss_curve
         self.start_loss = start_loss
         self.best_loss = best_loss
+        self.best_epoch = best_epoch
         self.start_name = start_name
         self.loss_name = loss_name
         self.estimator_name = estimator_name
@@ -122,35 +125,29 @@ class LossCurveDisplay(Display):
                 "AutoencoderTransformer or VAETransformer, or a Pipeline that ends in "
                 "one."
             )
-        # MLPRegressor's best_loss_ is not that of the weights it keeps.
-        keeps_best = hasattr(trained, "start_loss_")
+        best_epoch = getattr(trained, "best_epoch_", None)
         starts_at_pca = getattr(trained, "init", None) == "pca"
         display = cls(
             trained.loss_curve_,
             validation_loss_curve=getattr(trained, "validation_loss_curve_", ()),
             start_loss=getattr(trained, "start_loss_", None),
-            best_loss=trained.best_loss_ if keeps_best else None,
+            # MLPRegressor's best_loss_ is not that of the weights it keeps.
+            best_loss=trained.best_loss_ if best_epoch is not None else None,
+            best_epoch=best_epoch,
             start_name="PCA, the start" if starts_at_pca else "random start",
             loss_name="mean loss of a row" + " (nats)" * hasattr(trained, "elbo"),
             estimator_name=name or short_name(trained),
         )
         return display.plot(ax=ax)
 
-    @property
-    def best_epoch(self):
-        """Epoch after which the weights that were kept stood."""
-        if self.best_loss is None:
-            return None
-        if len(self.validation_loss_curve) <= len(self.loss_curve):
-            return len(self.loss_curve)  # nothing has judged the last of them
-        distance = np.abs(np.asarray(self.validation_loss_curve) - self.best_loss)
-        return int(distance.argmin())
-
     def _draw(self, ax):
         axes = panels(ax, 1, 1, (6.4, 4.8))
         panel = axes[0, 0]
         epochs = np.arange(1, len(self.loss_curve) + 1)
-        panel.plot(epochs, self.loss_curve, color=NEUTRAL, label="training rows")
+        # A line of one point is not seen.
+        marker = "." if len(epochs) == 1 else ""
+        style = {"color": NEUTRAL, "marker": marker}
+        panel.plot(epochs, self.loss_curve, label="training rows", **style)
         if len(self.validation_loss_curve):
             epochs = np.arange(len(self.validation_loss_curve))
             validation = self.validation_loss_curve
@@ -158,19 +155,20 @@ class LossCurveDisplay(Display):
         if self.start_loss is not None:
             label = f"{self.start_name}: {rounded(self.start_loss, 4)}"
             panel.axhline(self.start_loss, color=REFERENCE, ls="--", label=label)
-        if self.best_loss is not None:
+        if self.best_epoch is not None:
             self._mark_best(panel)
         self._scale(panel)
         panel.set(xlabel="epoch", ylabel=self.loss_name)
         if self.estimator_name is not None:
-            keep_within(panel.set_title(self.estimator_name), panel)
+            keep_within(panel.set_title(plain(self.estimator_name)), panel)
         legend_outside(axes, ax, place="within", ncols=2)
         return axes
 
     def _mark_best(self, panel):
         where = f"epoch {self.best_epoch}" if self.best_epoch else "the start"
         label = f"kept, {where}: {rounded(self.best_loss, 4)}"
-        if min(self.validation_loss_curve, default=np.inf) < self.best_loss:
+        curve = self.validation_loss_curve
+        if self.best_epoch == 0 and len(curve) and np.argmin(curve) > 0:
             label += "\n(gains not sure enough to leave the start)"
         style = {"marker": "o", "ms": 8, "ls": "none", "color": ESTIMATOR}
         panel.plot([self.best_epoch], [self.best_loss], label=label, **style)

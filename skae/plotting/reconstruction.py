@@ -12,6 +12,7 @@ from .canvas import (
     REFERENCE,
     WIDTH,
     check_matplotlib,
+    clear_unused,
     draw_images,
     draw_profiles,
     label_below,
@@ -20,6 +21,8 @@ from .canvas import (
     main_features,
     panels,
     root_figure,
+    shortened,
+    thin_out,
 )
 from .display import RowsDisplay
 from .transformers import (
@@ -174,10 +177,11 @@ class ReconstructionDisplay(RowsDisplay):
         axes = panels(ax, 1, 1, size)
         panel = axes[0, 0]
         _, x_middles, y_middles = draw_images(panel, images, self.columns.limits)
-        panel.set_yticks(y_middles, ["original", *self.reconstructions])
+        panel.set_yticks(y_middles, self._labels)
         room = panel.get_window_extent().width / root_figure(panel).dpi / n_images
         word = "row " if room > WORD else ""
         panel.set_xticks(x_middles, [f"{word}{i}" for i in self.row_numbers])
+        thin_out(panel.xaxis)
         return axes
 
     def _draw_profiles(self, ax):
@@ -186,28 +190,25 @@ class ReconstructionDisplay(RowsDisplay):
         n_lines = -(-len(self.rows) // n_columns)
         size = (2.1 * n_columns, 1.6 * n_lines + 0.6)
         axes = panels(ax, n_lines, n_columns, size, sharex=True, sharey=True)
-        for (label, rows), style in zip(self._series, LINES, strict=False):
+        for rows, style in zip(self._series, LINES, strict=False):
             for panel, row in zip(axes.flat, rows, strict=False):
-                draw_profiles(panel, self.columns.positions, [row], label, **style)
-        for panel in axes.flat[len(self.rows) :]:
-            panel.set_axis_off()
+                draw_profiles(panel, self.columns.positions, [row], **style)
+        clear_unused(axes, len(self.rows))
         self._name_panels(axes, ax)
         label_below(axes, ax, "position of the column")
         return axes
 
     def _draw_table(self, ax):
         """Draw a panel per row: a ring where a value is, a dot where it was put."""
-        series = [
-            (label, self.columns.standardise(rows)) for label, rows in self._series
-        ]
-        original, decoded = series[0][1], series[1][1]
+        series = list(map(self.columns.standardise, self._series))
+        original, decoded = series[:2]
         errors = np.square(original - decoded).mean(axis=0)
         chosen, note = main_features(ax, errors, "with the largest errors")
         chosen = np.sort(chosen)
         size = (2.0 + 0.95 * len(original), 1.3 + LINE * len(chosen))
         axes = panels(ax, 1, len(original), size, sharex=True, sharey=True)
         heights = np.arange(len(chosen))
-        limit = 1.15 * max(np.abs(rows[:, chosen]).max() for _, rows in series)
+        limit = 1.15 * max(np.abs(rows[:, chosen]).max() for rows in series)
         tick = max(1, int(limit * 0.95))
         for i, panel in enumerate(axes.flat):
             panel.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
@@ -216,8 +217,8 @@ class ReconstructionDisplay(RowsDisplay):
             panel.tick_params(axis="x", labelsize="small")
             ends = original[i, chosen], decoded[i, chosen]
             panel.hlines(heights, *ends, color=ESTIMATOR, lw=1.5, alpha=0.5)
-            for (label, rows), style in zip(series, DOTS, strict=False):
-                panel.plot(rows[i, chosen], heights, label=label, **style)
+            for rows, style in zip(series, DOTS, strict=False):
+                panel.plot(rows[i, chosen], heights, **style)
         axes[0, 0].set(xlim=(-limit, limit), xticks=[-tick, 0, tick])
         label_features(axes[0, 0], [self.columns.names[j] for j in chosen])
         self._name_panels(axes, ax)
@@ -228,9 +229,16 @@ class ReconstructionDisplay(RowsDisplay):
     @property
     def _series(self):
         """What is drawn of each row, in order."""
-        return [("original", self.rows), *self.reconstructions.items()]
+        return [self.rows, *self.reconstructions.values()]
+
+    @property
+    def _labels(self):
+        """What that is called."""
+        return ["original", *map(shortened, self.reconstructions)]
 
     def _name_panels(self, axes, bounds):
         for panel, number in zip(axes.flat, self.row_numbers, strict=False):
             panel.set_title(f"row {number}", fontsize="medium")
-        legend_outside(axes, bounds, ncols=3)
+        handles = axes.flat[0].get_lines()[-len(self._series) :]
+        named = {"handles": handles, "labels": self._labels}
+        legend_outside(axes, bounds, ncols=3, **named)

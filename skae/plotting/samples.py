@@ -4,7 +4,7 @@ import math
 import numbers
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_scalar
+from sklearn.utils import check_scalar
 
 from .canvas import (
     ESTIMATOR,
@@ -19,10 +19,12 @@ from .canvas import (
     legend_outside,
     main_features,
     panels,
+    shortened,
 )
 from .display import RowsDisplay
 from .transformers import (
     as_rows,
+    check_finite,
     dense,
     describe_columns,
     sample,
@@ -138,7 +140,7 @@ class SampleDisplay(RowsDisplay):
         check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
         samples = sample(estimator, n_samples, noise, random_state)
         known = samples if X is None else as_rows(X)
-        assert_all_finite(known, input_name="X")
+        check_finite(known)
         if known.shape[1] != samples.shape[1]:
             raise ValueError(
                 f"X has {known.shape[1]} columns, but the samples have "
@@ -157,7 +159,7 @@ class SampleDisplay(RowsDisplay):
     @property
     def _series(self):
         """What is drawn, by name."""
-        series = [(f"sampled from {self.estimator_name}", self.samples)]
+        series = [(f"sampled from {shortened(self.estimator_name)}", self.samples)]
         return series if self.rows is None else [*series, ("real rows", self.rows)]
 
     def _draw_images(self, ax):
@@ -182,7 +184,7 @@ class SampleDisplay(RowsDisplay):
             axes.flat, self._series, (ESTIMATOR, NEUTRAL), strict=False
         ):
             positions = self.columns.positions
-            draw_profiles(panel, positions, rows, title, color=colour, **style)
+            draw_profiles(panel, positions, rows, color=colour, **style)
             keep_within(panel.set_title(f"{len(rows)} {title}"), panel)
         label_below(axes, ax, "position of the column")
         return axes
@@ -211,6 +213,9 @@ class SampleDisplay(RowsDisplay):
             panel.hlines(heights, low, high, color=colour, lw=1.5)
             panel.hlines(heights, lower, upper, color=colour, lw=5, label=label)
             panel.plot(middle, heights, "|", ms=9, mew=2, color=panel.get_facecolor())
+            # Where all values are one, the ends are all there is to see.
+            ends = np.concatenate([low, high]), np.tile(heights, 2)
+            panel.plot(*ends, "|", ms=6, mew=1.5, color=colour)
         panel.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
         # Of all columns, so that those that differ most are seen to.
         lows, highs = np.concatenate([q[[0, -1]] for _, q in quantiles], axis=1)

@@ -10,8 +10,10 @@ from inspect import signature
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import safe_indexing
@@ -22,12 +24,14 @@ from .columns import Columns
 __all__ = [
     "as_rows",
     "check_component",
+    "check_finite",
     "check_instance",
     "check_transformer",
     "dense",
     "describe_columns",
     "encode",
     "last_step",
+    "name_of_codes",
     "named_transformers",
     "reconstruct",
     "sample",
@@ -50,6 +54,33 @@ def last_step(estimator):
     """Look into a Pipeline, or a search, for the estimator at its end."""
     estimator = _found(estimator)
     return last_step(estimator[-1]) if isinstance(estimator, Pipeline) else estimator
+
+
+def _place_of_codes(pipeline):
+    """Find the step that sets the width: the last that has ``n_components``."""
+    steps = [step for _, step in pipeline.steps]
+    found = [i for i, step in enumerate(steps) if _has_width(_found(step))]
+    return found[-1] if found else len(steps) - 1
+
+
+def _has_width(estimator):
+    if isinstance(estimator, Pipeline):
+        return any(_has_width(_found(step)) for _, step in estimator.steps)
+    has_parameters = hasattr(estimator, "get_params")
+    return has_parameters and "n_components" in estimator.get_params(deep=False)
+
+
+def _source_of_codes(estimator):
+    """Look into a Pipeline, or a search, for what sets the width of the codes."""
+    estimator = _found(estimator)
+    if isinstance(estimator, Pipeline):
+        return _source_of_codes(estimator[_place_of_codes(estimator)])
+    return estimator
+
+
+def name_of_codes(estimator):
+    """Name a transformer; a Pipeline, or a search, by the step that gives codes."""
+    return name_of(_source_of_codes(estimator))
 
 
 def short_name(estimator):
@@ -85,15 +116,17 @@ def _brief(value):
 def as_rows(X):
     """Take X as it is where rows can be picked from it, otherwise as an array."""
     if sp.issparse(X):
-        return X.tocsr()
-    X = X if hasattr(X, "shape") else np.asarray(X)
+        X = X.tocsr()
+    elif not hasattr(X, "shape"):
+        X = np.asarray(X)
     if len(X.shape) != 2:
         raise ValueError(
             f"X has {len(X.shape)} dimensions; give rows, of shape (n_samples, "
             "n_features)."
         )
-    if X.shape[0] == 0:
-        raise ValueError("X has no rows; give at least one.")
+    for size, what in zip(X.shape, ("rows", "columns"), strict=True):
+        if size == 0:
+            raise ValueError(f"X has no {what}; give at least one.")
     return X
 
 
@@ -127,6 +160,12 @@ def dense(rows):
         raise ValueError(
             f"Only numbers can be drawn, but among the rows is something else: {error}."
         ) from error
+
+
+def check_finite(X):
+    """Refuse missing values, wherever they are; a few rows might not show them."""
+    X = X if sp.issparse(X) else np.asarray(X)
+    assert_all_finite(dense(X) if X.dtype.kind == "O" else X, input_name="X")
 
 
 def encode(estimator, X):
@@ -167,15 +206,15 @@ def sample(estimator, n_samples, noise, random_state):
     return dense(rows[0] if isinstance(rows, tuple) else rows)
 
 
-def check_component(component, n_components, argument):
+def check_component(component, n_components, argument, whose=""):
     """Refuse the number of a component that is not there."""
     is_number = isinstance(component, numbers.Integral)
     if isinstance(component, bool) or not is_number:
         raise ValueError(f"{argument}={component!r} must be an integer.")
     if not 0 <= component < n_components:
         raise ValueError(
-            f"{argument}={component!r}: the codes have {n_components} components, "
-            f"0 to {n_components - 1}."
+            f"{argument}={component!r}: the codes{whose} have {n_components} "
+            f"components, 0 to {n_components - 1}."
         )
 
 
@@ -213,8 +252,8 @@ def _column_names(X, estimator):
 
 def _image_shape_of(estimator, n_features):
     """Shape of the images that a convolutional estimator is built for, if it is one."""
-    last = last_step(estimator)
-    specs = (getattr(last, part, None) for part in ("encoder", "decoder"))
+    source = _source_of_codes(estimator)
+    specs = (getattr(source, part, None) for part in ("encoder", "decoder"))
     shapes = (getattr(spec, "image_shape", None) for spec in specs)
     fitting = (shape for shape in shapes if shape and math.prod(shape) == n_features)
     return next(fitting, None)
@@ -240,7 +279,7 @@ def named_transformers(estimator, X, reference, name):
         The estimator first.
     """
     check_transformer(estimator)
-    name = name or short_name(estimator)
+    name = name or name_of_codes(estimator)
     if reference is None:
         return {name: estimator}
     if isinstance(reference, str):
@@ -250,18 +289,37 @@ def named_transformers(estimator, X, reference, name):
             )
         return {name: estimator, "PCA fitted to X": _pca_in_place_of(estimator, X)}
     check_transformer(reference, "reference")
-    other = short_name(reference)
+    other = name_of_codes(reference)
     return {name: estimator, other + " (reference)" * (other == name): reference}
 
 
 def _pca_in_place_of(estimator, X):
-    """PCA with as many components, behind the same steps of a Pipeline."""
+    """PCA with as many components, between the same steps of a Pipeline.
+
+    Steps behind it are fitted anew, to its codes.
+    """
     estimator = _found(estimator)
-    before = []
-    n_components = encode(estimator, some_rows(X, 1)[1]).shape[1]
-    if isinstance(estimator, Pipeline) and len(estimator) > 1:
-        before = estimator.steps[:-1]
-        X = Pipeline(before).transform(X)
-    n_components = min(n_components, *X.shape)
-    pca = PCA(n_components, random_state=0).fit(X)
-    return Pipeline([*before, ("pca", pca)]) if before else pca
+    if not isinstance(estimator, Pipeline):
+        n_components = encode(estimator, some_rows(X, 1)[1]).shape[1]
+        return _pca(n_components, X)
+    place = _place_of_codes(estimator)
+    before, after = estimator.steps[:place], estimator.steps[place + 1 :]
+    rows = Pipeline(before).transform(X) if before else X
+    steps = [*before, ("pca", _pca_in_place_of(estimator[place], rows))]
+    if after:
+        behind = clone(Pipeline(after)).fit(steps[-1][1].transform(rows))
+        steps.append(("behind", behind))
+    return Pipeline(steps)
+
+
+def _pca(n_components, X):
+    """Fit PCA with so many components, or as many as there are."""
+    n_rows, n_columns = X.shape
+    n_components, solver = min(n_components, n_rows, n_columns), "auto"
+    if sp.issparse(X) and n_components == min(n_rows, n_columns):
+        # arpack finds fewer; of as many as rows, the last has no variance.
+        if n_rows > n_columns:
+            solver = "covariance_eigh"
+        else:
+            n_components -= 1
+    return PCA(n_components, svd_solver=solver, random_state=0).fit(X)

@@ -9,12 +9,14 @@ from .canvas import (
     LINE,
     WIDTH,
     check_matplotlib,
+    clear_unused,
     colour_bar,
     draw_heat,
     draw_images,
     label_below,
     main_features,
     panels,
+    plain,
     rounded,
     shades,
     title_above,
@@ -27,7 +29,7 @@ from .transformers import (
     dense,
     describe_columns,
     encode,
-    short_name,
+    name_of_codes,
 )
 
 __all__ = ["TraversalDisplay"]
@@ -169,7 +171,7 @@ class TraversalDisplay(RowsDisplay):
             code_values=values,
             quantiles=ends,
             columns=columns,
-            estimator_name=name or short_name(estimator),
+            estimator_name=name or name_of_codes(estimator),
         )
         return display.plot(ax=ax)
 
@@ -180,7 +182,8 @@ class TraversalDisplay(RowsDisplay):
 
     @property
     def _title(self):
-        return f"Decoded by {self.estimator_name}, as one component of the code grows"
+        name = plain(self.estimator_name)
+        return f"Decoded by {name}, as one component of the code grows"
 
     def _draw_images(self, ax):
         """Draw a line of images per component."""
@@ -215,8 +218,7 @@ class TraversalDisplay(RowsDisplay):
                 panel.plot(self.columns.positions, row, color=colour)
             panel.margins(x=0.01)
             panel.set_title(f"component {number}", fontsize="medium")
-        for panel in axes.flat[n_lines:]:
-            panel.set_axis_off()
+        clear_unused(axes, n_lines)
         label = "code of the component,\nall others at their medians"
         steps = ScalarMappable(cmap=ListedColormap(colours))
         bar = colour_bar(steps, axes, label, ticks=[0, 1])

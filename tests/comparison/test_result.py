@@ -101,6 +101,20 @@ def test_the_table_shows_means_spread_and_stars():
     assert starts[0] == starts[1]
 
 
+def test_one_method_that_is_far_off_leaves_the_others_their_figures():
+    folds = make_folds(
+        explained_variance=[[0.873, 0.875], [-1500.0, -1600.0]],
+        log_likelihood=[[-17.0, -18.0], [-np.inf, -20.0]],
+    )
+    comparison = Comparison(folds)
+    lines = repr(comparison).splitlines()
+    assert lines[3].split()[2:8] == ["0.874", "±", "0.001", "-17.50", "±", "0.50"]
+    assert lines[4].split()[2:6] == ["-1550", "±", "50*", "-inf"]
+    summary = comparison.summary()
+    assert summary["log_likelihood_difference"][1] == -np.inf
+    assert np.isnan(summary["log_likelihood_p_value"][1])
+
+
 def test_the_table_leaves_out_what_nobody_has(iris):
     text = repr(compare(iris[0], estimators=[Columns()], n_components=2, cv=2))
     assert "downstream" not in text

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, LeaveOneOut
 from sklearn.pipeline import Pipeline
 
 from skae import (
@@ -32,6 +32,12 @@ def test_the_scorer_is_the_autoencoders_own_score(iris):
 def test_the_scorer_needs_a_way_back(iris):
     with pytest.raises(TypeError, match="Columns has no inverse_transform"):
         explained_variance_scorer(Columns().fit(iris[0]), iris[0])
+
+
+def test_one_row_has_no_variance(iris):
+    X = iris[0][:4]
+    folds = compare(X, estimators=[PCA()], n_components=1, cv=LeaveOneOut()).folds
+    assert all("explained_variance: ValueError: one row" in e for e in folds["error"])
 
 
 def test_a_grid_ranks_pca_and_autoencoders_by_one_score(iris):

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 
 from skae.plotting import CodeDisplay
 
-from .seen import says
+from .seen import plt, says
 
 
 def dots(ax):
@@ -77,7 +77,7 @@ def test_two_of_many_components_and_the_only_one(digits):
 def test_what_is_wrong_with_codes_is_named(digits):
     X, y = digits
     pca = PCA(4).fit(X)
-    with pytest.raises(ValueError, match="components=4: the codes have 4 components"):
+    with pytest.raises(ValueError, match="components=4: the codes of PCA have 4 comp"):
         CodeDisplay.from_estimator(pca, X, components=(0, 4))
     with pytest.raises(ValueError, match=r"components=.* must be two integers"):
         CodeDisplay.from_estimator(pca, X, components=1)
@@ -90,5 +90,34 @@ def test_what_is_wrong_with_codes_is_named(digits):
 def test_classes_that_are_missing_are_refused_by_name():
     X = np.random.default_rng(0).normal(size=(20, 3))
     pca = PCA(2).fit(X)
-    with pytest.raises(ValueError, match=r"^y: classes have to be of one type"):
-        CodeDisplay.from_estimator(pca, X, np.array(["a", None] * 10, dtype=object))
+    for missing in (None, pd.NA, np.nan):
+        for some in (["a", missing], [missing, "a"]):
+            with pytest.raises(ValueError, match=r"^y: 10 rows have no class; give"):
+                CodeDisplay.from_estimator(pca, X, np.array(some * 10, dtype=object))
+    with pytest.raises(ValueError, match=r"y: .* one type, but these are int, str"):
+        CodeDisplay.from_estimator(pca, X, np.array(["a", 1] * 10, dtype=object))
+    with pytest.raises(ValueError, match="y: dates and times have no colours"):
+        CodeDisplay.from_estimator(pca, X, pd.date_range("2026-01-01", periods=20))
+    assert not plt.get_fignums()
+
+
+def test_names_are_written_as_they_are():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    classes = pd.DataFrame({"price $ and $_$": ["_hidden", "$_$", "$", "b"] * 10})
+    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, classes, name="$_$")
+    display.figure_.canvas.draw()
+    legend = display.axes_[-1].get_legend()
+    shown = [text.get_text() for text in legend.get_texts()]
+    assert shown == [r"\$", r"\$_\$", "_hidden", "b"]
+    assert legend.get_title().get_text() == r"price \$ and \$_\$"
+    assert display.ax_.get_title().startswith(r"\$_\$")
+
+
+def test_the_name_of_a_class_of_one_row_does_not_hide_it():
+    X = np.random.default_rng(0).normal(size=(21, 2))
+    y = np.array([*["many"] * 20, "one"])
+    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, y, reference=None)
+    display.figure_.canvas.draw()
+    (name,) = [text for text in display.ax_.texts if text.get_text() == "one"]
+    dot = display.ax_.transData.transform(display.ax_.collections[1].get_offsets())
+    assert not name.get_window_extent().contains(*dot[0])

@@ -53,6 +53,11 @@ def test_black_and_white_of_colours_are_the_usual():
     assert (low, high) == ((colours - 3).min(), (colours - 3).max())
 
 
+def test_a_constant_column_has_no_spread():
+    rows = np.column_stack([np.full(50, 98.6), np.arange(50.0)])
+    np.testing.assert_allclose(describe(rows).scale, [1, rows[:, 1].std()])
+
+
 def test_a_convolutional_estimator_knows_the_shape_of_images(digits):
     X = digits[0]
     network = Conv((8, 8), channels=(2,))

@@ -28,7 +28,7 @@ def make_comparison(n_folds=3, fails=(), widths=(2, 8, 32)):
             "trustworthiness": np.where(failed, np.nan, value),
             "fit_seconds": value * width,
             "transform_seconds": value,
-            "error": np.where(failed, "ValueError: no", ""),
+            "error": np.where(failed, "fit: ValueError: no", "").astype(object),
         }
     )
 
@@ -73,7 +73,7 @@ def test_fits_that_failed_are_not_drawn_and_said(measure):
 def test_a_fold_that_failed_is_left_out_of_the_mean_and_counted():
     comparison = make_comparison()
     comparison.folds["explained_variance"][0] = np.nan
-    comparison.folds["error"][0] = "ValueError: no"
+    comparison.folds["error"][0] = "explained_variance: ValueError: no"
     display = ComparisonDisplay.from_comparison(comparison)
     assert display.curves["PCA"]["mean"][0] == pytest.approx(0.515)
     assert says(display.figure_, "PCA: 1 fit failed")
@@ -82,6 +82,9 @@ def test_a_fold_that_failed_is_left_out_of_the_mean_and_counted():
 def test_an_error_in_one_measure_is_none_of_another():
     comparison = make_comparison()
     comparison.folds["error"][:] = "downstream_score: ValueError: no"
+    # Others may be missing because the estimator does not have them.
+    comparison.folds["explained_variance"][:] = np.nan
+    comparison.folds["trustworthiness"][:] = np.nan
     display = ComparisonDisplay.from_comparison(comparison, "fit_seconds")
     assert drawn_points(display) == [3, 3, 3]
     assert display.curves["NMF"]["n_failed"].tolist() == [0, 0, 0]
@@ -93,6 +96,38 @@ def test_a_measure_that_an_estimator_does_not_have_is_said_to_be_none():
     comparison.folds["log_likelihood"] = likelihood
     display = ComparisonDisplay.from_comparison(comparison, "log_likelihood")
     assert says(display.figure_, "Autoencoder: gives none")
+    comparison.folds["error"][:] = "trustworthiness: ValueError: no"
+    display = ComparisonDisplay.from_comparison(comparison, "log_likelihood")
+    assert says(display.figure_, "Autoencoder: gives none")
+
+
+def test_a_mean_that_is_infinite_is_said_and_not_drawn():
+    comparison = make_comparison()
+    likelihood = np.where(comparison.folds["fold"] == 0, -np.inf, -1.0)
+    likelihood[comparison.folds["n_components"] > 2] = -2.0
+    comparison.folds["log_likelihood"] = likelihood
+    display = ComparisonDisplay.from_comparison(comparison, "log_likelihood")
+    assert display.curves["PCA"]["mean"].tolist() == [-np.inf, -2, -2]
+    assert drawn_points(display) == [2, 2, 2]
+    assert says(display.figure_, "PCA: infinite at 2")
+    display.figure_.canvas.draw()
+
+
+@pytest.mark.parametrize("widths", [range(1, 41), (2, 48, 50)])
+def test_widths_are_written_where_there_is_room(widths):
+    display = ComparisonDisplay.from_comparison(make_comparison(widths=widths))
+    assert not overlaps(display.figure_)
+    assert says(display.figure_, str(widths[1]))
+
+
+@pytest.mark.parametrize("n_letters", [5, 40])
+def test_a_legend_ends_within_the_figure(n_letters):
+    comparison = make_comparison()
+    names = comparison.folds["estimator"].astype(object) + "m" * n_letters
+    comparison.folds["estimator"] = names
+    figure = ComparisonDisplay.from_comparison(comparison).figure_
+    figure.canvas.draw()
+    assert figure.legends[0].get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_bars_of_seconds_end_above_nothing():

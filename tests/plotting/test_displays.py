@@ -140,6 +140,8 @@ def test_what_cannot_be_shown_is_refused_by_name(Display, iris):
         Display.from_estimator(PCA(2).fit(frame), frame.assign(d="word"))
     with pytest.raises(ValueError, match="X has no rows"):
         Display.from_estimator(model, X[:0])
+    with pytest.raises(ValueError, match="X has no columns"):
+        Display.from_estimator(model, X[:, :0])
     with pytest.raises(TypeError, match="ax must be one matplotlib Axes"):
         Display.from_estimator(model, X, ax=np.array([1, 2]))
 

@@ -9,6 +9,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skae.plotting import FeatureErrorDisplay
 
+from .seen import plt
+
 
 @pytest.mark.parametrize("block_size", [2**22, 100])
 def test_errors_are_mean_squares_over_all_rows(case, block_size, monkeypatch):
@@ -54,7 +56,23 @@ def test_bars_are_sorted_and_named(wine):
     assert score == pytest.approx(ratio)
 
 
-def test_a_constant_column_has_no_share(iris):
-    X = np.column_stack([iris[0], np.ones(len(iris[0]))])
-    display = FeatureErrorDisplay.from_estimator(PCA(2).fit(X), X)
-    assert min(bar.get_width() for bar in display.axes_[0].patches) == 0
+def test_a_constant_column_has_no_share_and_counts_in_no_average(iris):
+    # 98.6 is no binary fraction: its mean is not quite itself.
+    X = np.column_stack([np.full(len(iris[0]), 98.6), iris[0]])
+    plain, display = (
+        FeatureErrorDisplay.from_estimator(PCA(2).fit(rows), rows, reference=None)
+        for rows in (iris[0], X)
+    )
+    for wanted, found in zip(plain.ax_.patches, display.ax_.patches, strict=True):
+        assert found.get_width() == pytest.approx(wanted.get_width())
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert sorted(names) == ["x1", "x2", "x3", "x4"]
+    legends = [d.figure_.legends[0].texts[0].get_text() for d in (plain, display)]
+    assert legends[0] == legends[1]
+
+
+def test_a_table_without_variance_is_refused(iris):
+    pca = PCA(2).fit(iris[0])
+    with pytest.raises(ValueError, match="X: none of its columns varies"):
+        FeatureErrorDisplay.from_estimator(pca, iris[0][:1], reference=None)
+    assert not plt.get_fignums()

@@ -37,6 +37,47 @@ def test_labels_do_not_overlap_and_stay_within_the_figure(case):
         assert drawn.y1 < height + 0.02, display
 
 
+@pytest.mark.parametrize("of_figure", [None, (10, 3.4)])
+def test_every_class_is_named_within_the_figure(of_figure):
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    y = np.array([f"class {i % 20}" for i in range(200)])
+    ax = None
+    if of_figure:
+        _, (_, ax) = plt.subplots(1, 2, figsize=of_figure, layout="constrained")
+    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, y, reference=None, ax=ax)
+    display.figure_.canvas.draw()
+    box, paper = display.ax_.get_legend().get_window_extent(), display.figure_.bbox
+    assert paper.y0 <= box.y0
+    assert box.x1 <= paper.x1
+
+
+def test_row_numbers_are_written_where_there_is_room(digits):
+    X = np.tile(digits[0], (6, 1))
+    display = ReconstructionDisplay.from_estimator(
+        PCA(2).fit(X), X, n_rows=30, image_shape=(8, 8), name="a long name " * 9
+    )
+    assert not overlaps(display.figure_)
+    numbers = [label.get_text() for label in display.ax_.get_xticklabels()]
+    assert 8 < sum(map(bool, numbers)) < 30
+    width = display.ax_.get_window_extent().width
+    assert width > display.figure_.bbox.width / 2
+
+
+@pytest.mark.parametrize("n_rows", [1, 5])
+def test_panels_have_their_numbers_and_the_legend_ends_in_the_figure(cases, n_rows):
+    model, X, *_ = cases["spectra"]
+    settings = {"n_rows": n_rows, "reference": "pca", "name": "_some $_$ name"}
+    display = ReconstructionDisplay.from_estimator(model, X, **settings)
+    figure = display.figure_
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["original", r"_some \$_\$ name", "PCA fitted to X"]
+    for ax in display.axes_[max(n_rows - 4, 0) : n_rows]:
+        assert any(label.get_visible() for label in ax.get_xticklabels())
+
+
 def test_captions_of_a_quarter_of_a_figure_stay_in_it(case):
     model, X, image_shape, kind = case
     for Display, settings in (
@@ -126,7 +167,7 @@ def test_lines_and_dots_stand_out_from_light_and_dark_paper(cases, style):
     assert min(contrast(colour, paper, alpha) for colour, alpha in drawn) > 1.4
 
 
-@pytest.mark.parametrize("low", [3e-5, 0.7, 1.0, 42.0])
+@pytest.mark.parametrize("low", [3e-5, 0.7, np.nextafter(1, 0), 1.0, 42.0])
 @pytest.mark.parametrize("ratio", [1.0, 1.5, 9.0, 200.0, 1e5])
 def test_an_axis_of_factors_holds_all_values(low, ratio):
     _, ax = plt.subplots()

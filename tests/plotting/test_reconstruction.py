@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from sklearn.decomposition import PCA
+import scipy.sparse as sp
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 from skae import AutoencoderTransformer
-from skae.plotting import CodeDisplay, ReconstructionDisplay
+from skae.plotting import CodeDisplay, FeatureErrorDisplay, ReconstructionDisplay
 
 from .rows import SMALL
 from .seen import OF_ROWS, says, show
@@ -49,6 +50,25 @@ def test_pca_takes_the_estimators_place_in_a_pipeline(wine):
     np.testing.assert_allclose(display.reconstructions["PCA fitted to X"], expected)
 
 
+@pytest.mark.parametrize("behind", [StandardScaler(), "passthrough"])
+def test_pca_takes_the_place_of_the_step_that_gives_codes(behind, iris):
+    X, _ = iris
+    inner = make_pipeline(StandardScaler(), TruncatedSVD(2), behind)
+    model = make_pipeline(MinMaxScaler(), inner).fit(X)
+    display = CodeDisplay.from_estimator(model, X)
+    assert list(display.codes) == ["TruncatedSVD", "PCA fitted to X"]
+    inner = make_pipeline(StandardScaler(), PCA(2), behind)
+    twin = make_pipeline(MinMaxScaler(), inner).fit(X)
+    np.testing.assert_allclose(display.codes["PCA fitted to X"], twin.transform(X))
+
+
+@pytest.mark.parametrize(("shape", "n_components"), [((8, 20), 7), ((20, 8), 8)])
+def test_pca_of_sparse_rows_has_as_many_components_as_there_are(shape, n_components):
+    X = sp.csr_array(np.random.default_rng(0).poisson(1.0, shape) * 1.0)
+    display = CodeDisplay.from_estimator(FunctionTransformer().fit(X), X)
+    assert display.codes["PCA fitted to X"].shape == (shape[0], n_components)
+
+
 def test_a_reference_of_ones_own(wine):
     X, _ = wine
     pca = PCA(2).fit(X)
@@ -66,6 +86,9 @@ def test_a_reference_of_ones_own(wine):
 
 def test_a_wide_table_says_which_columns_are_shown(digits):
     X, _ = digits
+    n_varying = int((X.std(axis=0) > 0).sum())
     for Display in OF_ROWS:
         figure = show(Display, PCA(2).fit(X), X, kind="table").figure_
-        assert says(figure, "(the 30 of 64 columns ")
+        is_of_all = Display is not FeatureErrorDisplay
+        some = "64 columns " if is_of_all else f"{n_varying} columns that vary, "
+        assert says(figure, f"(the 30 of {some}")

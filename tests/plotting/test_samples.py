@@ -1,6 +1,7 @@
 """Samples, and real rows beside them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -13,7 +14,7 @@ from skae import AutoencoderTransformer, VAETransformer
 from skae.plotting import SampleDisplay
 from skae.plotting.columns import Columns
 
-from .seen import says
+from .seen import plt, says
 
 
 def test_samples_are_the_estimators(case):
@@ -98,3 +99,19 @@ def test_missing_values_are_refused_by_name():
     X[0, 0] = np.nan
     with pytest.raises(ValueError, match="Input X contains NaN"):
         SampleDisplay.from_estimator(model, X)
+    missing = pd.DataFrame(X).astype(object).where(np.isfinite(X), pd.NA)
+    with pytest.raises(ValueError, match="Only numbers can be drawn"):
+        SampleDisplay.from_estimator(model, missing)
+    assert not plt.get_fignums()
+
+
+def test_a_column_of_one_value_has_a_mark():
+    rows = np.random.default_rng(0).normal(size=(100, 3))
+    rows[:, 1] = np.arange(100) == 7  # from 5 to 95 % they are 0
+    display = SampleDisplay(rows[:1], Columns.describe(rows, None), rows=rows).plot()
+    *_, samples, _, real = display.ax_.lines[:4]
+    x = samples.get_xdata()
+    assert samples.get_color() != display.ax_.get_facecolor()
+    np.testing.assert_array_equal(x[:3], x[3:])  # one sample ends where it begins
+    rare = real.get_xdata()[[1, 4]]
+    assert rare[0] == rare[1] < 0

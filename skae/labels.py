@@ -1,0 +1,45 @@
+"""Labels: what may be the class of a row, where classes are drawn or predicted."""
+
+import numpy as np
+
+from ._sklearn import is_pandas_na, is_scalar_nan
+
+__all__ = ["check_labels"]
+
+
+def check_labels(y):
+    """Refuse labels that are missing, or have no order among them.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+
+    Examples
+    --------
+    >>> from skae.labels import check_labels
+    >>> check_labels(["a", None, "b"])
+    Traceback (most recent call last):
+    ...
+    ValueError: y: 1 row has no class; give such rows a class of their own, or leave \
+them out.
+    """
+    y = np.asarray(y)
+    if y.dtype.kind != "O":
+        return
+    n_missing = sum(
+        label is None or is_pandas_na(label) or is_scalar_nan(label) for label in y
+    )
+    if n_missing:
+        some = "1 row has" if n_missing == 1 else f"{n_missing} rows have"
+        raise ValueError(
+            f"y: {some} no class; give such rows a class of their own, or leave them "
+            "out."
+        )
+    try:
+        np.unique(y)
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(label).__name__ for label in y}))
+        raise ValueError(
+            f"y: classes have to be of one type, but these are {kinds}; write all of "
+            "them as text."
+        ) from error
