@@ -107,25 +107,27 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     @contextmanager
     def _unchanged_on_error(self):
         """Leave the fitted attributes as they were when fitting fails."""
-
-        def fitted():
-            return {
-                name: value
-                for name, value in vars(self).items()
-                if name.endswith("_") or name in HIDDEN_STATE
-            }
-
-        before = fitted()
+        before = {name: vars(self)[name] for name in self._fitted_names()}
         try:
             yield
         except BaseException:
-            for name in fitted():
-                del self.__dict__[name]
+            self._forget()
             self.__dict__.update(before)
             raise
 
+    def _fitted_names(self):
+        names = vars(self)
+        return [name for name in names if name.endswith("_") or name in HIDDEN_STATE]
+
+    def _forget(self):
+        """Be unfitted: what an earlier fit left does not go with rows of another."""
+        for name in self._fitted_names():
+            del self.__dict__[name]
+
     def _fit(self, X, y, sample_weight, X_val, y_val=None):
         going_on = self.warm_start and hasattr(self, "_stored")
+        if not going_on:
+            self._forget()
         rows, weight = check_rows(self, X, sample_weight, reset=not going_on)
         check_n_components(self, rows)
         if going_on:
@@ -253,7 +255,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
         Such a fit has ended by small steps; large ones would undo what it found.
         """
-        has_trained = self.best_loss_ < self.start_loss_ and not self._training
+        has_trained = bool(getattr(self, "best_epoch_", 0)) and not self._training
         return self._training.get("after_fit", has_trained)
 
     def _with_earlier(self, attributes):

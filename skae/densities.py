@@ -1,6 +1,5 @@
 """Densities of codes: what ``sample`` draws from."""
 
-import threading
 import warnings
 from contextlib import suppress
 from functools import partial
@@ -16,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ._sklearn import threadpool_controller
+from .device import lock_of_process
 from .kernels import KernelSearch
 
 __all__ = [
@@ -70,7 +70,7 @@ LOG_2PI = np.log(2 * np.pi)
 
 # Threads and warnings are the whole process's: two searches at once would each put back
 # what the other has set.
-_SEARCH = threading.Lock()
+_SEARCH = lock_of_process()
 
 # scikit-learn's mixture begins by k-means, which takes arrays alone. To look at its
 # parameters, and at those of k-means, takes long where codes are few.

@@ -6,6 +6,7 @@ no torch setting behind.
 """
 
 import numbers
+import os
 import threading
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
@@ -20,6 +21,7 @@ __all__ = [
     "forked_stream",
     "generator_from",
     "limited_threads",
+    "lock_of_process",
     "made_on_cpu",
     "resolve_device",
     "seed_from",
@@ -28,9 +30,18 @@ __all__ = [
 
 ACCELERATORS = ("cuda", "mps", "xpu")
 
+
+def lock_of_process(make=threading.Lock):
+    """Make a lock that is open in a forked child, where nobody is left to open it."""
+    lock = make()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lock._at_fork_reinit)
+    return lock
+
+
 # torch has one global stream per device; two threads that fork it at once would
 # put back each other's state.
-STREAM_LOCK = threading.RLock()
+STREAM_LOCK = lock_of_process(threading.RLock)
 
 
 def _is_available(kind):

@@ -17,7 +17,14 @@ from .device import generator_from, limited_threads, wide_dtype
 from .pace import DECAY, Pace, Replay
 from .steps import Steps, evaluating
 
-__all__ = ["Settings", "TrainingResult", "mean_loss", "row_losses", "train"]
+__all__ = [
+    "Settings",
+    "TrainingResult",
+    "mean_loss",
+    "n_threads",
+    "row_losses",
+    "train",
+]
 
 
 # A loss so many units above the start's has diverged; training then goes on from the
@@ -140,7 +147,7 @@ def _largest_product(model, batch_size):
     return batch_size * largest
 
 
-def _n_threads(model, n_rows):
+def n_threads(model, n_rows):
     """Threads that pay for so many rows."""
     is_shared = _largest_product(model, n_rows) >= SHARED_PRODUCT
     return torch.get_num_threads() if is_shared else 1
@@ -148,7 +155,7 @@ def _n_threads(model, n_rows):
 
 def row_losses(model, rows, seed=0, passes=1):
     """Loss of each row, as wide as can be, by the same draws whenever asked."""
-    with limited_threads(_n_threads(model, len(rows))):
+    with limited_threads(n_threads(model, len(rows))):
         return _row_losses(model, model, rows, seed, passes)
 
 
@@ -300,7 +307,7 @@ def train(
         settings = replace(settings, warmup=0.0)  # no schedule starts over
     if _largest_product(model, settings.batch_size) < LOWERED_PRODUCT:
         settings = replace(settings, dtype=torch.float32)
-    with limited_threads(_n_threads(model, settings.batch_size)):
+    with limited_threads(n_threads(model, settings.batch_size)):
         steps = Steps(model, rows, settings, seed, state)
         # A derivative that is written out is that of the model as it is used.
         model.train(steps.derivative is None)

@@ -25,7 +25,8 @@ from scipy.stats import norm, rankdata
 from scipy.stats import t as student_t
 from torch import nn
 
-from .engine import TrainingResult, mean_loss, train
+from .device import limited_threads
+from .engine import TrainingResult, mean_loss, n_threads, train
 from .readout import Readout, has_readout
 from .start import LinearMaps
 
@@ -237,7 +238,8 @@ def _epoch_loss(task, model, rows, losses):
 def _train(model, rows, settings, **arguments):
     """Train a model, and take from the rows what follows a training."""
     result = train(model, rows, settings, **arguments)
-    model.settle(rows)
+    with limited_threads(n_threads(model, settings.batch_size)):
+        model.settle(rows)
     return result
 
 

@@ -6,18 +6,16 @@ joblib, deepcopy and the way from a GPU to a machine without one; a pickle holds
 tensor and no device.
 """
 
-import threading
-
 import numpy as np
 import torch
 
-from .device import made_on_cpu, resolve_device
+from .device import lock_of_process, made_on_cpu, resolve_device
 
 __all__ = ["StoredModule", "to_arrays", "to_tensors"]
 
 # One lock for all, since a lock cannot be pickled. Nothing is built while it is held:
 # building takes the lock of the random stream.
-_REBUILD = threading.Lock()
+_REBUILD = lock_of_process()
 
 
 class StoredModule:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .device import forked_stream, generator_from
-from .engine import Settings, row_losses
+from .device import forked_stream, generator_from, limited_threads
+from .engine import Settings, n_threads, row_losses
 from .rows import Rows, held_out, row_marks, take_rows
 from .start import fit_linear_maps
 
@@ -150,6 +150,11 @@ class Task:
     def begin(self, maps, rows):
         """Make a model that stands at a start."""
         model = self.blueprint.build(self.device)
+        with limited_threads(n_threads(model, self.settings.batch_size)):
+            self._set_start(model, maps, rows)
+        return model.eval()
+
+    def _set_start(self, model, maps, rows):
         model.meet(rows, anew=True)
         x, weight = rows.some(SHRINKAGE_ROWS)
         model.observe(x, weight)
@@ -159,7 +164,6 @@ class Task:
         model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
         if self.labels is not None:
             model.set_class_priors(rows, maps)
-        return model.eval()
 
     def row_losses(self, model, rows):
         """Loss of each row, as it is judged."""

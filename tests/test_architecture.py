@@ -103,7 +103,7 @@ MAY_IMPORT = {
     "priors": {"densities", "flows", "mixtures", "posteriors"},
     "flows": {"networks"},
     "refinement": {"networks"},
-    "densities": {"expectation", "kernels"},
+    "densities": {"device", "expectation", "kernels"},
     "expectation": {"kernels"},
     "kernels": NOTHING,
     "mixtures": {"networks"},
@@ -126,7 +126,7 @@ MAY_IMPORT = {
     "steps": {"device", "recording", "solvers", "weights"},
     "engine": {"device", "pace", "steps"},
     "task": {"device", "engine", "rows", "start"},
-    "learning": {"engine", "readout", "start"},
+    "learning": {"device", "engine", "readout", "start"},
     "readout": {"device"},
     "width": {"engine", "readout"},
     "wide": {"axes", "learning", "likelihoods.gaussian", "paths", "rows", "span"}

@@ -1,0 +1,59 @@
+"""An estimator that is fitted again knows nothing of the fit before."""
+
+import copy
+
+import numpy as np
+import pytest
+from sklearn.callback import ScoringMonitor
+
+from skae import VAETransformer
+
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
+
+
+def score(estimator, X, y=None):
+    """Score with a copy, as whoever looks on may make one."""
+    return copy.copy(estimator).score(X)
+
+
+def test_a_monitored_fit_may_be_of_other_columns(Estimator, iris):
+    X, _ = iris
+    model = Estimator(2, **SMALL).set_callbacks(ScoringMonitor(scoring={"s": score}))
+    model.fit(X)
+    again = model.fit(X[:, :3]).transform(X[:, :3])
+    alone = Estimator(2, **SMALL).fit(X[:, :3]).transform(X[:, :3])
+    np.testing.assert_array_equal(again, alone)
+
+
+def test_a_monitored_fit_may_be_of_other_classes(iris):
+    X, y = iris
+    model = VAETransformer(2, conditional=True, **SMALL)
+    model.set_callbacks(ScoringMonitor(scoring={"s": score})).fit(X, y)
+    assert len(model.fit(X[y > 0], y[y > 0]).classes_) == 2
+    model.set_params(conditional=False).fit(X)
+    assert not hasattr(model, "classes_")
+
+
+def test_what_is_seen_of_a_fit_has_nothing_of_the_one_before(iris):
+    seen = []
+
+    def look(estimator, X, y=None):
+        seen.append(hasattr(estimator, "noise_variance_"))
+        return 0.0
+
+    model = VAETransformer(2, **SMALL)
+    model.set_callbacks(ScoringMonitor(scoring={"s": look})).fit(iris[0])
+    assert all(seen)
+    seen.clear()
+    model.set_params(likelihood="student_t").fit(iris[0])
+    assert seen
+    assert not any(seen)
+
+
+def test_a_fit_that_fails_leaves_the_one_before(Estimator, iris):
+    X, _ = iris
+    model = Estimator(2, **SMALL).fit(X)
+    before = model.transform(X)
+    with pytest.raises(ValueError, match="n_components"):
+        model.fit(X[:, :1])
+    np.testing.assert_array_equal(model.transform(X), before)
