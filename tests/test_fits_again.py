@@ -17,10 +17,11 @@ def score(estimator, X, y=None):
 
 
 def test_a_monitored_fit_may_be_of_other_columns(Estimator, iris):
-    X, _ = iris
-    model = Estimator(2, **SMALL).set_callbacks(ScoringMonitor(scoring={"s": score}))
-    model.fit(X)
-    again = model.fit(X[:, :3]).transform(X[:, :3])
+    X, y = iris
+    monitor = ScoringMonitor(scoring={"s": score})
+    model = Estimator(2, **SMALL).set_callbacks(monitor).fit(X, y)
+    again = model.fit(X[:, :3], y).transform(X[:, :3])
+    assert len(monitor.get_logs()) > 0
     alone = Estimator(2, **SMALL).fit(X[:, :3]).transform(X[:, :3])
     np.testing.assert_array_equal(again, alone)
 
@@ -30,11 +31,12 @@ def test_a_monitored_fit_may_be_of_other_classes(iris):
     model = VAETransformer(2, conditional=True, **SMALL)
     model.set_callbacks(ScoringMonitor(scoring={"s": score})).fit(X, y)
     assert len(model.fit(X[y > 0], y[y > 0]).classes_) == 2
-    model.set_params(conditional=False).fit(X)
+    model.set_params(conditional=False).fit(X, y)
     assert not hasattr(model, "classes_")
 
 
 def test_what_is_seen_of_a_fit_has_nothing_of_the_one_before(iris):
+    X, y = iris
     seen = []
 
     def look(estimator, X, y=None):
@@ -42,10 +44,11 @@ def test_what_is_seen_of_a_fit_has_nothing_of_the_one_before(iris):
         return 0.0
 
     model = VAETransformer(2, **SMALL)
-    model.set_callbacks(ScoringMonitor(scoring={"s": look})).fit(iris[0])
+    model.set_callbacks(ScoringMonitor(scoring={"s": look})).fit(X, y)
+    assert seen
     assert all(seen)
     seen.clear()
-    model.set_params(likelihood="student_t").fit(iris[0])
+    model.set_params(likelihood="student_t").fit(X, y)
     assert seen
     assert not any(seen)
 
