@@ -21,7 +21,7 @@ def test_a_monitored_fit_may_be_of_other_columns(Estimator, iris):
     monitor = ScoringMonitor(scoring={"s": score})
     model = Estimator(2, **SMALL).set_callbacks(monitor).fit(X, y)
     again = model.fit(X[:, :3], y).transform(X[:, :3])
-    assert len(monitor.get_logs()) > 0
+    assert len(monitor.get_logs().data) > 0
     alone = Estimator(2, **SMALL).fit(X[:, :3]).transform(X[:, :3])
     np.testing.assert_array_equal(again, alone)
 
