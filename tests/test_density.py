@@ -26,7 +26,6 @@ from skae.evidence import log_likelihood
 from skae.planning import EPOCH_PASSES
 from skae.rows import Rows
 
-
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0}
 COLLAPSES = {
     "hidden_layer_sizes": (64,),
