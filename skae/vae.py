@@ -325,8 +325,9 @@ class VAETransformer(BaseDensity):
     >>> from sklearn.decomposition import PCA
     >>> from skae import VAETransformer
     >>> X, _ = load_digits(return_X_y=True)
-    >>> vae = VAETransformer(8, max_iter=20, random_state=0).fit(X[:1500])
-    >>> vae.score(X[1500:]) > PCA(8).fit(X[:1500]).score(X[1500:])
+    >>> X_train, X_test = X[:600], X[600:700]
+    >>> vae = VAETransformer(8, max_iter=20, random_state=0).fit(X_train)
+    >>> vae.score(X_test) > PCA(8).fit(X_train).score(X_test)
     True
     >>> vae.sample(3, random_state=0).shape
     (3, 64)

@@ -38,15 +38,20 @@ def no_step():
         handle.remove()
 
 
+def shares():
+    return np.clip(np.abs(rows()), 0, 1)
+
+
 def fitted(Estimator, X=None, **parameters):
-    if X is None and not parameters:
-        return copy.deepcopy(fitted_once(Estimator))
-    return Estimator(2, **SMALL | parameters).fit(rows() if X is None else X)
+    if X is None:
+        return copy.deepcopy(fitted_once(Estimator, **parameters))
+    return Estimator(2, **SMALL | parameters).fit(X)
 
 
 @functools.cache
-def fitted_once(Estimator):
-    model = Estimator(2, **SMALL).fit(rows())
+def fitted_once(Estimator, likelihood="gaussian", **parameters):
+    X = shares() if likelihood == "bernoulli" else rows()
+    model = Estimator(2, likelihood=likelihood, **SMALL | parameters).fit(X)
     model.sample()  # what is found when it is asked for is found once
     return model
 
@@ -55,15 +60,16 @@ def attributes(model):
     return {name: value for name, value in vars(model).items() if name.endswith("_")}
 
 
-def assert_refused(model, match, action, X, error=(ValueError, TypeError)):
-    """An action fails, and leaves a fitted model as it was."""
+def assert_refused(model, match, actions, X, error=(ValueError, TypeError)):
+    """An action or each of some fails, and leaves a fitted model as it was."""
     before, codes, drawn = (
         attributes(model),
         model.transform(X),
         model.sample(2, random_state=0),
     )
-    with pytest.raises(error, match=match):
-        action()
+    for action in actions if isinstance(actions, list) else [actions]:
+        with pytest.raises(error, match=match):
+            action()
     np.testing.assert_equal(attributes(model), before)
     np.testing.assert_array_equal(model.transform(X), codes)
     np.testing.assert_array_equal(model.sample(2, random_state=0), drawn)
@@ -140,41 +146,45 @@ OF_A_VAE = {
 }
 
 
-def cases(table):
-    return [
-        pytest.param(name, value, id=f"{name}={getattr(value, '__name__', value)}")
-        for name, values in table.items()
-        for value in values
-    ]
-
-
-def assert_parameter_is_refused(Estimator, parameters, match, no_step, X=None):
-    model, unfitted = fitted(Estimator, X), Estimator(2, **SMALL)
-    X = rows() if X is None else X
+def assert_parameters_are_refused(Estimator, wrong, match, no_step):
+    """Each of some sets of parameters, by a fitted model and by an unfitted one."""
+    model, X = fitted(Estimator), rows()
     no_step()
-    model.set_params(**parameters)
-    unfitted.set_params(**parameters)
-    assert_refused(model, match, lambda: model.fit(X), X)
-    with pytest.raises((ValueError, TypeError), match=match):
-        unfitted.fit(X)
-    assert attributes(unfitted) == {}
-    with pytest.raises(NotFittedError):
-        unfitted.transform(X)
+
+    def fit_again_with(parameters):
+        usual = model.get_params(deep=False)
+        try:
+            model.set_params(**parameters).fit(X)
+        finally:
+            model.set_params(**usual)
+
+    actions = [functools.partial(fit_again_with, parameters) for parameters in wrong]
+    assert_refused(model, match, actions, X)
+    for parameters in wrong:
+        unfitted = Estimator(2, **SMALL).set_params(**parameters)
+        with pytest.raises((ValueError, TypeError), match=match):
+            unfitted.fit(X)
+        assert attributes(unfitted) == {}
+        with pytest.raises(NotFittedError):
+            unfitted.transform(X)
 
 
-@pytest.mark.parametrize(("name", "value"), cases(WRONG))
-def test_a_wrong_parameter_is_refused_by_name(Estimator, name, value, no_step):
-    assert_parameter_is_refused(Estimator, {name: value}, name, no_step)
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_parameter_is_refused_by_name(Estimator, name, no_step):
+    wrong = [{name: value} for value in WRONG[name]]
+    assert_parameters_are_refused(Estimator, wrong, name, no_step)
 
 
-@pytest.mark.parametrize(("name", "value"), cases(OF_AN_AUTOENCODER))
-def test_a_wrong_parameter_of_an_autoencoder_is_refused_by_name(name, value, no_step):
-    assert_parameter_is_refused(AutoencoderTransformer, {name: value}, name, no_step)
+@pytest.mark.parametrize("name", OF_AN_AUTOENCODER)
+def test_a_wrong_parameter_of_an_autoencoder_is_refused_by_name(name, no_step):
+    wrong = [{name: value} for value in OF_AN_AUTOENCODER[name]]
+    assert_parameters_are_refused(AutoencoderTransformer, wrong, name, no_step)
 
 
-@pytest.mark.parametrize(("name", "value"), cases(OF_A_VAE))
-def test_a_wrong_parameter_of_a_vae_is_refused_by_name(name, value, no_step):
-    assert_parameter_is_refused(VAETransformer, {name: value}, name, no_step)
+@pytest.mark.parametrize("name", OF_A_VAE)
+def test_a_wrong_parameter_of_a_vae_is_refused_by_name(name, no_step):
+    wrong = [{name: value} for value in OF_A_VAE[name]]
+    assert_parameters_are_refused(VAETransformer, wrong, name, no_step)
 
 
 # Values that are wrong together: parameters, and what the message says.
@@ -222,13 +232,13 @@ WRONG_TOGETHER = {
 @pytest.mark.parametrize("name", WRONG_TOGETHER)
 def test_parameters_that_do_not_fit_together_are_refused(Estimator, name, no_step):
     parameters, match = WRONG_TOGETHER[name]
-    assert_parameter_is_refused(Estimator, parameters, match, no_step)
+    assert_parameters_are_refused(Estimator, [parameters], match, no_step)
 
 
 @pytest.mark.parametrize("as_device", [str, torch.device])
 def test_a_device_that_is_not_there_is_refused(Estimator, as_device, no_step):
     absent = as_device("mps" if torch.cuda.is_available() else "cuda")
-    assert_parameter_is_refused(Estimator, {"device": absent}, "device", no_step)
+    assert_parameters_are_refused(Estimator, [{"device": absent}], "device", no_step)
 
 
 def test_more_components_than_rows_or_columns_name_the_limit(Estimator):
@@ -284,15 +294,16 @@ WRONG_ROWS = {
 }
 
 READERS = ["transform", "reconstruct", "score_samples", "score"]
+METHODS = ["fit", "partial_fit", *READERS]
 
 
-@pytest.mark.parametrize("method", ["fit", "partial_fit", *READERS])
 @pytest.mark.parametrize("name", WRONG_ROWS)
-def test_wrong_rows_are_refused(Estimator, name, method, no_step):
+def test_wrong_rows_are_refused(Estimator, name, no_step):
     wrong, match = WRONG_ROWS[name]
     model = fitted(Estimator)
     no_step()
-    assert_refused(model, match, lambda: getattr(model, method)(wrong), rows())
+    actions = [functools.partial(getattr(model, method), wrong) for method in METHODS]
+    assert_refused(model, match, actions, rows())
 
 
 @pytest.mark.parametrize("name", WRONG_ROWS)
@@ -312,11 +323,12 @@ def test_a_single_row_is_no_table(Estimator, no_step):
 
 
 @pytest.mark.parametrize("n_features", [1, 4, 6])
-@pytest.mark.parametrize("method", ["partial_fit", *READERS])
-def test_another_number_of_columns_is_refused(Estimator, method, n_features):
+def test_another_number_of_columns_is_refused(Estimator, n_features):
     model, other = fitted(Estimator), rows(n_features=n_features)
     match = f"{n_features} features, but {Estimator.__name__} is expecting 5"
-    assert_refused(model, match, lambda: getattr(model, method)(other), rows())
+    methods = "partial_fit", *READERS
+    actions = [functools.partial(getattr(model, method), other) for method in methods]
+    assert_refused(model, match, actions, rows())
 
 
 def test_fitting_again_to_wrong_rows_of_another_width_changes_nothing(Estimator):
@@ -375,9 +387,9 @@ def test_damaged_sparse_rows_are_refused(Estimator, index, kind, no_step):
     damaged = kind(X)
     damaged.indices = damaged.indices.copy()
     damaged.indices[7] = index
-    for method in (model.fit, model.partial_fit, model.transform, model.score):
-        action = functools.partial(method, damaged)
-        assert_refused(model, "^X is a sparse matrix with damaged", action, X)
+    methods = model.fit, model.partial_fit, model.transform, model.score
+    actions = [functools.partial(method, damaged) for method in methods]
+    assert_refused(model, "^X is a sparse matrix with damaged", actions, X)
 
 
 def test_dates_are_refused(Estimator, no_step):
@@ -387,10 +399,12 @@ def test_dates_are_refused(Estimator, no_step):
     days = np.full((20, 5), "2020-02-29", dtype="M8[D]")
     frame = pd.DataFrame(X, columns=NAMES).assign(a=pd.Timestamp("2020-02-29"))
     polars = pl.from_pandas(frame)
-    for wrong in (days, days - days, frame, polars):
-        for method in (model.fit, model.transform):
-            action = functools.partial(method, wrong)
-            assert_refused(model, "^X: dates and durations", action, X)
+    actions = [
+        functools.partial(method, wrong)
+        for wrong in (days, days - days, frame, polars)
+        for method in (model.fit, model.transform)
+    ]
+    assert_refused(model, "^X: dates and durations", actions, X)
 
 
 def test_text_of_a_type_of_its_own_gets_the_same_advice():
@@ -404,9 +418,8 @@ def test_wrong_weights_change_nothing(Estimator, no_step):
     no_step()
     beyond = np.full(20, 1e307)
     wrong = (np.zeros(20), -np.ones(20), np.ones(3), np.full(20, np.nan), beyond)
-    for weight in wrong:
-        action = functools.partial(model.fit, X, sample_weight=weight)
-        assert_refused(model, r"(?i)sample.weight", action, X)
+    actions = [functools.partial(model.fit, X, sample_weight=w) for w in wrong]
+    assert_refused(model, r"(?i)sample.weight", actions, X)
 
 
 # ------------------------------------------------------------------------ Bernoulli
@@ -417,18 +430,15 @@ def test_wrong_weights_change_nothing(Estimator, no_step):
 def test_values_that_are_no_probabilities_are_refused(
     Estimator, value, as_format, no_step
 ):
-    X = np.clip(np.abs(rows()), 0, 1)
+    X = shares()
     wrong = X.copy()
     wrong[3, 2] = value
     wrong = as_format(wrong)
-    model = fitted(Estimator, X, likelihood="bernoulli")
+    model = fitted(Estimator, likelihood="bernoulli")
     no_step()
-    match = r"likelihood='bernoulli'.*between 0 and 1"
-    for method in ("fit", "partial_fit", *READERS):
-        action = functools.partial(getattr(model, method), wrong)
-        assert_refused(model, match, action, X)
-    action = functools.partial(model.fit, X, X_val=wrong)
-    assert_refused(model, match, action, X)
+    actions = [functools.partial(getattr(model, method), wrong) for method in METHODS]
+    actions += [functools.partial(model.fit, X, X_val=wrong)]
+    assert_refused(model, r"likelihood='bernoulli'.*between 0 and 1", actions, X)
 
 
 def test_integer_pixels_are_no_probabilities(Estimator):
@@ -459,18 +469,16 @@ def test_an_unfitted_estimator_has_nothing_to_show(Estimator):
         assert not hasattr(Estimator(), name)
 
 
-@pytest.mark.parametrize("n_samples", [0, -1, 2.5, "3", None, [2]])
-def test_a_wrong_number_of_samples_is_refused_by_name(Estimator, n_samples):
-    model = fitted(Estimator)
-    action = functools.partial(model.sample, n_samples)
-    assert_refused(model, "n_samples", action, rows())
+def test_a_wrong_number_of_samples_is_refused_by_name(Estimator):
+    model, wrong = fitted(Estimator), (0, -1, 2.5, "3", None, [2])
+    actions = [functools.partial(model.sample, n_samples) for n_samples in wrong]
+    assert_refused(model, "n_samples", actions, rows())
 
 
-@pytest.mark.parametrize("random_state", ["x", -1, 0.5, [1, 2]])
-def test_a_wrong_seed_of_samples_is_refused_by_name(Estimator, random_state):
-    model = fitted(Estimator)
-    action = functools.partial(model.sample, 2, random_state=random_state)
-    assert_refused(model, "(?i)random_state|seed", action, rows())
+def test_a_wrong_seed_of_samples_is_refused_by_name(Estimator):
+    model, wrong = fitted(Estimator), ("x", -1, 0.5, [1, 2])
+    actions = [functools.partial(model.sample, 2, random_state=seed) for seed in wrong]
+    assert_refused(model, "(?i)random_state|seed", actions, rows())
 
 
 WRONG_CODES = {

@@ -16,7 +16,9 @@ from sklearn.preprocessing import StandardScaler
 from skae import VAEOverSampler, VAETransformer
 from skae.oversampling import LEFT_ALONE, _count_new
 
-QUICK = VAETransformer(2, hidden_layer_sizes=(16,), max_iter=3)
+QUICK = VAETransformer(
+    2, hidden_layer_sizes=(16,), max_iter=2, early_stopping=False, prior="normal"
+)
 
 
 @pytest.fixture
@@ -37,7 +39,9 @@ def test_classes_become_as_large_as_the_largest(rare):
 
 def test_new_rows_are_of_their_class(rare):
     X, y = rare
-    vae = VAETransformer(2, likelihood="gaussian_diag", hidden_layer_sizes=(16,))
+    vae = VAETransformer(
+        2, likelihood="gaussian_diag", hidden_layer_sizes=(16,), max_iter=20
+    )
     X_new, y_new = VAEOverSampler(vae=vae, random_state=0).fit_resample(X, y)
     judge = KNeighborsClassifier().fit(X, y)
     assert judge.score(X_new[len(X) :], y_new[len(X) :]) > 0.5
@@ -98,9 +102,8 @@ def test_it_draws_rows_whatever_a_vae_gives_them_in(container, rare):
     plain = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, y)[0]
     vae = clone(QUICK).set_output(transform=container)
     frame = pd.DataFrame(X, columns=list("abcd"))
-    for rows in (X, frame):
-        found, _ = VAEOverSampler(vae=vae, random_state=0).fit_resample(rows, y)
-        np.testing.assert_array_equal(np.asarray(found), plain)
+    found, _ = VAEOverSampler(vae=vae, random_state=0).fit_resample(X, y)
+    np.testing.assert_array_equal(np.asarray(found), plain)
     with config_context(transform_output=container):
         found, _ = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(frame, y)
     np.testing.assert_array_equal(np.asarray(found), plain)
@@ -165,7 +168,7 @@ labels = st.lists(st.integers(0, 2), min_size=5, max_size=40).filter(
 
 
 @given(labels, st.sampled_from(sorted(LEFT_ALONE)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_strategies_are_imbalanced_learns(y, strategy):
     utils = pytest.importorskip("imblearn.utils")
     theirs = utils.check_sampling_strategy(strategy, np.array(y), "over-sampling")
@@ -174,7 +177,7 @@ def test_strategies_are_imbalanced_learns(y, strategy):
 
 
 @given(st.integers(2, 60), st.integers(2, 60), st.floats(0.01, 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_ratios_are_imbalanced_learns(n_first, n_second, ratio):
     utils = pytest.importorskip("imblearn.utils")
     y = np.repeat([0, 1], [n_first, n_second])
@@ -248,18 +251,18 @@ def test_values_in_place_of_classes_are_refused(iris):
 
 def test_it_is_a_step_of_imbalanced_learns_pipeline():
     pipeline = pytest.importorskip("imblearn.pipeline")
-    X, y = load_breast_cancer(return_X_y=True)
+    X, y = (part[:200] for part in load_breast_cancer(return_X_y=True))
     steps = [StandardScaler(), VAEOverSampler(vae=QUICK, random_state=0)]
     model = pipeline.make_pipeline(*steps, LogisticRegression()).fit(X, y)
     assert model.score(X, y) > 0.9
-    assert len(model[:2].fit_resample(X, y)[1]) == 2 * (y == 1).sum()
+    assert len(model[:2].fit_resample(X, y)[1]) == 2 * np.bincount(y).max()
 
 
 def test_levels_that_are_numbers_as_text_come_back_as_such():
     rng, y = np.random.default_rng(0), np.repeat([0, 1], [80, 20])
     levels = pd.Categorical(rng.choice(["1", "2"], 100))
     X = pd.DataFrame({"a": rng.normal(size=100), "k": levels})
-    sampler = VAEOverSampler(vae=VAETransformer(1, max_iter=1), random_state=0)
+    sampler = VAEOverSampler(vae=clone(QUICK).set_params(n_components=1))
     more, _ = sampler.fit_resample(X, y)
     assert len(more) == 160
     assert more["k"].dtype == X["k"].dtype

@@ -33,7 +33,12 @@ from skae.priors import (
     Vamp,
 )
 
-SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
+SMALL = {
+    "hidden_layer_sizes": (8,),
+    "max_iter": 4,
+    "early_stopping": False,
+    "random_state": 0,
+}
 LEARNED = ("gmm", "vamp", "flow")
 SMALLER = {"gmm": Mixture(5), "vamp": Vamp(5), "flow": Flow(3, 8)}
 
@@ -73,7 +78,7 @@ def gaussians(k):
 
 def grid(n_components, half_width=12.0, n=None):
     """Points and the volume of each, of a midpoint rule."""
-    n = n or (40_000 if n_components == 1 else 900)
+    n = n or (40_000 if n_components == 1 else 600)
     step = 2 * half_width / n
     axis = torch.linspace(-half_width + step / 2, half_width - step / 2, n)
     axes = torch.meshgrid(*[axis.double()] * n_components, indexing="ij")
@@ -326,13 +331,13 @@ def test_a_full_posterior_finds_what_a_diagonal_one_cannot():
 # -------------------------------------------------------------- fitted after a training
 
 
-def blobs():
-    X, _ = make_blobs(400, 4, centers=3, cluster_std=0.4, random_state=0)
+def blobs(n_rows=150):
+    X, _ = make_blobs(n_rows, 4, centers=3, cluster_std=0.4, random_state=0)
     return X
 
 
 def test_gaussians_are_fitted_to_the_codes():
-    X = blobs()
+    X = blobs(400)
     parameters = SMALL | {"max_iter": 0}
     normal = VAETransformer(2, **parameters).fit(X)
     fitted = VAETransformer(2, prior="posterior", **parameters).fit(X)
@@ -350,7 +355,7 @@ def test_where_the_codes_are_normal_the_prior_stays_the_standard_normal():
     X = np.random.RandomState(0).randn(500, 3) * [5, 4, 0.1]
     vae = VAETransformer(2, prior="posterior", max_iter=0).fit(X)
     reference = VAETransformer(2, max_iter=0).fit(X)
-    np.testing.assert_allclose(vae.score(X), reference.score(X))
+    np.testing.assert_allclose(vae.score(X[:50]), reference.score(X[:50]))
     assert vae.module_.prior.is_standard
 
 
@@ -358,7 +363,7 @@ def test_the_prior_is_fitted_by_itself_where_something_was_trained():
     """Else the start would not be probabilistic PCA; and a stream is never whole."""
     X = blobs()
     vae = VAETransformer(2, **SMALL).fit(X)
-    vae.score(X)
+    vae.score(X[:20])
     assert not vae.module_.prior.is_standard
     for vae in (
         VAETransformer(2, **SMALL | {"max_iter": 0}).fit(X),
@@ -395,17 +400,17 @@ def test_gaussians_of_the_codes_are_fitted_once_they_are_asked_for(monkeypatch):
     opened = pickle.loads(pickle.dumps(vae))
     assert Counted.n_fits == 0
     with pytest.raises(KeyboardInterrupt):
-        vae.score(X)
+        vae.score(X[:20])
     threads, filters = threadpool_info(), list(warnings.filters)
     with ThreadPoolExecutor(3) as pool:
-        scores = [*pool.map(vae.score_samples, [X, X, X])]
+        scores = [*pool.map(vae.score_samples, [X[:20]] * 3)]
     assert (threadpool_info(), warnings.filters) == (threads, filters)
     n_fits = Counted.n_fits
-    scores.append(vae.score_samples(X))
+    scores.append(vae.score_samples(X[:20]))
     vae.sample(3)
     vae.elbo(X)
     assert Counted.n_fits == n_fits
-    scores.append(opened.score_samples(X))
+    scores.append(opened.score_samples(X[:20]))
     assert Counted.n_fits == n_fits + 1
     for others in scores[1:]:
         np.testing.assert_array_equal(others, scores[0])
@@ -414,12 +419,13 @@ def test_gaussians_of_the_codes_are_fitted_once_they_are_asked_for(monkeypatch):
 @pytest.mark.parametrize("prior", ["auto", "posterior"])
 def test_a_training_that_goes_on_is_one_of_as_many_epochs(prior):
     X = blobs()
-    parameters = SMALL | {"max_iter": 3, "early_stopping": False}
+    parameters = SMALL | {"max_iter": 3}
     twice = VAETransformer(2, prior=prior, warm_start=True, **parameters).fit(X)
-    twice.score(X)
+    twice.score(X[:20])
     assert not twice.module_.prior.is_standard
     once = VAETransformer(2, prior=prior, **parameters | {"max_iter": 6}).fit(X)
-    np.testing.assert_array_equal(twice.fit(X).score_samples(X), once.score_samples(X))
+    found, wanted = (vae.score_samples(X[:20]) for vae in (twice.fit(X), once))
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_a_code_far_from_all_is_hardly_less_likely_than_under_the_standard_normal():
@@ -488,33 +494,43 @@ def test_gaussians_of_many_components_have_the_same_density():
 
 
 def test_gaussians_of_codes_are_in_the_units_of_the_codes():
-    codes = np.random.RandomState(0).randn(3000, 2) @ [[3, 0.5], [0, 0.1]] + [5, -1]
+    codes = np.random.RandomState(0).randn(1000, 2) @ [[3, 0.5], [0, 0.1]] + [5, -1]
     mixture = CodeMixture(codes, 0)
     assert mixture.gain > 0
     ((shares, means, covariances),) = mixture.gaussians()
     np.testing.assert_allclose(shares @ means, codes.mean(0), atol=1e-3)
     if len(shares) == 1:
         np.testing.assert_allclose(covariances[0], np.cov(codes.T), rtol=1e-2)
-    normal = np.random.RandomState(1).randn(3000, 2)
+    normal = np.random.RandomState(1).randn(1000, 2)
     assert CodeMixture(normal, 0).gain <= 0
 
 
 # ------------------------------------------------------------------------------ users
 
 
-@pytest.mark.parametrize("name", LEARNED)
-def test_a_learned_prior_is_above_the_standard_normal_on_clusters(name):
-    X = blobs()
+def test_learned_priors_are_above_the_standard_normal_on_clusters():
+    X = blobs(400)
     parameters = {"hidden_layer_sizes": (), "max_iter": 15, "random_state": 0}
     parameters |= {"learning_rate_init": 0.02, "batch_size": 50}
-    normal = VAETransformer(2, **parameters).fit(X[:300])
-    prior = Flow(2, 8) if name == "flow" else name
-    learned = VAETransformer(2, prior=prior, **parameters).fit(X[:300])
-    assert learned.score(X[300:]) > normal.score(X[300:]) + 0.2
+    scores = [
+        VAETransformer(2, prior=prior, **parameters).fit(X[:300]).score(X[300:])
+        for prior in ("normal", "gmm", "vamp", Flow(2, 8))
+    ]
+    assert min(scores[1:]) > scores[0] + 0.2
 
 
-@pytest.mark.parametrize("posterior", POSTERIORS)
-@pytest.mark.parametrize("name", PRIORS)
+# Each prior, and each posterior; pseudo-inputs ask both of these.
+TOGETHER = [
+    ("normal", "full"),
+    ("posterior", "diagonal"),
+    ("gmm", "full"),
+    ("vamp", "diagonal"),
+    ("vamp", "full"),
+    ("flow", "diagonal"),
+]
+
+
+@pytest.mark.parametrize(("name", "posterior"), TOGETHER)
 def test_a_fitted_prior_travels_and_goes_on(name, posterior, iris):
     X = iris[0][:50]
     prior = SMALLER.get(name, name)
@@ -532,8 +548,7 @@ def test_a_fitted_prior_travels_and_goes_on(name, posterior, iris):
     assert np.isfinite(vae.partial_fit(X).score(X))
 
 
-@pytest.mark.parametrize("name", PRIORS)
-@pytest.mark.parametrize("posterior", POSTERIORS)
+@pytest.mark.parametrize(("name", "posterior"), TOGETHER)
 def test_a_score_does_not_depend_on_other_rows(name, posterior, iris):
     X = iris[0][:50]
     prior = SMALLER.get(name, name)
@@ -548,7 +563,7 @@ def test_pseudo_inputs_are_rows_as_the_encoder_sees_them(likelihood):
     X = np.random.RandomState(0).randint(0, 2, (60, 5)).astype(float)
     vae = VAETransformer(2, prior=Vamp(3), likelihood=likelihood, **SMALL)
     vae.fit(X + (likelihood != "bernoulli"))
-    assert np.isfinite(vae.score(X + (likelihood != "bernoulli")))
+    assert np.isfinite(vae.score(X[:20] + (likelihood != "bernoulli")))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from waiting import UnseenRestraint
 from skae import AutoencoderTransformer, VAETransformer, recording, solvers, steps
 from skae.likelihoods import LIKELIHOODS, Categorical, counts
 
+EPOCHS, USUAL_STEPS = 4, 12
 LONG = {
     "hidden_layer_sizes": (16,),
     "batch_size": 64,
-    "max_iter": 14,
+    "max_iter": EPOCHS,
     "early_stopping": False,
     "random_state": 0,
 }
@@ -31,7 +32,8 @@ class Refusing(RecordingOnCPU):
 
 @pytest.fixture
 def fit_as_on_a_gpu(monkeypatch):
-    """Fits as on a GPU that records; the recordings say how often they were used."""
+    """Fits as on a GPU that records, and soon; the recordings say how often it did."""
+    monkeypatch.setattr(solvers, "USUAL_STEPS", USUAL_STEPS)
     monkeypatch.setattr(counts, "_at_counts", counts._everywhere)
     monkeypatch.setattr(steps, "Restraint", UnseenRestraint)
     for room in (solvers, steps):
@@ -77,7 +79,7 @@ def test_replayed_steps_are_those_of_python(Estimator, solver, fit_as_on_a_gpu):
     other, used = fit_as_on_a_gpu(Estimator(4, solver=solver, **LONG), X)
     assert (never.n_made, never.n_replayed) == (0, 0)
     assert used.n_made == 1
-    assert used.n_replayed == 14 * 6 - solvers.USUAL_STEPS
+    assert used.n_replayed == EPOCHS * 6 - USUAL_STEPS
     np.testing.assert_array_equal(weights(one), weights(other))
     assert one.loss_curve_ == other.loss_curve_
 
@@ -93,12 +95,12 @@ def test_a_last_batch_of_another_size_counts_as_it_should(n_rows, fit_as_on_a_gp
 
 
 def test_a_recording_follows_the_learning_rate(fit_as_on_a_gpu):
-    X = images(500)
-    settings = LONG | {"early_stopping": True, "max_iter": 40}
+    X = images(300)
+    settings = LONG | {"early_stopping": True, "max_iter": 20}
     one, _ = fit_as_on_a_gpu(AutoencoderTransformer(4, **settings), X, Never)
     other, used = fit_as_on_a_gpu(AutoencoderTransformer(4, **settings), X)
     assert used.n_made == 2  # the second training has its own
-    assert used.n_replayed > 20 * 6  # at rates that fall over the last half
+    assert used.n_replayed > 10 * (3 + 4)  # at rates that fall over the last half
     assert one.n_iter_ == other.n_iter_
     np.testing.assert_allclose(one.loss_curve_, other.loss_curve_, rtol=1e-4)
     held_up, _ = fit_as_on_a_gpu(AutoencoderTransformer(4, **settings), X, OfOneRate)
@@ -108,7 +110,7 @@ def test_a_recording_follows_the_learning_rate(fit_as_on_a_gpu):
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_steps_of_any_likelihood_are_recorded(Estimator, likelihood, fit_as_on_a_gpu):
-    X = np.unique((images(600) > 7) * 1.0, axis=0)[:256]
+    X = np.unique((images(300) > 7) * 1.0, axis=0)[:256]
     if likelihood == "categorical":
         X = np.stack([X, 1 - X], axis=2).reshape(256, -1)
         likelihood = Categorical([[i, i + 1] for i in range(0, 128, 2)])
@@ -121,11 +123,11 @@ def test_steps_of_any_likelihood_are_recorded(Estimator, likelihood, fit_as_on_a
 
 def test_a_warm_up_is_not_recorded(fit_as_on_a_gpu):
     X = images(384)
-    cold, warm = (VAETransformer(4, kl_warmup=w, **LONG) for w in (0.0, 12 / 14))
-    assert fit_as_on_a_gpu(cold, X)[1].n_replayed == 14 * 6 - solvers.USUAL_STEPS
+    cold, warm = (VAETransformer(4, kl_warmup=w, **LONG) for w in (0.0, 0.75))
+    assert fit_as_on_a_gpu(cold, X)[1].n_replayed == EPOCHS * 6 - USUAL_STEPS
     one, used = fit_as_on_a_gpu(warm, X)
-    assert used.n_replayed == 2 * 6
-    other, _ = fit_as_on_a_gpu(VAETransformer(4, kl_warmup=12 / 14, **LONG), X, Never)
+    assert used.n_replayed == 6
+    other, _ = fit_as_on_a_gpu(VAETransformer(4, kl_warmup=0.75, **LONG), X, Never)
     np.testing.assert_array_equal(weights(one), weights(other))
 
 
@@ -143,9 +145,9 @@ def test_a_training_that_goes_on_loads_what_it_needs_before_it_records(
 ):
     X, settings = images(384), LONG | {"warm_start": True}
     one, other = (AutoencoderTransformer(4, **settings) for _ in range(2))
-    for n_recorded in (14 * 6 - solvers.USUAL_STEPS, 14 * 6 - steps.LOADING_STEPS):
+    for n_first in (USUAL_STEPS, steps.LOADING_STEPS):
         fit_as_on_a_gpu(one, X, Never)
-        assert fit_as_on_a_gpu(other, X)[1].n_replayed == n_recorded
+        assert fit_as_on_a_gpu(other, X)[1].n_replayed == EPOCHS * 6 - n_first
         np.testing.assert_array_equal(weights(one), weights(other))
 
 
@@ -166,7 +168,7 @@ def test_a_gpu_replays_what_it_recorded(Estimator, monkeypatch):
             return super().__call__(x, row_factor)
 
     monkeypatch.setattr(steps, "RecordedStep", Counted)
-    settings = LONG | {"device": "cuda", "precision": "float32"}
+    settings = LONG | {"max_iter": 14, "device": "cuda", "precision": "float32"}
     replayed = Estimator(4, **settings).fit(X)
     assert n_recorded == [64] * (14 * 6 - solvers.USUAL_STEPS)
     monkeypatch.setattr(steps.Recording, "devices", ())

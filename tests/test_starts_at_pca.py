@@ -38,6 +38,9 @@ SPARSE = [sp.csr_array, sp.csr_matrix, sp.csc_array, sp.csc_matrix]
 START = {"max_iter": 0, "hidden_layer_sizes": (16,)}
 UNTRAINED = [START, {"hidden_layer_sizes": ()}]
 
+# Rows of a table that a VAE scores.
+SCORED = 64
+
 every_table = pytest.mark.parametrize("name", TABLES)
 every_way = pytest.mark.parametrize("untrained", UNTRAINED, ids=str)
 every_format = pytest.mark.parametrize("as_sparse", SPARSE, ids=lambda f: f.__name__)
@@ -143,9 +146,9 @@ def test_row_scores_of_an_autoencoder_are_minus_squared_errors(name):
 def test_the_score_of_an_untrained_vae_is_that_of_probabilistic_pca(name, untrained):
     X, n_components, _ = table(name)
     vae = VAETransformer(n_components, **untrained).fit(X)
-    wanted = PPCA(X, n_components).score_samples(X).mean()
+    wanted = PPCA(X, n_components).score_samples(X[:SCORED]).mean()
     assert vae.n_iter_ == 0
-    assert abs(vae.score(X) - wanted) <= 1e-3 * X.shape[1]
+    assert abs(vae.score(X[:SCORED]) - wanted) <= 1e-3 * X.shape[1]
 
 
 @every_format
@@ -153,8 +156,8 @@ def test_the_score_of_an_untrained_vae_is_that_of_probabilistic_pca(name, untrai
 def test_the_score_of_an_untrained_vae_of_sparse_rows_is_the_same(name, as_sparse):
     X, n_components, _ = table(name)
     vae = VAETransformer(n_components, **START).fit(as_sparse(X))
-    wanted = PPCA(X, n_components).score_samples(X).mean()
-    assert abs(vae.score(as_sparse(X)) - wanted) <= 1e-3 * X.shape[1]
+    wanted = PPCA(X, n_components).score_samples(X[:SCORED]).mean()
+    assert abs(vae.score(as_sparse(X[:SCORED])) - wanted) <= 1e-3 * X.shape[1]
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name != "40 x 300"])
@@ -168,7 +171,7 @@ def test_with_more_rows_than_columns_the_score_of_an_untrained_vae_is_that_of_pc
 @every_table
 def test_row_scores_of_an_untrained_vae_are_exact_for_rows_not_seen(name):
     X, n_components, _ = table(name)
-    train, test = X[::2], X[1::2]
+    train, test = X[::2], X[1::2][:SCORED]
     vae = VAETransformer(n_components, **START).fit(train)
     wanted = PPCA(train, n_components).score_samples(test.astype(np.float64))
     tolerance = 1e-3 * X.shape[1]
@@ -226,7 +229,7 @@ def test_losses_of_an_untrained_model_are_those_of_the_training_rows(Estimator):
     assert model.loss_curve_ == []
 
 
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.99, 0.999])
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
 @pytest.mark.parametrize("name", ["digits", "wine", "diabetes", "40 x 300"])
 def test_a_share_of_the_variance_takes_as_many_components_as_pca(
     name, share, Estimator

@@ -19,7 +19,7 @@ from skae.span import Span
 from skae.task import Task
 from skae.wide import narrowed
 
-SMALL = {"hidden_layer_sizes": (24, 12), "random_state": 0}
+SMALL = {"hidden_layer_sizes": (24, 12), "max_iter": 100, "random_state": 0}
 
 
 def curved(n_rows, n_columns=120, seed=0, noise=0.05):
@@ -167,7 +167,7 @@ def test_wide_rows_gain_on_pca(X, kind):
 
 
 def test_a_vae_of_wide_rows_gains_on_probabilistic_pca(X):
-    X_test, wider = curved(200, seed=1), {"hidden_layer_sizes": (64, 32)}
+    X_test, wider = curved(60, seed=1), {"hidden_layer_sizes": (64, 32)}
     start = VAETransformer(1, max_iter=0).fit(X)
     assert (
         VAETransformer(1, **SMALL | wider).fit(X).score(X_test)
@@ -207,7 +207,7 @@ def test_the_width_of_wide_rows_is_found(n_factors):
     rng = np.random.default_rng(0)
     factors = rng.normal(size=(150, n_factors)) @ rng.normal(size=(n_factors, 400))
     X = 3 * factors + rng.normal(size=(150, 400))
-    model = AutoencoderTransformer("auto", max_iter=5, **SMALL).fit(X)
+    model = AutoencoderTransformer("auto", **SMALL | {"max_iter": 5}).fit(X)
     assert model.n_components_ == n_factors
 
 
@@ -228,7 +228,7 @@ def test_the_user_sees_epochs_in_columns(X):
         def teardown(self, estimator, context):
             """Nothing to do."""
 
-    AutoencoderTransformer(2, **SMALL, max_iter=2).set_callbacks(Look()).fit(X)
+    AutoencoderTransformer(2, **SMALL | {"max_iter": 2}).set_callbacks(Look()).fit(X)
     assert len(widths) > 2
     assert set(widths) == {(3, X.shape[1])}
 
@@ -259,7 +259,7 @@ def test_the_span_is_found_once(X, n_components, monkeypatch):
             super().__init__(X, *arguments)
 
     monkeypatch.setattr("skae.wide.Span", Counted)
-    AutoencoderTransformer(n_components, **SMALL, max_iter=1).fit(X)
+    AutoencoderTransformer(n_components, **SMALL | {"max_iter": 1}).fit(X)
     assert found == [X.shape]
 
 
@@ -285,7 +285,7 @@ def test_rows_too_many_to_hold_are_read_some_columns_at_a_time(
     """Where PCA is that of scaled rows, or is found for comparison alone."""
 
     def fit():
-        model = AutoencoderTransformer(2, max_iter=2, **SMALL, **parameters)
+        model = AutoencoderTransformer(2, **SMALL | {"max_iter": 2} | parameters)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             return model.fit(X)

@@ -8,15 +8,18 @@ from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import LIKELIHOODS
 
 
-@pytest.mark.parametrize("as_text", [True, False])
 @pytest.mark.parametrize("name", LIKELIHOODS)
-def test_a_likelihood_comes_by_name_or_as_a_spec(name, as_text):
-    likelihood = name if as_text else LIKELIHOODS[name]()
-    X = np.eye(10)[np.arange(90) % 7] if name == "categorical" else binary_images()
-    model = AutoencoderTransformer(2, likelihood=likelihood, **SMALL).fit(X)
-    wanted = AutoencoderTransformer(2, likelihood=name, **SMALL).fit(X)
-    np.testing.assert_array_equal(model.transform(X), wanted.transform(X))
-    assert model.likelihood is likelihood
+def test_a_likelihood_comes_by_name_or_as_a_spec(name):
+    X = np.eye(10)[np.arange(90) % 7] if name == "categorical" else binary_images(90)
+    spec = LIKELIHOODS[name]()
+    parameters = SMALL | {"early_stopping": False}
+    named, specified = (
+        AutoencoderTransformer(2, likelihood=likelihood, **parameters).fit(X)
+        for likelihood in (name, spec)
+    )
+    np.testing.assert_array_equal(specified.transform(X), named.transform(X))
+    assert named.likelihood == name
+    assert specified.likelihood is spec
 
 
 def bernoulli_loss(X, mean):
@@ -56,8 +59,9 @@ def test_a_bernoulli_vae_scores_no_more_than_any_distribution_can():
     parameters = LEARNS | {"likelihood": "bernoulli"}
     model = VAETransformer(4, **parameters).fit(X)
     start = VAETransformer(4, **parameters | {"max_iter": 0}).fit(X)
-    assert start.score(X) < model.score(X) < 0
-    assert (model.score_samples(X) <= 0).all()
+    scores = model.score_samples(X[:100])
+    assert start.score(X[:100]) < scores.mean()
+    assert (scores <= 0).all()
 
 
 def test_bernoulli_samples_are_pixels_and_their_means_are_probabilities(Estimator):

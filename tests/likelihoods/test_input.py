@@ -129,7 +129,7 @@ def test_a_row_of_no_weight_is_absent_for_auto():
     X = np.column_stack([rng.normal(size=(60, 2)), rng.integers(0, 2, 60)])
     X[0, 2] = 7
     weight = np.repeat([0.0, 1.0], [1, 59])
-    parameters = {"likelihood": "auto", "max_iter": 1, "random_state": 0}
+    parameters = SMALL | {"likelihood": "auto"}
     model = AutoencoderTransformer(2, **parameters).fit(X, sample_weight=weight)
     absent = AutoencoderTransformer(2, **parameters).fit(X[1:])
     np.testing.assert_array_equal(model.transform(X[1:]), absent.transform(X[1:]))
@@ -139,7 +139,7 @@ def test_the_columns_of_one_part_come_in_any_order():
     X = np.eye(2)[np.random.default_rng(0).integers(0, 2, 60)]
     X = np.hstack([X, X])
     groups = Categorical([[0, 1], [2, 3]])
-    parameters = {"max_iter": 1, "random_state": 0}
+    parameters = SMALL | {"max_iter": 1}
     model = VAETransformer(1, likelihood=[(groups, [0, 3, 2, 1])], **parameters).fit(X)
     drawn = model.sample(50, random_state=0)
     np.testing.assert_array_equal(drawn[:, :2].sum(axis=1), 1)

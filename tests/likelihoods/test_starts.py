@@ -181,9 +181,9 @@ def test_students_fit_is_not_moved_by_a_few_far_rows():
     X += 0.1 * rng.normal(size=X.shape)
     wild = X.copy()
     wild[rng.random(X.shape) < 0.02] += 30
-    parameters = {"hidden_layer_sizes": (16,), "max_iter": 60, "random_state": 0}
+    parameters = SMALL | {"max_iter": 20, "early_stopping": False}
     robust, plain = (
-        VAETransformer(1, likelihood=name, **parameters).fit(wild).score(X)
+        VAETransformer(1, likelihood=name, **parameters).fit(wild).score(X[:100])
         for name in ("student_t", "gaussian_diag")
     )
     assert robust > plain + 2
