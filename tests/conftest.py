@@ -1,3 +1,5 @@
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
@@ -44,3 +46,13 @@ def curve():
     rng = np.random.RandomState(0)
     t = rng.uniform(-1, 1, (120, 1))
     return np.hstack([t, t**2, t**3]) + 0.01 * rng.standard_normal((120, 3))
+
+
+@pytest.fixture(scope="session")
+def elsewhere():
+    """Calls functions in another process: one for all, as torch takes long to import.
+
+    Should threads lock each other out there, a test fails and does not hang.
+    """
+    with multiprocessing.get_context("spawn").Pool(1) as other:
+        yield lambda call, *args: other.apply_async(call, args).get(timeout=60)

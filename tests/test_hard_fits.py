@@ -1,5 +1,6 @@
 """Fits at which a network usually fails, or does worse than PCA."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -14,6 +15,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
 
 QUICK = {"max_iter": 40, "n_iter_no_change": 5, "random_state": 0}
 SMALL = QUICK | {"hidden_layer_sizes": (16,)}
+WIDER = {"max_iter": 20, "hidden_layer_sizes": (32,), "random_state": 0}
+WIDER |= {"learning_rate_init": 0.01}
 
 # A promise: squared error in units of PCA's, and nats per column below PCA's score.
 LARGEST_ERROR = 1.005
@@ -134,7 +137,7 @@ def assert_finite(model, X):
         assert np.isfinite(result).all()
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", HARD)
 def test_an_autoencoder_is_never_worse_than_pca_on_new_rows(name, seed):
     train, test, n_components = train_and_test(name, seed)
@@ -145,12 +148,13 @@ def test_an_autoencoder_is_never_worse_than_pca_on_new_rows(name, seed):
     error = np.square(test - model.reconstruct(test)).sum()
     of_pca = np.square(test - decoded).sum()
     digits_lost = 1e-13 * np.square(test).sum()
-    assert_finite(model, test)
+    if seed == 0:
+        assert_finite(model, test)
     largest = 2.0 if name in DECIDED_BY_FEW else LARGEST_ERROR
     assert has_warned or error <= largest * of_pca + digits_lost
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", HARD)
 def test_a_vae_never_scores_less_than_probabilistic_pca_on_new_rows(name, seed):
     train, test, n_components = train_and_test(name, seed)
@@ -159,7 +163,8 @@ def test_a_vae_never_scores_less_than_probabilistic_pca_on_new_rows(name, seed):
     start = VAETransformer(n_components, **few | {"max_iter": 0}).fit(train)
     model, has_warned = fit_quietly(model, train)
     allowed = LARGEST_LOSS * train.shape[1]
-    assert_finite(model, test)
+    if seed == 0:
+        assert_finite(model, test)
     if name not in DECIDED_BY_FEW:
         # Of the start the bound is the log-likelihood itself.
         likelihood = start.elbo(test).total.mean()
@@ -259,9 +264,8 @@ def test_the_start_is_the_same_in_every_unit(Estimator, unit):
 @pytest.mark.parametrize("unit", [1e-15, 1e8])
 def test_training_pays_in_every_unit(Estimator, unit):
     X = curve(300, seed=0) * unit
-    parameters = {"hidden_layer_sizes": (32,), "random_state": 0}
-    start = Estimator(1, max_iter=0, **parameters).fit(X)
-    model = Estimator(1, max_iter=60, **parameters).fit(X)
+    start = Estimator(1, **WIDER | {"max_iter": 0}).fit(X)
+    model = Estimator(1, **WIDER).fit(X)
     # A third of what PCA leaves here, or 0.1 nats per column.
     gain = 1.0 if Estimator is VAETransformer else (1 - start.score(X)) / 3
     assert model.score(X) > start.score(X) + gain
@@ -277,33 +281,44 @@ def test_rows_of_float32_at_its_limits(Estimator):
 # ---------------------------------------------------------------------- divergence
 
 
-@pytest.mark.parametrize("early_stopping", [True, False])
-@pytest.mark.parametrize("max_iter", [1, 20])
+NARROW = {"hidden_layer_sizes": (8,), "random_state": 0}
+
+
+def without_structure():
+    return np.random.default_rng(0).normal(size=(60, 5))
+
+
+@functools.cache
+def score_of_start(Estimator):
+    X = without_structure()
+    return Estimator(2, max_iter=0, **NARROW).fit(X).score(X)
+
+
+@pytest.mark.parametrize(
+    ("max_iter", "early_stopping"), [(20, True), (20, False), (1, False)]
+)
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("rate", [1e3, 1e20, 1e38])
 def test_a_diverging_fit_never_gives_nan(
     Estimator, solver, rate, max_iter, early_stopping
 ):
-    X = np.random.default_rng(0).normal(size=(60, 5))
+    X = without_structure()
     parameters = {
-        "hidden_layer_sizes": (8,),
         "solver": solver,
         "learning_rate_init": rate,
         "max_iter": max_iter,
         "early_stopping": early_stopping,
-        "random_state": 0,
     }
-    model, _ = fit_quietly(Estimator(2, **parameters), X)
+    model, _ = fit_quietly(Estimator(2, **parameters, **NARROW), X)
     assert_finite(model, X)
     assert np.isfinite(model.loss_curve_).all()
     assert np.isfinite(model.validation_loss_curve_).all()
     if early_stopping:
-        start = Estimator(2, **parameters | {"max_iter": 0}).fit(X)
-        assert model.score(X) >= start.score(X) - 0.05
+        assert model.score(X) >= score_of_start(Estimator) - 0.05
 
 
 def test_a_fit_that_diverges_says_so(Estimator):
-    X = np.random.default_rng(0).normal(size=(60, 5))
+    X = without_structure()
     model = Estimator(2, **SMALL | {"learning_rate_init": 1e30})
     with pytest.warns(match="learning_rate_init"):
         model.fit(X)
@@ -358,9 +373,8 @@ def test_a_random_start_may_have_more_components_than_rows_or_columns(Estimator)
 
 def test_a_random_start_learns(Estimator):
     X = curve(200, seed=0)
-    parameters = {"init": "random", "random_state": 0, "hidden_layer_sizes": (32,)}
-    start = Estimator(2, max_iter=0, **parameters).fit(X)
-    model = Estimator(2, max_iter=60, **parameters).fit(X)
+    start = Estimator(2, init="random", **WIDER | {"max_iter": 0}).fit(X)
+    model = Estimator(2, init="random", **WIDER).fit(X)
     per_column = X.shape[1] if Estimator is VAETransformer else 1
     assert model.score(X) > start.score(X) + 0.3 * per_column
 
@@ -378,10 +392,9 @@ def test_a_random_start_that_ends_worse_than_pca_says_so(Estimator, has_judges):
 
 def test_a_random_start_that_ends_better_than_pca_does_not(Estimator):
     X = curve(300, seed=0)
-    parameters = {"init": "random", "random_state": 0, "max_iter": 150}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Estimator(1, learning_rate_init=0.01, **parameters).fit(X)
+        Estimator(1, init="random", **WIDER | {"max_iter": 60}).fit(X)
 
 
 # ----------------------------------------------------------- where PCA falls short
@@ -405,13 +418,13 @@ def sheet(n_rows, seed):
 
 MANIFOLDS = {"curve": (curve, 1), "sheet": (sheet, 2)}
 
-LEARNS = {"max_iter": 80, "hidden_layer_sizes": (64, 64), "random_state": 0}
+LEARNS = {"max_iter": 30, "hidden_layer_sizes": (64, 64), "random_state": 0}
 
 
 @pytest.mark.parametrize("name", MANIFOLDS)
 def test_a_trained_autoencoder_halves_the_error_of_pca_on_a_manifold(name):
     make, n_components = MANIFOLDS[name]
-    train, test = make(600, seed=0), make(400, seed=1)
+    train, test = make(400, seed=0), make(150, seed=1)
     model = AutoencoderTransformer(n_components, **LEARNS).fit(train)
     pca = PCA(n_components, svd_solver="full").fit(train)
     left = np.square(test - pca.inverse_transform(pca.transform(test))).sum()
@@ -422,7 +435,7 @@ def test_a_trained_autoencoder_halves_the_error_of_pca_on_a_manifold(name):
 @pytest.mark.parametrize("name", MANIFOLDS)
 def test_a_trained_vae_is_likelier_than_pca_on_a_manifold(name):
     make, n_components = MANIFOLDS[name]
-    train, test = make(600, seed=0), make(400, seed=1)
+    train, test = make(400, seed=0), make(150, seed=1)
     model = VAETransformer(n_components, **LEARNS).fit(train)
     pca = PCA(n_components, svd_solver="full").fit(train)
     assert model.score(test) > pca.score(test) + 0.1 * train.shape[1]

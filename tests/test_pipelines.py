@@ -32,12 +32,13 @@ def metadata_routing():
         yield
 
 
-def test_a_pipeline_needs_no_y(Estimator, iris):
+def test_a_pipeline_needs_no_y(Estimator, as_trained, iris):
     X, _ = iris
-    pipeline = make_pipeline(StandardScaler(), Estimator(**SMALL))
+    parameters = SMALL | as_trained
+    pipeline = make_pipeline(StandardScaler(), Estimator(**parameters))
     codes = pipeline.fit_transform(X)
     scaled = StandardScaler().fit_transform(X)
-    np.testing.assert_array_equal(codes, Estimator(**SMALL).fit_transform(scaled))
+    np.testing.assert_array_equal(codes, Estimator(**parameters).fit_transform(scaled))
     np.testing.assert_array_equal(codes, pipeline.transform(X))
     assert pipeline.score(X) == pipeline[-1].score(scaled)
 
@@ -114,12 +115,12 @@ def test_a_pipeline_with_memory_fits_it_once(Estimator, iris, tmp_path, monkeypa
     assert second.score(X, y) > 0.8
 
 
-def test_cross_val_score_is_the_score_of_each_fold(Estimator, iris):
-    X, _ = iris
+def test_cross_val_score_is_the_score_of_each_fold(Estimator, as_trained, iris):
+    X, parameters = iris[0][:60], SMALL | as_trained
     folds = KFold(3)
-    scores = cross_val_score(Estimator(**SMALL), X, cv=folds)
+    scores = cross_val_score(Estimator(**parameters), X, cv=folds)
     expected = [
-        Estimator(**SMALL).fit(X[train]).score(X[test])
+        Estimator(**parameters).fit(X[train]).score(X[test])
         for train, test in folds.split(X)
     ]
     np.testing.assert_array_equal(scores, expected)
@@ -195,7 +196,7 @@ def _opened(model):
     "resource", [{}, {"resource": "max_iter", "min_resources": 1, "max_resources": 4}]
 )
 def test_halving_grid_search_runs(Estimator, as_trained, resource, iris):
-    X, _ = iris
+    X = iris[0][:60]
     search = HalvingGridSearchCV(
         Estimator(hidden_layer_sizes=(8,), max_iter=2, random_state=0, **as_trained),
         {"n_components": [1, 2, 3]},
@@ -250,17 +251,17 @@ def test_weights_reach_the_step_of_a_pipeline(Estimator, iris):
 
 
 @pytest.mark.usefixtures("metadata_routing")
-def test_weights_reach_fit_and_score_of_a_grid(Estimator, iris):
-    X, _ = iris
+def test_weights_reach_fit_and_score_of_a_grid(Estimator, as_trained, iris):
+    X, parameters = iris[0][:60], SMALL | as_trained
     weight = np.random.RandomState(0).randint(0, 4, len(X))
-    model = Estimator(**SMALL).set_fit_request(sample_weight=True)
+    model = Estimator(**parameters).set_fit_request(sample_weight=True)
     model.set_score_request(sample_weight=True)
     folds = KFold(2)
     search = GridSearchCV(
         model, {"n_components": [1, 2]}, cv=folds, error_score="raise"
     ).fit(X, sample_weight=weight)
     expected = [
-        Estimator(2, **SMALL)
+        Estimator(2, **parameters)
         .fit(X[train], sample_weight=weight[train])
         .score(X[test], sample_weight=weight[test])
         for train, test in folds.split(X)
@@ -268,7 +269,7 @@ def test_weights_reach_fit_and_score_of_a_grid(Estimator, iris):
     results = search.cv_results_
     scores = [results["split0_test_score"][1], results["split1_test_score"][1]]
     np.testing.assert_allclose(scores, expected, rtol=1e-12)
-    best = Estimator(2, **SMALL).fit(X, sample_weight=weight)
+    best = Estimator(2, **parameters).fit(X, sample_weight=weight)
     np.testing.assert_array_equal(search.transform(X), best.transform(X))
 
 

@@ -21,7 +21,7 @@ SOLVERS = {
     "adagrad": "adagrad",
     "NAdam": torch.optim.NAdam,
     "LBFGS": torch.optim.LBFGS,
-    "SGD with momentum": functools.partial(torch.optim.SGD, lr=0.02, momentum=0.9),
+    "SGD with momentum": functools.partial(torch.optim.SGD, lr=5e-3, momentum=0.9),
     "RAdam": torch.optim.RAdam,
 }
 
@@ -112,16 +112,19 @@ def test_gradients_of_an_optimizer_of_the_users_are_left_alone(monkeypatch):
 
 
 @functools.cache
-def score_of_start(Estimator):
-    return Estimator(3, max_iter=0, random_state=0).fit(images()).score(images())
+def score_of_start(Estimator, **parameters):
+    model = Estimator(3, max_iter=0, random_state=0, **parameters)
+    return model.fit(images(200)).score(images(200))
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-def test_every_solver_improves_on_the_start(Estimator, name):
+def test_every_solver_improves_on_the_start(Estimator, as_trained, name):
+    X = images(200)
     parameters = LEARNS | {"solver": SOLVERS[name], "early_stopping": False}
-    parameters |= {"batch_size": 400} if name == "LBFGS" else {"max_iter": 30}
-    model = Estimator(3, **parameters).fit(images())
-    assert model.score(images()) > score_of_start(Estimator)
+    whole = {"batch_size": len(X), "max_iter": 4}
+    parameters |= whole if name == "LBFGS" else {"max_iter": 30}
+    model = Estimator(3, **parameters, **as_trained).fit(X)
+    assert model.score(X) > score_of_start(Estimator, **as_trained)
     if Estimator is AutoencoderTransformer:
         assert model.loss_curve_[-1] < 0.99 * model.start_loss_
 

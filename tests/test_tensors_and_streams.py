@@ -45,7 +45,7 @@ def test_a_tensor_gives_the_model_of_its_array(Estimator, dtype):
     wanted = Estimator(2, **SMALL).fit(X.numpy())
     np.testing.assert_array_equal(model.transform(X), wanted.transform(X.numpy()))
     np.testing.assert_array_equal(model.reconstruct(X), wanted.reconstruct(X.numpy()))
-    assert model.score(X) == wanted.score(X.numpy())
+    assert model.score(X[:20]) == wanted.score(X[:20].numpy())
 
 
 def test_buffers_are_float32_where_float64_is_taken_away(
@@ -85,8 +85,8 @@ def test_the_default_device_of_the_user_is_not_ours(Estimator):
         return (
             opened.transform(X),
             opened.reconstruct(X),
-            opened.score_samples(X),
-            opened.score(X),
+            opened.score_samples(X[:20]),
+            opened.score(X[:20]),
             opened.sample(5, random_state=0),
         )
 
@@ -115,7 +115,7 @@ def test_what_a_likelihood_needs_is_checked_of_tensors_too(Estimator, likelihood
 def test_many_rows_that_are_no_array_are_read(Estimator, likelihood, monkeypatch):
     # As those on a GPU, where NumPy cannot see them.
     X = np.random.default_rng(0).poisson(3.0, size=(10_001, 3)).astype(np.float32)
-    parameters = {"likelihood": likelihood, "random_state": 0, "max_iter": 0}
+    parameters = SMALL | {"likelihood": likelihood, "max_iter": 0}
     wanted = Estimator(1, **parameters).fit(X)
 
     def refuse(*_):
@@ -139,7 +139,7 @@ def test_without_dispatch_arrays_come_back(Estimator):
     model = Estimator(2, **SMALL).fit(X)
     assert isinstance(model.transform(X), np.ndarray)
     assert isinstance(model.inverse_transform(torch.zeros(3, 2)), np.ndarray)
-    assert isinstance(model.score_samples(X), np.ndarray)
+    assert isinstance(model.score_samples(X[:20]), np.ndarray)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -150,12 +150,12 @@ def test_with_dispatch_tensors_come_back(Estimator, dtype, dispatched):
         wanted = Estimator(2, **SMALL).fit(X.numpy())
         codes = wanted.transform(X.numpy())
         decoded = wanted.inverse_transform(codes)
-        scores = wanted.score_samples(X.numpy())
+        scores = wanted.score_samples(X[:20].numpy())
     results = [
         (model.transform(X), codes),
         (model.inverse_transform(torch.from_numpy(codes)), decoded),
         (model.reconstruct(X), decoded),
-        (model.score_samples(X), scores),
+        (model.score_samples(X[:20]), scores),
     ]
     for result, array in results:
         assert isinstance(result, torch.Tensor)
@@ -163,7 +163,7 @@ def test_with_dispatch_tensors_come_back(Estimator, dtype, dispatched):
         assert result.device == X.device
         assert not result.is_inference()
         np.testing.assert_allclose(result, array, rtol=1e-4, atol=1e-4)
-    assert isinstance(model.score(X), float)
+    assert isinstance(model.score(X[:20]), float)
 
 
 def test_standard_deviations_are_tensors_too(dispatched):
@@ -376,17 +376,17 @@ def bent(n_rows=200):
 
 
 @pytest.mark.filterwarnings("ignore:Components .* are the same")
-@pytest.mark.parametrize("n_rows", [1, 2, 3])
-def test_a_stream_of_few_rows_at_a_time_learns(Estimator, n_rows):
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_a_stream_of_few_rows_at_a_time_learns(Estimator, as_trained, n_rows):
     X = bent()
-    stream = Estimator(2, random_state=0)
+    stream = Estimator(2, random_state=0, **as_trained)
     for begin in range(0, len(X), n_rows):
         stream.partial_fit(X[begin : begin + n_rows])
-    start = Estimator(2, max_iter=0).fit(X)
-    assert stream.score(X) > start.score(X) - 0.05 * abs(start.score(X))
+    start = Estimator(2, max_iter=0, **as_trained).fit(X).score(X)
+    assert stream.score(X) > start - 0.05 * abs(start)
     for _ in range(20):
         stream.partial_fit(X)
-    assert stream.score(X) > start.score(X) + 0.2 * abs(start.score(X))
+    assert stream.score(X) > start + 0.2 * abs(start)
 
 
 def test_equal_rows_are_waited_beyond(Estimator):
@@ -403,7 +403,7 @@ def test_equal_rows_are_waited_beyond(Estimator):
 
 def test_a_call_of_one_row_forgets_nothing():
     X = bent()
-    model = AutoencoderTransformer(2, random_state=0).fit(X)
+    model = AutoencoderTransformer(2, **SMALL | {"max_iter": 40}).fit(X)
     before = model.sample(500, noise=False, random_state=0).std(axis=0)
     noise = model.noise_variance_
     model.partial_fit(X[:1])
@@ -441,7 +441,7 @@ def test_the_codes_of_a_stream_vary_as_those_of_its_rows_together(monkeypatch):
 
 
 def test_a_far_row_alone_is_no_divergence():
-    X = bent()
+    X = bent(80)
     far = np.vstack([X[:50], 30 * X[50:51], X[51:]])
     model = AutoencoderTransformer(2, random_state=0)
     for row in far:
@@ -466,13 +466,14 @@ def test_what_a_vae_knows_of_its_components_needs_a_fit():
 @pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_diag", "poisson"])
 def test_a_column_that_varies_only_later_is_learned(Estimator, likelihood):
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 6))
+    X = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6))
     X = rng.poisson(np.exp(X)) * 1.0 if likelihood == "poisson" else X
     first = X[:100].copy()
     first[:, :3] = 0
-    model = Estimator(2, likelihood=likelihood, random_state=0).partial_fit(first)
+    parameters = {"hidden_layer_sizes": (32,), "random_state": 0}
+    model = Estimator(2, likelihood=likelihood, **parameters).partial_fit(first)
     error = np.mean((X - model.reconstruct(X))[:, :3] ** 2)
-    for _ in range(30):
+    for _ in range(20):
         model.partial_fit(X)
     assert np.mean((X - model.reconstruct(X))[:, :3] ** 2) < 0.5 * error
 
