@@ -56,7 +56,8 @@ def compare(
     measured on the rows held out:
 
     - explained variance: ``r2_score(X, inverse_transform(transform(X)),
-      multioutput="variance_weighted")``, where there is an ``inverse_transform``;
+      multioutput="variance_weighted")``, where there is an ``inverse_transform``
+      (also of every function in a Pipeline);
     - log-likelihood: the estimator's ``score``, where it is a density (see Notes);
     - downstream score: of a predictor of ``y`` from the codes;
     - trustworthiness: how far the nearest neighbours among the codes are
@@ -88,7 +89,9 @@ def compare(
 
     cv : int, cross-validation generator or iterable, default=5
         As in :func:`~sklearn.model_selection.cross_validate`: an int is a number of
-        folds, stratified where the downstream estimator is a classifier.
+        folds, stratified where the downstream estimator is a classifier, of rows in
+        their order: where they are sorted, and there are no classes, pass
+        ``KFold(5, shuffle=True, random_state=0)``, as the command line does.
 
     downstream : estimator, default=None
         Predicts ``y`` from the codes. None standardises them and takes a logistic

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skae._sklearn import n_samples, safe_indexing
 
@@ -89,10 +90,11 @@ def explained_variance_scorer(estimator, X, y=None):
     >>> search.fit(X).best_params_["reduce__n_components"]
     2
     """
-    if not hasattr(estimator, "inverse_transform"):
+    if not _decodes(estimator):
         raise TypeError(
-            f"{type(estimator).__name__} has no inverse_transform, so no rows to set "
-            "beside X; score it by what its codes are used for."
+            f"{type(estimator).__name__} has no inverse_transform, or a step that is a "
+            "function without inverse_func, so no rows to set beside X; give the "
+            "inverse, or score it by what its codes are used for."
         )
     return _explained_variance(X, estimator.inverse_transform(estimator.transform(X)))
 
@@ -183,14 +185,27 @@ def _watched(estimator, context, hooks):
 def _fit_transform(estimator, X, y):
     """Fit and give codes, as a step of a Pipeline does."""
     if hasattr(estimator, "fit_transform"):
-        return estimator.fit_transform(X, y)
+        codes = estimator.fit_transform(X, y)
+        # Partial least squares gives codes of y, too.
+        return codes[0] if isinstance(codes, tuple) else codes
     return estimator.fit(X, y).transform(X)
+
+
+def _decodes(estimator):
+    """Whether codes come back as rows; a function without inverse is passed by."""
+    parts = [estimator]
+    if isinstance(estimator, Pipeline):
+        parts += [step for _, step in estimator.steps]
+    return hasattr(estimator, "inverse_transform") and not any(
+        isinstance(part, FunctionTransformer) and part.func and not part.inverse_func
+        for part in parts
+    )
 
 
 def _measure_codes(entry, estimator, X, codes):
     """Write down what codes say about their rows."""
     with entry.attempt("explained_variance"):
-        if hasattr(estimator, "inverse_transform"):
+        if _decodes(estimator):
             decoded = estimator.inverse_transform(codes)
             entry["explained_variance"] = _explained_variance(X, decoded)
     with entry.attempt("log_likelihood"):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.callback import ProgressBar
+from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import NMF, PCA, KernelPCA, TruncatedSVD
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import cross_validate
@@ -177,3 +178,27 @@ def test_what_cannot_be_done_is_said_at_once(parameters, error, message, iris):
     X, y = iris
     with pytest.raises(error, match=message):
         compare(X, **({"y": y, "estimators": [PCA()]} | parameters))
+
+
+def test_a_function_without_its_inverse_gives_no_rows_back(iris):
+    X, _ = iris
+    lost, whole = (
+        make_pipeline(FunctionTransformer(np.log1p, inverse), PCA(2))
+        for inverse in (None, np.expm1)
+    )
+    methods = {"lost": lost, "whole": whole}
+    folds = compare(X, estimators=methods, n_components=2, cv=2).folds
+    shares = folds["explained_variance"].reshape(2, 2)
+    assert np.isnan(shares).tolist() == [[True, True], [False, False]]
+    assert not any(folds["error"])
+    with pytest.raises(TypeError, match="without inverse_func"):
+        explained_variance_scorer(lost.fit(X), X)
+
+
+def test_codes_of_rows_are_taken_where_there_are_codes_of_y_too(iris):
+    X, y = iris
+    folds = compare(
+        X, y, estimators=[PLSRegression()], n_components=2, cv=3, downstream=Ridge()
+    ).folds
+    assert not any(folds["error"])
+    assert np.isfinite(folds["downstream_score"]).all()
