@@ -9,7 +9,7 @@ import threading
 import warnings
 
 from .arguments import make_parser
-from .saying import UsageError
+from .saying import UsageError, say
 
 __all__ = ["main"]
 
@@ -89,7 +89,7 @@ def _complain(message, code):
     if isinstance(message, OSError) and message.strerror:
         where = "" if message.filename is None else f": {message.filename!r}"
         message = message.strerror.lower() + where
-    print(f"skae: {_one_line(message)}", file=sys.stderr)
+    say(f"skae: {_one_line(message)}")
     return code
 
 
@@ -123,7 +123,7 @@ def _one_line_warnings():
         line = _one_line(message)
         if line not in said:
             said.add(line)
-            print(f"skae: note: {line}", file=sys.stderr)
+            say(f"skae: note: {line}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

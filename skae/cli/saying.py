@@ -25,8 +25,9 @@ class UsageError(ValueError):
 
 
 def say(line):
-    """Tell the user something, beside the results."""
-    print(line, file=sys.stderr, flush=True)
+    """Tell the user something, beside the results; never among them."""
+    if sys.stderr is not None:  # as where it was closed
+        print(line, file=sys.stderr, flush=True)
 
 
 def check_output():

@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae.cli.reading import read_table
+from skae.cli.saying import say
 
 from .files import sio, written
 
@@ -173,3 +174,9 @@ def test_an_archive_of_many_names_lists_a_few(refused, tmp_path):
     line = refused("compare", path, code=1)
     assert "part00" in line
     assert "part39" not in line
+
+
+def test_without_standard_error_nothing_is_told_among_the_results(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr", None)
+    say("a note")
+    assert capsys.readouterr().out == ""
