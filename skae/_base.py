@@ -43,6 +43,7 @@ REMEMBERED_ROWS = 100
 
 # Fitted attributes that are not for the user.
 HIDDEN_STATE = (
+    "_after_fit",
     "_stored",
     "_start",
     "_training",
@@ -116,8 +117,12 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             raise
 
     def _fitted_names(self):
-        names = vars(self)
-        return [name for name in names if name.endswith("_") or name in HIDDEN_STATE]
+        given = self._get_param_names()
+        return [
+            name
+            for name in vars(self)
+            if (name.endswith("_") or name in HIDDEN_STATE) and name not in given
+        ]
 
     def _forget(self):
         """Be unfitted: what an earlier fit left does not go with rows of another."""
@@ -176,9 +181,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         The start is that of the first call's rows and stays. Where these are fewer
         than 10, or than 2 more than twice ``n_components``, further calls begin anew
         with theirs besides, until there are so many. Each call goes through its rows
-        once, with the optimizer as the last call left it; after a ``fit`` that trained,
-        ``learning_rate_init="auto"`` is a fifth of what it was, as where a fit ends.
-        Nothing is held out, and nothing is judged.
+        once, with the optimizer as the last call left it; after a ``fit`` that trained
+        and kept none, by a solver with a name, ``learning_rate_init="auto"`` is a fifth
+        of what it was, as where a fit ends. Nothing is held out, and nothing is judged.
 
         Parameters
         ----------
@@ -243,7 +248,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         self._report(task, learned)
         inferred = self._inferred(task, learned)
         attributes = self._attributes(task, learned, inferred)
-        attributes["_training"]["after_fit"] = after_fit
+        attributes["_after_fit"] = after_fit
         self._adopt(self._with_earlier(attributes) if going_on else attributes)
         enough = max(FEWEST_ROWS, 2 * self.n_components_ + 2)
         if not going_on and rows.shape[0] < enough:
@@ -255,8 +260,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
         Such a fit has ended by small steps; large ones would undo what it found.
         """
-        has_trained = bool(getattr(self, "best_epoch_", 0)) and not self._training
-        return self._training.get("after_fit", has_trained)
+        has_trained = bool(getattr(self, "best_epoch_", 0))
+        return getattr(self, "_after_fit", has_trained and not self._training)
 
     def _with_earlier(self, attributes):
         """Join what a call of a stream gave to what the calls before it did."""

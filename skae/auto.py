@@ -148,7 +148,7 @@ def auto_likelihood(X, weight=None):
     have been seen, all are counts, with a size per row.
     """
     columns = _columns(X)
-    n_rows = X.shape[0] if weight is None else weight.sum()
+    n_rows = X.shape[0] if weight is None else _n_rows(weight)
     kinds = np.array([_kind(column, weight, n_rows) for column in columns()])
     groups = _one_hot_groups(columns(), np.isin(kinds, ("flag", "rare")))
     kinds[[j for group in groups for j in group]] = "categorical"
@@ -162,6 +162,11 @@ def auto_likelihood(X, weight=None):
     if len(chosen) == 1 and not groups:
         return chosen[0][0]
     return chosen + [("categorical", group) for group in groups]
+
+
+def _n_rows(weight):
+    """Count rows by their weights; by Kish's number where weights are shares."""
+    return max(weight.sum(), weight.sum() ** 2 / np.square(weight).sum())
 
 
 def _are_counts(kinds):

@@ -433,8 +433,10 @@ class AutoencoderTransformer(BaseAutoencoder):
 
 def _squared_errors(task, learned):
     """Mean squared error of each column, of some of the rows."""
-    rows = task.subset(np.arange(task.X.shape[0]), learned.maps)
-    x, weight = rows.some(MEASURED_ROWS)
+    n_rows = task.X.shape[0]
+    some = np.linspace(0, n_rows - 1, min(n_rows, MEASURED_ROWS)).astype(int)
+    rows = task.subset(some, learned.maps)
+    x = rows.take(slice(None))
     with torch.no_grad():
         errors = (x - learned.model(x)).square()
-    return weight @ errors / weight.sum()
+    return rows.weight @ errors / rows.weight.sum()

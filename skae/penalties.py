@@ -131,6 +131,8 @@ def _share(weight, z):
     """Weights that add up to 1; without any, all the same."""
     if weight is None:
         weight = torch.ones_like(z[:, 0])
+    # All of some rows may weigh next to nothing.
+    weight = weight.clamp(min=torch.finfo(weight.dtype).tiny)
     return weight / weight.sum()
 
 

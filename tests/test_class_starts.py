@@ -50,3 +50,14 @@ def test_noise_stays_where_classes_say_nothing():
     vae = VAETransformer(2, **START).fit(X, y)
     plain = VAETransformer(2, max_iter=0, random_state=0).fit(X)
     assert vae.noise_variance_ == pytest.approx(plain.noise_variance_, rel=0.05)
+
+
+def test_noise_in_a_mixed_table_is_what_classes_do_not_explain():
+    X, y = blobs(60, 3.0)
+    parts = [("gaussian_diag", slice(0, 5)), ("gaussian_diag", slice(5, 10))]
+    noise = []
+    for classes in ({}, {"conditional": True}):
+        model = VAETransformer(1, likelihood=parts, max_iter=0, **classes)
+        module = model.fit(X, y).module_.likelihood
+        noise.append(module.parts[1].likelihood.noise_variance.mean())
+    assert noise[1] < 0.7 * noise[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.callback import ScoringMonitor
 
-from skae import VAETransformer
+from skae import AutoencoderTransformer, VAETransformer
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 
@@ -60,3 +60,12 @@ def test_a_fit_that_fails_leaves_the_one_before(Estimator, iris):
     with pytest.raises(ValueError, match="n_components"):
         model.fit(X[:, :1])
     np.testing.assert_array_equal(model.transform(X), before)
+
+
+def test_parameters_whose_names_end_like_attributes_stay(iris):
+    class Named(AutoencoderTransformer):
+        def __init__(self, n_components=2, *, lambda_=1.0, max_iter=1):
+            super().__init__(n_components, max_iter=max_iter)
+            self.lambda_ = lambda_
+
+    assert Named(lambda_=2.0).fit(iris[0]).get_params()["lambda_"] == 2.0

@@ -44,3 +44,13 @@ def test_new_rows_do_no_harm():
     for rows in np.split(new, 6):
         model.partial_fit(rows)
     assert model.score(test) > before - 0.003
+
+
+@pytest.mark.parametrize("parameters", [{"hidden_layer_sizes": ()}, {"max_iter": 0}])
+def test_a_stream_goes_on_where_nothing_was_to_be_trained(Estimator, parameters):
+    model = Estimator(1, **SMALL | parameters).partial_fit(bent(40, seed=0))
+    model = pickle.loads(pickle.dumps(model)).partial_fit(bent(40, seed=1))
+    assert np.isfinite(model.score(bent(10, seed=2)))
+    model = Estimator(1, max_iter=0, warm_start=True, **SMALL)
+    model.partial_fit(bent(40, seed=0)).set_params(max_iter=2).fit(bent(40, seed=1))
+    assert model.n_iter_ > 0

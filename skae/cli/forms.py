@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -44,6 +45,17 @@ NUMERAL = {
     )
     for mark, group in GROUPING.items()
 }
+
+# A number with a fraction, and one that may be of thousands; how much the latter says.
+FRACTION = re.compile(
+    r"[-+]?(?:\d+[.,]\d+|\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:,\d{3})+\.\d+)"
+    r"(?:[eE][-+]?\d+)?"
+)
+EITHER = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
+UNSURE = 0.1
+
+# Share of the lines that a mark parts alike, from which it is taken for the separator.
+AGREED = 0.9
 
 # Numbers that have to rise if they are to be names: a few rise by chance.
 FEWEST_RISING = 8
@@ -115,26 +127,25 @@ def _separator(records):
         return fits, count / len(widths) if width > 1 else 0.0
 
     shares = {mark: agreement(mark) for mark in SEPARATORS}
-    best = max(shares, key=lambda mark: shares[mark])
+    agreed = [mark for mark, (fits, share) in shares.items() if fits and share > AGREED]
+    best = agreed[0] if agreed else max(shares, key=lambda mark: shares[mark])
     return best if shares[best][1] > 0 else ","
 
 
 def _decimal(cells, separator):
     """Decide between 1.5 and 1,5 by what most numbers look like.
 
-    1.500 may be written either way: it says something only if no other number does.
+    1.500 may be written either way, and says little.
     """
     if separator == ",":
         return "."
-    flat = [cell.strip() for row in cells[1:] for cell in row]
-    votes = {
-        mark: {cell for cell in flat if form.fullmatch(cell)}
-        for mark, form in NUMERAL.items()
-    }
-    n_comma, n_point = len(votes[","] - votes["."]), len(votes["."] - votes[","])
-    if not n_comma and not n_point:
-        n_comma, n_point = (sum(mark in cell for cell in votes[","]) for mark in ",.")
-    return "," if n_comma > n_point else "."
+    votes = {",": 0.0, ".": 0.0}
+    for cell in itertools.chain(*cells[1:]):
+        bare = cell.strip()
+        if FRACTION.fullmatch(bare):
+            mark = "," if bare.rfind(",") > bare.rfind(".") else "."
+            votes[mark] += UNSURE if EITHER.fullmatch(bare) else 1.0
+    return "," if votes[","] > votes["."] else "."
 
 
 def ends_with_separator(cells):
@@ -148,17 +159,18 @@ def _has_header(cells):
 
     It does unless it is all numbers, some of them missing, as the rows are; numbers
     that only rise, such as wavelengths, are names even so, where those of the next row
-    do not. So are numbers after an empty cell, as pandas writes its own.
+    do not. So are numbers after an empty cell, or a word for a missing one, as pandas
+    writes its own.
     """
     first = _as_numbers(cells[0])
-    if first is None or not cells[0][0].strip():
+    if first is None or cells[0][0].strip() in LACKING:
         return True
     second = _as_numbers(cells[1]) if len(cells) > 1 else None
     if second is None or len(first) < FEWEST_RISING:
         return second is None and len(cells) > 1
 
     def rises(numbers):
-        return bool((np.diff(numbers) > 0).all())
+        return bool((np.diff(numbers[~np.isnan(numbers)]) > 0).all())
 
     return rises(first) and not rises(second)
 

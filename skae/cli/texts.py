@@ -14,6 +14,9 @@ from .saying import counted, listed, quoted
 
 __all__ = ["distinct", "read_text"]
 
+# Cells of a column by which it is told that it holds other text than numbers.
+FIRST = 1000
+
 
 def read_text(source, kinds=None):
     """Read a text file, whatever its encoding, separator and decimal mark.
@@ -132,12 +135,18 @@ def _mend_numerals(frame, decimal, kinds):
         is_text = pd.api.types.infer_dtype(frame[name], skipna=True) == "string"
         if not is_text or kind not in {None, "number"}:
             continue
-        texts = texts_of(frame[name])
-        is_number = texts.str.fullmatch(NUMERAL[decimal].pattern, na=False)
+        numeral = NUMERAL[decimal].pattern
         least = MOSTLY if kind is None else 0.0
-        if is_number.sum() < least * texts.notna().sum():
+        first = texts_of(frame[name].dropna()[:FIRST])
+        if first.str.fullmatch(numeral).mean() < least:
             continue
-        if texts[is_number].str.contains(group, regex=False).any():
+        texts = texts_of(frame[name])
+        is_number = texts.str.fullmatch(numeral, na=False)
+        n_marks = texts[is_number].str.count(re.escape(group))
+        is_code = n_marks.min() == n_marks.max() > 1  # of an address or a version
+        if is_code or is_number.sum() < least * texts.notna().sum():
+            continue
+        if (n_marks > 0).any():
             grouped.append(name)
         plain = texts.str.replace(group, "", regex=False)
         plain = plain.str.replace(decimal, ".", regex=False)

@@ -133,6 +133,11 @@ class _PerColumnModule(LikelihoodModule):
         for part in self.parts:
             part.likelihood.meet(partial(_blocks_of, part, weighted_blocks), anew=anew)
 
+    def explain(self, variance, maps):
+        for part in self.parts:
+            columns = part.columns.cpu().numpy()
+            part.likelihood.explain(variance[columns], maps.of_columns(columns))
+
     def observe(self, x, weight):
         for part in self.parts:
             part.likelihood.observe(part.of(x), weight)

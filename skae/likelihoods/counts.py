@@ -211,7 +211,7 @@ class _Shares(nn.Module):
             powers = torch.stack([torch.ones_like(total), total, total.square()])
             moments = moments + powers @ widest(weight)
         n_met, total, square = moments
-        mean = (total / n_met).clamp(min=UNSEEN / n_met)
+        mean = torch.where(total > 0, total, UNSEEN) / n_met
         excess = square / n_met - mean**2 - mean
         self.n_met.copy_(n_met)
         self.total_mean.copy_(mean)

@@ -186,7 +186,9 @@ class FeatureErrorDisplay(RowsDisplay):
         label = panel.set_ylabel("root mean squared error, in units of X")
         keep_within(label, panel)
         panel.set_ylim(bottom=0)
-        legend_outside(axes, ax, handles=panel.get_lines(), labels=labels)
+        legend_outside(
+            axes, ax, handles=panel.get_lines()[-len(labels) :], labels=labels
+        )
         return axes
 
     def _draw_table(self, ax):

@@ -10,9 +10,10 @@ from inspect import signature
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import clone
+from sklearn.base import OneToOneFeatureMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted
 
@@ -57,21 +58,20 @@ def last_step(estimator):
 
 
 def _place_of_codes(pipeline):
-    """Find the step that sets the width: the last that has ``n_components``."""
-    steps = [step for _, step in pipeline.steps]
-    found = [i for i, step in enumerate(steps) if _has_width(_found(step))]
+    """Find the step that gives codes: the last that does more than scale columns."""
+    steps = [_found(step) for _, step in pipeline.steps]
+    found = [i for i, step in enumerate(steps) if not _keeps_columns(step)]
     return found[-1] if found else len(steps) - 1
 
 
-def _has_width(estimator):
-    if isinstance(estimator, Pipeline):
-        return any(_has_width(_found(step)) for _, step in estimator.steps)
-    has_parameters = hasattr(estimator, "get_params")
-    return has_parameters and "n_components" in estimator.get_params(deep=False)
+def _keeps_columns(step):
+    """Whether a step of a Pipeline takes columns one by one."""
+    one_by_one = isinstance(step, OneToOneFeatureMixin | FunctionTransformer)
+    return one_by_one or step is None or step == "passthrough"
 
 
 def _source_of_codes(estimator):
-    """Look into a Pipeline, or a search, for what sets the width of the codes."""
+    """Look into a Pipeline, or a search, for what gives the codes."""
     estimator = _found(estimator)
     if isinstance(estimator, Pipeline):
         return _source_of_codes(estimator[_place_of_codes(estimator)])

@@ -162,6 +162,40 @@ def test_marks_between_thousands_are_taken_out(tmp_path, text, mark):
     assert f"thousands are parted by {mark}: a" in table.notes
 
 
+RISING = ";".join(map(str, range(400, 900, 50)))
+
+ODD_FORMS = {
+    "three decimals, and one cell of another kind": (
+        "a;b\n" + "".join(f"{i}.103;ok\n" for i in range(50, 80)) + "51.100;1,5\n",
+        [50.103, "ok"],
+    ),
+    "few marks beside many times": (
+        "a;b;c\n" + "".join(f"{i % 2},5;2,0;{i}.{i}1\n" for i in range(9)),
+        [0.5, 2.0, "0.01"],
+    ),
+    "a comma among names, and a row cut short": (
+        "a, b\tc\td\n" + "1\t2\tx\n" * 20 + "1\t2\n",
+        [1, 2, "x"],
+    ),
+    "wavelengths, a separator too many": (
+        f"{RISING};\n" + (";".join("3214567891") + ";\n") * 3,
+        [3, 2, 1, 4, 5, 6, 7, 8, 9, 1, np.nan],
+    ),
+    "numbers for names, after a word": ("NA,1,2\nr,3,4\ns,5,6\n", ["r", 3, 4]),
+    "addresses": ("a\tb\n192.168.103.203\t1\n", ["192.168.103.203", 1]),
+    "versions": ("a;b\n1.100.201;0,5\n2.100.300;1,5\n", ["1.100.201", 0.5]),
+}
+
+
+@pytest.mark.parametrize(("text", "first"), ODD_FORMS.values(), ids=ODD_FORMS)
+def test_forms_that_are_easily_mistaken(tmp_path, text, first):
+    frame = read_table(str(written(tmp_path, "odd.csv", text))).frame
+    found = frame.iloc[0].tolist()
+    assert len(found) == len(first)
+    for value, wanted in zip(found, first, strict=True):
+        np.testing.assert_equal(value, wanted)
+
+
 def test_a_row_counts_the_same_whatever_is_beside_it(tmp_path):
     rows = "1;TRUE;01;2.100\n2;false;A1;1,5\nA;False;02;1\nA;TRUE;02;1\n?;true;02;2\n"
     table = read_table(str(written(tmp_path, "all.csv", "a;b;c;d\n" + rows))).frame

@@ -46,3 +46,15 @@ def test_new_rows_that_auto_had_not_thought_of_are_refused_with_the_remedy(metho
     X[0, 0] = 2
     with pytest.raises(ValueError, match=r"chosen by likelihood='auto'.*name one"):
         getattr(vae, method)(X)
+
+
+def test_shares_of_a_whole_say_the_same_as_rows():
+    rng = np.random.default_rng(0)
+    answers = rng.binomial(16, 0.5, (200, 8)) * 1.0
+    answers[0] = 0
+    flags = (rng.random((400, 8)) < 0.5) * 1.0
+    flags[:, 0] = rng.poisson(2, 400)
+    for X in (answers, flags):
+        wanted = auto_likelihood(X, np.ones(len(X)))
+        assert wanted != "negative_binomial"
+        assert auto_likelihood(X, np.full(len(X), 1 / len(X))) == wanted

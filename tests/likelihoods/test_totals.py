@@ -76,3 +76,10 @@ def test_totals_are_those_of_more_rows_than_a_start_looks_at():
     model = VAETransformer(1, likelihood="poisson", **QUICK | {"max_iter": 0}).fit(X)
     total = X.sum(axis=1)
     assert moments_of(model) == pytest.approx((total.mean(), total.var()))
+
+
+def test_weights_that_are_shares_give_the_same_totals():
+    X = np.random.default_rng(0).poisson(0.05, (300, 4)) * 1.0
+    model = VAETransformer(1, likelihood="poisson", **QUICK | {"max_iter": 0})
+    mean, _ = moments_of(model.fit(X, sample_weight=np.full(300, 1 / 300)))
+    assert mean == pytest.approx(X.sum(axis=1).mean())

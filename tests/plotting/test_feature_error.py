@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -76,3 +78,46 @@ def test_a_table_without_variance_is_refused(iris):
     with pytest.raises(ValueError, match="X: none of its columns varies"):
         FeatureErrorDisplay.from_estimator(pca, iris[0][:1], reference=None)
     assert not plt.get_fignums()
+
+
+class Halves(TransformerMixin, BaseEstimator):
+    """A reducer of a user's own, whose width has a name of its own."""
+
+    def __init__(self, size=2):
+        self.size = size
+
+    def fit(self, X, y=None):
+        self.pca_ = PCA(self.size).fit(X)
+        return self
+
+    def transform(self, X):
+        return self.pca_.transform(X) / 2
+
+    def inverse_transform(self, X):
+        return self.pca_.inverse_transform(2 * np.asarray(X))
+
+
+@pytest.mark.parametrize("last", [Halves(), SelectKBest(k=2)])
+def test_the_step_that_gives_codes_is_the_one_that_pca_stands_for(iris, last):
+    X, y = iris
+    model = make_pipeline(StandardScaler(), PCA(3), last).fit(X, y)
+    display = FeatureErrorDisplay.from_estimator(model, X)
+    own, of_pca = display.squared_errors.values()
+    assert [*display.squared_errors] == [type(last).__name__, "PCA fitted to X"]
+    of_two = make_pipeline(StandardScaler(), PCA(2)).fit(X)
+    expected = np.square(X - of_two.inverse_transform(of_two.transform(X))).mean(axis=0)
+    np.testing.assert_allclose(of_pca, expected)
+    assert own.sum() >= 0.999 * of_pca.sum()
+
+
+def test_lines_that_are_there_already_have_no_place_in_the_legend(iris):
+    X, _ = iris
+    _, ax = plt.subplots()
+    (mine,) = ax.plot([0, 1], label="mine")
+    pca = PCA(2).fit(X)
+    display = FeatureErrorDisplay.from_estimator(
+        pca, X, kind="profiles", ax=ax, reference=None
+    )
+    legend = display.ax_.get_legend() or display.figure_.legends[0]
+    assert [text.get_text().partition(":")[0] for text in legend.texts] == ["PCA"]
+    assert legend.get_lines()[0].get_color() != mine.get_color()
