@@ -100,8 +100,10 @@ class _GaussianModule(_NormalModule):
         self.set_noise_variance(max(deviance, maps.noise_floor))
 
     def explain(self, variance, maps):
-        # What a linear map leaves is in the directions that it discards.
-        less = variance.sum() / max(maps.n_columns - maps.n_components, 1)
+        # What a linear map leaves is in the directions that it discards, but for that
+        # of a part of a table, which may have fewer columns than there are codes.
+        n_discarded = maps.n_columns - maps.n_components
+        less = variance.sum() / max(n_discarded, maps.n_columns / 2)
         self.set_noise_variance(max(self.noise_variance - less, maps.noise_floor))
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
