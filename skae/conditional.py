@@ -138,7 +138,7 @@ class ConditionalAutoencoder(nn.Module):
         self.whole.set_start(maps, **options)
 
     @torch.no_grad()
-    def set_class_priors(self, labelled, maps):
+    def set_class_priors(self, labelled):
         """Set each class's prior to the moments of its codes.
 
         As if one row more had been seen, so that a class of few rows does not believe
@@ -149,9 +149,6 @@ class ConditionalAutoencoder(nn.Module):
         ----------
         labelled : Rows
             Training rows with their classes.
-
-        maps : LinearMaps
-            Of all of them.
         """
         count = torch.zeros_like(self.shares)[:, None]
         total, squares = 0.0, 0.0
@@ -173,10 +170,11 @@ class ConditionalAutoencoder(nn.Module):
         self.centers.copy_((total / (count + 1)).flatten())
         self.log_scales.copy_(variance.log().flatten() / 2)
         if self.decoder.linear is not None:
-            expected, told, explained = left.told()
+            expected, told = left.told()
             added = self._predictor(told) - self._predictor(expected)
             self.decoder.linear.added.weight.copy_(added.T)
-            self.likelihood.explain(explained.cpu().numpy(), maps)
+            both = left.variance, left.explained_by(told - expected)
+            self.likelihood.explain(*(variance.cpu().numpy() for variance in both))
 
     def _predictor(self, mean):
         """Predictor of rows that have a mean."""
@@ -309,19 +307,27 @@ class _LeftOfClasses:
 
             (sum d2 / v - p / n) / (sum d2 / v)        0 at least
 
-        One row more is taken to be as it is expected. With them comes by how much the
-        variance that is left of each column is less.
+        One row more is taken to be as it is expected.
         """
         count = self.count.clamp(min=LEAST_COUNT)
         expected, left = self.expected / count, self.error / count
-        variance = self.squares / self.count.sum()
+        variance = self.variance
         varies = variance > 0
         precision = torch.where(varies, 1 / torch.where(varies, variance, 1.0), 0.0)
         square = (left.square() * precision).sum(1, keepdim=True)
         excess = (square - varies.sum() / count).clamp(min=0)
         share = excess / square.clamp(min=LEAST_SQUARE) * count / (count + 1)
-        gained = share * (2 - share) * left.square() * self.count / self.count.sum()
-        return expected, expected + share * left, gained.sum(0)
+        return expected, expected + share * left
+
+    @property
+    def variance(self):
+        """What is left of the variance of each column."""
+        return self.squares / self.count.sum()
+
+    def explained_by(self, added):
+        """Say how much of that goes where so much is added to the classes."""
+        gained = 2 * added * self.error - added.square() * self.count
+        return gained.sum(0) / self.count.sum()
 
 
 def _apart(labelled):

@@ -163,7 +163,7 @@ class Task:
             shrinkage = _best_shrinkage(self, model, maps, x, weight)
         model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
         if self.labels is not None:
-            model.set_class_priors(rows, maps)
+            model.set_class_priors(rows)
 
     def row_losses(self, model, rows):
         """Loss of each row, as it is judged."""

@@ -156,8 +156,8 @@ class LikelihoodModule(nn.Module):
     def observe(self, x, weight):
         """Look at some training rows, before the start."""
 
-    def explain(self, variance, maps):
-        """Take off the noise what else explains so much of each column's variance."""
+    def explain(self, variance, explained):
+        """Take off the noise what explains a part of the variance left in columns."""
 
     def mean(self, eta, x=None):
         """Give the mean of rows; those at hand tell their sizes, where these count."""

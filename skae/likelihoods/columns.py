@@ -133,10 +133,10 @@ class _PerColumnModule(LikelihoodModule):
         for part in self.parts:
             part.likelihood.meet(partial(_blocks_of, part, weighted_blocks), anew=anew)
 
-    def explain(self, variance, maps):
+    def explain(self, variance, explained):
         for part in self.parts:
             columns = part.columns.cpu().numpy()
-            part.likelihood.explain(variance[columns], maps.of_columns(columns))
+            part.likelihood.explain(variance[columns], explained[columns])
 
     def observe(self, x, weight):
         for part in self.parts:

@@ -34,7 +34,7 @@ LEAST_NOISE = 1e-6
 # The same of the scale of Student's noise, at the start.
 NOISE_SHARE = 1e-4
 
-# Noise of an autoencoder, by that of its start, at least.
+# Noise of an autoencoder, or of classes, by that of the start, at least.
 SMALLEST_RATIO = 1e-7
 
 # What counts as 1 to a network of coordinates, as a share of their root mean square:
@@ -99,12 +99,10 @@ class _GaussianModule(_NormalModule):
         """Take the mean deviance per degree of freedom for the noise."""
         self.set_noise_variance(max(deviance, maps.noise_floor))
 
-    def explain(self, variance, maps):
-        # What a linear map leaves is in the directions that it discards, but for that
-        # of a part of a table, which may have fewer columns than there are codes.
-        n_discarded = maps.n_columns - maps.n_components
-        less = variance.sum() / max(n_discarded, maps.n_columns / 2)
-        self.set_noise_variance(max(self.noise_variance - less, maps.noise_floor))
+    def explain(self, variance, explained):
+        if variance.sum() > 0:
+            share = 1 - explained.sum() / variance.sum()
+            self.set_noise_variance(self.noise_variance * max(share, SMALLEST_RATIO))
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         explained = (maps.variance - maps.residual_variance).mean()
@@ -242,9 +240,12 @@ class _GaussianDiagModule(_NormalModule):
             self.unit_noise * (ratio * deviance).clamp(min=SMALLEST_RATIO)
         )
 
-    def explain(self, variance, maps):
-        noise = np.maximum(self.noise_variance - variance, maps.column_noise_floor)
-        self.log_noise.set(noise)
+    def explain(self, variance, explained):
+        varies = variance > 0
+        share = np.divide(
+            explained, variance, out=np.zeros_like(variance), where=varies
+        )
+        self.log_noise.set(self.noise_variance * np.maximum(1 - share, SMALLEST_RATIO))
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         explained = maps.variance - maps.residual_variance
