@@ -158,9 +158,9 @@ class VAETransformer(BaseDensity):
     n_score_samples : int, default=64
         Draws of the code of a row by which ``score_samples`` estimates its
         log-likelihood. More make the bound tighter; 256 take about twice as long as 64,
-        and fewer little less, since most of the time, one to three thousandths of a
-        second for each row, goes to where its code is likeliest. (With
-        ``prior="normal"`` it is a third of that.) With 64, after default fits of the
+        and 16 two thirds, since most of the time, one to three thousandths of a second
+        for each row, goes to where its code is likeliest. (With ``prior="normal"`` it
+        is a quarter of that.) With 64, after default fits of the
         digits data, held-out scores of 8 and of 32 components are within 0.05 nats of
         those of 8,192 random draws, on average over rows; draws from the encoder's own
         posterior would be 1 to 2 nats too low.
