@@ -67,7 +67,7 @@ from benchmarks.likelihood_summary import SUMMARIES, plot
 from benchmarks.notes import Notes
 from skae import VAETransformer
 from skae.likelihoods import Bernoulli
-from skae.objectives import log_weights
+from skae.models.objectives import log_weights
 
 # Held-out nats by (method, samples in training), of Burda et al. (2016), table 1.
 PUBLISHED = {1: -86.76, 5: -85.54, 50: -84.78}

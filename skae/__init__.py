@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from . import networks as networks
     from . import plotting as plotting
     from . import priors as priors
-    from .autoencoder import AutoencoderTransformer
     from .comparison import Comparison, compare, explained_variance_scorer
-    from .oversampling import VAEOverSampler
+    from .estimators.autoencoder import AutoencoderTransformer
+    from .estimators.oversampling import VAEOverSampler
+    from .estimators.vae import VAETransformer
     from .trust import TRUSTED_TYPES
-    from .vae import VAETransformer
 
 __version__ = "0.1.0"
 
@@ -30,11 +30,11 @@ __all__ = [
 # Rooms that public names are taken from when they are first asked for: a command has to
 # hear Ctrl-C before torch is there.
 ROOMS = {
-    "AutoencoderTransformer": "autoencoder",
+    "AutoencoderTransformer": "estimators.autoencoder",
     "Comparison": "comparison",
     "TRUSTED_TYPES": "trust",
-    "VAEOverSampler": "oversampling",
-    "VAETransformer": "vae",
+    "VAEOverSampler": "estimators.oversampling",
+    "VAETransformer": "estimators.vae",
     "compare": "comparison",
     "explained_variance_scorer": "comparison",
 }

@@ -2,16 +2,19 @@
 
 skops opens a file only if each class that the file names is trusted, and these are
 skae's own. None of them runs what a file says: specs and estimators hold parameters,
-and what was fitted is checked as it is opened (:mod:`skae.opening`).
+and what was fitted is checked as it is opened (:mod:`skae.estimators.opening`).
 """
 
 from sklearn.base import BaseEstimator
 
-from . import autoencoder, likelihoods, networks, oversampling, priors, vae
-from .blueprint import Blueprint, Variational
-from .densities import CodeMixture
-from .start import LinearMaps
-from .storage import StoredModule
+from . import likelihoods, networks, priors
+from .densities.codes import CodeMixture
+from .estimators.autoencoder import AutoencoderTransformer
+from .estimators.oversampling import VAEOverSampler
+from .estimators.storage import StoredModule
+from .estimators.vae import VAETransformer
+from .fitting.blueprint import Blueprint, Variational
+from .start.maps import LinearMaps
 
 __all__ = ["TRUSTED_TYPES"]
 
@@ -30,12 +33,10 @@ def _specs(room):
 TRUSTED_TYPES = sorted(
     f"{trusted.__module__}.{trusted.__qualname__}"
     for trusted in [
-        *_specs(autoencoder),
+        *(AutoencoderTransformer, VAETransformer, VAEOverSampler),
         *_specs(likelihoods),
         *_specs(networks),
-        *_specs(oversampling),
         *_specs(priors),
-        *_specs(vae),
         *(Blueprint, CodeMixture, LinearMaps, StoredModule, Variational),
     ]
 )

@@ -4,8 +4,8 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 from waiting import NothingIsWaitedFor
 
-from skae.recording import Recording
-from skae.solvers import FusedAdam
+from skae.training.recording import Recording
+from skae.training.solvers import FusedAdam
 
 
 def tensors_in(tree):

@@ -12,193 +12,177 @@ import skae
 
 HOME = Path(skae.__file__).parent
 
-NOTHING = set()
-LIKELIHOODS = {"categorical", "columns", "counts", "gaussian", "interval"}
-PARTS = {
-    "densities",
-    "likelihoods.__init__",
-    "conditional",
-    "derivatives",
-    "expectation",
-    "kernels",
-    "mixtures",
-    "models",
-    "flows",
-    "networks",
-    "objectives",
-    "paths",
-    "penalties",
-    "posteriors",
-    "priors",
-    "refinement",
-    "variational",
-}
-GROUND = {"axes", "device", "evidence", "factors", "rows", "span", "start"}
-GROUND |= {"inference", "storage"}
-TRAINING = {"auto", "blueprint", "engine", "learning", "pace", "planning"}
-TRAINING |= {
-    "readout",
-    "recording",
-    "solvers",
-    "specs",
-    "steps",
-    "task",
-    "weights",
-    "wide",
-}
-TRAINING |= {"width"}
-CORE = PARTS | GROUND | TRAINING
-ESTIMATORS = {"autoencoder", "vae"}
-DRAWING = {f"plotting.{room}" for room in ("canvas", "display", "transformers")}
-DISPLAYS = {
-    "codes",
-    "comparison",
-    "feature_error",
-    "loss_curve",
-    "reconstruction",
-    "samples",
-    "traversal",
-}
+NOTHING: set[str] = set()
 
-CLI = {
-    "kinds": NOTHING,
-    "forms": {"saying"},
-    "reading": {"saying", "sources", "texts"},
-    "recognition": {"kinds"},
-    "saying": NOTHING,
-    "sources": NOTHING,
-    "terminal": {"report"},
-    "tables": {"recognition", "saying"},
-    "texts": {"forms", "kinds", "saying"},
-    "writing": {"saving", "saying"},
-    "program": {"arguments", "saying"},
-    "__init__": {"program", "saving"},
-}
-
-
-def rooms(package, names):
-    """Rooms of a package."""
-    return {f"{package}.{name}" for name in names}
-
-
-# From each room to what it may import. `_sklearn` is open to all.
-MAY_IMPORT = {
+# From each package, or room beside them, to those that it may import from; `_sklearn`
+# is open to all.
+MAY_LOOK_INTO = {
+    # the ground
     "_sklearn": NOTHING,
-    "auto": NOTHING,
     "device": NOTHING,
-    "naming": NOTHING,
     "labels": NOTHING,
-    # parts
-    "likelihoods.base": NOTHING,
-    **{f"likelihoods.{kind}": {"likelihoods.base"} for kind in LIKELIHOODS},
-    "likelihoods.__init__": {f"likelihoods.{kind}" for kind in {"base", *LIKELIHOODS}},
-    "paths": {"networks"},
-    "models": {"paths"},
-    "variational": {"models", "objectives", "paths", "posteriors"},
-    "objectives": {"posteriors"},
-    "derivatives": NOTHING,
-    "networks": {"derivatives"},
-    "penalties": {"posteriors"},
-    "posteriors": NOTHING,
-    "priors": {"densities", "flows", "mixtures", "posteriors"},
-    "flows": {"networks"},
-    "refinement": {"networks"},
-    "densities": {"device", "expectation", "kernels"},
-    "expectation": {"kernels"},
-    "kernels": NOTHING,
-    "mixtures": {"networks"},
-    # rows and what is computed from them
+    "naming": NOTHING,
     "rows": {"device"},
-    "factors": NOTHING,
-    "span": {"rows"},
-    "axes": {"rows", "span"},
-    "start": {"axes", "device", "factors", "rows"},
-    "inference": {"device", "rows"},
-    "conditional": NOTHING,
-    "evidence": NOTHING,
-    "storage": {"device"},
-    # training
-    "solvers": NOTHING,
-    "blueprint": PARTS | {"device"},
-    "pace": NOTHING,
-    "weights": NOTHING,
-    "recording": {"device"},
-    "steps": {"device", "recording", "solvers", "weights"},
-    "engine": {"device", "pace", "steps"},
-    "task": {"device", "engine", "rows", "start"},
-    "learning": {"device", "engine", "readout", "start"},
-    "readout": {"device"},
-    "width": {"engine", "readout"},
-    "wide": {"axes", "learning", "likelihoods.gaussian", "paths", "rows", "span"}
-    | {"start", "task"},
-    "specs": PARTS | {"auto", "blueprint", "rows"},
-    "planning": CORE - {"learning", "planning"},
-    # estimators
-    "checking": PARTS | {"planning", "rows", "solvers", "task"},
-    "opening": {"blueprint", "start", "storage"} | PARTS,
-    "reporting": {"storage"},
-    "_fitted": {"checking", "device", "inference", "opening", "rows"},
-    "_base": CORE | {"_fitted", "checking", "reporting"},
-    "autoencoder": PARTS | GROUND | {"_base", "checking"},
-    "_density": PARTS | GROUND | {"_base", "checking", "reporting"},
-    "vae": PARTS | {"_density"},
-    # comparison; the pictures are drawn from it, and it asks for them by name
-    "comparison.result": {"plotting.__init__"},
-    "comparison.measuring": {"comparison.result"},
-    "comparison.comparing": ESTIMATORS
-    | {"comparison.measuring", "comparison.result", "device", "labels", "naming"},
-    "comparison.__init__": {
-        f"comparison.{room}" for room in ("comparing", "measuring", "result")
-    },
+    # parts
+    "likelihoods": NOTHING,
+    "networks": NOTHING,
+    "densities": {"device"},
+    "models": {"networks"},
+    "priors": {"densities", "models", "networks"},
+    # a fit
+    "start": {"device", "rows"},
+    "training": {"device"},
+    "fitting": {"device", "likelihoods", "models", "networks", "priors", "rows"}
+    | {"start", "training"},
+    "estimators": {"densities", "device", "fitting", "likelihoods", "models"}
+    | {"networks", "priors", "rows", "start", "training"},
     # what is made of estimators
-    "oversampling": {"checking", "device", "rows", "vae"},
-    "onnx.extra": NOTHING,
-    "onnx.graph": {"onnx.extra"},
-    "onnx.networks": {"networks", "onnx.graph"},
-    "onnx.likelihoods": {
-        f"likelihoods.{kind}" for kind in ("__init__", "counts", "interval")
-    }
-    | rooms("onnx", {"graph", "networks"}),
-    "onnx.paths": {"onnx.networks"},
-    "onnx.slopes": {"onnx.graph"},
-    "onnx.refinement": {"refinement"}
-    | rooms("onnx", {"graph", "likelihoods", "paths", "slopes"}),
-    "onnx.converters": ESTIMATORS
-    | {"posteriors"}
-    | rooms("onnx", {"extra", "graph", "likelihoods", "paths", "refinement"}),
-    "onnx.__init__": ESTIMATORS
-    | rooms("onnx", {"converters", "extra", "graph"})
-    | {"conditional"},
-    "trust": PARTS | GROUND | ESTIMATORS | {"blueprint", "oversampling"},
-    # the command line, from the file to the page
-    **{f"cli.{room}": rooms("cli", looks) for room, looks in CLI.items()},
-    "cli.pictures": {"cli.report", "plotting.__init__"},
-    "cli.report": {"cli.saying", "comparison.result"},
-    "cli.saving": ESTIMATORS | {"cli.kinds", "cli.tables", "trust"},
-    "cli.preparing": ESTIMATORS
-    | rooms("cli", {"reading", "saying", "tables"})
-    | {"device"},
-    "cli.commands": rooms(
-        "cli", {"preparing", "reading", "saving", "saying", "writing"}
-    )
-    | {"device", "naming"},
-    "cli.comparing": rooms("cli", {"pictures", "preparing", "report", "saving"})
-    | rooms("cli", {"saying", "terminal", "writing"})
-    | {"comparison.__init__", "naming"},
-    "cli.arguments": rooms("cli", {"commands", "comparing", "preparing", "saying"})
-    | {"__init__"},
-    "__main__": {"cli.__init__"},
-    "__init__": ESTIMATORS
-    | {"comparison.__init__", "networks", "oversampling", "priors", "trust"}
-    | {"likelihoods.__init__", "plotting.__init__"},
-    # pictures: of any estimator, so they know none
-    "plotting.canvas": NOTHING,
-    "plotting.columns": NOTHING,
-    "plotting.display": {"plotting.canvas", "plotting.columns"},
-    "plotting.transformers": {"naming", "plotting.columns"},
-    **{f"plotting.{display}": DRAWING for display in DISPLAYS},
-    "plotting.codes": DRAWING | {"labels"},
-    "plotting.__init__": {f"plotting.{display}" for display in DISPLAYS},
+    "plotting": {"labels", "naming"},
+    "comparison": {"device", "estimators", "labels", "naming", "plotting"},
+    "onnx": {"estimators", "likelihoods", "models", "networks"},
+    "trust": {"densities", "estimators", "fitting", "likelihoods", "networks"}
+    | {"priors", "start"},
+    "__init__": {"comparison", "estimators", "likelihoods", "networks", "plotting"}
+    | {"priors", "trust"},
+    "cli": {"__init__", "comparison", "device", "estimators", "naming", "plotting"}
+    | {"trust"},
+    "__main__": {"cli"},
+}
+
+DRAWING = {"canvas", "display", "transformers"}
+
+# Within a package, from each room to its neighbours; what its `__init__` is made of is
+# the package's own affair.
+NEIGHBOURS: dict[str, dict[str, set[str]]] = {
+    "likelihoods": {
+        "base": NOTHING,
+        "categorical": {"base"},
+        "columns": {"base"},
+        "counts": {"base"},
+        "gaussian": {"base"},
+        "interval": {"base"},
+    },
+    "networks": {
+        "derivatives": NOTHING,
+        "layers": {"derivatives"},
+        "perceptron": {"derivatives", "layers"},
+        "convolution": {"layers"},
+    },
+    "models": {
+        "conditional": NOTHING,
+        "evidence": NOTHING,
+        "posteriors": NOTHING,
+        "refinement": NOTHING,
+        "paths": NOTHING,
+        "objectives": {"posteriors"},
+        "penalties": {"posteriors"},
+        "coders": {"paths"},
+        "variational": {"coders", "paths", "posteriors"},
+    },
+    "densities": {
+        "kernels": NOTHING,
+        "limits": NOTHING,
+        "expectation": {"kernels"},
+        "gaussians": {"expectation"},
+        "trials": {"gaussians", "limits"},
+        "codes": {"gaussians", "kernels", "limits", "trials"},
+    },
+    "priors": {
+        "base": NOTHING,
+        "couplings": NOTHING,
+        "gaussians": NOTHING,
+        "learned": {"base"},
+        "flow": {"base", "couplings"},
+        "aggregate": {"base", "gaussians"},
+    },
+    "start": {
+        "factors": NOTHING,
+        "span": NOTHING,
+        "axes": {"span"},
+        "maps": {"axes", "factors"},
+    },
+    "training": {
+        "pace": NOTHING,
+        "recording": NOTHING,
+        "solvers": NOTHING,
+        "weights": NOTHING,
+        "steps": {"recording", "solvers", "weights"},
+        "engine": {"pace", "steps"},
+    },
+    "fitting": {
+        "auto": NOTHING,
+        "blueprint": NOTHING,
+        "readout": NOTHING,
+        "task": NOTHING,
+        "learning": {"readout"},
+        "specs": {"auto", "blueprint"},
+        "wide": {"learning", "task"},
+        "width": {"readout"},
+        "planning": {"auto", "blueprint", "specs", "task", "wide", "width"},
+    },
+    "estimators": {
+        "checking": NOTHING,
+        "inference": NOTHING,
+        "storage": NOTHING,
+        "reporting": {"storage"},
+        "opening": {"storage"},
+        "fitted": {"checking", "inference", "opening"},
+        "base": {"checking", "fitted", "reporting", "storage"},
+        "fitted_density": {"checking", "fitted"},
+        "density": {"base", "checking", "fitted_density", "inference", "reporting"},
+        "autoencoder": {"base", "checking", "inference"},
+        "vae": {"density"},
+        "oversampling": {"checking", "vae"},
+    },
+    "plotting": {
+        "canvas": NOTHING,
+        "columns": NOTHING,
+        "display": {"canvas", "columns"},
+        "transformers": {"columns"},
+        "codes": DRAWING,
+        "comparison": DRAWING,
+        "feature_error": DRAWING,
+        "loss_curve": DRAWING,
+        "reconstruction": DRAWING,
+        "samples": DRAWING,
+        "traversal": DRAWING,
+    },
+    "comparison": {
+        "result": NOTHING,
+        "measuring": {"result"},
+        "comparing": {"measuring", "result"},
+    },
+    "onnx": {
+        "extra": NOTHING,
+        "graph": {"extra"},
+        "networks": {"graph"},
+        "likelihoods": {"graph", "networks"},
+        "paths": {"networks"},
+        "slopes": {"graph"},
+        "refinement": {"graph", "likelihoods", "paths", "slopes"},
+        "converters": {"extra", "graph", "likelihoods", "paths", "refinement"},
+    },
+    "cli": {
+        "kinds": NOTHING,
+        "saying": NOTHING,
+        "sources": NOTHING,
+        "forms": {"saying"},
+        "texts": {"forms", "kinds", "saying"},
+        "reading": {"saying", "sources", "texts"},
+        "recognition": {"kinds"},
+        "tables": {"recognition", "saying"},
+        "saving": {"kinds", "tables"},
+        "writing": {"saving", "saying"},
+        "preparing": {"reading", "saying", "tables"},
+        "report": {"saying"},
+        "terminal": {"report"},
+        "pictures": {"report"},
+        "commands": {"preparing", "reading", "saving", "saying", "writing"},
+        "comparing": {"pictures", "preparing", "report", "saving", "saying"}
+        | {"terminal", "writing"},
+        "arguments": {"commands", "comparing", "preparing", "saying"},
+        "program": {"arguments", "saying"},
+    },
 }
 
 # What skae needs at run time; anything else is imported inside the function that
@@ -247,14 +231,34 @@ def rooms_imported(path):
     return {f"{room}.__init__" if (HOME / room).is_dir() else room for room in rooms}
 
 
+def package_of(room):
+    """Say which package a room is in; one beside them stands for itself."""
+    return room.split(".")[0]
+
+
 def test_every_room_says_what_it_may_import():
-    assert {room_of(path) for path in modules()} == set(MAY_IMPORT)
+    found = {room_of(path) for path in modules()}
+    inner = {
+        f"{package}.{room}" for package in NEIGHBOURS for room in NEIGHBOURS[package]
+    }
+    faces = {f"{package}.__init__" for package in NEIGHBOURS}
+    assert found == inner | faces | (set(MAY_LOOK_INTO) - set(NEIGHBOURS))
 
 
 @pytest.mark.parametrize("path", modules(), ids=room_of)
 def test_a_room_imports_only_what_it_may(path):
-    allowed = MAY_IMPORT[room_of(path)] | {"_sklearn"}
-    assert rooms_imported(path) - allowed == NOTHING
+    package, _, own = room_of(path).partition(".")
+    seen = rooms_imported(path) - {"_sklearn"}
+    neighbours = {room for room in seen if package_of(room) == package}
+    others = {package_of(room) for room in seen - neighbours}
+    assert others - MAY_LOOK_INTO[package] == NOTHING
+    if own not in ("", "__init__"):
+        allowed = {f"{package}.{room}" for room in NEIGHBOURS[package][own]}
+        assert neighbours - allowed == NOTHING
+
+
+def test_no_package_imports_itself_in_a_circle():
+    graphlib.TopologicalSorter(MAY_LOOK_INTO).prepare()
 
 
 def test_the_reader_of_imports_finds_every_way_to_write_one():

@@ -8,16 +8,12 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
-from skae import AutoencoderTransformer, densities
-from skae.densities import (
-    FORMS,
-    MAX_KERNELS,
-    MIXTURE_SIZES,
-    CodeMixture,
-    _Few,
-    representatives,
-)
-from skae.kernels import KernelSearch
+from skae import AutoencoderTransformer
+from skae.densities import trials
+from skae.densities.codes import CodeMixture
+from skae.densities.gaussians import FORMS, Few
+from skae.densities.kernels import KernelSearch
+from skae.densities.limits import MAX_KERNELS, MIXTURE_SIZES, representatives
 from skae.priors import AggregatePosterior
 
 
@@ -117,7 +113,7 @@ def test_few_gaussians_have_at_least_a_share_of_one_about_each_code():
     codes = near_copies(40, 2)
     for kind in ("full", "diag"):
         kernels = KernelSearch()(codes, np.arange(80), is_diagonal=kind == "diag")
-        few = _Few(kind, 0.1, 20).fit(codes, kernels, 0)
+        few = Few(kind, 0.1, 20).fit(codes, kernels, 0)
         root = np.linalg.cholesky(kernels.covariance)
         alike = GaussianMixture(
             20, covariance_type=kind, reg_covar=0.1, random_state=0
@@ -145,7 +141,7 @@ def test_near_copies_along_lines_of_their_own_have_gaussians_along_these(monkeyp
     codes, new = draw(), draw()
 
     def height(forms):
-        monkeypatch.setattr(densities, "FORMS", forms)
+        monkeypatch.setattr(trials, "FORMS", forms)
         density = CodeMixture(codes, seed=0)
         prior = AggregatePosterior().build(8, 8)
         prior.fit(density.gaussians(), len(codes))

@@ -20,11 +20,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from skae import VAETransformer, evidence
-from skae.engine import mean_loss
-from skae.evidence import log_likelihood
-from skae.planning import EPOCH_PASSES
+from skae import VAETransformer
+from skae.fitting.planning import EPOCH_PASSES
+from skae.models import evidence
+from skae.models.evidence import log_likelihood
 from skae.rows import Rows
+from skae.training.engine import mean_loss
 
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0}
 COLLAPSES = {
@@ -123,7 +124,7 @@ def test_the_draws_that_are_decoded_together_do_not_change_a_score(
 ):
     X, few = split[1][:3], copy.deepcopy(fitted).set_params(n_score_samples=4)
     whole = few.score_samples(X)
-    monkeypatch.setattr("skae.evidence.DECODED_NUMBERS", 1)
+    monkeypatch.setattr("skae.models.evidence.DECODED_NUMBERS", 1)
     np.testing.assert_allclose(few.score_samples(X), whole, rtol=1e-6, atol=1e-3)
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from skae import AutoencoderTransformer
-from skae.engine import Settings, row_losses, train
 from skae.rows import Rows
+from skae.training.engine import Settings, row_losses, train
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
 CPU = torch.device("cpu")

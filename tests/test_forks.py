@@ -14,7 +14,8 @@ import threading
 import numpy as np
 import torch
 
-from skae import AutoencoderTransformer, VAETransformer, densities, device, storage
+from skae import AutoencoderTransformer, VAETransformer, densities, device
+from skae.estimators import storage
 
 torch.set_num_threads(2)
 X = np.tanh(np.random.RandomState(0).randn(300, 8))

@@ -5,18 +5,18 @@ import torch
 from given import built, generator, tensors
 from waiting import NothingIsWaitedFor
 
-from skae import derivatives, solvers
 from skae.likelihoods import LIKELIHOODS, counts
-from skae.models import Autoencoder
-from skae.networks import ACTIVATIONS, MLP, FixedLinear
-from skae.objectives import EvidenceBound
-from skae.paths import Path
-from skae.penalties import KullbackLeibler
-from skae.posteriors import DiagonalGaussian
+from skae.models.coders import Autoencoder
+from skae.models.objectives import EvidenceBound
+from skae.models.paths import Path
+from skae.models.penalties import KullbackLeibler
+from skae.models.posteriors import DiagonalGaussian
+from skae.models.refinement import Refinement
+from skae.models.variational import VariationalAutoencoder
+from skae.networks import ACTIVATIONS, MLP, FixedLinear, derivatives
 from skae.priors import Normal as NormalPrior
-from skae.refinement import Refinement
-from skae.variational import VariationalAutoencoder
-from skae.weights import FlatParameters, Working
+from skae.training import solvers
+from skae.training.weights import FlatParameters, Working
 
 
 def path(n_inputs, n_outputs, activation, from_pca):

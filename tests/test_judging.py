@@ -9,9 +9,10 @@ from scipy.stats import wilcoxon
 from sklearn.decomposition import PCA
 from torch import nn
 
-from skae import AutoencoderTransformer, VAETransformer, learning
+from skae import AutoencoderTransformer, VAETransformer
+from skae.fitting import learning
+from skae.fitting.planning import make_task
 from skae.likelihoods import Gaussian
-from skae.planning import make_task
 from skae.rows import Rows, held_out
 
 

@@ -10,21 +10,22 @@ from torch import nn
 from torch.distributions import Independent, kl_divergence
 from torch.distributions import Normal as TorchNormal
 
-from skae import VAETransformer, objectives
-from skae.blueprint import Variational
+from skae import VAETransformer
+from skae.fitting.blueprint import Variational
 from skae.likelihoods import Bernoulli, Gaussian
-from skae.objectives import COMPARED_ROWS, EvidenceBound, ImportanceBound
-from skae.penalties import (
+from skae.models import objectives
+from skae.models.objectives import COMPARED_ROWS, EvidenceBound, ImportanceBound
+from skae.models.penalties import (
     DIVERGENCES,
     KERNEL_SCALES,
     KullbackLeibler,
     MeanDiscrepancy,
     TotalCorrelation,
 )
-from skae.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
+from skae.models.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
+from skae.models.variational import VariationalAutoencoder
 from skae.priors import Normal
-from skae.variational import VariationalAutoencoder
-from skae.weights import FlatParameters, Working
+from skae.training.weights import FlatParameters, Working
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
 

@@ -17,8 +17,8 @@ from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import LIKELIHOODS, Categorical, NegativeBinomial, Poisson
+from skae.models.posteriors import POSTERIORS
 from skae.networks import ACTIVATIONS, MLP, Conv
-from skae.posteriors import POSTERIORS
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -47,7 +47,7 @@ FLAT_TOLERANCE = 0.05
 @pytest.fixture(autouse=True)
 def two_refinements(monkeypatch):
     """Refine codes by two steps where the number is not said: each is written alike."""
-    monkeypatch.setattr("skae.auto.REFINEMENTS", 2)
+    monkeypatch.setattr("skae.fitting.auto.REFINEMENTS", 2)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from skae import VAEOverSampler, VAETransformer
-from skae.oversampling import LEFT_ALONE, _count_new
+from skae.estimators.oversampling import LEFT_ALONE, _count_new
 
 QUICK = VAETransformer(
     2, hidden_layer_sizes=(16,), max_iter=2, early_stopping=False, prior="normal"

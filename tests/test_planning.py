@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skae import AutoencoderTransformer, VAETransformer, solvers
+from skae import AutoencoderTransformer, VAETransformer
+from skae.training import solvers
 
 
 class Resolved(Exception):
@@ -17,7 +18,7 @@ def settings_of(monkeypatch, shape, Estimator=AutoencoderTransformer, **paramete
     def stop(task, **_):
         raise Resolved(task.settings)
 
-    monkeypatch.setattr("skae._base.carry_out", stop)
+    monkeypatch.setattr("skae.estimators.base.carry_out", stop)
     X = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     with pytest.raises(Resolved) as resolved:
         Estimator(2, **parameters).fit(X)

@@ -19,12 +19,10 @@ from torch.distributions import MultivariateNormal
 from torch.distributions import kl_divergence as torch_divergence
 
 from skae import VAETransformer
-from skae.densities import MAX_KERNELS, CodeMixture, Gaussians, most_parts
-from skae.flows import BOUND, N_BINS, Spline
-from skae.mixtures import MANY_COMPONENTS
-from skae.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
+from skae.densities.codes import CodeMixture, Gaussians
+from skae.densities.limits import MAX_KERNELS, most_parts
+from skae.models.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
 from skae.priors import (
-    NORMAL_SHARE,
     PRIORS,
     AggregatePosterior,
     Flow,
@@ -32,6 +30,9 @@ from skae.priors import (
     Normal,
     Vamp,
 )
+from skae.priors.couplings import BOUND, N_BINS, Spline
+from skae.priors.gaussians import MANY_COMPONENTS
+from skae.priors.learned import NORMAL_SHARE
 
 SMALL = {
     "hidden_layer_sizes": (8,),
@@ -388,7 +389,7 @@ class Counted(CodeMixture):
 
 
 def test_gaussians_of_the_codes_are_fitted_once_they_are_asked_for(monkeypatch):
-    monkeypatch.setattr("skae._density.CodeMixture", Counted)
+    monkeypatch.setattr("skae.estimators.fitted_density.CodeMixture", Counted)
     monkeypatch.setattr(Counted, "n_fits", 0)
     X = blobs()
     vae = VAETransformer(2, **SMALL).fit(X)

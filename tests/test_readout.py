@@ -8,8 +8,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
 from skae import AutoencoderTransformer, VAETransformer
+from skae.fitting.readout import STRENGTHS, Readout, has_readout
 from skae.networks import Conv
-from skae.readout import STRENGTHS, Readout, has_readout
 from skae.rows import Rows
 
 SMALL = {"hidden_layer_sizes": (24, 12), "random_state": 0, "max_iter": 5}

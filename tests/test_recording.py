@@ -7,8 +7,9 @@ from given import images
 from recorded import FusedAdamThere, RecordingOnCPU
 from waiting import UnseenRestraint
 
-from skae import AutoencoderTransformer, VAETransformer, recording, solvers, steps
+from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import LIKELIHOODS, Categorical, counts
+from skae.training import recording, solvers, steps
 
 EPOCHS, USUAL_STEPS = 4, 12
 LONG = {

@@ -11,8 +11,8 @@ from given import LEARNS, images, normal
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer
-from skae.auto import REFINED_VALUES, REFINEMENTS, auto_refinements
-from skae.refinement import Refinement
+from skae.fitting.auto import REFINED_VALUES, REFINEMENTS, auto_refinements
+from skae.models.refinement import Refinement
 
 
 def learned(X=None, n_components=3, **parameters):

@@ -12,7 +12,7 @@ from test_persistence import assert_same_results, results, results_of_rows
 from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.inference import map_blocks
+from skae.estimators.inference import map_blocks
 from skae.networks import Conv
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 3}

@@ -31,7 +31,7 @@ from skae import (
     VAEOverSampler,
     VAETransformer,
 )
-from skae.blueprint import Variational
+from skae.fitting.blueprint import Variational
 from skae.likelihoods import LIKELIHOODS, Gaussian
 from skae.networks import MLP, Conv
 from skae.priors import PRIORS, Normal

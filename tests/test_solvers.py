@@ -10,8 +10,9 @@ from given import LEARNS, SMALL, images, tensors
 from torch import nn
 from waiting import UnseenRestraint
 
-from skae import AutoencoderTransformer, solvers
-from skae.solvers import LONGEST, USUAL_STEPS, Restraint
+from skae import AutoencoderTransformer
+from skae.training import solvers
+from skae.training.solvers import LONGEST, USUAL_STEPS, Restraint
 
 SOLVERS = {
     "adam": "adam",

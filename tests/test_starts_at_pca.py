@@ -10,8 +10,9 @@ from scipy.stats import multivariate_normal
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.decomposition import PCA
 
-from skae import AutoencoderTransformer, VAETransformer, axes
-from skae.start import fit_linear_maps
+from skae import AutoencoderTransformer, VAETransformer
+from skae.start import axes
+from skae.start.maps import fit_linear_maps
 
 
 def random_table(n_rows, n_features, mean=0.0, seed=0):

@@ -12,7 +12,8 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
-from skae import AutoencoderTransformer, VAETransformer, storage
+from skae import AutoencoderTransformer, VAETransformer
+from skae.estimators import storage
 from skae.likelihoods import Poisson
 from skae.networks import MLP, Conv
 from skae.priors import Mixture

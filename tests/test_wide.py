@@ -10,14 +10,14 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.engine import TrainingResult
-from skae.learning import Learned
+from skae.fitting.learning import Learned
+from skae.fitting.task import Task
+from skae.fitting.wide import narrowed
 from skae.likelihoods import Gaussian
 from skae.likelihoods.gaussian import Coordinates
 from skae.rows import weighted_moments
-from skae.span import Span
-from skae.task import Task
-from skae.wide import narrowed
+from skae.start.span import Span
+from skae.training.engine import TrainingResult
 
 SMALL = {"hidden_layer_sizes": (24, 12), "max_iter": 100, "random_state": 0}
 
@@ -50,7 +50,7 @@ def task_of(estimator, X, monkeypatch):
         tasks.append(task)
         raise InterruptedError
 
-    monkeypatch.setattr("skae._base.carry_out", keep)
+    monkeypatch.setattr("skae.estimators.base.carry_out", keep)
     with pytest.raises(InterruptedError):
         estimator.fit(X)
     return tasks[0]
@@ -245,7 +245,7 @@ def test_what_depends_on_columns_is_learned_from_columns(X, parameters, monkeypa
     def refuse(task):
         raise AssertionError
 
-    monkeypatch.setattr("skae.planning.spanned", refuse)
+    monkeypatch.setattr("skae.fitting.planning.spanned", refuse)
     AutoencoderTransformer(2, **SMALL | {"max_iter": 1} | parameters).fit(X)
 
 
@@ -258,7 +258,7 @@ def test_the_span_is_found_once(X, n_components, monkeypatch):
             found.append(X.shape)
             super().__init__(X, *arguments)
 
-    monkeypatch.setattr("skae.wide.Span", Counted)
+    monkeypatch.setattr("skae.fitting.wide.Span", Counted)
     AutoencoderTransformer(n_components, **SMALL | {"max_iter": 1}).fit(X)
     assert found == [X.shape]
 
@@ -291,9 +291,9 @@ def test_rows_too_many_to_hold_are_read_some_columns_at_a_time(
             return model.fit(X)
 
     wanted = fit()
-    monkeypatch.setattr("skae.span.DIRECT_SVD_SIZE", 0)
-    monkeypatch.setattr("skae.axes.DIRECT_SVD_SIZE", 0)
-    monkeypatch.setattr("skae.span.BLOCK_SIZE", 60 * 50)
+    monkeypatch.setattr("skae.start.span.DIRECT_SVD_SIZE", 0)
+    monkeypatch.setattr("skae.start.axes.DIRECT_SVD_SIZE", 0)
+    monkeypatch.setattr("skae.start.span.BLOCK_SIZE", 60 * 50)
     monkeypatch.setattr("skae.rows.RESIDENT_BYTES", 0)
     found = fit()
     assert found.start_loss_ == pytest.approx(wanted.start_loss_, rel=1e-5)

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from skae import AutoencoderTransformer
-from skae.width import WIDTHS
+from skae.fitting.width import WIDTHS
 
 FEW = {
     "hidden_layer_sizes": (16, 8),
@@ -132,7 +132,7 @@ def test_what_cannot_be_found_is_refused(Estimator):
 
 def test_a_found_width_leaves_rows_enough_as_one_by_number_does(monkeypatch):
     """Of 40 rows 13 would be held out, but for 16 components only 8 are."""
-    monkeypatch.setattr("skae.planning.find_width", lambda task: 16)
+    monkeypatch.setattr("skae.fitting.planning.find_width", lambda task: 16)
     X, parameters = images(40), FEW | {"early_stopping": True}
     found = AutoencoderTransformer("auto", **parameters).fit(X)
     given = AutoencoderTransformer(16, **parameters).fit(X)

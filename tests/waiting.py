@@ -4,7 +4,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from skae.solvers import Restraint
+from skae.training.solvers import Restraint
 
 # What needs a number that a GPU has found, or brings it one that Python has.
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "lift_fresh"}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.decomposition import NMF, PCA, FastICA, KernelPCA
 
-from skae.autoencoder import AutoencoderTransformer
 from skae.device import resolve_device
-from skae.vae import VAETransformer
+from skae.estimators.autoencoder import AutoencoderTransformer
+from skae.estimators.vae import VAETransformer
 
 from .reading import Table, read_table
 from .saying import UsageError, closest, counted, listed, quoted, say, shape_of

@@ -13,9 +13,9 @@ from pathlib import Path
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
-from skae.autoencoder import AutoencoderTransformer
+from skae.estimators.autoencoder import AutoencoderTransformer
+from skae.estimators.vae import VAETransformer
 from skae.trust import TRUSTED_TYPES
-from skae.vae import VAETransformer
 
 from . import kinds
 from .tables import TableEncoder

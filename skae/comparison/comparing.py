@@ -21,11 +21,11 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import Parallel, delayed
 
 from skae._sklearn import callbacks_of
-from skae.autoencoder import AutoencoderTransformer
 from skae.device import seed_from
+from skae.estimators.autoencoder import AutoencoderTransformer
+from skae.estimators.vae import VAETransformer
 from skae.labels import check_labels
 from skae.naming import name_of
-from skae.vae import VAETransformer
 
 from .measuring import Case, Entry, Judge, measure
 from .result import Comparison

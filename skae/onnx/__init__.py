@@ -9,7 +9,7 @@ that a whole Pipeline becomes one file; :func:`decoder_to_onnx` writes the way b
     to_onnx(pipeline, X[:1])  # scaler, autoencoder, classifier
     skae.onnx.decoder_to_onnx(autoencoder)  # from codes to rows
 
-The graph is that of :class:`skae.paths.Path`, operation by operation,
+The graph is that of :class:`skae.models.paths.Path`, operation by operation,
 
     y = offset + A (x - center) + gain * f((x - center) * unit),
 
@@ -36,9 +36,9 @@ deviations: ``to_onnx(vae, X, options={VAETransformer: {"return_std": True}})``.
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skae.autoencoder import AutoencoderTransformer
-from skae.conditional import ConditionalAutoencoder
-from skae.vae import VAETransformer
+from skae.estimators.autoencoder import AutoencoderTransformer
+from skae.estimators.vae import VAETransformer
+from skae.models.conditional import ConditionalAutoencoder
 
 from .converters import TENSOR_TYPES, Decoder, register
 from .extra import to_onnx

@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skae.autoencoder import AutoencoderTransformer
-from skae.posteriors import LOG_VARIANCES, FullGaussian
-from skae.vae import VAETransformer
+from skae.estimators.autoencoder import AutoencoderTransformer
+from skae.estimators.vae import VAETransformer
+from skae.models.posteriors import LOG_VARIANCES, FullGaussian
 
 from .extra import (
     DoubleTensorType,
@@ -56,7 +56,7 @@ def _convert_encoder(scope, operator, container):
 
 
 def _deviations(graph, estimator, statistics):
-    """Write the posterior's deviations; see :mod:`skae.posteriors`."""
+    """Write the posterior's deviations; see :mod:`skae.models.posteriors`."""
     k, kind = estimator.n_components_, estimator.module_.posterior_kind
     log_variance = graph.columns(statistics, k, 2 * k)
     log_variance = graph.add("Clip", log_variance, *map(graph.constant, LOG_VARIANCES))

@@ -8,7 +8,7 @@ __all__ = ["write_path"]
 
 
 def write_path(graph, path, x, where):
-    """Write a path; see :class:`skae.paths.Path`."""
+    """Write a path; see :class:`skae.models.paths.Path`."""
     if path.center is not None:
         x = graph.add("Sub", x, graph.constant(path.center))
     inner = graph.cast(graph.add("Mul", x, graph.constant(path.unit)), np.float32)

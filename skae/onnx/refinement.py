@@ -1,8 +1,8 @@
-"""How codes are refined: the steps of :mod:`skae.refinement`, one after the other."""
+"""How codes are refined: the steps of :mod:`skae.models.refinement`, one by one."""
 
 import numpy as np
 
-from skae.refinement import LEAST_GAIN, LONGER, SHORTER
+from skae.models.refinement import LEAST_GAIN, LONGER, SHORTER
 
 from .graph import NotWritten
 from .likelihoods import write_deviance

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skae import VAETransformer
-from skae.auto import auto_likelihood
+from skae.fitting.auto import auto_likelihood
 
 
 def table_of_counts(n_rows, seed):

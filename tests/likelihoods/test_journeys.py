@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.model_selection import GridSearchCV
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.auto import auto_likelihood
+from skae.fitting.auto import auto_likelihood
 from skae.likelihoods import (
     Bernoulli,
     Categorical,

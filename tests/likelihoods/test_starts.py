@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import LIKELIHOODS, Gaussian, PerColumn, Poisson
-from skae.start import fit_linear_maps
+from skae.start.maps import fit_linear_maps
 
 from .made import MIXED, SMALL, START, counts, mixed
 
@@ -39,9 +39,9 @@ TABLES = {
 
 def test_the_start_of_wide_counts_is_that_of_whole_rows(monkeypatch):
     # So few numbers at once that columns are looked at some after others.
-    monkeypatch.setattr("skae.span.BLOCK_SIZE", 2**10)
-    monkeypatch.setattr("skae.axes.DIRECT_SVD_SIZE", 0)
-    monkeypatch.setattr("skae.span.DIRECT_SVD_SIZE", 0)
+    monkeypatch.setattr("skae.start.span.BLOCK_SIZE", 2**10)
+    monkeypatch.setattr("skae.start.axes.DIRECT_SVD_SIZE", 0)
+    monkeypatch.setattr("skae.start.span.DIRECT_SVD_SIZE", 0)
     X, weight = counts(30, 90), np.ones(30)
     for likelihood in (
         Poisson(),

@@ -1,0 +1,1 @@
+"""Densities of codes, fitted after a training: what ``sample`` draws from."""

@@ -1,0 +1,1 @@
+"""The public classes, and what they share."""

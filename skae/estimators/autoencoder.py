@@ -1,0 +1,444 @@
+"""The autoencoder: parameters, docstring, and what its scores and samples are."""
+
+import numbers
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from skae._sklearn import Interval, StrOptions
+from skae.densities.codes import CodeMixture
+from skae.densities.limits import MAX_CODES, representatives
+from skae.models.refinement import MOST_REFINEMENTS
+from skae.rows import as_array, take_rows, weighted_moments
+
+from .base import BaseAutoencoder
+from .checking import check_weight
+from .inference import map_blocks, rows_at_once
+
+__all__ = ["AutoencoderTransformer"]
+
+# Rows by which it is told how large errors are in one column and in another, at most.
+MEASURED_ROWS = 2000
+
+
+class AutoencoderTransformer(BaseAutoencoder):
+    """Autoencoder that starts as PCA and can only get better.
+
+    Finds an encoder e and a decoder d that minimise the squared error::
+
+        sum_i w_i |x_i - d(e(x_i))|^2
+
+    (or another likelihood's deviance). Each is PCA's linear map plus a network f, g
+    that starts at zero::
+
+        e(x) = V (x - mu) + S f((x - mu) / s)          V: PCA's components_
+        d(z) = mu + V' z + r g(S^-1 z)                 S: the codes' deviations
+
+    where s is the root mean square of all columns' deviations (another likelihood takes
+    each column's own), and r what PCA leaves in each column.
+
+    What :meth:`transform` gives is e(x), moved by some steps to where d rebuilds the
+    row better (``n_refinements``).
+
+    With ``max_iter=0`` this is :class:`~sklearn.decomposition.PCA`. Training is kept
+    only as far as it improves on PCA on rows that it did not see.
+
+    With the Gaussian likelihood and fewer rows than columns, the networks are trained
+    on coordinates of the space that the rows span, in which distances are the same;
+    where ``"auto"`` counts columns it then counts rows in their place. With
+    ``warm_start`` or parts of one's own they are trained on the columns.
+
+    Parameters
+    ----------
+    n_components : int, float or "auto", default=2
+        Size of the code. A float between 0 and 1 takes as many components as PCA needs
+        to explain that share of the variance. ``"auto"`` trains for a moment at 1, 2,
+        3, 4, 6, 8, .. 64 components and takes the fewest beyond which rows held out
+        gain no more than noise. With ``init="pca"`` at most ``min(n_samples,
+        n_features)``.
+
+    hidden_layer_sizes : "auto" or tuple of int, default="auto"
+        Widths of the encoder's hidden layers, mirrored by the decoder. ``"auto"`` is
+        (512, 256) from 10,000 rows, or from ``n_samples * n_features`` of 5 million
+        on, else (256, 128). ``()`` is the linear path alone: with the Gaussian
+        likelihood it is PCA, and nothing is trained.
+
+    activation : {"silu", "relu", "leaky_relu", "elu", "gelu", "tanh", "logistic", \
+            "identity"}, default="silu"
+        Activation of the hidden layers.
+
+    encoder, decoder : network spec or callable, default=None
+        In place of the perceptron that ``hidden_layer_sizes`` and ``activation``
+        describe: a spec such as :class:`skae.networks.MLP` or
+        :class:`skae.networks.Conv`, which the decoder mirrors, or a factory, called as
+        ``factory(n_inputs, n_outputs)``, that returns an ``nn.Module``.
+
+    init : {"pca", "random"}, default="pca"
+        ``"pca"`` starts at PCA; ``"random"`` is an ordinary network at
+        random weights, without a linear path, and ``fit`` warns where it ends worse
+        than PCA on the rows held out.
+
+    likelihood : str, likelihood spec or list of (likelihood, columns), \
+            default="gaussian"
+        What a row is given its code, by name or as a spec of
+        :mod:`skae.likelihoods`:
+
+        ==========================  ================================================
+        ``"gaussian"``              squared error; starts at PCA
+        ``"gaussian_diag"``         the same of standardised columns, and their PCA
+        ``"student_t"``             forgives far values, in units of each column's scale
+        ``"bernoulli"``             cross entropy, of values from 0 to 1
+        ``"continuous_bernoulli"``  the same, normalised for grey pixels
+        ``"poisson"``               counts, given their row's total
+        ``"negative_binomial"``     counts that vary more, given their row's total
+        ``"categorical"``           one-hot columns
+        ==========================  ================================================
+
+        The loss is minus the log-probability, but for the Gaussian noise, with scales
+        and dispersions that stay what they are at the start.
+
+        A mixed table has a list, as a ColumnTransformer: ``[("gaussian", [0, 1]),
+        ("bernoulli", ["smoker"]), ("categorical", ["city_a", "city_b"])]``, with
+        columns by number, name, slice (of names with both ends) or mask, every column
+        once; counts there are counts of their own, without a size. ``"auto"`` looks at
+        the columns, and ``likelihood_`` is what it chose.
+
+    n_refinements : "auto" or int, default="auto"
+        Steps by which the code of a row is moved from where the trained encoder puts
+        it to where the decoder rebuilds the row better, as PCA's code is where PCA
+        rebuilds it best; none of them makes the row's loss larger. With 0,
+        ``transform`` is the encoder alone, as it is where the start was kept. A step
+        decodes the row, and goes back through the decoder once. ``"auto"`` is 5 with a
+        squared error (the Gaussian likelihoods) up to 10 million ``n_samples *
+        n_features``, else 0; and 0 with ``init="random"`` and a factory as encoder,
+        whose codes may be bounded on purpose. Where there are 20 rows for each column
+        and the error is squared, the decoder then corrects PCA for codes beyond those
+        of its rows, too, up to ten of their ranges. All this is settled by the first
+        rows that are fitted.
+
+    solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
+            default="adamw"
+        A name, a ``torch.optim.Optimizer`` class, or a ``functools.partial`` of one.
+        ``"sgd"`` has Nesterov's momentum of 0.9. With a name, a gradient 2.5 times as
+        long as usual is shortened to that, as one of a few far rows would be.
+
+    learning_rate_init : "auto" or float, default="auto"
+        Learning rate. Where rows judge and ``warm_start`` is off it falls along a
+        line over the second half of ``max_iter``, to 0; when the loss stands still it
+        is lowered to a fifth, once. ``"auto"`` is 0.002 for adam and adamw, 0.003 for
+        sgd, 0.001 for rmsprop and 0.01 for adagrad, twice that for up to 100 columns,
+        and with adamw from 5 million values on; and its own default for a class.
+
+    alpha : "auto" or float, default="auto"
+        Weight decay of the networks' matrices, as the solver understands it (an L2
+        penalty, or decoupled with adamw). PCA's maps, biases and the noise are free.
+        ``"auto"`` is 0.2 with adamw from 5 million values on, an optimizer class's own
+        decay, and 0 otherwise.
+
+    batch_size : "auto" or int, default="auto"
+        ``"auto"`` is a 16th of the rows as a power of two, between 32 and 256. A batch
+        is at most all rows.
+
+    max_iter : "auto" or int, default="auto"
+        Largest number of epochs; 0 is the start itself. ``"auto"`` allows 6,000
+        updates, and at least 20 and at most 300 epochs, but fewer of wide rows, so
+        that up to 2,000 rows 50 million values are read, and in proportion above.
+
+    tol : float, default=1e-3
+        Improvement of the loss, as a share of PCA's, that counts for
+        ``n_iter_no_change``.
+
+    early_stopping : bool, default=True
+        Whether rows are held out to judge when to stop. The weights that are best on
+        them are kept, and where the loss is a squared error the decoder's last layer
+        is then solved by ridge regression, as strongly as they ask for. The start is
+        among the candidates: the network has to be better by Student's test, or
+        Wilcoxon's, at 99 %. The start that is judged has not seen the rows that judge;
+        what is returned uses all rows: the start of all rows where it won, else, up to
+        10,000 rows, a network trained again from there for as many epochs. With fewer
+        than 10 distinct rows the start is returned. Rows given to ``fit`` as ``X_val``
+        judge in either case.
+
+    validation_fraction : "auto" or float, default="auto"
+        Share of the distinct rows that is held out. ``"auto"`` is a third, at most
+        500 rows, or a tenth, at most 5,000, whichever is more; fewer could not tell a
+        network from its start. Where rows are hardly more than components it is less.
+
+    n_iter_no_change : "auto" or int, default="auto"
+        Epochs without improvement by ``tol`` until the learning rate is lowered, and
+        again until training ends. ``"auto"`` is as many as make 300 updates,
+        between 10 and 25.
+
+    precision : {"auto", "float32"}, default="auto"
+        ``"auto"`` trains large layers with products in bfloat16 where the hardware has
+        units for them. Weights, and everything after training, are float32 or wider.
+
+    device : str or torch.device, default="auto"
+        ``"auto"`` is the first of cuda, mps and xpu that is there, else the CPU.
+
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the fitted weights, random stream and optimizer.
+        Nothing is then trained again on all rows at the end, and what the model was
+        made with, such as ``n_components``, has to be as it was.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the split, the batches and the networks' first weights. None takes
+        fresh entropy; NumPy's and torch's global streams are never touched.
+
+    verbose : bool, default=False
+        Whether to print each epoch's loss.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where they are all strings.
+
+    n_iter_ : int
+        Epochs run, those of a second training on all rows included.
+
+    mean_ : ndarray of shape (n_features_in_,)
+        Mean of the columns, over the rows of the start: all, or those that were not
+        held out from 10,000 rows on and with ``warm_start``.
+
+    module_ : torch.nn.Module
+        The network, on rows measured from ``mean_`` (or from 0 where the
+        likelihood is not Gaussian).
+
+    device_ : torch.device
+        Where ``module_`` is now.
+
+    loss_curve_ : list of float
+        Mean squared error of a row (or deviance) of each epoch, by the codes that the
+        encoder gives.
+
+    validation_loss_curve_ : list of float
+        The same on the rows that judge, at the start and after each epoch.
+
+    start_loss_ : float
+        Loss of the start on the rows that judge: what PCA scores. Where nothing
+        is held out, on the training rows.
+
+    best_loss_ : float
+        Loss of what was kept, on the same rows; by refined codes and the last layer
+        solved, where rows judge. After ``partial_fit`` it is that of the last call's
+        rows.
+
+    best_epoch_ : int
+        Epoch of the curves after which the weights that were kept stood; 0 is the
+        start, whose last layer may have been solved since.
+
+    noise_variance_ : float or ndarray of shape (n_features_in_,)
+        Mean squared error per column and degree of freedom, with a Gaussian
+        likelihood: the noise that ``sample`` adds.
+
+    likelihood_ : likelihood spec
+        What was fitted, with columns by number.
+
+    latent_density_ : CodeMixture
+        What ``sample`` draws codes from: a Gaussian mixture, its size and kind of
+        covariance chosen by codes held out, fitted on first use to at most 10,000 codes
+        of the training rows; or a Gaussian about each of up to 1,000 codes, where codes
+        held out are likelier by that.
+
+    See Also
+    --------
+    VAETransformer : A density model that starts as probabilistic PCA.
+    sklearn.decomposition.PCA : Where this starts.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import AutoencoderTransformer
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> autoencoder = AutoencoderTransformer(8, max_iter=20, random_state=0)
+    >>> codes = autoencoder.fit(X[:1500]).transform(X[1500:])
+    >>> codes.shape
+    (297, 8)
+    >>> pca = PCA(8).fit(X[:1500])
+    >>> error = X[1500:] - pca.inverse_transform(pca.transform(X[1500:]))
+    >>> bool(-autoencoder.score_samples(X[1500:]).mean() < (error**2).sum(1).mean())
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        "n_refinements": [
+            StrOptions({"auto"}),
+            Interval(numbers.Integral, 0, MOST_REFINEMENTS, closed="both"),
+        ],
+    }
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        hidden_layer_sizes="auto",
+        activation="silu",
+        encoder=None,
+        decoder=None,
+        init="pca",
+        likelihood="gaussian",
+        n_refinements="auto",
+        solver="adamw",
+        learning_rate_init="auto",
+        alpha="auto",
+        batch_size="auto",
+        max_iter="auto",
+        tol=1e-3,
+        early_stopping=True,
+        validation_fraction="auto",
+        n_iter_no_change="auto",
+        precision="auto",
+        device="auto",
+        warm_start=False,
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.encoder = encoder
+        self.decoder = decoder
+        self.init = init
+        self.likelihood = likelihood
+        self.n_refinements = n_refinements
+        self.solver = solver
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.precision = precision
+        self.device = device
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def score_samples(self, X):
+        """Take minus the squared error of each row: the lower, the more abnormal.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            In the squared units of the rows.
+        """
+        return self._map(self._check_fitted_X(X), self._score_rows)
+
+    def _score_rows(self, x):
+        return -(x - self.module_(x)).square().sum(-1)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Share of the variance that the reconstruction explains.
+
+        As ``r2_score(X, reconstruct(X), multioutput="variance_weighted")``, but errors
+        in columns that are constant in X count too; PCA's is the sum of its
+        ``explained_variance_ratio_``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to score.
+
+        y : None
+            Ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        float
+            At most 1.
+        """
+        X = as_array(self._check_fitted_X(X))
+        weight = check_weight(sample_weight, X)
+        error = -(weight @ self._map(X, self._score_rows).astype(np.float64))
+        variation = weighted_moments(X, weight)[1].sum() * weight.sum()
+        if variation == 0:
+            return float(error == 0)
+        return float(1 - error / variation)
+
+    @property
+    def latent_density_(self):
+        """Mixture of Gaussians fitted to the codes of the training rows.
+
+        Of a stream, to those that its last 10,000 rows had when they came.
+        """
+        check_is_fitted(self)
+        if self._density is None:
+            self._density = CodeMixture(self._codes, self._stored.blueprint.seed)
+        return self._density
+
+    # Fitted when it is asked for.
+    _density: CodeMixture | None = None
+
+    def __dir__(self):
+        """Name what is there, but no density before it is fitted: to ask would fit it.
+
+        scikit-learn's own asks for every name, and so does its picture of an estimator.
+        """
+        waiting = () if self._density else ("latent_density_",)
+        names = (name for name in object.__dir__(self) if name not in waiting)
+        return [name for name in names if hasattr(self, name)]
+
+    def _draw_codes(self, n_samples, random_state):
+        return self.latent_density_.sample(n_samples, random_state)
+
+    def _inferred(self, task, learned):
+        """Codes of some training rows that stand for all."""
+        rows = take_rows(task.X, representatives(task.weight))
+        codes = map_blocks(
+            learned.model.encode,
+            rows,
+            task.origin(learned.maps),
+            task.device,
+            most_rows=rows_at_once(rows.shape[0]),
+        )
+        return as_array(codes)
+
+    def _attributes(self, task, learned, inferred):
+        model, loss = learned.model, learned.result.best_loss
+        n_free = task.X.shape[1] - task.blueprint.n_components
+        if hasattr(model.likelihood, "calibrate") and not learned.is_start:
+            errors = partial(_squared_errors, task, learned)
+            model.likelihood.calibrate(loss / max(n_free, 1), learned.maps, errors)
+        own = {"_codes": inferred, "_density": None}
+        return super()._attributes(task, learned, inferred) | own
+
+    def _with_earlier(self, attributes):
+        codes, n_seen = attributes["_codes"], attributes["_n_seen"]
+        own = {"_codes": np.concatenate([self._codes, codes])[-MAX_CODES:]}
+        likelihood = attributes["_stored"].module.likelihood
+        if hasattr(likelihood, "calibrate"):
+            after = attributes["noise_variance_"]
+            own["noise_variance_"] = self._mix(self.noise_variance_, after, n_seen)
+            likelihood.log_noise.set(own["noise_variance_"])
+        return super()._with_earlier(attributes) | own
+
+
+def _squared_errors(task, learned):
+    """Mean squared error of each column, of some of the rows."""
+    n_rows = task.X.shape[0]
+    some = np.linspace(0, n_rows - 1, min(n_rows, MEASURED_ROWS)).astype(int)
+    rows = task.subset(some, learned.maps)
+    x = rows.take(slice(None))
+    with torch.no_grad():
+        errors = (x - learned.model(x)).square()
+    return rows.weight @ errors / rows.weight.sum()

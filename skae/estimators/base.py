@@ -1,0 +1,411 @@
+"""How both estimators are fitted: the template of ``fit`` and ``partial_fit``."""
+
+import copy
+import math
+import zlib
+from abc import abstractmethod
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.exceptions import ConvergenceWarning
+
+from skae._sklearn import fit_context
+from skae.device import made_on_cpu, seed_from
+from skae.fitting.learning import resume
+from skae.fitting.planning import make_task
+from skae.fitting.specs import resolve_likelihood
+from skae.fitting.task import FEWEST_ROWS
+from skae.fitting.wide import carry_out
+from skae.rows import as_array, distinct_rows, merge_rows, stacked, take_rows
+
+from .checking import (
+    PARAMETER_CONSTRAINTS,
+    check_fitted_values,
+    check_goes_on,
+    check_n_components,
+    check_rows,
+    check_same_columns,
+    check_values,
+    check_X_val,
+    refuse_auto_width,
+)
+from .fitted import FittedCodes
+from .reporting import Reporter, warn
+from .storage import StoredModule, to_arrays, to_tensors
+
+# Without weights, sets of more rows than this are taken as they come: merging and
+# sorting them would cost more than it gives.
+CANONICAL_ROWS = 10_000
+
+# So many rows of a stream, its last ones, say how codes vary and what the noise is.
+REMEMBERED_ROWS = 100
+
+# Fitted attributes that are not for the user.
+HIDDEN_STATE = (
+    "_after_fit",
+    "_stored",
+    "_start",
+    "_training",
+    "_waiting",
+    "_code_mean",
+    "_code_square",
+    "_codes",
+    "_density",
+    "_n_seen",
+    "_prior_codes",
+)
+
+
+class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
+    """Template of an estimator that learns a code for rows.
+
+    A subclass says whether a code is a distribution, what else its parameters are, and
+    what its scores mean.
+    """
+
+    _parameter_constraints: dict = PARAMETER_CONSTRAINTS
+
+    # Whether a code is a distribution, with a prior and an objective of its own.
+    _is_variational = False
+
+    @property
+    def _warmup(self):
+        """Share of the epochs over which a part of the loss is warmed up."""
+        return 0.0
+
+    # ------------------------------------------------------------------ fitting
+
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None, X_val=None):
+        """Fit the model to rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Training rows.
+
+        y : None
+            Ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts: a weight of 3 is the same as three copies
+            of the row, a weight of 0 as its absence.
+
+        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), \
+                default=None
+            Rows that judge when to stop, in place of a share of X.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        with self._unchanged_on_error(), made_on_cpu():
+            return self._fit(X, y, sample_weight, X_val)
+
+    @contextmanager
+    def _unchanged_on_error(self):
+        """Leave the fitted attributes as they were when fitting fails."""
+        before = {name: vars(self)[name] for name in self._fitted_names()}
+        try:
+            yield
+        except BaseException:
+            self._forget()
+            self.__dict__.update(before)
+            raise
+
+    def _fitted_names(self):
+        given = self._get_param_names()
+        return [
+            name
+            for name in vars(self)
+            if (name.endswith("_") or name in HIDDEN_STATE) and name not in given
+        ]
+
+    def _forget(self):
+        """Be unfitted: what an earlier fit left does not go with rows of another."""
+        for name in self._fitted_names():
+            del self.__dict__[name]
+
+    def _fit(self, X, y, sample_weight, X_val, y_val=None):
+        going_on = self.warm_start and hasattr(self, "_stored")
+        if not going_on:
+            self._forget()
+        rows, weight = check_rows(self, X, sample_weight, reset=not going_on)
+        check_n_components(self, rows)
+        if going_on:
+            check_goes_on(self, self._stored.blueprint)
+        labels, labels_val = self._find_labels(y, weight, X_val, y_val, going_on)
+        given, given_weight = rows, weight
+        if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
+            rows = as_array(rows)
+            index, weight = distinct_rows(rows, weight, labels)
+            rows = take_rows(rows, index)
+            labels = None if labels is None else labels[index]
+        likelihood = self._find_likelihood(rows, weight, going_on)
+        check_values(likelihood, given, given_weight)
+        if X_val is not None:
+            X_val = check_X_val(self, X_val, likelihood)
+        task = make_task(
+            self,
+            rows,
+            weight,
+            X_val,
+            blueprint=self._stored.blueprint if going_on else None,
+            likelihood=likelihood,
+            seed=seed_from(self.random_state),
+            is_judged=True,
+            continues=self.warm_start,
+            labels=labels,
+            labels_val=labels_val,
+        )
+        if going_on and not task.trains:
+            return self
+        context = self._init_callback_context(max_subtasks=_n_subtasks(task))
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        hooks = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+        context.call_on_fit_task_begin(**hooks)
+        learned = self._learn(task, going_on, Reporter(self, task, context, hooks))
+        self._report(task, learned)
+        inferred = self._inferred(task, learned)
+        self._adopt(self._attributes(task, learned, inferred))
+        context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Train for one epoch on some of the rows of a stream.
+
+        The start is that of the first call's rows and stays. Where these are fewer
+        than 10, or than 2 more than twice ``n_components``, further calls begin anew
+        with theirs besides, until there are so many. Each call goes through its rows
+        once, with the optimizer as the last call left it; after a ``fit`` that trained
+        and kept none, by a solver with a name, ``learning_rate_init="auto"`` is a fifth
+        of what it was, as where a fit ends. Nothing is held out, and nothing is judged.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows of the stream.
+
+        y : None
+            Ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts among those of this call, each of which is
+            of the same number of steps.
+
+        Returns
+        -------
+        self : object
+            The estimator, fitted once enough rows were seen.
+        """
+        with self._unchanged_on_error(), made_on_cpu():
+            return self._partial_fit(X, sample_weight)
+
+    def _partial_fit(self, X, sample_weight):
+        refuse_auto_width(self)
+        is_waiting = hasattr(self, "_waiting")
+        going_on = hasattr(self, "_stored") and not is_waiting
+        is_first = not (going_on or is_waiting)
+        X, weight = check_rows(self, X, sample_weight, reset=is_first, fewest=1)
+        if going_on:
+            check_goes_on(self, self._stored.blueprint)
+        else:
+            X, weight = self._with_waiting(X, weight)
+            if X.shape[0] < max(2, np.ceil(self.n_components)):
+                check_values(resolve_likelihood(self, X, weight), X)
+                # What was given is the user's to refill.
+                self._waiting = as_array(X).copy(), weight.copy()
+                return self
+            check_n_components(self, X)
+        rows, weight = merge_rows(X, weight)
+        likelihood = self._find_likelihood(rows, weight, going_on)
+        if going_on:
+            check_fitted_values(self, X)
+        else:
+            check_values(likelihood, X)
+        task = make_task(
+            self,
+            rows,
+            weight,
+            blueprint=self._stored.blueprint if going_on else None,
+            likelihood=likelihood,
+            seed=seed_from(self.random_state),
+            is_judged=False,
+            continues=True,
+        )
+        after_fit = going_on and self._goes_on_after_fit()
+        one_epoch = task.settings.for_one_epoch()
+        if after_fit and self.learning_rate_init == "auto":
+            one_epoch = one_epoch.lowered()
+        task = replace(task, settings=one_epoch, of_stream=True)
+        learned = self._learn(task, going_on, None)
+        if learned.result.interrupted:
+            raise KeyboardInterrupt  # the loop that calls this is to end
+        self._report(task, learned)
+        inferred = self._inferred(task, learned)
+        attributes = self._attributes(task, learned, inferred)
+        attributes["_after_fit"] = after_fit
+        self._adopt(self._with_earlier(attributes) if going_on else attributes)
+        enough = max(FEWEST_ROWS, 2 * self.n_components_ + 2)
+        if not going_on and rows.shape[0] < enough:
+            self._waiting = rows, weight
+        return self
+
+    def _goes_on_after_fit(self):
+        """Say whether a stream follows a fit that trained, and left no optimizer.
+
+        Such a fit has ended by small steps; large ones would undo what it found.
+        """
+        has_trained = bool(getattr(self, "best_epoch_", 0))
+        return getattr(self, "_after_fit", has_trained and not self._training)
+
+    def _with_earlier(self, attributes):
+        """Join what a call of a stream gave to what the calls before it did."""
+        best_epoch = len(self.loss_curve_) + attributes["best_epoch_"]
+        if not attributes["best_epoch_"]:  # its epoch diverged
+            best_epoch = getattr(self, "best_epoch_", None)  # None: of an older version
+        return attributes | {
+            "best_epoch_": best_epoch,
+            "loss_curve_": self.loss_curve_ + attributes["loss_curve_"],
+            "n_iter_": self.n_iter_ + attributes["n_iter_"],
+            "validation_loss_curve_": self.validation_loss_curve_,
+            "start_loss_": self.start_loss_,
+            "_n_seen": self._n_seen + attributes["_n_seen"],
+        }
+
+    def _mix(self, before, after, n_seen):
+        """Mean of a stream's last rows, from those before a call and of its own.
+
+        A model moves, and what it made of rows long ago is forgotten.
+        """
+        n_before = min(self._n_seen, max(REMEMBERED_ROWS - n_seen, 0))
+        return before + (after - before) * (n_seen / (n_before + n_seen))
+
+    def _with_waiting(self, X, weight):
+        """Rows of earlier calls, too few to start from, with those of this one."""
+        if not hasattr(self, "_waiting"):
+            return X, weight
+        earlier, earlier_weight = self._waiting
+        return stacked(earlier, X), np.append(earlier_weight, weight)
+
+    def _find_labels(self, y, weight, X_val, y_val, going_on):
+        """Find numbers of the classes of X and of X_val; None where y is ignored."""
+        return None, None
+
+    def _find_likelihood(self, X, weight, going_on):
+        """Say what the rows are taken to be."""
+        if going_on:
+            if isinstance(self.likelihood, list):
+                check_same_columns(self, resolve_likelihood(self, X, weight))
+            return self.likelihood_
+        likelihood = resolve_likelihood(self, X, weight)
+        if self.verbose and isinstance(self.likelihood, str):
+            print(f"[{type(self).__name__}] likelihood: {likelihood}")
+        return likelihood
+
+    def _learn(self, task, going_on, reporter):
+        with task.forked_stream(self._n_drawn() if going_on else 0):
+            if not going_on:
+                return carry_out(task, observer=reporter)
+            model, state = self._copy_to_train(), to_tensors(self._training)
+            learned = resume(task, model, self._start, state, observer=reporter)
+        if math.isfinite(self.start_loss_) and not math.isfinite(learned.start_loss):
+            raise ValueError(
+                "X: its values, or their squares, are beyond what float32 holds; leave "
+                "those rows out."
+            )
+        return learned
+
+    def _n_drawn(self):
+        """Say by a number how far the random stream of the last training has come."""
+        state = self._training.get("shuffle")
+        return self.n_iter_ if state is None else zlib.crc32(state)
+
+    def _copy_to_train(self):
+        """Copy the model: training changes it in place, and an error must not."""
+        copied = copy.deepcopy(self._stored)
+        copied.device = str(self.device)  # which may be another than at the last fit
+        return copied.module
+
+    def _count_passes(self, n_judges):
+        """Say how often to walk through the rows that judge for one loss."""
+        return 1
+
+    @abstractmethod
+    def _inferred(self, task, learned):
+        """Find what the model makes of some training rows that stand for all."""
+
+    # ------------------------------------------------------- what fit leaves behind
+
+    def _attributes(self, task, learned, inferred):
+        """Everything that makes a fitted copy, by name."""
+        model, maps, result = learned.model, learned.maps, learned.result
+        attributes = {
+            "n_components_": task.blueprint.n_components,
+            "n_iter_": learned.n_epochs,
+            "mean_": maps.mean,
+            "loss_curve_": list(result.loss_curve),
+            "validation_loss_curve_": list(result.validation_curve),
+            "start_loss_": learned.start_loss,
+            "best_loss_": result.best_loss,
+            "best_epoch_": result.best_epoch,
+            "_stored": StoredModule(task.blueprint, str(self.device), model),
+            "_start": maps,
+            "_n_seen": float(task.weight.sum()) if task.of_stream else maps.n_rows,
+            "_training": to_arrays(result.state) if task.continues else {},
+        }
+        if hasattr(model.likelihood, "noise_variance"):
+            attributes["noise_variance_"] = model.likelihood.noise_variance
+        return attributes
+
+    def _adopt(self, attributes):
+        """Become fitted."""
+        self.__dict__.pop("noise_variance_", None)  # which not all likelihoods have
+        for name, value in attributes.items():
+            setattr(self, name, value)
+        self.__dict__.pop("_waiting", None)
+
+    def _report(self, task, learned):
+        """Say what the user should know about a training."""
+        result = learned.result
+        if result.interrupted:
+            warn("Training interrupted by user: the best weights so far are kept.")
+        if result.diverged:
+            warn(_of_divergence(learned), ConvergenceWarning)
+        if learned.pca_loss is not None and result.best_loss > learned.pca_loss:
+            warn(
+                f"On the rows held out the network's loss is {result.best_loss:.4g}, "
+                f"and that of PCA {learned.pca_loss:.4g}: start there by init='pca', "
+                "or train longer.",
+                ConvergenceWarning,
+            )
+        if self.verbose and task.trains and learned.is_start:
+            print(f"[{type(self).__name__}] Training did not improve on the start.")
+
+
+def _of_divergence(learned):
+    """Say why a training diverged, and what to do."""
+    variance, held = learned.maps.variance.sum(), np.finfo(np.float32)
+    if not held.tiny < variance < held.max:
+        return (
+            "Nothing was learned beyond the start: rows deviate by "
+            f"{variance**0.5:.1g}, whose square float32 cannot hold; rescale them, as "
+            "by a StandardScaler."
+        )
+    return (
+        "Training diverged even at small steps, and the best weights before that are "
+        "kept; use a smaller learning_rate_init."
+    )
+
+
+def _n_subtasks(task):
+    """Largest number of epochs that a task can take."""
+    if not task.trains:
+        return 0
+    has_refit = task.n_validation > 0 and not task.continues
+    return task.settings.max_iter * (2 if has_refit else 1)

@@ -1,0 +1,173 @@
+"""How a variational autoencoder is fitted: classes, posteriors, priors of the codes."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.callback import with_callbacks
+from sklearn.exceptions import ConvergenceWarning
+
+from skae._sklearn import fit_context, n_samples
+from skae.densities.limits import representatives
+from skae.device import generator_from, made_on_cpu
+from skae.models.posteriors import noise_like
+from skae.priors import AggregatePosterior
+from skae.rows import as_array, take_rows
+
+from .base import BaseAutoencoder
+from .checking import check_classes, number_classes
+from .fitted_density import FittedDensity
+from .inference import map_blocks
+from .reporting import warn
+
+__all__ = ["BaseDensity"]
+
+# Draws of the codes of the validation rows, all told, by which it is decided what a
+# fit returns.
+VALIDATION_DRAWS = 4096
+
+
+class BaseDensity(FittedDensity, BaseAutoencoder):
+    """A variational autoencoder, and how what it answers is fitted."""
+
+    _is_variational = True
+
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None):
+        """Fit the model to rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Training rows.
+
+        y : array-like of shape (n_samples,), default=None
+            Class of each row, with ``conditional=True``; else ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts: a weight of 3 is the same as three copies
+            of the row, a weight of 0 as its absence. Weights that are shares of a
+            whole say that one row was seen in all; multiply them by the number of rows.
+
+        X_val : {array-like, sparse matrix} of shape (n_validation, n_features), \
+                default=None
+            Rows that judge when to stop, in place of a share of X.
+
+        y_val : array-like of shape (n_validation,), default=None
+            Their classes, with ``conditional=True``.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        with self._unchanged_on_error(), made_on_cpu():
+            return self._fit(X, y, sample_weight, X_val, y_val)
+
+    def _partial_fit(self, X, sample_weight):
+        if self.conditional:
+            raise ValueError(
+                "conditional=True needs all classes at once; use fit in place of "
+                "partial_fit, or conditional=False."
+            )
+        self._refuse_other_kind(hasattr(self, "_stored"))
+        return super()._partial_fit(X, sample_weight)
+
+    def _refuse_other_kind(self, going_on):
+        """Refuse to go on with classes without them, or the other way round."""
+        if going_on and self._is_conditional != self.conditional:
+            raise ValueError(
+                f"conditional={self.conditional} is not what the fitted model was made "
+                "with; set it back, or warm_start=False."
+            )
+
+    def _find_labels(self, y, weight, X_val, y_val, going_on):
+        self._refuse_other_kind(going_on)
+        if not self.conditional:
+            self.__dict__.pop("classes_", None)
+            return None, None
+        if not going_on:
+            self.classes_ = np.unique(check_classes(y, "y", len(weight))[weight > 0])
+        labels = number_classes(y, "y", len(weight), self.classes_, weight > 0)
+        if X_val is None:
+            return labels, None
+        return labels, number_classes(y_val, "y_val", n_samples(X_val), self.classes_)
+
+    def _attributes(self, task, learned, inferred):
+        means, divergences, codes = inferred
+        _, rows = np.unique(representatives(task.weight), return_inverse=True)
+        return super()._attributes(task, learned, inferred) | {
+            "kl_per_component_": divergences.mean(axis=0),
+            "_code_mean": means.mean(axis=0),
+            "_code_square": np.square(means).mean(axis=0),
+            "_prior_codes": (codes, rows) if self._has_prior_to_fit(task) else None,
+        }
+
+    def _with_earlier(self, attributes):
+        joined, n_seen = super()._with_earlier(attributes), attributes["_n_seen"]
+        for name in ("kl_per_component_", "_code_mean", "_code_square"):
+            joined[name] = self._mix(getattr(self, name), attributes[name], n_seen)
+        return joined
+
+    def _has_prior_to_fit(self, task):
+        """Whether Gaussians of the codes are to be the prior.
+
+        By themselves they are after a training only: the start is probabilistic PCA.
+        """
+        is_kind = isinstance(task.blueprint.variational.prior, AggregatePosterior)
+        is_asked_for = task.trains or self.prior != "auto"
+        return is_kind and is_asked_for and not task.of_stream
+
+    def _copy_to_train(self):
+        """Copy the model, Gaussians of its codes set aside: they follow a training."""
+        model = super()._copy_to_train()
+        if isinstance(self._stored.blueprint.variational.prior, AggregatePosterior):
+            model.prior.fit([], n_codes=1)
+        return model
+
+    def _inferred(self, task, learned):
+        """Posteriors of some training rows that stand for all.
+
+        Their means, their divergences from the standard normal, and a draw of each;
+        the latter two of the code about its class, where there are any.
+        """
+        chosen = representatives(task.weight)
+        rows, model = take_rows(task.X, chosen), learned.model
+        generator = generator_from(task.seed, task.device)
+        labels = np.zeros(len(chosen)) if task.labels is None else task.labels[chosen]
+        inferred = np.empty((3, len(chosen), task.blueprint.n_components))
+
+        def infer(given, x):
+            posterior = given.posterior(x)
+            mean = posterior.mean if given is model else model.encode(x)
+            draw = posterior.at(noise_like(mean, generator))
+            return torch.stack([mean, posterior.divergences(), draw], dim=1)
+
+        for number in np.unique(labels):
+            given = model if task.labels is None else model.given_class(number)
+            own = np.flatnonzero(labels == number)
+            some, origin = take_rows(rows, own), task.origin(learned.maps)
+            of_class = map_blocks(partial(infer, given), some, origin, task.device)
+            inferred[:, own] = as_array(of_class).swapaxes(0, 1)
+        return inferred
+
+    def _adopt(self, attributes):
+        super()._adopt(attributes)
+        silent = np.flatnonzero(~self.active_components_)
+        if silent.size > 0:
+            warn(
+                f"Components {silent.tolist()} are the same for every row: their "
+                "posterior has collapsed to the prior, or the rows do not vary in so "
+                "many directions. Use a smaller beta, free_bits or a longer kl_warmup, "
+                "or fewer n_components.",
+                ConvergenceWarning,
+            )
+
+    def _count_passes(self, n_judges):
+        n_draws = n_judges * self.n_importance_samples
+        return min(max(VALIDATION_DRAWS // n_draws, 1), 32)
+
+    @property
+    def _warmup(self):
+        return float(self.kl_warmup)

@@ -1,0 +1,351 @@
+"""What a variational autoencoder answers once fitted: densities, draws, classes."""
+
+import math
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted
+
+from skae.densities.codes import CodeMixture
+from skae.device import generator_from, limited_threads, made_on_cpu, seed_from
+from skae.models.evidence import (
+    PIECE,
+    EvidenceBound,
+    bound_terms,
+    class_bound_terms,
+    draw_table,
+    independent_log_likelihood,
+    log_likelihood,
+    start_log_likelihood,
+)
+from skae.rows import as_array
+
+from .checking import check_count, check_weight, number_classes
+from .fitted import FittedCodes
+
+__all__ = ["FittedDensity"]
+
+# A component is active if the means of its posteriors vary by more than this share of
+# the prior's variance (Burda, Grosse & Salakhutdinov, 2016).
+LEAST_ACTIVITY = 0.01
+
+
+class FittedDensity(FittedCodes):
+    """Codes with a posterior, and rows with a likelihood, once there is a module.
+
+    ``fit`` is a subclass's. It leaves, beside what :class:`FittedCodes` has, the start
+    and the number of rows seen, moments of the codes, and the draws of them to which a
+    prior is yet to be fitted.
+    """
+
+    # return_std changes what is returned; a Pipeline must not route it.
+    __metadata_request__transform = {"return_std": UNUSED}
+
+    @property
+    def _is_conditional(self):
+        return self._stored.blueprint.class_shares is not None
+
+    @property
+    def classes_(self):
+        """Classes that ``fit`` has seen, with ``conditional=True``."""
+        if "classes_" not in self.__dict__:
+            raise AttributeError("classes_ is there once fitted with conditional=True.")
+        return self.__dict__["classes_"]
+
+    @classes_.setter
+    def classes_(self, classes):
+        self.__dict__["classes_"] = classes
+
+    @property
+    def class_prior_(self):
+        """Share of each class, with ``conditional=True``."""
+        check_is_fitted(self)
+        if not self._is_conditional:
+            raise AttributeError("class_prior_ is there with conditional=True only.")
+        return np.array(self._stored.blueprint.class_shares)
+
+    @property
+    def active_components_(self):
+        """Which components vary with the rows, as a mask."""
+        check_is_fitted(self)
+        return self._code_square - self._code_mean**2 > LEAST_ACTIVITY
+
+    # ------------------------------------------------------------ rows in, rows out
+
+    def transform(self, X, return_std=False):
+        """Give rows the means of their codes' posterior.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to encode.
+
+        return_std : bool, default=False
+            Whether to return the standard deviations too.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_components)
+
+        std : ndarray of shape (n_samples, n_components)
+            Only with ``return_std=True``.
+        """
+        X = self._check_fitted_X(X)
+        if not return_std:
+            return self._map(X, self._stored.module.encode)
+        both = self._map(X, self._mean_and_std)
+        return both[:, : self.n_components_], both[:, self.n_components_ :]
+
+    def _mean_and_std(self, x):
+        posterior = self._stored.module.posterior(x)
+        return torch.cat([posterior.mean, posterior.std], dim=1)
+
+    def sample_posterior(self, X, n_samples=1, random_state=None):
+        """Draw codes from the posterior of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_rows, n_features)
+            Rows to encode.
+
+        n_samples : int, default=1
+            Draws for each row.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_samples, n_components)
+        """
+        n_samples = check_count(n_samples, "n_samples")
+        X = self._check_fitted_X(X)
+        generator = generator_from(seed_from(random_state))
+        shape = n_samples, self.n_components_
+
+        def draw(x):
+            posterior = self._stored.module.posterior(x).each_draw()
+            shape_of_all = (len(x), *shape)
+            noise = torch.randn(shape_of_all, generator=generator, dtype=torch.float32)
+            return posterior.at(noise.to(x)).flatten(1)
+
+        return self._map(X, draw).reshape(-1, *shape)
+
+    def score_samples(self, X):
+        """Log-likelihood of each row.
+
+        The importance-weighted bound with ``n_score_samples`` draws about where the
+        posterior of the row is highest (:mod:`skae.models.evidence`), from one fixed
+        quasi-random table shared by all rows: the same row has the same score.
+        With a Gaussian likelihood the start, probabilistic PCA or factor analysis, has
+        the share of one row in the density, which bounds what a row far from all
+        others can cost; ``sample`` draws from the rest of it.
+        With ``conditional=True`` the classes that a row may have are summed over, by
+        their shares.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            In nats, in the units of the rows.
+        """
+        X, draws = self._check_fitted_X(X), self._draws()
+        model = self._with_prior()
+        if not self._is_conditional:
+            return self._map_dear(
+                X, self._scored(partial(log_likelihood, model, draws=draws))
+            )
+
+        def over_classes(x):
+            each = [log_likelihood(given, x, draws) for given in model.each_class()]
+            return torch.logsumexp(torch.stack(each, 1) + model.shares.log(), dim=1)
+
+        return self._map_dear(X, self._scored(over_classes))
+
+    def _map_dear(self, X, function):
+        """Apply a function of draws to rows, no more at once than it looks at."""
+        return self._map(X, function, most_rows=PIECE)
+
+    def _scored(self, likelihood_of):
+        """Score rows as if one more had been seen, by the start where it is exact.
+
+            p(x) = (n p_model(x) + p_start(x)) / (n + 1)
+
+        A network leaves less noise, by which a row far from all others is punished
+        without bound; here no row is less likely than at the start, whose variances and
+        noise are those of ``PCA.score``, by more than ``log(n + 1)``. Factor analysis
+        may itself leave a column hardly any noise, if two columns vary in the same few
+        rows; so with a noise per column independent columns have half of that share.
+        Where nothing was trained the score is that of the start.
+        """
+        blueprint, start = self._stored.blueprint, self._start
+        is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact
+        # A fit that goes on may be ended in its first epoch.
+        is_start = self.n_iter_ == 0 and not self._stored.module.encoder.is_limited
+        if is_start or not is_exact:
+            return likelihood_of
+        noise, excess = start.column_noise, 1.0
+        has_column_noise = blueprint.likelihood.has_column_noise
+        if not has_column_noise:
+            noise, excess = np.full_like(noise, noise.mean()), start.noise_excess
+        n_rows = max(start.n_rows, 2.0)
+        factor = n_rows / (n_rows - 1)
+        variance = torch.from_numpy(factor * np.maximum(start.variance, noise))
+        noise = torch.from_numpy(noise)
+        module = self._stored.module
+
+        def scored(x):
+            other = start_log_likelihood(module, noise, factor, x, excess)
+            if has_column_noise:
+                by_column = independent_log_likelihood(variance, x)
+                other = torch.logaddexp(other, by_column) - math.log(2)
+            learned = likelihood_of(x) + math.log(self._n_seen)
+            return torch.logaddexp(learned, other) - math.log1p(self._n_seen)
+
+        return scored
+
+    def _score_given(self, X, y):
+        """Log-likelihood of each row given its class."""
+        X, draws = self._check_fitted_X(X), self._draws()
+        labels = number_classes(y, "y", X.shape[0], self.classes_)
+        scores = np.empty(len(labels))
+        for number in np.unique(labels):
+            given = partial(
+                log_likelihood, self._with_prior().given_class(number), draws=draws
+            )
+            own = np.flatnonzero(labels == number)
+            scores[own] = as_array(self._map_dear(X[own], self._scored(given)))
+        return scores
+
+    def _draws(self):
+        """Codes of the standard normal by which rows are scored."""
+        n_draws = check_count(self.n_score_samples, "n_score_samples")
+        return draw_table(n_draws, self.n_components_, self._stored.blueprint.seed)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Mean log-likelihood of rows; the mean of :meth:`score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to score.
+
+        y : array-like of shape (n_samples,), default=None
+            With ``conditional=True`` the classes of the rows, given which they are
+            scored; else ignored.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many times each row counts.
+
+        Returns
+        -------
+        float
+            In nats per row.
+        """
+        check_is_fitted(self)
+        if y is not None and self._is_conditional:
+            scores = self._score_given(X, y)
+        else:
+            scores = as_array(self.score_samples(X)).astype(np.float64)
+        weight = check_weight(sample_weight, scores)
+        return float(np.average(scores, weights=weight))
+
+    def elbo(self, X):
+        """Evidence lower bound of each row, by the encoder's posterior, in its terms.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        EvidenceBound
+            Of ``reconstruction`` and ``kl``, each an ndarray of shape (n_samples,), by
+            ``n_score_samples`` draws; ``total`` is their difference, and at most the
+            model's log-likelihood but for the error of the draws. With
+            ``conditional=True`` the class is part of the code, and the bound is at its
+            best in it.
+        """
+        X, draws = self._check_fitted_X(X), self._draws()
+        terms_of = class_bound_terms if self._is_conditional else bound_terms
+        terms = self._map_dear(X, partial(terms_of, self._with_prior(), draws=draws))
+        return EvidenceBound(terms[:, 0], terms[:, 1])
+
+    @made_on_cpu()
+    def sample(self, n_samples=1, *, y=None, noise=True, random_state=None):
+        """Draw new rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+
+        y : class or array-like of shape (n_samples,), default=None
+            With ``conditional=True``, the class of all rows or of each. None draws
+            classes by their shares.
+
+        noise : bool, default=True
+            Whether rows are drawn from the likelihood about what their code decodes
+            to, or are what it decodes to.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        if not self._is_conditional:
+            if y is not None:
+                raise ValueError(
+                    "y: rows of a class are drawn by a model that was fitted with "
+                    "conditional=True and the classes of its rows."
+                )
+            return super().sample(n_samples, noise=noise, random_state=random_state)
+        n_samples = check_count(n_samples, "n_samples")
+        seed = seed_from(random_state)
+        if y is None:
+            drawn = np.random.RandomState(seed)
+            labels = drawn.choice(len(self.classes_), n_samples, p=self.class_prior_)
+        else:
+            y = np.full(n_samples, y) if np.ndim(y) == 0 else y
+            labels = number_classes(y, "y", n_samples, self.classes_)
+        generator = generator_from(seed + 1)
+        with limited_threads(1):
+            coded = self._with_prior().draw_coded(torch.from_numpy(labels), generator)
+        return self._decode_drawn(coded.numpy(), noise, seed)
+
+    # ------------------------------------------------------------------------ prior
+
+    # Draws of the codes to which a prior is yet to be fitted, and the row of each.
+    _prior_codes: tuple | None = None
+
+    @made_on_cpu()
+    def _with_prior(self):
+        """Give the module, its prior fitted to the codes where it is to be.
+
+        Threads that do so at once find the same.
+        """
+        check_is_fitted(self)
+        module, waiting = self._stored.module, self._prior_codes
+        if waiting is not None:
+            codes, rows = waiting
+            mixture = CodeMixture(codes, self._stored.blueprint.seed, rows)
+            gaussians = mixture.gaussians() if mixture.gain > 0 else []
+            module.prior.fit(gaussians, len(codes))
+            self._prior_codes = None
+        return module
+
+    def _draw_codes(self, n_samples, random_state):
+        generator = generator_from(seed_from(random_state))
+        # Maps of codes are small: threads would only wait for each other.
+        with limited_threads(1):
+            return self._with_prior().draw_codes(n_samples, generator).numpy()

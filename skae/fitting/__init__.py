@@ -1,0 +1,1 @@
+"""From an estimator's parameters to a fitted model: what is learned, and who judges."""

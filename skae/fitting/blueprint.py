@@ -1,0 +1,276 @@
+"""A blueprint: every choice of architecture made, ready to be built at any time.
+
+An estimator's parameters may change after it was fitted; its blueprint does not. It
+holds plain values and specs, so it can be pickled, and a stored module can be built
+from it wherever it is opened.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from skae.device import forked_stream, wide_dtype
+from skae.models.coders import Autoencoder
+from skae.models.conditional import ConditionalAutoencoder, OfCode
+from skae.models.objectives import EvidenceBound, ImportanceBound
+from skae.models.paths import Path
+from skae.models.penalties import DIVERGENCES, KullbackLeibler
+from skae.models.posteriors import POSTERIORS
+from skae.models.refinement import Refinement
+from skae.models.variational import VariationalAutoencoder
+from skae.networks import MLP, FixedLinear, Gated
+
+__all__ = ["Blueprint", "Variational"]
+
+
+@dataclass(frozen=True)
+class Variational:
+    """What makes an autoencoder variational.
+
+    Attributes
+    ----------
+    posterior : str
+        A name of :data:`skae.models.posteriors.POSTERIORS`.
+
+    prior : prior spec
+
+    divergence : str
+        A name of :data:`skae.models.penalties.DIVERGENCES`.
+
+    beta : float
+        Weight of the divergence.
+
+    free_bits : float
+        Nats per component that count in any case.
+
+    n_importance_samples : int
+        Draws per row of the bound that is trained.
+    """
+
+    posterior: str
+    prior: Any
+    divergence: str = "kl"
+    beta: float = 1.0
+    free_bits: float = 0.0
+    n_importance_samples: int = 1
+
+    def check(self):
+        """Refuse choices that make no sense together."""
+        if self.n_importance_samples > 1:
+            reason = "the importance-weighted bound has no divergence of its own"
+            self._need("n_importance_samples", "divergence", "kl", reason)
+            self._need("n_importance_samples", "free_bits", 0, reason)
+        if self.free_bits > 0:
+            reason = "bits are counted of the divergence of each component"
+            self._need("free_bits", "divergence", "kl", reason)
+        if self.free_bits > 0 and self.prior.is_learned:
+            reason = "a learned prior has no divergence of each component"
+            remedy = "use prior='normal' or 'posterior', or free_bits=0"
+            self._refuse("prior", "free_bits", reason, remedy)
+        if self.divergence == "mmd" and self.prior.is_learned:
+            reason = "codes are compared with draws, from which no prior learns"
+            remedy = "use prior='normal' or 'posterior', or divergence='kl'"
+            self._refuse("prior", "divergence", reason, remedy)
+
+    def _need(self, name, other, plain, reason):
+        if getattr(self, other) != plain:
+            remedy = f"leave {other} at {plain!r}, or {name} at its default"
+            self._refuse(name, other, reason, remedy)
+
+    def _refuse(self, name, other, reason, remedy):
+        raise ValueError(
+            f"{name}={getattr(self, name)!r} and {other}={getattr(self, other)!r} do "
+            f"not go together: {reason}; {remedy}."
+        )
+
+    @property
+    def keeps_start(self):
+        """Whether the objective is at its best where the bound is exact."""
+        is_bound = self.divergence != "mmd" and self.beta == 1 and self.free_bits == 0
+        return is_bound and not self.prior.is_learned
+
+    def build(self, n_components, n_features):
+        """Make the parts of the model that are its own."""
+        return {
+            "posterior": POSTERIORS[self.posterior],
+            "prior": self.prior.build(n_components, n_features),
+            "objective": self._objective(),
+        }
+
+    def _objective(self):
+        if self.n_importance_samples > 1:
+            return ImportanceBound(self.n_importance_samples, self.beta)
+        if self.divergence == "kl":
+            return EvidenceBound(KullbackLeibler(self.beta, self.free_bits))
+        return EvidenceBound(DIVERGENCES[self.divergence](self.beta))
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What a model is made of.
+
+    Attributes
+    ----------
+    n_features, n_components : int
+
+    encoder, decoder : network spec or callable
+        A spec's ``build``, or a factory called as ``factory(n_inputs, n_outputs)``.
+
+    likelihood : likelihood spec
+
+    from_pca : bool
+        Whether the paths have a linear map beside their network.
+
+    variational : Variational or None
+        What makes it a variational autoencoder; None makes a plain one.
+
+    seed : int
+        Of the networks' random weights.
+
+    class_shares : tuple of float or None
+        Share of each class that it is told of; None tells it of none.
+
+    n_refinements : int
+        Steps by which the codes of a plain autoencoder are refined.
+
+    reach : float
+        How far beyond the codes of its rows its decoder sees, in their ranges, where it
+        stands beside a linear map.
+    """
+
+    n_features: int
+    n_components: int
+    encoder: Any
+    decoder: Any
+    likelihood: Any
+    from_pca: bool
+    variational: Variational | None
+    seed: int
+    class_shares: tuple | None = None
+    n_refinements: int = 0
+    reach: float = 0.0
+
+    @property
+    def units(self):
+        """In which units of the columns the linear maps are found."""
+        if not self.likelihood.has_column_noise:
+            return "one"
+        return "deviations" if self.variational is None else "noise"
+
+    def linear(self):
+        """Say the same without networks: PCA."""
+        return replace(self, encoder=MLP(()), decoder=MLP(()), from_pca=True)
+
+    def build(self, device):
+        """Make the model, its networks at their random start."""
+        dtype = wide_dtype(device)
+        with forked_stream(self.seed, torch.device("cpu")):
+            encoder = self._path("encoder", self.n_features, self._n_statistics, dtype)
+            decoder = self._path("decoder", self._n_coded, self.n_features, dtype)
+            parts = (encoder, decoder, self.likelihood.build(self.n_features))
+            if self.variational is None:
+                steps = Refinement(self.n_components, self.n_refinements, dtype)
+                return _on(device, Autoencoder(*parts, steps, self.reach))
+            own = self.variational.build(self.n_components, self.n_features)
+        if self.class_shares is None:
+            return _on(device, VariationalAutoencoder(*parts, **own))
+        model = ConditionalAutoencoder(
+            VariationalAutoencoder, *parts, self.class_shares, **own
+        )
+        return _on(device, model)
+
+    @property
+    def _n_coded(self):
+        """What the decoder takes: a code, with its class where there are any."""
+        return self.n_components + len(self.class_shares or ())
+
+    @property
+    def _n_statistics(self):
+        """What the encoder gives for a row: its code, or what its posterior takes."""
+        if self.variational is None:
+            return self.n_components
+        return POSTERIORS[self.variational.posterior].n_statistics(self.n_components)
+
+    def outline(self):
+        """Names, shapes and types of what the model holds, without its memory.
+
+        None where a factory of the user's, which only :meth:`build` may call, decides.
+        """
+        if not (hasattr(self.encoder, "build") and hasattr(self.decoder, "build")):
+            return None
+        with torch.device("meta"):
+            return self.build(torch.device("meta")).state_dict()
+
+    def _path(self, role, n_inputs, n_outputs, dtype):
+        spec = getattr(self, role)
+        if hasattr(spec, "build"):
+            network = spec.build(
+                n_inputs,
+                n_outputs,
+                mirror=role == "decoder",
+                zero_last=self.from_pca,
+            )
+        else:
+            network = _from_factory(spec, role, n_inputs, n_outputs, self.from_pca)
+        is_encoder, is_centred = role == "encoder", self.likelihood.centred
+        linear: nn.Module | None = None
+        if self.from_pca:
+            n_linear = n_inputs if is_encoder else self.n_components
+            linear = FixedLinear(n_linear, n_outputs, dtype)
+            if n_linear < n_inputs:
+                n_classes = n_inputs - n_linear
+                linear = OfCode(linear, FixedLinear(n_classes, n_outputs, dtype))
+        return Path(
+            network,
+            linear,
+            n_inputs,
+            n_outputs,
+            # Rows come centred or raw, codes are about zero; a posterior has variances.
+            has_center=is_encoder and not is_centred,
+            has_offset=self.variational is not None if is_encoder else not is_centred,
+            dtype=dtype,
+        )
+
+
+def _on(device, model):
+    """Bring a model to a device, its numbers as wide as they can be there."""
+    if wide_dtype(device) == torch.float32:
+        model = model.float()
+    return model.to(device)
+
+
+def _from_factory(factory, role, n_inputs, n_outputs, from_pca):
+    """Call a factory of the user's and see that what it makes fits."""
+    network = factory(n_inputs, n_outputs)
+    if not isinstance(network, nn.Module):
+        raise TypeError(
+            f"{role}={factory!r} returned {type(network).__name__}; a factory is "
+            "called as factory(n_inputs, n_outputs) and returns a torch.nn.Module."
+        )
+    network = network.to(torch.float32)
+    _try_out(network.eval(), f"{role}={factory!r} made a module", n_inputs, n_outputs)
+    return Gated(network, n_outputs) if from_pca else network
+
+
+def _try_out(network, made, n_inputs, n_outputs):
+    """See that a network of the user's turns rows into rows."""
+    n_rows = 3 if n_outputs == 2 else 2  # or rows might be taken for columns
+    rows = torch.linspace(-1, 1, n_rows * n_inputs, dtype=torch.float32)
+    try:
+        with torch.no_grad():
+            y = network(rows.view(n_rows, n_inputs))
+    except Exception as error:
+        raise ValueError(
+            f"{made} that fails on rows of {n_inputs} values: {error}"
+        ) from error
+    if not isinstance(y, torch.Tensor) or y.layout != torch.strided:
+        raise TypeError(f"{made} that returns {type(y).__name__}, not a dense tensor.")
+    if y.shape != (n_rows, n_outputs):
+        raise ValueError(
+            f"{made} that turns {n_rows} rows of {n_inputs} values into shape "
+            f"{tuple(y.shape)}; it has to be ({n_rows}, {n_outputs})."
+        )
+    if not (y.is_floating_point() and torch.isfinite(y).all()):
+        raise ValueError(f"{made} that turns rows into what is no finite number.")

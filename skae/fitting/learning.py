@@ -1,0 +1,383 @@
+"""Learning: who judges, and what is returned.
+
+What is judged on validation rows, the start included, has been computed from the
+training rows alone: a start that has seen the validation rows looks better on them
+than anything honest can. What is returned uses all rows:
+
+    1. hold out some rows; find the start of the others; train from it; solve the
+       last layer, as strongly as the held-out rows ask for
+    2. the start wins on the held-out rows    -> the start of all rows
+       the network wins, and rows are few     -> train again, from the start of all
+                                                 rows, for the epochs found, and solve
+                                                 the last layer as strongly
+       the network wins, and rows are many    -> the network
+
+Rows of the user's own (``X_val``) never enter a start, so with them all of X trains.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm, rankdata
+from scipy.stats import t as student_t
+from torch import nn
+
+from skae.device import limited_threads
+from skae.start.maps import LinearMaps
+from skae.training.engine import TrainingResult, mean_loss, n_threads, train
+
+from .readout import Readout, has_readout
+
+__all__ = ["Learned", "learn", "resume"]
+
+# Up to so many rows, those held out are worth a second training that uses them too.
+REFIT_ROWS = 10_000
+
+# Training rows by which a start is measured where none are held out, at most.
+START_ROWS = 10_000
+
+# The gain over the start, on the rows that judge, has to be above 0 with this
+# confidence, by Student's test, or by Wilcoxon's and by so many standard errors; what
+# they cannot tell from the start is not better than it.
+CONFIDENCE = 0.99
+QUANTILE = norm.ppf(CONFIDENCE)
+STANDARD_ERRORS = 1.5
+
+# What PCA leaves has to be so many times what float32 rows lose by rounding, or nothing
+# could be learned from them, nor judged by them.
+VISIBLE = 100.0
+
+# A second training may fit the rows that trained better than the first did by this
+# share of what the first lost on the rows that judge.
+REFIT_SHARE = 0.5
+
+
+@dataclass
+class Learned:
+    """What came of a task.
+
+    Attributes
+    ----------
+    model : nn.Module
+    maps : LinearMaps
+        Those that the model started from.
+    result : TrainingResult
+        Of the training that was judged.
+    start_loss : float
+        Of the start, on the rows that judge.
+    n_epochs : int
+        Epochs run in all.
+    readout_strength : float or None
+        At which the last layer was solved; None where it is as training left it.
+    is_better : bool
+        Whether the rows that judge can tell the result from the start.
+    pca_loss : float or None
+        Of PCA, on the rows that judge a network that did not start there.
+    index : ndarray of int or None
+        Numbers of the rows that it was trained on.
+    """
+
+    model: nn.Module
+    maps: LinearMaps
+    result: TrainingResult
+    start_loss: float
+    n_epochs: int = 0
+    readout_strength: float | None = None
+    is_better: bool = False
+    pca_loss: float | None = None
+    index: Any = None
+
+    @property
+    def is_start(self):
+        """Whether the model is the start itself."""
+        return self.result.best_epoch == 0 and self.readout_strength is None
+
+
+def learn(task, *, observer=None):
+    """Carry out a task.
+
+    Parameters
+    ----------
+    task : Task
+
+    observer : object, optional
+        Its ``begin()`` is called before each epoch and ``end(result, learned)`` after
+        it, where ``learned()`` is what has been learned so far; a true answer ends the
+        training.
+
+    Returns
+    -------
+    Learned
+    """
+    everything = np.arange(task.X.shape[0])
+    kept, held_out = _split(task)
+    maps = task.maps(kept) if task.trains else None
+    if maps is None or _leaves_rounding(task, maps):
+        return _started(task, everything)
+    rows = task.subset(kept, maps)
+    model = task.begin(maps, rows)
+    learned, stopped = _run(task, model, maps, rows, kept, held_out, observer)
+    is_judged = held_out is not None or task.X_val is not None
+    if is_judged and not task.blueprint.from_pca:
+        learned.pca_loss = _pca_loss(task, kept, held_out)
+    if is_judged and not learned.is_better and not task.continues:
+        return _back_at_start(task, everything, learned)
+    has_used_all = len(kept) == len(everything)
+    if has_used_all or stopped or task.continues or len(everything) > REFIT_ROWS:
+        return learned
+    return _refitted(task, everything, held_out, learned, observer)
+
+
+def resume(task, model, maps, state, *, observer=None):
+    """Go on training a model where it stopped; it is changed in place."""
+    kept, held_out = _split(task)
+    rows = task.subset(kept, maps)
+    model.meet(rows, anew=not task.of_stream)
+    return _run(task, model, maps, rows, kept, held_out, observer, state)[0]
+
+
+def _split(task):
+    """Row numbers that train and row numbers that judge, each in order."""
+    everything = np.arange(task.X.shape[0])
+    if not task.n_validation:
+        return everything, None
+    return task.split(everything, task.n_validation)
+
+
+def _leaves_rounding(task, maps):
+    """Whether a start that is PCA leaves no more than what rows lose as float32."""
+    blueprint = task.blueprint
+    is_pca = blueprint.from_pca and blueprint.likelihood.starts_exact
+    if not is_pca or blueprint.variational is not None or task.continues:
+        return False
+    rounding = np.finfo(np.float32).eps ** 2 / 12 * maps.scaled_variance.sum()
+    return maps.discarded_variance <= VISIBLE * rounding
+
+
+def _some_of(index):
+    """At most ``START_ROWS`` row numbers, at equal steps."""
+    if len(index) <= START_ROWS:
+        return index
+    return index[np.linspace(0, len(index) - 1, START_ROWS).astype(int)]
+
+
+def _started(task, index):
+    """Find the start of some rows, and train nothing."""
+    maps = task.maps(index)
+    model = task.begin(maps, task.subset(index, maps))
+    rows = task.subset(_some_of(index), maps)
+    loss = rows.mean(task.row_losses(model, rows))
+    return Learned(model, maps, TrainingResult(best_loss=loss), loss, index=index)
+
+
+def _back_at_start(task, everything, learned):
+    """Return the start of all rows in place of what training gave."""
+    started = _started(task, everything)
+    result = replace(learned.result, best_epoch=0, best_loss=learned.start_loss)
+    return replace(
+        learned,
+        model=started.model,
+        maps=started.maps,
+        index=started.index,
+        result=result,
+        readout_strength=None,
+    )
+
+
+def _run(task, model, maps, rows, kept, held_out, observer, state=None):
+    """Train a model; also say whether somebody ended it."""
+    valid = _judging_rows(task, held_out, maps)
+    judges = task.subset(_some_of(kept), maps) if valid is None else valid
+    before = task.row_losses(model, judges)
+    start_loss = _epoch_loss(task, model, judges, before)
+    if task.X_val is not None and not math.isfinite(start_loss):
+        _refuse_judges(task, model, task.subset(_some_of(kept), maps))
+    watched = _Watched(observer, model, maps, start_loss, kept)
+    if not task.of_stream:
+        model.unsettle()  # codes move while a network is trained
+    result = _train(
+        model,
+        rows,
+        task.settings,
+        seed=task.seed,
+        start_loss=start_loss,
+        valid=valid,
+        observer=watched,
+        state=state,
+    )
+    learned = watched.learned(result)
+    if valid is not None:
+        if has_readout(model) and not (task.continues or result.interrupted):
+            _solve_readout(task, learned, rows, valid)
+        after = task.row_losses(model, valid)
+        # The network now sees no further than it will, and its last layer may be new.
+        result.best_loss = _epoch_loss(task, model, valid, after)
+        learned.is_better = _is_clearly_positive(before - after, valid)
+    return learned, watched.asked_to_stop or result.interrupted
+
+
+def _refuse_judges(task, model, rows):
+    """Refuse rows of the user's own of which nothing is known, if it is their fault."""
+    if math.isfinite(rows.mean(task.row_losses(model, rows))):
+        raise ValueError(
+            "X_val, the rows that judge: its values, or their squares, are beyond what "
+            "float32 holds; leave those rows out."
+        )
+
+
+def _epoch_loss(task, model, rows, losses):
+    """Mean loss by the draws of an epoch's judgement, which may be fewer."""
+    passes = task.settings.validation_passes
+    if passes == task.judging_passes:
+        return rows.mean(losses)
+    return mean_loss(model, rows, task.seed, passes)
+
+
+def _train(model, rows, settings, **arguments):
+    """Train a model, and take from the rows what follows a training."""
+    result = train(model, rows, settings, **arguments)
+    with limited_threads(n_threads(model, settings.batch_size)):
+        model.settle(rows)
+    return result
+
+
+def _judging_rows(task, held_out, maps):
+    """Rows of the user's own, or those held out; None where nothing judges."""
+    is_judged = held_out is not None or task.X_val is not None
+    return task.judges(held_out, maps) if is_judged else None
+
+
+def _pca_loss(task, kept, held_out):
+    """Loss of PCA on the rows that judge; None where it has not so many components."""
+    if task.blueprint.n_components > min(len(kept), task.X.shape[1]):
+        return None
+    linear = replace(task, blueprint=task.blueprint.linear())
+    maps = linear.maps(kept)
+    model = linear.begin(maps, linear.subset(kept, maps))
+    valid = _judging_rows(linear, held_out, maps)
+    return valid.mean(linear.row_losses(model, valid))
+
+
+def _solve_readout(task, learned, rows, valid):
+    """Solve the last layer, if that is better for the rows that judge."""
+
+    def loss():
+        return valid.mean(task.row_losses(learned.model, valid))
+
+    learned.readout_strength = Readout(learned.model, rows).set_best(loss)
+
+
+def _refitted(task, everything, held_out, learned, observer):
+    """Train again from the start of all rows, for the epochs that were best.
+
+    On the rows that judged, which it has now seen, the result must not be worse than
+    the network that had not, and on the others not so much better that it has gone on
+    where the first was stopped; otherwise that network stays.
+    """
+    maps = task.maps(everything)
+    rows = task.subset(everything, maps)
+    model = task.begin(maps, rows)
+    rates = learned.result.learning_rates
+    result = _train(
+        model,
+        rows,
+        task.settings,
+        seed=task.seed,
+        start_loss=learned.start_loss,
+        learning_rates=rates,
+        observer=_Watched(observer, model, maps, learned.start_loss, everything),
+    )
+    if learned.readout_strength is not None:
+        Readout(model, rows).set(learned.readout_strength)
+    learned.result.interrupted |= result.interrupted
+    learned.n_epochs += result.n_epochs
+    seen = task.subset(held_out, maps)
+    is_whole = result.n_epochs == len(rates)
+    unseen = task.subset(held_out, learned.maps)
+    mean, error = unseen.mean_and_error(task.row_losses(learned.model, unseen))
+    is_worse = seen.mean(task.row_losses(model, seen)) > mean
+    again = replace(learned, model=model, maps=maps, index=everything)
+    if (
+        not is_whole
+        or is_worse
+        or _goes_on(task, learned, again, held_out, mean, error)
+    ):
+        return learned
+    return again
+
+
+def _goes_on(task, learned, again, held_out, mean, error):
+    """Whether a second training is beyond where the first was stopped.
+
+    Chance, a step that went wrong and was made good, can lead the first elsewhere for
+    the same epochs; then nothing has judged where the second is. The mean loss of the
+    first on the rows that judge, and its standard error, say what can be told.
+    """
+    kept = np.setdiff1d(np.arange(task.X.shape[0]), held_out)
+    losses = []
+    for each in (learned, again):
+        rows = task.subset(kept, each.maps)
+        losses.append(rows.mean(task.row_losses(each.model, rows)))
+    first, second = losses
+    return first - second > REFIT_SHARE * (abs(mean - first) + 2 * error)
+
+
+def _is_clearly_positive(gain, rows):
+    """Whether rows gain: by Student's test, or by Wilcoxon's where a few rows decide.
+
+    Where tails are heavy the standard error of a mean is that of a few rows, and
+    Student's test cannot see what nearly all rows agree on. The mean has to be above
+    one and a half of its standard errors all the same: one far row alone makes one.
+    """
+    mean, error = rows.mean_and_error(gain)
+    n_rows = rows.n_effective
+    if n_rows <= 1 or mean <= 0:
+        return False
+    if mean > student_t.ppf(CONFIDENCE, n_rows - 1) * error:
+        return True
+    if mean <= STANDARD_ERRORS * error:
+        return False
+    return _signed_ranks(gain.cpu().numpy(), rows.weight.cpu().numpy()) > QUANTILE
+
+
+def _signed_ranks(gain, weight):
+    """Wilcoxon's sum of signed ranks, each times its weight, by its standard deviation.
+
+    Where a row is as likely to lose as to gain, signs are tosses of a coin.
+    """
+    differs = gain != 0  # where the mean is above 0, some do
+    ranks = weight[differs] * rankdata(np.abs(gain[differs]))
+    return ranks @ np.sign(gain[differs]) / np.sqrt(ranks @ ranks)
+
+
+class _Watched:
+    """Shows an observer what has been learned, and remembers its wish to stop."""
+
+    def __init__(self, observer, model, maps, start_loss, index):
+        self.observer, self.model, self.maps = observer, model, maps
+        self.start_loss, self.index = start_loss, index
+        self.asked_to_stop = False
+
+    def learned(self, result):
+        """Say what a training has given so far."""
+        return Learned(
+            self.model,
+            self.maps,
+            result,
+            self.start_loss,
+            result.n_epochs,
+            index=self.index,
+        )
+
+    def begin(self):
+        if self.observer is not None:
+            self.observer.begin()
+
+    def end(self, result):
+        if self.observer is not None:
+            learned = partial(self.learned, result)
+            self.asked_to_stop = bool(self.observer.end(result, learned))
+        return self.asked_to_stop

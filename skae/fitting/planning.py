@@ -1,0 +1,318 @@
+"""Planning: every parameter of an estimator resolved, for the rows at hand.
+
+Reads an estimator's parameters and never changes them; what "auto" means is in
+:mod:`skae.fitting.auto`, and which parts are asked for in :mod:`skae.fitting.specs`.
+"""
+
+import functools
+import math
+import numbers
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from skae.device import compute_dtype, resolve_device
+from skae.likelihoods import Gaussian
+from skae.networks import MLP
+from skae.priors import Vamp
+from skae.rows import placed
+from skae.start.axes import LARGEST_MATRIX
+from skae.start.maps import fit_linear_maps
+from skae.training.engine import Settings
+from skae.training.solvers import SOLVERS
+
+from .auto import (
+    auto_alpha,
+    auto_batch_size,
+    auto_learning_rate,
+    auto_max_iter,
+    auto_patience,
+    auto_reach,
+    auto_refinements,
+    auto_validation_rows,
+)
+from .blueprint import Blueprint
+from .specs import resolve_networks, resolve_variational
+from .task import FEWEST_ROWS, Task
+from .wide import narrowed, spanned
+from .width import find_width
+
+__all__ = ["make_task"]
+
+# How often the rows that judge are walked through after an epoch, at most, for a model
+# that draws: more would cost more than a tenth of the epoch.
+EPOCH_PASSES = 2
+
+# Share of the epochs over which the learning rate falls, where rows judge and the end
+# of the training is known.
+DESCENT = 0.5
+
+
+def make_task(
+    estimator,
+    X,
+    weight,
+    X_val=None,
+    *,
+    blueprint,
+    likelihood,
+    seed,
+    is_judged,
+    continues,
+    labels=None,
+    labels_val=None,
+):
+    """Say what an estimator's parameters ask for.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+
+    X, weight : the weighted set of rows to learn from.
+
+    X_val : rows of the user's own that judge, or None.
+
+    blueprint : Blueprint or None
+        Of a model that is to be trained further; None makes a new one.
+
+    likelihood : likelihood spec
+        What :func:`skae.fitting.specs.resolve_likelihood` found.
+
+    seed : int
+
+    is_judged : bool
+        Whether rows may be held out.
+
+    continues : bool
+        Whether training will go on another day.
+
+    labels, labels_val : ndarray of int or None
+        Number of the class of each row of X and of X_val, where a model is told.
+
+    Returns
+    -------
+    Task
+    """
+    device = resolve_device(estimator.device)
+    can_turn = not continues and labels is None and _can_turn(estimator, likelihood)
+    is_wide = can_turn and _is_wide(X, X_val)
+    shape = (X.shape[0], _count_spanning(X, X_val) if is_wide else X.shape[1])
+    is_known = blueprint is not None or estimator.n_components != "auto"
+    if blueprint is None:
+        shares = _class_shares(labels, weight)
+        blueprint = make_blueprint(
+            estimator, X, weight, likelihood, seed, shape, shares
+        )
+    n_judges, n_validation = _count_judges(estimator, X, X_val, blueprint, is_judged)
+    settings = make_settings(estimator, shape, n_judges, device)
+    if not continues and (n_validation or X_val is not None):
+        settings = replace(settings, descent=DESCENT)
+    task = Task(
+        blueprint=blueprint,
+        X=X if is_wide else placed(X, device),
+        weight=weight,
+        X_val=X_val,
+        trains=_has_to_learn(blueprint, settings, X, n_validation),
+        n_validation=n_validation,
+        continues=continues,
+        judging_passes=estimator._count_passes(n_judges),
+        settings=settings,
+        device=device,
+        labels=labels,
+        labels_val=labels_val,
+    )
+    if is_wide and (task.trains or not is_known):
+        task = spanned(task)
+    return task if is_known else _of_found_width(estimator, task)
+
+
+def _count_judges(estimator, X, X_val, blueprint, is_judged):
+    """Count the rows whose loss decides, and those to hold out for it."""
+    n_rows = X.shape[0]
+    if n_rows < FEWEST_ROWS and not blueprint.from_pca:
+        return n_rows, 0  # there is no start to fall back on
+    if X_val is not None:
+        return X_val.shape[0], 0
+    if not (is_judged and estimator.early_stopping):
+        return n_rows, 0
+    n_validation = _count_validation_rows(estimator, n_rows, blueprint)
+    return n_validation, n_validation
+
+
+def _has_to_learn(blueprint, settings, X, n_validation):
+    """Whether there is more to be found than the start, and rows enough to judge it."""
+    has_too_few = n_validation > 0 and X.shape[0] < FEWEST_ROWS
+    return settings.max_iter > 0 and not _start_is_final(blueprint) and not has_too_few
+
+
+def _of_found_width(estimator, task):
+    """Find the width of a task; how many rows judge depends on it, too."""
+    with task.forked_stream():
+        n_components = find_width(task if task.span is None else narrowed(task))
+    blueprint = replace(task.blueprint, n_components=n_components)
+    n_validation = 0
+    if task.n_validation:
+        n_validation = _count_validation_rows(estimator, task.X.shape[0], blueprint)
+    return replace(task, blueprint=blueprint, n_validation=n_validation)
+
+
+def _is_wide(X, X_val):
+    """Whether rows span a smaller space than their columns, that can be found."""
+    return _count_spanning(X, X_val) < min(X.shape[1], LARGEST_MATRIX)
+
+
+def _count_spanning(X, X_val):
+    """Rows, those that judge among them, and so dimensions of their space at most."""
+    return X.shape[0] if X_val is None else X.shape[0] + X_val.shape[0]
+
+
+def _can_turn(estimator, likelihood):
+    """Whether a model of rows is the same after any orthogonal change of columns."""
+    variational = resolve_variational(estimator)
+    if variational is not None and isinstance(variational.prior, Vamp):
+        return False  # it is made of rows
+    has_own_parts = estimator.encoder is not None or estimator.decoder is not None
+    is_isotropic = type(likelihood) is Gaussian
+    return is_isotropic and estimator.init == "pca" and not has_own_parts
+
+
+def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=None):
+    """Resolve the architecture, for so many rows and columns to learn from."""
+    variational = resolve_variational(estimator)
+    if class_shares is not None and isinstance(variational.prior, Vamp):
+        raise ValueError(
+            "conditional=True: prior='vamp' is made of rows, which would need classes; "
+            "use 'gmm' or 'flow'."
+        )
+    encoder, decoder = resolve_networks(estimator, shape)
+    n_refinements = _count_refinements(estimator, likelihood, X)
+    can_reach = n_refinements > 0 and likelihood.starts_exact
+    return Blueprint(
+        n_features=X.shape[1],
+        n_components=_resolve_width(estimator.n_components, X, weight, likelihood),
+        encoder=encoder,
+        decoder=decoder,
+        likelihood=likelihood,
+        from_pca=estimator.init == "pca",
+        variational=variational,
+        seed=seed,
+        class_shares=class_shares,
+        n_refinements=n_refinements,
+        reach=auto_reach(*X.shape) if can_reach else 0.0,
+    )
+
+
+def _count_refinements(estimator, likelihood, X):
+    """Count the steps by which codes are refined."""
+    if estimator._is_variational:
+        return 0
+    if not isinstance(estimator.n_refinements, str):
+        return int(estimator.n_refinements)
+    # A factory's codes may be bounded, or whole numbers, on purpose.
+    is_factory = callable(estimator.encoder) and not hasattr(estimator.encoder, "build")
+    if not likelihood.starts_exact or (is_factory and estimator.init == "random"):
+        return 0
+    return auto_refinements(*X.shape)
+
+
+def _resolve_width(n_components, X, weight, likelihood):
+    """Find the size of the code; 1 where it is to be found later."""
+    if isinstance(n_components, str):
+        return 1
+    if isinstance(n_components, numbers.Integral):
+        return int(n_components)
+    units = "deviations" if likelihood.has_column_noise else "one"
+    share = float(n_components)
+    maps = fit_linear_maps(X, weight, share, view=likelihood.view, units=units)
+    return maps.n_components
+
+
+def _class_shares(labels, weight):
+    """Share of each class, by weight."""
+    if labels is None:
+        return None
+    total = np.bincount(labels, weights=weight)
+    return tuple((total / total.sum()).tolist())
+
+
+def make_settings(estimator, shape, n_judges, device):
+    """Resolve how to train."""
+    n_rows, n_features = shape
+    batch_size, max_iter = estimator.batch_size, estimator.max_iter
+    rate, patience = estimator.learning_rate_init, estimator.n_iter_no_change
+    if isinstance(batch_size, str):
+        batch_size = auto_batch_size(n_rows)
+    if isinstance(max_iter, str):
+        max_iter = auto_max_iter(n_rows, n_features, batch_size)
+    if isinstance(patience, str):
+        patience = auto_patience(n_rows, batch_size)
+    solver = _check_solver(estimator.solver)
+    decays = solver == "adamw" and not estimator._is_variational
+    decay = auto_alpha(n_rows, n_features) if decays else 0.0
+    if isinstance(rate, str):
+        rate = None
+        if isinstance(solver, str):
+            usual = SOLVERS[solver].learning_rate
+            rate = auto_learning_rate(usual, n_features, decays=decay > 0)
+    return Settings(
+        solver=solver,
+        learning_rate=rate,
+        alpha=_resolve_alpha(estimator.alpha, solver, decay),
+        batch_size=min(int(batch_size), n_rows),
+        max_iter=int(max_iter),
+        tol=float(estimator.tol),
+        patience=int(patience),
+        dtype=compute_dtype(estimator.precision, device),
+        validation_passes=min(estimator._count_passes(n_judges), EPOCH_PASSES),
+        warmup=estimator._warmup,
+    )
+
+
+def _resolve_alpha(alpha, solver, decay):
+    """Find the weight decay; None leaves it to an optimizer class of the user's."""
+    if not isinstance(alpha, str):
+        return float(alpha)
+    return decay if isinstance(solver, str) else None
+
+
+def _start_is_final(blueprint):
+    """Whether the start is the best that the architecture allows."""
+    is_linear = all(
+        isinstance(spec, MLP) and np.size(spec.hidden_layer_sizes) == 0
+        for spec in (blueprint.encoder, blueprint.decoder)
+    )
+    return (
+        is_linear
+        and blueprint.from_pca
+        and blueprint.class_shares is None
+        and blueprint.likelihood.starts_exact
+        and (blueprint.variational is None or blueprint.variational.keeps_start)
+    )
+
+
+def _count_validation_rows(estimator, n_rows, blueprint):
+    if isinstance(estimator.validation_fraction, str):
+        return auto_validation_rows(n_rows, blueprint.n_components)
+    n_validation = max(1, math.ceil(estimator.validation_fraction * n_rows))
+    if n_validation >= n_rows >= FEWEST_ROWS:
+        raise ValueError(
+            f"validation_fraction={estimator.validation_fraction!r} of {n_rows} "
+            "distinct rows leaves none to train on; make it smaller, or set "
+            "early_stopping=False."
+        )
+    return n_validation
+
+
+def _check_solver(solver):
+    """See that a solver is a name or makes a torch optimizer."""
+    if isinstance(solver, str):
+        return solver
+    made = solver.func if isinstance(solver, functools.partial) else solver
+    if not (isinstance(made, type) and issubclass(made, torch.optim.Optimizer)):
+        raise ValueError(
+            f"solver={solver!r} is no torch.optim.Optimizer class; use one of "
+            f"{sorted(SOLVERS)}, a class such as torch.optim.NAdam, or a "
+            "functools.partial of one."
+        )
+    return solver

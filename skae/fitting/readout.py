@@ -1,0 +1,128 @@
+"""The readout: a decoder's last layer, which is linear, solved by ridge regression.
+
+A network's last layer maps its last hidden layer h to the correction of a row, and
+where the loss is a squared error, what is best added to it is known:
+
+    minimise over D and b   mean |e - D h - b|^2 + r s |D|^2
+
+with e what the decoder leaves of a row, s the mean eigenvalue of the covariance of h,
+and r the strength, found on rows that judge. It costs less than an epoch, and gives
+most where rows are few and the steps of a training are too.
+"""
+
+import numpy as np
+import torch
+
+from skae.device import limited_threads, wide_dtype
+
+__all__ = ["Readout", "has_readout"]
+
+# Strengths that are tried, the weakest first. Below that, rows far from all others are
+# sent anywhere.
+STRENGTHS = (1e-2, 3e-2, 1e-1, 3e-1, 1e0, 3e0, 1e1, 3e1, 1e2)
+
+# Fewer multiplications than this gain nothing by several threads.
+LARGE_REGRESSION = 2**30
+
+# Rows whose hidden layer is held at a time.
+ROWS_AT_ONCE = 1024
+
+
+def has_readout(model):
+    """Whether a model's last layer can be solved."""
+    return getattr(model, "readout", None) is not None
+
+
+class Readout:
+    """What rows say about the last layer of a model's decoder.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With ``readout``, its last layer, and ``left_to_readout(x)``: the last hidden
+        layer of rows, and what is left of them, in units of the last layer's outputs.
+
+    rows : Rows
+    """
+
+    def __init__(self, model, rows):
+        self.layer = model.readout
+        self.before = self._values()
+        size = len(rows) * self.layer.weight.numel()
+        n_threads = torch.get_num_threads() if size >= LARGE_REGRESSION else 1
+        with torch.no_grad(), limited_threads(n_threads):
+            self._regress(model, rows)
+
+    def _values(self):
+        return [p.detach().clone() for p in (self.layer.weight, self.layer.bias)]
+
+    def _regress(self, model, rows):
+        """Find the moments of the hidden layer, with each other and with the rest.
+
+        Products are those of float32, of blocks measured from the first one's mean,
+        and their sums are wide.
+        """
+        n_outputs, n_hidden = self.layer.weight.shape
+        wide = wide_dtype(rows.device)
+        total = rows.weight.to(wide).sum()
+        means = torch.zeros(n_hidden + n_outputs, dtype=wide, device=rows.device)
+        products = torch.zeros(n_hidden, len(means), dtype=wide, device=rows.device)
+        origin = torch.zeros(len(means), dtype=torch.float32, device=rows.device)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = slice(start, start + ROWS_AT_ONCE)
+            share = (rows.weight[some].to(wide) / total).float()
+            both = torch.cat(model.left_to_readout(rows.take(some)), dim=1).float()
+            if start == 0:
+                origin = both.mean(dim=0)
+            both -= origin
+            means += share @ both
+            products += (both[:, :n_hidden].T * share) @ both
+        products -= torch.outer(means[:n_hidden], means)
+        self.hidden_mean, self.rest_mean = (means + origin).split([n_hidden, n_outputs])
+        # Apple's GPUs have no eigenvectors, and others are no sooner with one matrix.
+        values, vectors = torch.linalg.eigh(products[:, :n_hidden].cpu())
+        self.values = values.clamp_min(0).to(rows.device)
+        self.vectors = vectors.to(rows.device)
+        self.rotated = self.vectors.T @ products[:, n_hidden:]
+
+    def set(self, strength):
+        """Set the last layer to what is best at a strength; None is as it was."""
+        with torch.no_grad():
+            weight, bias = self.before
+            if strength is not None:
+                # Where no hidden value varies, any ridge will do.
+                ridge = strength * self.values.mean().item() or 1.0
+                change = self.vectors @ (self.rotated / (self.values + ridge)[:, None])
+                weight = weight + change.T
+                bias = bias + self.rest_mean - self.hidden_mean @ change
+            self.layer.weight.copy_(weight)
+            self.layer.bias.copy_(bias)
+
+    def set_best(self, loss):
+        """Set the last layer at the strength of the smallest loss.
+
+        From the weakest strength on the loss is taken to fall, if at all, to where it
+        rises again; what is stronger is not tried.
+
+        Parameters
+        ----------
+        loss : callable
+            Of the model as it is.
+
+        Returns
+        -------
+        float or None
+            The strength; None where the layer is best as it was.
+        """
+        self.set(None)
+        as_it_was, losses = loss(), []
+        for strength in STRENGTHS:
+            self.set(strength)
+            losses.append(loss())
+            if len(losses) > 1 and losses[-1] > losses[-2]:
+                break
+        tried = (None, *STRENGTHS)
+        # Where all are beyond their type the layer stays as it was.
+        best = tried[int(np.argmin(np.nan_to_num([as_it_was, *losses], nan=np.inf)))]
+        self.set(best)
+        return best

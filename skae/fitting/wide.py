@@ -1,0 +1,171 @@
+"""Wide rows: learned in coordinates of the space that they span, then unfolded.
+
+n rows of p > n columns lie in a space of fewer than n dimensions
+(:mod:`skae.start.span`):
+
+    x = mu + B' c        c = B (x - mu)        |x - x'| = |c - c'|
+
+So a Gaussian model of the c is one of the rows, its squared errors the same, at the
+price of n columns in place of p. A network sees what does not depend on how many
+columns there are; what it has learned is unfolded, its first layer W to W B and its
+last to B' W, into a model of the columns like any other.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from skae.likelihoods.gaussian import Coordinates
+from skae.models.paths import reciprocal
+from skae.rows import as_array, stacked, take_rows, weighted_moments
+from skae.start.axes import peak_signs
+from skae.start.maps import LinearMaps, moments
+from skae.start.span import Span
+
+from .learning import learn
+from .task import Task
+
+__all__ = ["NarrowTask", "carry_out", "narrowed", "spanned"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NarrowTask(Task):
+    """A task of wide rows, in coordinates of the space that they span.
+
+    Attributes
+    ----------
+    wide : Task
+        What it stands for.
+    """
+
+    wide: Task
+
+    def maps(self, index):
+        """Find the start of some rows, with signs as the columns ask for."""
+        maps = super().maps(index)
+        return replace(
+            maps,
+            components=maps.components * peak_signs(self.span.lift(maps.components)),
+            n_silent=len(self.span.mean) - maps.n_features,
+        )
+
+    def widened(self, learned):
+        """Say what was learned of the columns."""
+        narrow, index = learned.model, learned.index
+        X, weight = take_rows(self.wide.X, index), self.wide.weight[index]
+        mean, variance = moments(as_array(X), weight)
+        maps = LinearMaps(
+            n_rows=learned.maps.n_rows,
+            mean=mean,
+            center=mean,
+            variance=variance,
+            scale=np.ones(len(mean)),
+            components=self.span.lift(learned.maps.components),
+            explained_variance=learned.maps.explained_variance,
+        )
+        model = self.wide.blueprint.build(self.wide.device)
+        model.set_start(maps, origin=mean)
+        if narrow.encoder.is_limited:
+            model.limit(self.wide.subset(index, maps))
+        unfold(narrow, model, self.span)
+        return replace(learned, model=model.eval(), maps=maps)
+
+
+def spanned(task):
+    """Say the same with the space that the rows span, those that judge among them.
+
+    Parameters
+    ----------
+    task : Task
+        With fewer rows than columns.
+
+    Returns
+    -------
+    Task
+    """
+    X = as_array(task.X)
+    if task.X_val is not None:
+        X = stacked(X, as_array(task.X_val))
+    weight = np.full(X.shape[0], 1 / X.shape[0])
+    return replace(task, span=Span(X, weight, weighted_moments(X, weight)[0]))
+
+
+def narrowed(task):
+    """Say the same of the coordinates of rows.
+
+    Rows that judge enter the coordinates alone, as the rows of any orthogonal change
+    do: the start is still that of the rows that train.
+
+    Parameters
+    ----------
+    task : Task
+        With a span.
+
+    Returns
+    -------
+    NarrowTask
+    """
+    n_rows, n_columns = task.X.shape
+    blueprint = replace(
+        task.blueprint,
+        n_features=task.span.n_dimensions,
+        likelihood=Coordinates(n_columns),
+    )
+    C = task.span.coordinates
+    parts = {name: getattr(task, name) for name in Task.__dataclass_fields__}
+    parts |= {"blueprint": blueprint, "X": C[:n_rows]}
+    parts["X_val"] = None if task.X_val is None else C[n_rows:]
+    return NarrowTask(**parts, wide=task)
+
+
+def carry_out(task, *, observer=None):
+    """Carry out a task, in coordinates where its rows are wide.
+
+    See :func:`skae.fitting.learning.learn`.
+    """
+    span = task.span if task.trains else None
+    if span is None or span.n_dimensions < task.blueprint.n_components:
+        return learn(task, observer=observer)
+    narrow = narrowed(task)
+    if observer is not None:
+        observer = _Unfolding(observer, narrow)
+    return narrow.widened(learn(narrow, observer=observer))
+
+
+class _Unfolding:
+    """Shows an observer, where it asks, what has been learned of the columns."""
+
+    def __init__(self, observer, narrow):
+        self.begin = observer.begin
+        self._end, self._narrow = observer.end, narrow
+
+    def end(self, result, learned):
+        return self._end(result, lambda: self._narrow.widened(learned()))
+
+
+def unfold(narrow, wide, span):
+    """Set a model of columns, at its start, to what one of coordinates has learned."""
+    state = wide.state_dict()
+    # There are more columns than coordinates: what is theirs has another shape.
+    state |= {
+        name: value
+        for name, value in narrow.state_dict().items()
+        if value.shape == state[name].shape
+    }
+    wide.load_state_dict(state)
+    with torch.no_grad():
+        first, unit = narrow.encoder.network[0], narrow.encoder.unit
+        weight = span.lift(_numbers(first.weight * unit))
+        weight *= reciprocal(_numbers(wide.encoder.unit))
+        wide.encoder.network[0].weight.copy_(torch.from_numpy(weight))
+
+        last, gain = narrow.decoder.readout, narrow.decoder.gain
+        both = torch.cat([last.weight.T, last.bias[None]]) * gain
+        both = span.lift(_numbers(both)) * reciprocal(_numbers(wide.decoder.gain))
+        wide.decoder.readout.weight.copy_(torch.from_numpy(both[:-1].T))
+        wide.decoder.readout.bias.copy_(torch.from_numpy(both[-1]))
+
+
+def _numbers(tensor):
+    return tensor.cpu().double().numpy()

@@ -1,0 +1,127 @@
+"""The width: how many components rows ask for, found without a whole fit for each.
+
+From the start a network is trained for a moment at one width after another, each on
+the same rows and judged on the same others. A width is left for the next where that
+improves the loss by more than its noise: by more than two standard errors, and, where
+the loss is an error, by that more than as many directions of white noise would,
+
+    e_k (k' - k) / (p - k)        from k to k' components of p columns that vary,
+
+since the error of any rows falls to nothing as the code grows as wide as they are.
+Where the loss is minus a logarithm, a direction of noise is taken for a nat.
+"""
+
+import copy
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+from skae.training.engine import train
+
+from .readout import Readout, has_readout
+
+__all__ = ["WIDTHS", "find_width"]
+
+# Widths that are tried.
+WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+
+# Rows that are looked at, and updates that a network is trained for, at most.
+MOST_ROWS = 6000
+UPDATES = 600
+
+# Standard errors that a gain has to be above noise.
+STANDARD_ERRORS = 2.0
+
+# Strength at which the last layer of a network is solved; see :mod:`.readout`.
+STRENGTH = 0.1
+
+# What a direction of noise is, where the loss is minus a logarithm: half of this where
+# it is Gaussian, more where it has longer tails.
+NATS = 1.0
+
+# The search ends where so many widths in a row were no better than their noise.
+PATIENCE = 2
+
+
+def find_width(task):
+    """Find the smallest width beyond which nothing but noise is gained.
+
+    Parameters
+    ----------
+    task : Task
+        Of any width.
+
+    Returns
+    -------
+    int
+    """
+    order = np.random.RandomState(task.seed).permutation(task.X.shape[0])[:MOST_ROWS]
+    if len(order) < 3:
+        return 1
+    kept, held_out = task.split(np.sort(order), len(order) // 3)
+    if held_out is None:
+        return 1
+    widths = [k for k in WIDTHS if k <= min(len(kept), task.X.shape[1])]
+    maps = task.of_width(widths[-1]).maps(kept)
+    n_varied = np.count_nonzero(maps.variance) + maps.n_silent
+    rows, valid = task.subset(kept, maps), task.judges(held_out, maps)
+
+    def after_a_moment(width):
+        return _after_a_moment(task.of_width(width), maps.leading(width), rows, valid)
+
+    best, n_worse = widths[0], 0
+    model = after_a_moment(best)
+    for width in widths[1:]:
+        wider = after_a_moment(width)
+        gain, loss = _gain(task, model, wider, valid)
+        if gain > _noise(task, loss, n_varied - best) * (width - best):
+            best, model, n_worse = width, wider, 0
+        else:
+            n_worse += 1
+        if n_worse == PATIENCE:
+            break
+    return best
+
+
+def _after_a_moment(task, maps, rows, valid):
+    """Train a model for a moment."""
+    model = task.begin(maps, rows)
+    n_epochs = max(1, round(UPDATES * task.settings.batch_size / len(rows)))
+    settings = replace(
+        task.settings,
+        max_iter=min(n_epochs, task.settings.max_iter),
+        patience=sys.maxsize,
+        warmup=0.0,
+        descent=0.0,
+    )
+    start_loss = valid.mean(task.row_losses(model, valid))
+    seed = task.seed
+    result = train(model, rows, settings, seed=seed, start_loss=start_loss, valid=valid)
+    if result.interrupted:
+        raise KeyboardInterrupt  # of no width is enough known
+    if has_readout(model):
+        Readout(model, rows).set(STRENGTH)
+    return model
+
+
+def _gain(task, model, wider, valid):
+    """Mean gain of a wider model, less its standard errors, and the other's loss.
+
+    Where an autoencoder's noise is what its start leaves, a column that is all in the
+    code would gain without bound: the wider model is judged by the other's noise.
+    """
+    losses = task.row_losses(model, valid)
+    if task.blueprint.variational is None:
+        wider = copy.deepcopy(wider)
+        wider.likelihood.load_state_dict(model.likelihood.state_dict())
+    mean, error = valid.mean_and_error(losses - task.row_losses(wider, valid))
+    return mean - STANDARD_ERRORS * error, valid.mean(losses)
+
+
+def _noise(task, loss, n_left):
+    """Loss that a direction of white noise is, of so many that are left."""
+    if task.blueprint.variational is not None:
+        return 0.0
+    is_error = task.blueprint.likelihood.starts_exact
+    return loss / max(n_left, 1) if is_error else NATS

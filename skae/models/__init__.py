@@ -1,0 +1,1 @@
+"""What is learned: paths between rows and codes, and what they minimise."""

@@ -1,0 +1,216 @@
+"""Models: networks and a likelihood put together, as an ``nn.Module``.
+
+They are made of two :class:`~skae.models.paths.Path` and a likelihood that are handed
+in. What they minimise is their own: that of the autoencoder is here.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from .paths import reciprocal
+
+__all__ = ["Autoencoder", "Coder"]
+
+# Rows from which the curvature of their losses is taken, at most; of many components
+# fewer, but so many at least.
+MEASURED_ROWS, MEASURED_SLOPES, FEWEST_MEASURED = 64, 2048, 8
+
+
+class Coder(nn.Module):
+    """From rows to codes and back: two paths, and a likelihood.
+
+    A subclass says what is to be minimised, and how far the networks see: ``limit``.
+
+    Parameters
+    ----------
+    encoder, decoder : Path
+
+    likelihood : nn.Module
+    """
+
+    limit: Callable
+
+    def __init__(self, encoder, decoder, likelihood):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
+
+    def meet(self, rows, *, anew):
+        """Take from rows that are about to be trained on what no training finds."""
+        self.likelihood.meet(rows.weighted_blocks, anew=anew)
+
+    def observe(self, x, weight):
+        """Look at some training rows, before the start."""
+        self.likelihood.observe(x, weight)
+
+    def settle(self, rows):
+        """Take from the rows that it was trained on what follows a training."""
+        self.limit(rows)
+
+    def unsettle(self):
+        """Let the networks see everything, as is right while they are trained."""
+        self.encoder.unlimit()
+        self.decoder.unlimit()
+
+    def encode(self, x):
+        """Codes of rows."""
+        return self.encoder(self.likelihood.view(x))
+
+    def decode(self, z):
+        """Mean of the rows given their codes."""
+        return self.likelihood.mean(self.decoder(z))
+
+    def forward(self, x):
+        """Reconstruct rows, measured from the origin, at their own sizes."""
+        return self.likelihood.mean(self.decoder(self.encode(x)), x)
+
+
+class Autoencoder(Coder):
+    """``x -> z = encoder(x) -> eta = decoder(z)``, with the deviance of x as its loss.
+
+    Parameters
+    ----------
+    encoder, decoder : Path
+
+    likelihood : nn.Module
+        Only its ``deviance`` is minimised, so its own parameters are not trained.
+
+    refinement : Refinement
+        Of the codes, once the networks are trained.
+
+    reach : float, default=0.0
+        How far beyond the codes of its rows a decoder beside a linear map sees, once
+        trained, in their ranges.
+    """
+
+    def __init__(self, encoder, decoder, likelihood, refinement, reach=0.0):
+        super().__init__(encoder, decoder, likelihood.requires_grad_(False))
+        self.refinement, self.reach = refinement, reach
+
+    def set_start(self, maps, *, origin, shrinkage=1.0):
+        """Begin at PCA.
+
+        Parameters
+        ----------
+        maps : LinearMaps
+
+        origin : ndarray of shape (n_features,)
+            What rows are measured from.
+
+        shrinkage : float, default=1.0
+            Factor on the decoder's slopes.
+        """
+        with torch.no_grad():
+            scale = maps.code_scale
+            is_linear = self.encoder.linear is not None
+            start = self.likelihood.start(maps, maps.axes, scale, shrinkage)
+            self.encoder.set_start(
+                weight=maps.projection,
+                center=maps.center - origin,
+                unit=reciprocal(self.likelihood.spread(maps)),
+                gain=scale if is_linear else 1.0,
+            )
+            self.decoder.set_start(
+                weight=start.slopes,
+                offset=start.intercept,
+                unit=reciprocal(scale) if is_linear else 1.0,
+                gain=start.gain,
+            )
+            self.loss_unit.fill_(start.unit)
+
+    def row_losses(self, x, generator=None, passes=1, weight=None):
+        """Deviance of each row; passes and weights are for models that need them."""
+        x = self.likelihood.drawn(x, generator)
+        return self.deviance_given(x, self.encode(x))
+
+    def batch_loss(self, x, row_factor, generator):
+        """Sum of the rows' losses, each times its factor, as it is trained on."""
+        x = self.likelihood.drawn(x, generator)
+        return self.deviance_given(x, self._encoded(x)) @ row_factor
+
+    def deviance_given(self, x, z):
+        """Deviance of each row given its code."""
+        return self.likelihood.deviance(x, self.decoder(z))
+
+    def encode(self, x):
+        """Codes of rows, refined once the networks are trained."""
+        return self.refinement(self.deviance_given, x, self._encoded(x))
+
+    def _encoded(self, x):
+        """Codes of rows where the encoder puts them."""
+        return super().encode(x)
+
+    @property
+    def is_traceable(self):
+        """Whether :meth:`written_out` is there for these parts."""
+        return (
+            self.encoder.is_traceable
+            and self.decoder.is_traceable
+            and hasattr(self.likelihood, "deviance_slope")
+        )
+
+    def written_out(self, working):
+        """Give the derivative, written out, with the weights of a training."""
+        return _WrittenAutoencoder(self, working)
+
+    def settle(self, rows):
+        """Take from the rows how far the networks see, and how codes are refined."""
+        super().settle(rows)
+        enough = MEASURED_SLOPES // self.refinement.metric.weight.shape[0]
+        size = max(FEWEST_MEASURED, min(MEASURED_ROWS, enough))
+        x, weight = rows.some(size)
+        x = x.to(self.loss_unit.dtype)
+        with torch.no_grad():
+            z = self._encoded(x)
+            self.refinement.measure(self.deviance_given, x, weight, z)
+
+    def unsettle(self):
+        """Let the networks see everything, and codes be where the encoder puts them."""
+        super().unsettle()
+        self.refinement.clear()
+
+    def limit(self, rows):
+        """Let the networks see some rows, and as far beyond their codes as they may."""
+        with torch.no_grad():
+            self.encoder.limit(self.likelihood.view(x) for x in rows.blocks())
+            self.decoder.limit((self._encoded(x) for x in rows.blocks()), self.reach)
+
+    @property
+    def readout(self):
+        """The decoder's last layer, where the loss is a squared error; else None."""
+        return self.decoder.readout if self.likelihood.is_squared_error else None
+
+    def left_to_readout(self, x):
+        """Last hidden layer of rows, and what their correction still lacks."""
+        eta, hidden = self.decoder.with_hidden(self.encode(x))
+        gain = self.decoder.gain
+        is_corrected = gain > 0
+        return hidden, (x - eta) * is_corrected / torch.where(is_corrected, gain, 1.0)
+
+
+class _WrittenAutoencoder:
+    """What autograd would do with ``row_losses(x) @ row_factor``, written out."""
+
+    def __init__(self, model, working):
+        self.encoder = model.encoder.written_out(working)
+        self.decoder = model.decoder.written_out(working)
+        self.likelihood = model.likelihood
+
+    def row_losses(self, x, generator):
+        """Deviance of each row, by the weights of the training as they are."""
+        x = self.likelihood.drawn(x, generator)
+        return self.likelihood.deviance(x, self._predict(x))
+
+    def loss_and_grad(self, x, row_factor, generator):
+        """Give the sum of the rows' losses, each times its factor; set its gradient."""
+        x = self.likelihood.drawn(x, generator)
+        losses, slope = self.likelihood.deviance_slope(x, self._predict(x), row_factor)
+        self.encoder.backward(self.decoder.backward(slope, needs_input=True))
+        return losses @ row_factor
+
+    def _predict(self, x):
+        return self.decoder.forward(self.encoder.forward(self.likelihood.view(x)))

@@ -1,0 +1,374 @@
+"""Conditional use: one variational autoencoder for each class, sharing almost all.
+
+    z | y ~ m_y + s_y p        p the prior, m_y and s_y of each class
+    x | z, y                   the decoder sees the code and the class
+    z | x ~ q(z | x)           the encoder does not: rows without a class have codes
+
+In the code (z - m_y) / s_y the model of a class is a variational autoencoder like any
+other; :meth:`ConditionalAutoencoder.given` makes it, and what holds of the one (its
+loss, its evidence, its draws) is asked of the other.
+
+It starts at probabilistic PCA of all rows, with the m_y and s_y at which the bound is
+highest there: the moments of the codes of each class. What that leaves of the mean of
+a class is added to its predictor, as far as it is more than chance. While it learns, a
+row has its class beside it, as one more column.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = ["ConditionalAutoencoder", "OfCode"]
+
+# Weight of a class that no row has, and what keeps a square of 0 from dividing by 0.
+LEAST_COUNT, LEAST_SQUARE = 1e-9, 1e-30
+
+
+class OfCode(nn.Module):
+    """A linear map of the code, and what each class adds to it.
+
+    Parameters
+    ----------
+    linear : nn.Module
+        With a buffer ``weight`` of shape (n_outputs, n_components).
+
+    added : nn.Module
+        With one of shape (n_outputs, n_classes).
+    """
+
+    def __init__(self, linear, added):
+        super().__init__()
+        self.linear, self.added = linear, added
+
+    @property
+    def weight(self):
+        """The matrix."""
+        return self.linear.weight
+
+    def forward(self, coded):
+        """Map codes, with or without their classes beside them."""
+        n_components = self.weight.shape[1]
+        y = self.linear(coded[..., :n_components])
+        if coded.shape[-1] == n_components:
+            return y
+        return y + self.added(coded[..., n_components:])
+
+
+class ConditionalAutoencoder(nn.Module):
+    """A variational autoencoder that is told the class of each row.
+
+    Parameters
+    ----------
+    Model : type
+        :class:`~skae.models.variational.VariationalAutoencoder`.
+
+    encoder, decoder : Path
+        The decoder is of a code with its class, one-hot, beside it.
+
+    likelihood : nn.Module
+
+    shares : sequence of float
+        Share of each class.
+
+    **parts
+        What else the model is made of.
+    """
+
+    is_traceable = False
+
+    def __init__(self, Model, encoder, decoder, likelihood, shares, **parts):
+        super().__init__()
+        self.whole = Model(encoder, decoder, likelihood, **parts)
+        self._Model, self._parts = Model, parts
+        self.shares = nn.Buffer(torch.tensor(shares, dtype=torch.float64))
+        # One after the other: a matrix would be taken for a network's, and decay.
+        size = len(shares) * parts["prior"].n_components
+        self.centers = nn.Parameter(torch.zeros(size, dtype=torch.float32))
+        self.log_scales = nn.Parameter(torch.zeros(size, dtype=torch.float32))
+
+    @property
+    def n_classes(self):
+        """Number of classes."""
+        return len(self.shares)
+
+    @property
+    def encoder(self):
+        """Path from rows to the statistics of their posterior."""
+        return self.whole.encoder
+
+    @property
+    def decoder(self):
+        """Path from codes with their classes to predictors."""
+        return self.whole.decoder
+
+    @property
+    def likelihood(self):
+        """Of a row given its predictor."""
+        return self.whole.likelihood
+
+    @property
+    def prior(self):
+        """Of the code, about its class."""
+        return self.whole.prior
+
+    @property
+    def posterior_kind(self):
+        """Of :data:`skae.models.posteriors.POSTERIORS`."""
+        return self.whole.posterior_kind
+
+    @property
+    def loss_unit(self):
+        """Loss that counts as 1 in the optimisation."""
+        return self.whole.loss_unit
+
+    def meet(self, labelled, *, anew):
+        """Take from rows that are about to be trained on what no training finds."""
+
+        def blocks():
+            return ((_apart(x)[0], weight) for x, weight in labelled.weighted_blocks())
+
+        self.likelihood.meet(blocks, anew=anew)
+
+    def observe(self, labelled, weight):
+        """Look at some training rows, before the start."""
+        self.whole.observe(labelled[:, :-1], weight)
+
+    def set_start(self, maps, **options):
+        """Begin at probabilistic PCA of all rows, whatever their class."""
+        self.whole.set_start(maps, **options)
+
+    @torch.no_grad()
+    def set_class_priors(self, labelled):
+        """Set each class's prior to the moments of its codes.
+
+        As if one row more had been seen, so that a class of few rows does not believe
+        them too much: its code is standard normal, about 0 where the center of the
+        class is asked for, and about that where its spread is.
+
+        Parameters
+        ----------
+        labelled : Rows
+            Training rows with their classes.
+        """
+        count = torch.zeros_like(self.shares)[:, None]
+        total, squares = 0.0, 0.0
+        left = _LeftOfClasses()
+        for block, weight in labelled.weighted_blocks():
+            x, labels = _apart(block)
+            posterior = self.posterior(x)
+            classes = functional.one_hot(labels, self.n_classes)
+            belongs = classes.mT * weight.to(count.dtype)
+            count = count + belongs.sum(1, keepdim=True)
+            total = total + belongs @ posterior.mean.to(count.dtype)
+            second = posterior.mean.square() + posterior.std.square()
+            squares = squares + belongs @ second.to(count.dtype)
+            coded = torch.cat([posterior.mean, classes.to(posterior.mean)], dim=1)
+            left.observe(x, self.likelihood.mean(self.decoder(coded), x), belongs)
+        own = count.clamp(min=LEAST_COUNT)
+        of_codes = squares / own - (total / own).square()
+        variance = (1 + count * of_codes) / (count + 1)
+        self.centers.copy_((total / (count + 1)).flatten())
+        self.log_scales.copy_(variance.log().flatten() / 2)
+        if self.decoder.linear is not None:
+            expected, told = left.told()
+            added = self._predictor(told) - self._predictor(expected)
+            self.decoder.linear.added.weight.copy_(added.T)
+            both = left.variance, left.explained_by(told - expected)
+            self.likelihood.explain(*(variance.cpu().numpy() for variance in both))
+
+    def _predictor(self, mean):
+        """Predictor of rows that have a mean."""
+        return torch.from_numpy(self.likelihood.predictor(mean.cpu().numpy()))
+
+    def unsettle(self):
+        """Let the networks see everything, as is right while they are trained."""
+        self.whole.unsettle()
+
+    def settle(self, labelled):
+        """Let the networks see no further than some rows and their codes.
+
+        The decoder sees what the prior of each class draws, too.
+
+        Parameters
+        ----------
+        labelled : Rows
+            With their classes beside them.
+        """
+        with torch.no_grad():
+            apart = (_apart(block) for block in labelled.blocks())
+            self.encoder.limit(self.likelihood.view(x) for x, _ in apart)
+            reach = self.whole.prior_reach()
+            self.decoder.limit(of.decoder.coded(reach) for of in self.each_class())
+            apart = (_apart(block) for block in labelled.blocks())
+            self.decoder.limit(self._coded_reach(x, labels) for x, labels in apart)
+
+    def _coded_reach(self, x, labels):
+        """Say how far the codes of rows reach, with their classes, for the decoder."""
+        codes = self.whole.posterior_reach(x)
+        classes = functional.one_hot(labels, self.n_classes).repeat(2, 1)
+        return torch.cat([codes, classes.to(codes.dtype)], dim=1)
+
+    def given(self, labels):
+        """Variational autoencoder of the code about its class.
+
+        Parameters
+        ----------
+        labels : torch.Tensor of int64, of shape (n_rows,) or (1,)
+            Number of the class of each row, or of all.
+        """
+        center = self.centers.view(self.n_classes, -1)[labels]
+        log_scale = self.log_scales.view(self.n_classes, -1)[labels]
+        classes = functional.one_hot(labels, self.n_classes)
+        model = self._Model(
+            _About(self.encoder, center, log_scale),
+            _WithClass(self.decoder, center, log_scale, classes),
+            self.likelihood,
+            **self._parts,
+        )
+        model.warm_up(self.whole.warmth)
+        return model
+
+    def given_class(self, number):
+        """Variational autoencoder of the rows of one class."""
+        return self.given(torch.tensor([number], device=self.shares.device))
+
+    def each_class(self):
+        """Give the variational autoencoder of each class in turn."""
+        return map(self.given_class, range(self.n_classes))
+
+    def warm_up(self, progress):
+        """Take note of how far the warm-up of a training has come."""
+        self.whole.warm_up(progress)
+
+    def row_losses(self, labelled, generator=None, passes=1, weight=None):
+        """Loss of each row, given its class, as it is judged."""
+        x, labels = _apart(labelled)
+        return self.given(labels).row_losses(x, generator, passes, weight)
+
+    def batch_loss(self, labelled, row_factor, generator):
+        """Sum of the rows' losses, each times its factor, as it is trained on."""
+        x, labels = _apart(labelled)
+        return self.given(labels).batch_loss(x, row_factor, generator)
+
+    def posterior(self, x):
+        """Distribution of the codes given rows."""
+        return self.whole.posterior(x)
+
+    def encode(self, x):
+        """Posterior means of the codes of rows."""
+        return self.whole.encode(x)
+
+    def decode(self, z, x=None):
+        """Mean of the rows given their codes, over the classes that these may have."""
+        models = list(self.each_class())
+        about = [model.decoder.about(z) for model in models]
+        heights = [
+            model.log_prior(code) - model.decoder.log_scale.sum(-1)
+            for model, code in zip(models, about, strict=True)
+        ]
+        share = torch.softmax(torch.stack(heights) + self.shares.log()[:, None], dim=0)
+        mean = torch.zeros((), dtype=z.dtype, device=z.device)
+        for model, code, weight in zip(models, about, share, strict=True):
+            of_class = self.likelihood.mean(model.decoder(code), x)
+            mean = mean + weight[:, None].to(z.dtype) * of_class
+        return mean
+
+    def forward(self, x):
+        """Reconstruct rows from their posterior means; see :class:`Autoencoder`."""
+        return self.decode(self.encode(x), x)
+
+    @torch.no_grad()
+    def draw_coded(self, labels, generator):
+        """Draw what the decoder takes: codes with their classes, on the CPU."""
+        codes = self.whole.draw_codes(len(labels), generator).to(self.shares.device)
+        return self.given(labels.to(codes.device)).decoder.coded(codes).cpu()
+
+
+class _LeftOfClasses:
+    """What a start leaves of the mean of each class."""
+
+    def __init__(self):
+        self.count = self.expected = self.error = self.squares = torch.zeros(())
+
+    def observe(self, x, mean, belongs):
+        """Look at rows, what they are expected to be, and the weight in each class."""
+        mean = mean.to(belongs.dtype)
+        error = x.to(belongs.dtype) - mean
+        self.count = self.count + belongs.sum(1, keepdim=True)
+        self.expected = self.expected + belongs @ mean
+        self.error = self.error + belongs @ error
+        self.squares = self.squares + (belongs @ error.square()).sum(0)
+
+    def told(self):
+        """Give the mean of each class that is expected, and that told from chance.
+
+        The mean of n rows errs by a variance of v / n in each of p columns. By so much
+        its square d2 / v is too large, and the mean is shortened (James and Stein):
+
+            (sum d2 / v - p / n) / (sum d2 / v)        0 at least
+
+        One row more is taken to be as it is expected.
+        """
+        count = self.count.clamp(min=LEAST_COUNT)
+        expected, left = self.expected / count, self.error / count
+        variance = self.variance
+        varies = variance > 0
+        precision = torch.where(varies, 1 / torch.where(varies, variance, 1.0), 0.0)
+        square = (left.square() * precision).sum(1, keepdim=True)
+        excess = (square - varies.sum() / count).clamp(min=0)
+        share = excess / square.clamp(min=LEAST_SQUARE) * count / (count + 1)
+        return expected, expected + share * left
+
+    @property
+    def variance(self):
+        """What is left of the variance of each column."""
+        return self.squares / self.count.sum()
+
+    def explained_by(self, added):
+        """Say how much of that goes where so much is added to the classes."""
+        gained = 2 * added * self.error - added.square() * self.count
+        return gained.sum(0) / self.count.sum()
+
+
+def _apart(labelled):
+    """Rows, and the numbers of their classes that stand beside them."""
+    return labelled[:, :-1], labelled[:, -1].long()
+
+
+class _About(nn.Module):
+    """The encoder's statistics, of the code about its class."""
+
+    def __init__(self, encoder, center, log_scale):
+        super().__init__()
+        self.encoder, self.center, self.log_scale = encoder, center, log_scale
+
+    def forward(self, seen):
+        statistics = self.encoder(seen)
+        k = self.center.shape[-1]
+        mean = (statistics[:, :k] - self.center) * torch.exp(-self.log_scale)
+        log_variance = statistics[:, k : 2 * k] - 2 * self.log_scale
+        return torch.cat([mean, log_variance, statistics[:, 2 * k :]], dim=1)
+
+
+class _WithClass(nn.Module):
+    """The decoder of the code about its class; draws of a row follow one another."""
+
+    def __init__(self, decoder, center, log_scale, classes):
+        super().__init__()
+        self.decoder, self.classes = decoder, classes
+        self.center, self.log_scale = center, log_scale
+
+    def about(self, z):
+        return (z - self.center) * torch.exp(-self.log_scale)
+
+    def coded(self, z):
+        n_each = len(z) // len(self.classes)
+        center, log_scale, classes = (
+            values.repeat_interleave(n_each, dim=0)
+            for values in (self.center, self.log_scale, self.classes)
+        )
+        code = center + torch.exp(log_scale) * z
+        return torch.cat([code, classes.to(code.dtype)], dim=1)
+
+    def forward(self, z):
+        return self.decoder(self.coded(z))

@@ -1,0 +1,152 @@
+"""Refinement: codes moved from where the encoder puts them to where they are better.
+
+PCA's code of a row is that by which its decoder, being linear, rebuilds the row best. A
+trained encoder's is only near that, the less so for rows that it has not seen. Some
+steps go on from there, each row by itself, downhill in the row's loss L:
+
+    z <- z - t M dL/dz        M: the inverse of L's mean curvature in the code
+
+A step that does not help is not taken, and the next one is shorter; after one that does
+the next is longer. Where rows are alike a step of t = 1 is Newton's.
+"""
+
+import torch
+from torch import nn
+
+from skae.networks import FixedLinear
+
+__all__ = ["LEAST_GAIN", "LONGER", "MOST_REFINEMENTS", "SHORTER", "Refinement"]
+
+# Steps at most.
+MOST_REFINEMENTS = 1000
+
+# Factors on a step after one that helped, and after one that did not.
+LONGER, SHORTER = 1.6, 0.3
+
+# Share of the loss that a step has to gain, and the type's rounding at least.
+LEAST_GAIN = 1e-12
+
+# The curvature is that between the slopes to both sides of a code, so far from it in
+# shares of the codes' deviations.
+SIDE = 0.1
+
+# Rows whose slopes are taken together, and their numbers, at most.
+ROWS_TOGETHER, NUMBERS_TOGETHER = 1024, 2**20
+
+# Codes vary in a component where their deviation is this share of the largest code, or
+# rounding would be taken for curvature.
+LEAST_SPREAD = 1e-4
+
+# In directions of less than this share of the largest curvature codes stay.
+LEAST_CURVATURE = 1e-6
+
+
+class Refinement(nn.Module):
+    """Steps from a code to one by which the row is rebuilt better.
+
+    As long as no curvature has been measured, codes stay where they are.
+
+    Parameters
+    ----------
+    n_components : int
+
+    n_steps : int
+
+    dtype : torch.dtype
+        Of the metric.
+    """
+
+    def __init__(self, n_components, n_steps, dtype=torch.float64):
+        super().__init__()
+        self.n_steps = n_steps
+        self.metric = FixedLinear(n_components, n_components, dtype)
+
+    @property
+    def is_active(self):
+        """Whether codes are moved."""
+        return self.n_steps > 0 and bool(self.metric.weight.any())
+
+    def clear(self):
+        """Leave codes where they are."""
+        self.metric.weight.zero_()
+
+    def measure(self, loss, x, weight, z):
+        """Take the metric from the curvature of some rows' losses.
+
+        Components in which their codes do not vary stay as they are, and so does the
+        metric, where an earlier one of a stream knows more.
+
+        Parameters
+        ----------
+        loss : callable
+            From rows and codes to the loss of each row.
+
+        x : torch.Tensor of shape (n_rows, n_features)
+
+        weight : torch.Tensor of shape (n_rows,)
+
+        z : torch.Tensor of shape (n_rows, n_components)
+            Codes of the rows.
+        """
+        if not self.n_steps:
+            return
+        share = (weight / weight.sum()).to(z.dtype)
+        spread = (share @ (z - share @ z).square()).sqrt()
+        varies = spread > LEAST_SPREAD * z.abs().amax(0)
+        if self.is_active and not varies.all():
+            return
+        sides = torch.diag(SIDE * spread)[varies]
+        slopes = _mean_slopes(loss, x, share, z, torch.cat([sides, -sides]))
+        above, below = slopes.chunk(2)
+        curvature = torch.zeros_like(self.metric.weight)
+        change = (above - below) / (2 * SIDE * spread[varies, None])
+        curvature[varies] = change.to(curvature.dtype)
+        both = varies[:, None] & varies
+        curvature = torch.where(both, curvature + curvature.T, 0.0).cpu().double() / 2
+        # Where a loss is beyond its type nothing is known, and codes stay.
+        values, axes = torch.linalg.eigh(torch.nan_to_num(curvature, 0.0, 0.0, 0.0))
+        values = values.abs()
+        is_known = values > LEAST_CURVATURE * values.amax()
+        inverse = torch.where(is_known, 1 / values, 0.0)
+        self.metric.weight.copy_((axes * inverse) @ axes.T)
+
+    def forward(self, loss, x, z):
+        """Move the codes of rows; see :meth:`measure`."""
+        if not self.is_active:
+            return z
+        best, slope = _slope(loss, x, z)
+        least_gain = max(LEAST_GAIN, torch.finfo(best.dtype).eps)
+        length = torch.ones_like(best)
+        for n_left in reversed(range(self.n_steps)):
+            tried = z - length[:, None] * self.metric(slope)
+            losses, slopes = (
+                _slope(loss, x, tried) if n_left else (loss(x, tried), slope)
+            )
+            is_better = losses < best - least_gain * best.abs()
+            best = torch.where(is_better, losses, best)
+            z = torch.where(is_better[:, None], tried, z)
+            slope = torch.where(is_better[:, None], slopes, slope)
+            length = torch.where(is_better, LONGER * length, SHORTER * length)
+        # Autograd would take the steps for constants.
+        return z.detach()
+
+
+def _mean_slopes(loss, x, share, z, moves):
+    """Mean slope in the codes of some rows, moved all alike, for each of the moves."""
+    n_rows, n_features = x.shape
+    n_together = max(1, min(ROWS_TOGETHER, NUMBERS_TOGETHER // n_features) // n_rows)
+    means = []
+    for some in moves.split(n_together):
+        moved = (z + some[:, None]).flatten(0, 1)
+        slopes = _slope(loss, x.repeat(len(some), 1), moved)[1]
+        means.append(share @ slopes.unflatten(0, (len(some), n_rows)))
+    return torch.cat(means)
+
+
+def _slope(loss, x, z):
+    """Loss of each row, and its slope in the code; 0 where it has none."""
+    with torch.inference_mode(False), torch.enable_grad():
+        x, z = x.clone(), z.detach().clone().requires_grad_()
+        losses = loss(x, z)
+        (slope,) = torch.autograd.grad(losses.sum(), z, materialize_grads=True)
+    return losses.detach(), slope

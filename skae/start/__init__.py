@@ -1,0 +1,1 @@
+"""Where a training starts: PCA and its kin, from weighted rows."""

@@ -1,0 +1,210 @@
+"""Axes: the principal axes of weighted rows, and those of columns on other scales.
+
+Those of small rows are found from the rows themselves, those of others from the smaller
+of the matrices of products, of columns ``A'A`` or of rows ``AA'``, with
+
+    A = diag(sqrt(w)) (X - mu)
+
+and where even that is too large to be formed by Lanczos iterations, which ask for
+products with A alone.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from skae.rows import (
+    as_array,
+    centred_rows,
+    dense_blocks,
+    is_mostly_zero,
+    rows_and_columns,
+)
+
+from .span import DIRECT_SVD_SIZE, Span
+
+__all__ = [
+    "LARGEST_MATRIX",
+    "Scaled",
+    "covariance",
+    "peak_signs",
+    "principal_axes",
+    "scaled_axes",
+]
+
+# Largest side of a covariance (or Gram) matrix that is formed; beyond it the leading
+# directions are found by Lanczos iterations on products with the rows.
+LARGEST_MATRIX = 8000
+
+# Side of a matrix from which a few eigenvectors are found by themselves.
+SMALL_MATRIX = 300
+
+
+class Scaled:
+    """Dense rows divided by a scale, when they are asked for."""
+
+    def __init__(self, X, scale):
+        self._X, self._scale = X, scale
+        self.shape = X.shape
+        self.dtype = np.dtype(np.float64)
+
+    def __getitem__(self, where):
+        rows, columns = rows_and_columns(where)
+        values = np.asarray(as_array(self._X[rows, columns]), dtype=np.float64)
+        return values / self._scale[columns]
+
+    @classmethod
+    def of(cls, X, scale):
+        """Rows of any kind, scaled; those that are sparse stay so."""
+        if sp.issparse(X):
+            return (X.astype(np.float64) @ sp.diags_array(1 / scale)).tocsr()
+        return cls(X, scale)
+
+
+def principal_axes(X, weight, mean, n_components, variance):
+    """Eigenvectors of the covariance, in rows, and eigenvalues, largest first.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n_samples, n_features)
+
+    weight : ndarray of shape (n_samples,)
+        Of sum 1.
+
+    mean : ndarray of shape (n_features,)
+
+    n_components : int or float
+        Number of axes, or share of the variance that they have to explain.
+
+    variance : ndarray of shape (n_features,)
+        Of the columns.
+    """
+    n_samples, n_features = X.shape
+    smaller = min(n_samples, n_features)
+    if n_samples * n_features * smaller <= DIRECT_SVD_SIZE:
+        axes, spectrum = _from_rows(X, weight, mean)
+    elif smaller > LARGEST_MATRIX and not isinstance(n_components, float):
+        axes, spectrum = _from_products(X, weight, mean, n_components)
+    elif n_features <= n_samples:
+        axes, spectrum = _from_covariance(X, weight, mean)
+    else:
+        span = Span(X, weight, mean)
+        n_components = _resolve_share(n_components, span.spectrum, variance)
+        axes, spectrum = span.axes(n_components), span.spectrum
+    n_components = _resolve_share(n_components, spectrum, variance)
+    if len(axes) < n_components:
+        axes, spectrum = _completed(axes, spectrum[: len(axes)], n_components)
+    axes, spectrum = axes[:n_components], spectrum[:n_components]
+    return axes * peak_signs(axes), spectrum
+
+
+def _resolve_share(n_components, spectrum, variance):
+    """As many components as PCA needs to explain a share of the variance."""
+    if not isinstance(n_components, float):
+        return n_components
+    share = np.cumsum(spectrum) / max(variance.sum(), np.finfo(float).tiny)
+    enough = int(np.searchsorted(share, n_components, side="right")) + 1
+    return min(enough, len(spectrum))
+
+
+def scaled_axes(X, weight, mean, n_components, C):
+    """Make the function from a scale to the leading axes of rows divided by it.
+
+    From the covariance C, or where there is none from the rows.
+    """
+    if C is not None:
+        return lambda scale: _leading(C / np.outer(scale, scale), n_components)
+    smaller = min(X.shape)
+    is_sparse = is_mostly_zero(X) and _asks_for_few(smaller, n_components)
+    if smaller > LARGEST_MATRIX or is_sparse:
+        return lambda scale: _from_products(
+            Scaled.of(X, scale), weight, mean / scale, n_components
+        )
+    A = centred_rows(X, mean, np.sqrt(weight))
+
+    def of_rows(scale):
+        B = A / scale
+        left, spectrum = _leading(B @ B.T, n_components)
+        axes = left @ B
+        return axes / np.sqrt(np.maximum(spectrum, 1e-300))[:, None], spectrum
+
+    return of_rows
+
+
+def _asks_for_few(size, n_components):
+    """Whether few eigenvectors of a matrix are found by themselves."""
+    return size > SMALL_MATRIX and n_components < size // 4
+
+
+def _leading(C, n_components):
+    """Leading eigenvectors, in rows, and eigenvalues of a symmetric matrix."""
+    n_components = min(n_components, len(C))
+    if _asks_for_few(len(C), n_components):
+        begin = np.random.RandomState(0).uniform(-1, 1, len(C))
+        spectrum, axes = eigsh(C, k=n_components, v0=begin)
+        return axes.T[::-1], spectrum[::-1]
+    spectrum, axes = np.linalg.eigh(C)
+    return axes.T[::-1][:n_components], spectrum[::-1][:n_components]
+
+
+def _from_rows(X, weight, mean):
+    A = torch.from_numpy(centred_rows(X, mean, np.sqrt(weight)))
+    _, singular, axes = torch.linalg.svd(A, full_matrices=False)
+    return axes.numpy(), singular.numpy() ** 2
+
+
+def covariance(X, weight, mean):
+    """Covariance of the columns of a weighted set of rows about a mean."""
+    n_features = X.shape[1]
+    if is_mostly_zero(X):
+        X = X.astype(np.float64)
+        return (X.T @ sp.diags_array(weight) @ X).toarray() - np.outer(mean, mean)
+    C = np.zeros((n_features, n_features))
+    for where, block in dense_blocks(X):
+        A = np.sqrt(weight[where, None]) * (block - mean)
+        C += A.T @ A  # NumPy sees the symmetry, and does half of the work
+    return C
+
+
+def _from_covariance(X, weight, mean):
+    C = covariance(X, weight, mean)
+    spectrum, axes = torch.linalg.eigh(torch.from_numpy(C))
+    return axes.T.flip(0).numpy(), spectrum.flip(0).numpy()
+
+
+def _from_products(X, weight, mean, n_components):
+    """Find the leading directions of a matrix too large to form, by Lanczos."""
+    n_features = X.shape[1]
+
+    def multiply(v):
+        v = v.ravel()
+        if is_mostly_zero(X):
+            y = weight * (X @ v - mean @ v)
+            return X.T @ y - mean * y.sum()
+        total = np.zeros(n_features)
+        for where, block in dense_blocks(X):
+            A = block - mean
+            total += (weight[where] * (A @ v)) @ A
+        return total
+
+    C = LinearOperator((n_features, n_features), matvec=multiply, dtype=np.float64)
+    begin = np.random.RandomState(0).uniform(-1, 1, n_features)
+    spectrum, axes = eigsh(C, k=n_components, v0=begin)
+    return axes.T[::-1], spectrum[::-1]
+
+
+def _completed(axes, spectrum, n_components):
+    """More orthonormal directions, of no variance, where the rows have too few."""
+    n_found, n_features = axes.shape
+    basis = np.vstack([axes, np.eye(n_components, n_features)])
+    full, triangle = np.linalg.qr(basis.T)
+    full = (full * np.where(np.diag(triangle) < 0, -1.0, 1.0)).T
+    spectrum = np.append(spectrum, np.zeros(n_components - n_found))
+    return full[:n_components], spectrum
+
+
+def peak_signs(axes):
+    """Choose signs as scikit-learn does: the largest loading of an axis is positive."""
+    peaks = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
+    return np.where(peaks < 0, -1.0, 1.0)

@@ -1,0 +1,101 @@
+"""Factor analysis: a noise for each column, at maximum likelihood.
+
+    x ~ N(mu, W W' + diag(psi))
+
+Given psi the best W is PCA's, of rows divided by sqrt(psi) (Lawley, 1940): with their
+largest variances lambda, in the directions v,
+
+    W = diag(sqrt psi) V' diag(sqrt(lambda - 1))
+
+so what is left is a function of psi alone (Joreskog, 1967), in twice minus nats
+
+    F(psi) = sum_j log psi_j + C_jj / psi_j + sum_i (log lambda_i + 1 - lambda_i)
+    dF / d log psi_j = (psi_j + (W W')_jj - C_jj) / psi_j
+
+which L-BFGS minimises in log psi. Directions with lambda below 1 have no factor.
+
+F has several minima where columns are nearly collinear, so the search begins twice: at
+what PCA leaves of each column, and, where it is known, at what the others leave of it.
+"""
+
+import numpy as np
+from scipy.optimize import minimize
+
+__all__ = ["noise_of_columns", "own_variance"]
+
+# Noise from which the search begins, at least.
+SMALLEST_BEGIN = 0.05
+
+# Change of F, as a share, at which the search ends, and its largest number of steps.
+TOLERANCE = 1e-9
+LARGEST_N_STEPS = 200
+
+
+def own_variance(C, least):
+    """Variance of each column that the others do not explain: ``1 / diag(C^-1)``.
+
+    Parameters
+    ----------
+    C : ndarray of shape (n_features, n_features)
+        Correlations.
+
+    least : ndarray of shape (n_features,)
+        Added to the diagonal, so that the inverse is there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skae.start.factors import own_variance
+    >>> own_variance(np.array([[1, 0.6], [0.6, 1]]), least=np.zeros(2))
+    array([0.64, 0.64])
+    """
+    return 1 / np.diag(np.linalg.inv(C + np.diag(least)))
+
+
+def noise_of_columns(leading, least, own=None):
+    """Find psi of columns of variance 1.
+
+    Parameters
+    ----------
+    leading : callable
+        From a scale of the columns to the axes, in rows, and the variances of PCA of
+        the rows divided by it.
+
+    least : ndarray of shape (n_features,)
+        Bounds of psi from below. Maximum likelihood may want no noise at all.
+
+    own : ndarray of shape (n_features,), optional
+        The columns' :func:`own_variance`.
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+    """
+
+    def objective(log_psi):
+        psi = np.exp(log_psi)
+        axes, spectrum = leading(np.sqrt(psi))
+        spectrum = np.maximum(spectrum, 1.0)
+        value = (log_psi + 1 / psi).sum() + (np.log(spectrum) + 1 - spectrum).sum()
+        slope = 1 + (spectrum - 1) @ axes**2 - 1 / psi
+        return value, slope
+
+    axes, spectrum = leading(np.ones(len(least)))
+    unexplained = 1 - np.maximum(spectrum, 0) @ axes**2
+    begins = [np.clip(unexplained, np.maximum(least, SMALLEST_BEGIN), 1.0)]
+    if own is not None:
+        # Joreskog's share of it: factors explain some of what the columns do not.
+        share = 1 - len(axes) / (2 * len(least))
+        begins.append(np.clip(share * own, least, 1.0))
+    found = [
+        minimize(
+            objective,
+            np.log(begin),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(lowest, 0.0) for lowest in np.log(least)],
+            options={"ftol": TOLERANCE, "gtol": 1e-6, "maxiter": LARGEST_N_STEPS},
+        )
+        for begin in begins
+    ]
+    return np.exp(min(found, key=lambda each: each.fun).x)

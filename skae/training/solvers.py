@@ -1,0 +1,359 @@
+"""Solvers: optimizers by name, and what keeps a gradient from being too long.
+
+They work on the parameters of :mod:`skae.training.weights`.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import groupby
+from operator import itemgetter
+
+import numpy as np
+import torch
+
+__all__ = [
+    "SOLVERS",
+    "FusedAdam",
+    "Restraint",
+    "hyperparameters",
+    "load_state",
+    "make_optimizer",
+    "name_of",
+    "switches",
+]
+
+
+# A gradient is at most so many times as long as usual; what is usual is a mean over
+# about so many steps. The first of them, far from where they lead, are long themselves
+# and slow Adam down, as they should.
+LONGEST = 2.5
+USUAL_STEPS = 50
+
+# What keeps a length of 0 from dividing by 0.
+TINY = 1e-30
+
+# Of Adam's steps: how fast its means forget, and what keeps it from dividing by 0.
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+
+class FusedAdam:
+    """Adam by torch's fused kernel, in one call.
+
+    torch's optimizer calls it too. What it does around that takes longer than the step
+    of a small network, and loads torch's compiler, which takes longer than a small fit.
+
+    Parameters
+    ----------
+    groups : list of dict
+        Of ``params`` and their ``weight_decay``.
+
+    lr : float
+        Of all groups.
+
+    kernel : callable
+        ``torch._fused_adam_`` or ``torch._fused_adamw_``.
+    """
+
+    def __init__(self, groups, lr, kernel):
+        self.param_groups = [{**group, "lr": lr} for group in groups]
+        self.kernel = kernel
+        device = groups[0]["params"][0].device
+        # A recorded step reads the rate where it lies; a CPU is faster with a number.
+        self.rate = None
+        if device.type != "cpu":
+            self.rate = torch.zeros((), dtype=torch.float32, device=device)
+        self._go_on({p: _moments(p) for p in self._parameters()})
+
+    def _parameters(self):
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def _go_on(self, state):
+        """Go on from what is remembered; groups that decay alike take one step."""
+        self.state, self._steps = state, []
+        for decay, groups in groupby(self.param_groups, itemgetter("weight_decay")):
+            parameters = [p for group in groups for p in group["params"]]
+            memory = [
+                [state[p][name] for p in parameters]
+                for name in ("exp_avg", "exp_avg_sq", "step")
+            ]
+            self._steps.append((decay, parameters, *memory))
+
+    def step(self, closure):
+        """Take a step; give what the closure returned."""
+        self.follow_rate()
+        loss = closure()
+        self.move()
+        return loss
+
+    def follow_rate(self):
+        """Bring the learning rate, as it is now, to where the weights are."""
+        if self.rate is not None:
+            self.rate.fill_(self.param_groups[0]["lr"])
+
+    def move(self):
+        """Move the weights by the gradient that they have."""
+        rate = self.param_groups[0]["lr"] if self.rate is None else self.rate
+        for decay, parameters, means, squares, counts in self._steps:
+            torch._foreach_add_(counts, 1)
+            self.kernel(
+                parameters,
+                [p.grad for p in parameters],
+                means,
+                squares,
+                [],
+                counts,
+                amsgrad=False,
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                lr=rate,
+                weight_decay=decay,
+                eps=EPSILON,
+                maximize=False,
+            )
+
+    def state_dict(self):
+        """Give what going on later takes, as torch's optimizers do."""
+        return {
+            "state": dict(enumerate(self.state.values())),
+            "param_groups": [
+                {name: group[name] for name in ("lr", "weight_decay")}
+                for group in self.param_groups
+            ],
+        }
+
+    def load_state_dict(self, state):
+        """Go on from a :meth:`state_dict`."""
+        groups = zip(self.param_groups, state["param_groups"], strict=True)
+        for group, stored in groups:
+            group.update(stored)
+        moments = zip(self._parameters(), state["state"].values(), strict=True)
+        self._go_on(
+            {p: {k: m.to(p.device) for k, m in stored.items()} for p, stored in moments}
+        )
+
+
+def _moments(parameter):
+    """Adam's memory of a parameter, before its first step."""
+    return {
+        "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+        "exp_avg": torch.zeros_like(parameter, requires_grad=False),
+        "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
+    }
+
+
+@dataclass(frozen=True)
+class Solver:
+    """An optimizer by name: its class, arguments and usual learning rate.
+
+    Where torch has a fused step, it is taken: by the class, or by its kernel.
+    """
+
+    optimizer: type
+    learning_rate: float
+    arguments: dict = field(default_factory=dict)
+    has_fused_step: bool = False
+    kernel: Callable | None = None
+
+
+SOLVERS = {
+    "adam": Solver(torch.optim.Adam, 2e-3, kernel=torch._fused_adam_),
+    "adamw": Solver(torch.optim.AdamW, 2e-3, kernel=torch._fused_adamw_),
+    "sgd": Solver(
+        torch.optim.SGD, 3e-3, {"momentum": 0.9, "nesterov": True}, has_fused_step=True
+    ),
+    "rmsprop": Solver(torch.optim.RMSprop, 1e-3),
+    "adagrad": Solver(torch.optim.Adagrad, 1e-2, has_fused_step=True),
+}
+
+
+class Restraint:
+    """Shortens a gradient that is far longer than usual.
+
+    A row far from all others makes one such, which would send the weights anywhere and
+    be remembered by the optimizer for long.
+
+    Parameters
+    ----------
+    gradient : list of Tensor
+        In place of which the shortened one is put.
+
+    usual : float, default=0.0
+        The usual length, where it is known.
+
+    n_seen : int, default=0
+        Gradients of which that is the mean.
+    """
+
+    def __init__(self, gradient, usual=0.0, n_seen=0):
+        self.gradient, self.n_seen = gradient, n_seen
+        # On a CPU it costs nothing to look; for a GPU everything would wait.
+        self.is_seen = gradient[0].device.type == "cpu"
+        self.usual = usual
+        if not self.is_seen:
+            self.usual = gradient[0].new_tensor(usual, dtype=torch.float32)
+
+    def state(self):
+        """Give what going on later takes."""
+        return {"usual": float(self.usual), "n_seen": self.n_seen}
+
+    @property
+    def is_settled(self):
+        """Whether it does the same at each step from now on."""
+        return self.n_seen >= USUAL_STEPS
+
+    def shorten(self):
+        """Look at the gradient, and shorten it if it is too long."""
+        length = self._length()
+        if self.is_settled:
+            length = self._shorten(length)
+        self.n_seen += 1
+        self.usual += (length - self.usual) / min(self.n_seen, USUAL_STEPS)
+
+    def _length(self):
+        """Length of the gradient: a number on a CPU, else a tensor."""
+        lengths = [torch.linalg.vector_norm(part) for part in self.gradient]
+        if self.is_seen:
+            return math.hypot(*(length.item() for length in lengths))
+        return reduce(torch.hypot, (length.float() for length in lengths))
+
+    def _shorten(self, length):
+        """Shorten a gradient of some length to what it may be, and give that."""
+        longest = LONGEST * self.usual
+        # Where there was nothing to learn so far, any length is unusual.
+        if not self.is_seen:
+            longest = torch.where(longest > 0, longest, length).minimum(length)
+        elif not 0 < longest < length:
+            return length
+        for part in self.gradient:
+            part.mul_(longest / (length + TINY))
+        return longest
+
+
+def make_optimizer(settings, parameters):
+    """Instantiate the optimizer on the parameters.
+
+    A solver by name works element by element and gets the flat tensors; a class of
+    the user's may look at matrices, and gets the layers' own.
+    """
+    if isinstance(settings.solver, str):
+        groups = _groups(parameters.decayed, parameters.undecayed, settings.alpha)
+        return _make_named(SOLVERS[settings.solver], groups, settings.learning_rate)
+    try:
+        return _make_own(settings, parameters.views)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"solver={settings.solver!r} does not take this network's parameters: "
+            f"{error}; use another class, or one of {sorted(SOLVERS)}."
+        ) from error
+
+
+def _groups(decayed, undecayed, alpha):
+    """Say which parameters decay, as optimizers want it; there are always some.
+
+    Without an ``alpha`` they decay as the optimizer has it.
+    """
+    decay = {} if alpha is None else {"weight_decay": alpha}
+    groups = [
+        {"params": decayed, **decay},
+        {"params": undecayed, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def _make_named(solver, groups, learning_rate):
+    """Instantiate a solver by name, its steps fused where torch has them so."""
+    if groups[0]["params"][0].device.type not in ("cpu", "cuda"):
+        return solver.optimizer(groups, lr=learning_rate, **solver.arguments)
+    if solver.kernel is not None:
+        return FusedAdam(groups, learning_rate, solver.kernel)
+    arguments = dict(solver.arguments)
+    if solver.has_fused_step:
+        arguments["fused"] = True
+    return solver.optimizer(groups, lr=learning_rate, **arguments)
+
+
+def name_of(solver):
+    """Name of a solver, by which a state that was stored is known to be its own."""
+    if isinstance(solver, str):
+        return solver
+    return getattr(solver, "func", solver).__qualname__
+
+
+def hyperparameters(optimizer):
+    """Give what an optimizer works with, group by group."""
+    return [
+        {name: value for name, value in group.items() if name != "params"}
+        for group in optimizer.param_groups
+    ]
+
+
+def switches(made_with):
+    """Say what optimizers do besides, on which it depends what they remember."""
+    return [
+        {name: value for name, value in group.items() if isinstance(value, bool)}
+        for group in made_with
+    ]
+
+
+def load_state(optimizer, state, settings, made_with):
+    """Go on with the state of another optimizer of the same parameters.
+
+    Fused steps trust the sizes of what they are given, and read beyond what is too
+    short; so a state that does not fit is refused.
+
+    Parameters
+    ----------
+    optimizer : optimizer
+        As it was made.
+
+    state : dict
+        Of the other.
+
+    settings : Settings
+
+    made_with : list of dict
+        :func:`hyperparameters` of the other when it was made. What is asked for anew
+        counts; what training has made of the rest stays.
+    """
+    groups, asked = state["param_groups"], hyperparameters(optimizer)
+    groups = [
+        group | {k: v for k, v in now.items() if not np.array_equal(v, then.get(k))}
+        for group, now, then in zip(groups, asked, made_with, strict=True)
+    ]
+    optimizer.load_state_dict(state | {"param_groups": groups})
+    if not isinstance(settings.solver, str):
+        return
+    for parameter, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            shape = torch.Size([]) if name == "step" else parameter.shape
+            if moment is not None and not _is_float_of(moment, shape):
+                raise ValueError(
+                    f"The stored state of solver={settings.solver!r} does not fit this "
+                    f"network: {name!r} has to be a tensor of floats of shape "
+                    f"{tuple(shape)}; fit again with warm_start=False."
+                )
+
+
+def _is_float_of(moment, shape):
+    is_float = isinstance(moment, torch.Tensor) and moment.is_floating_point()
+    return is_float and moment.shape == shape
+
+
+def _make_own(settings, parameters):
+    """Instantiate an optimizer class of the user's."""
+    arguments = {}
+    accepted = inspect.signature(settings.solver).parameters
+    if settings.learning_rate is not None:
+        arguments["lr"] = settings.learning_rate
+    if "weight_decay" not in accepted:
+        if settings.alpha:
+            raise ValueError("alpha needs a weight_decay; set alpha=0")
+        return settings.solver(parameters, **arguments)
+    decayed = [p for p in parameters if p.ndim >= 2]
+    undecayed = [p for p in parameters if p.ndim < 2]
+    groups = _groups(decayed, undecayed, settings.alpha)
+    return settings.solver(groups, **arguments)
