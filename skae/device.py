@@ -23,6 +23,7 @@ __all__ = [
     "limited_threads",
     "lock_of_process",
     "made_on_cpu",
+    "one_thread_unless",
     "resolve_device",
     "seed_from",
     "wide_dtype",
@@ -178,6 +179,11 @@ def limited_threads(n_threads):
     finally:
         if after != before:
             torch.set_num_threads(before)
+
+
+def one_thread_unless(is_large):
+    """Use one thread where several would only wait for each other."""
+    return nullcontext() if is_large else limited_threads(1)
 
 
 class Sideline:

@@ -69,7 +69,6 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "convolution": {"layers"},
     },
     "models": {
-        "conditional": NOTHING,
         "evidence": NOTHING,
         "posteriors": NOTHING,
         "refinement": NOTHING,
@@ -78,6 +77,7 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "penalties": {"posteriors"},
         "coders": {"paths"},
         "variational": {"coders", "paths", "posteriors"},
+        "conditional": {"variational"},
     },
     "densities": {
         "kernels": NOTHING,

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +34,12 @@ def deviances(model, X):
         return model.module_.row_losses(x).numpy()
 
 
+def measure(refinement, loss, x, weight, z):
+    """Measure the curvature at given codes."""
+    rows = SimpleNamespace(some=lambda size: (x, weight))
+    refinement.measure(loss, lambda x: z, rows)
+
+
 def test_one_step_is_a_regression_where_the_decoder_is_linear():
     A, x, z = normal(7, 3), normal(20, 7, seed=1), normal(20, 3, seed=2)
     refinement = Refinement(3, n_steps=1)
@@ -40,7 +47,7 @@ def test_one_step_is_a_regression_where_the_decoder_is_linear():
     def loss(x, z):
         return (x - z @ A.T).square().sum(1)
 
-    refinement.measure(loss, x, torch.ones(20), z)
+    measure(refinement, loss, x, torch.ones(20), z)
     torch.testing.assert_close(refinement.metric.weight, (2 * A.T @ A).inverse())
     best = torch.linalg.lstsq(A, x.T).solution.T
     torch.testing.assert_close(refinement(loss, x, z), best)
@@ -63,7 +70,7 @@ def test_a_step_that_does_not_help_is_not_taken():
 def test_where_nothing_has_been_measured_codes_stay():
     assert not Refinement(2, n_steps=5).is_active
     refinement = Refinement(2, n_steps=0)
-    refinement.measure(None, None, None, None)
+    refinement.measure(None, None, None)
     assert not refinement.is_active
 
 
@@ -163,7 +170,7 @@ def test_a_component_that_does_not_vary_is_left_alone():
     def loss(x, z):
         return (x - z @ A.T).square().sum(1)
 
-    refinement.measure(loss, x, torch.ones(20), z)
+    measure(refinement, loss, x, torch.ones(20), z)
     found = refinement(loss, x, z)
     torch.testing.assert_close(found[:, 2], z[:, 2])
     best = torch.linalg.lstsq(A[:, :2], (x - z[:, 2:] * A[:, 2]).T).solution.T
@@ -178,10 +185,10 @@ def test_rows_of_weight_0_say_nothing_of_curvature():
     def loss(x, z):
         return (x - z @ A.T).square().square().sum(1)
 
-    refinement.measure(loss, x, weight, z)
+    measure(refinement, loss, x, weight, z)
     found = refinement.metric.weight.clone()
     refinement.clear()
-    refinement.measure(loss, x[:10], weight[:10], z[:10])
+    measure(refinement, loss, x[:10], weight[:10], z[:10])
     torch.testing.assert_close(found, refinement.metric.weight)
 
 

@@ -413,14 +413,14 @@ class AutoencoderTransformer(BaseAutoencoder):
         )
         return as_array(codes)
 
-    def _attributes(self, task, learned, inferred):
+    def _attributes(self, task, learned):
         model, loss = learned.model, learned.result.best_loss
         n_free = task.X.shape[1] - task.blueprint.n_components
         if hasattr(model.likelihood, "calibrate") and not learned.is_start:
             errors = partial(_squared_errors, task, learned)
             model.likelihood.calibrate(loss / max(n_free, 1), learned.maps, errors)
-        own = {"_codes": inferred, "_density": None}
-        return super()._attributes(task, learned, inferred) | own
+        own = {"_codes": self._inferred(task, learned), "_density": None}
+        return super()._attributes(task, learned) | own
 
     def _with_earlier(self, attributes):
         codes, n_seen = attributes["_codes"], attributes["_n_seen"]

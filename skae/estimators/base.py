@@ -3,7 +3,6 @@
 import copy
 import math
 import zlib
-from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -69,11 +68,6 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
     # Whether a code is a distribution, with a prior and an objective of its own.
     _is_variational = False
-
-    @property
-    def _warmup(self):
-        """Share of the epochs over which a part of the loss is warmed up."""
-        return 0.0
 
     # ------------------------------------------------------------------ fitting
 
@@ -170,8 +164,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         context.call_on_fit_task_begin(**hooks)
         learned = self._learn(task, going_on, Reporter(self, task, context, hooks))
         self._report(task, learned)
-        inferred = self._inferred(task, learned)
-        self._adopt(self._attributes(task, learned, inferred))
+        self._adopt(self._attributes(task, learned))
         context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
         return self
 
@@ -239,7 +232,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             continues=True,
         )
         after_fit = going_on and self._goes_on_after_fit()
-        one_epoch = task.settings.for_one_epoch()
+        one_epoch = task.settings.for_epochs(1)
         if after_fit and self.learning_rate_init == "auto":
             one_epoch = one_epoch.lowered()
         task = replace(task, settings=one_epoch, of_stream=True)
@@ -247,8 +240,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         if learned.result.interrupted:
             raise KeyboardInterrupt  # the loop that calls this is to end
         self._report(task, learned)
-        inferred = self._inferred(task, learned)
-        attributes = self._attributes(task, learned, inferred)
+        attributes = self._attributes(task, learned)
         attributes["_after_fit"] = after_fit
         self._adopt(self._with_earlier(attributes) if going_on else attributes)
         enough = max(FEWEST_ROWS, 2 * self.n_components_ + 2)
@@ -332,17 +324,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         copied.device = str(self.device)  # which may be another than at the last fit
         return copied.module
 
-    def _count_passes(self, n_judges):
-        """Say how often to walk through the rows that judge for one loss."""
-        return 1
-
-    @abstractmethod
-    def _inferred(self, task, learned):
-        """Find what the model makes of some training rows that stand for all."""
-
     # ------------------------------------------------------- what fit leaves behind
 
-    def _attributes(self, task, learned, inferred):
+    def _attributes(self, task, learned):
         """Everything that makes a fitted copy, by name."""
         model, maps, result = learned.model, learned.maps, learned.result
         attributes = {

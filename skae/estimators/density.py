@@ -22,10 +22,6 @@ from .reporting import warn
 
 __all__ = ["BaseDensity"]
 
-# Draws of the codes of the validation rows, all told, by which it is decided what a
-# fit returns.
-VALIDATION_DRAWS = 4096
-
 
 class BaseDensity(FittedDensity, BaseAutoencoder):
     """A variational autoencoder, and how what it answers is fitted."""
@@ -94,10 +90,10 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
             return labels, None
         return labels, number_classes(y_val, "y_val", n_samples(X_val), self.classes_)
 
-    def _attributes(self, task, learned, inferred):
-        means, divergences, codes = inferred
+    def _attributes(self, task, learned):
+        means, divergences, codes = self._inferred(task, learned)
         _, rows = np.unique(representatives(task.weight), return_inverse=True)
-        return super()._attributes(task, learned, inferred) | {
+        return super()._attributes(task, learned) | {
             "kl_per_component_": divergences.mean(axis=0),
             "_code_mean": means.mean(axis=0),
             "_code_square": np.square(means).mean(axis=0),
@@ -163,11 +159,3 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
                 "or fewer n_components.",
                 ConvergenceWarning,
             )
-
-    def _count_passes(self, n_judges):
-        n_draws = n_judges * self.n_importance_samples
-        return min(max(VALIDATION_DRAWS // n_draws, 1), 32)
-
-    @property
-    def _warmup(self):
-        return float(self.kl_warmup)

@@ -1,6 +1,5 @@
 """What a variational autoencoder answers once fitted: densities, draws, classes."""
 
-import math
 from functools import partial
 
 import numpy as np
@@ -13,12 +12,11 @@ from skae.device import generator_from, limited_threads, made_on_cpu, seed_from
 from skae.models.evidence import (
     PIECE,
     EvidenceBound,
+    StartDensity,
     bound_terms,
     class_bound_terms,
     draw_table,
-    independent_log_likelihood,
     log_likelihood,
-    start_log_likelihood,
 )
 from skae.rows import as_array
 
@@ -175,40 +173,17 @@ class FittedDensity(FittedCodes):
     def _scored(self, likelihood_of):
         """Score rows as if one more had been seen, by the start where it is exact.
 
-            p(x) = (n p_model(x) + p_start(x)) / (n + 1)
-
-        A network leaves less noise, by which a row far from all others is punished
-        without bound; here no row is less likely than at the start, whose variances and
-        noise are those of ``PCA.score``, by more than ``log(n + 1)``. Factor analysis
-        may itself leave a column hardly any noise, if two columns vary in the same few
-        rows; so with a noise per column independent columns have half of that share.
         Where nothing was trained the score is that of the start.
         """
-        blueprint, start = self._stored.blueprint, self._start
+        blueprint, module = self._stored.blueprint, self._stored.module
         is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact
         # A fit that goes on may be ended in its first epoch.
-        is_start = self.n_iter_ == 0 and not self._stored.module.encoder.is_limited
+        is_start = self.n_iter_ == 0 and not module.encoder.is_limited
         if is_start or not is_exact:
             return likelihood_of
-        noise, excess = start.column_noise, 1.0
         has_column_noise = blueprint.likelihood.has_column_noise
-        if not has_column_noise:
-            noise, excess = np.full_like(noise, noise.mean()), start.noise_excess
-        n_rows = max(start.n_rows, 2.0)
-        factor = n_rows / (n_rows - 1)
-        variance = torch.from_numpy(factor * np.maximum(start.variance, noise))
-        noise = torch.from_numpy(noise)
-        module = self._stored.module
-
-        def scored(x):
-            other = start_log_likelihood(module, noise, factor, x, excess)
-            if has_column_noise:
-                by_column = independent_log_likelihood(variance, x)
-                other = torch.logaddexp(other, by_column) - math.log(2)
-            learned = likelihood_of(x) + math.log(self._n_seen)
-            return torch.logaddexp(learned, other) - math.log1p(self._n_seen)
-
-        return scored
+        start = StartDensity(module, self._start, has_column_noise=has_column_noise)
+        return lambda x: start.mixed(likelihood_of(x), x, self._n_seen)
 
     def _score_given(self, X, y):
         """Log-likelihood of each row given its class."""

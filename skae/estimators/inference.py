@@ -6,14 +6,13 @@ Together with products that treat all rows of a block alike (:mod:`skae.networks
 row's result does not depend on its company, bit for bit.
 """
 
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from skae.device import limited_threads, made_on_cpu, wide_dtype
+from skae.device import made_on_cpu, one_thread_unless, wide_dtype
 from skae.rows import BLOCK_SIZE, floating_type, measured
 
 __all__ = ["map_blocks", "rows_at_once"]
@@ -73,7 +72,7 @@ def map_blocks(function, X, origin, device, *, n_outputs=1, most_rows=LARGEST_BL
     is_small = block_rows(X.shape[1]) * max(X.shape[1], n_outputs) < SMALL_BLOCK
     n_rows = block_rows(X.shape[1], most_rows)
     mapped: Any = None
-    with limited_threads(1) if is_small else nullcontext():
+    with one_thread_unless(not is_small):
         for begin in range(0, X.shape[0], n_rows):
             block = measured(X[begin : begin + n_rows], origin)
             whole = block.to(device, computed)

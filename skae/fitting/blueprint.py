@@ -176,9 +176,7 @@ class Blueprint:
             own = self.variational.build(self.n_components, self.n_features)
         if self.class_shares is None:
             return _on(device, VariationalAutoencoder(*parts, **own))
-        model = ConditionalAutoencoder(
-            VariationalAutoencoder, *parts, self.class_shares, **own
-        )
+        model = ConditionalAutoencoder(*parts, self.class_shares, **own)
         return _on(device, model)
 
     @property

@@ -300,26 +300,21 @@ def _refitted(task, everything, held_out, learned, observer):
     mean, error = unseen.mean_and_error(task.row_losses(learned.model, unseen))
     is_worse = seen.mean(task.row_losses(model, seen)) > mean
     again = replace(learned, model=model, maps=maps, index=everything)
-    if (
-        not is_whole
-        or is_worse
-        or _goes_on(task, learned, again, held_out, mean, error)
-    ):
+    if not is_whole or is_worse or _goes_on(task, learned, again, mean, error):
         return learned
     return again
 
 
-def _goes_on(task, learned, again, held_out, mean, error):
+def _goes_on(task, learned, again, mean, error):
     """Whether a second training is beyond where the first was stopped.
 
     Chance, a step that went wrong and was made good, can lead the first elsewhere for
     the same epochs; then nothing has judged where the second is. The mean loss of the
     first on the rows that judge, and its standard error, say what can be told.
     """
-    kept = np.setdiff1d(np.arange(task.X.shape[0]), held_out)
     losses = []
     for each in (learned, again):
-        rows = task.subset(kept, each.maps)
+        rows = task.subset(learned.index, each.maps)
         losses.append(rows.mean(task.row_losses(each.model, rows)))
     first, second = losses
     return first - second > REFIT_SHARE * (abs(mean - first) + 2 * error)

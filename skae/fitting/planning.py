@@ -44,6 +44,10 @@ __all__ = ["make_task"]
 # that draws: more would cost more than a tenth of the epoch.
 EPOCH_PASSES = 2
 
+# Draws of the codes of the rows that judge, all told, by which it is decided what a fit
+# returns.
+VALIDATION_DRAWS = 4096
+
 # Share of the epochs over which the learning rate falls, where rows judge and the end
 # of the training is known.
 DESCENT = 0.5
@@ -105,7 +109,7 @@ def make_task(
             estimator, X, weight, likelihood, seed, shape, shares
         )
     n_judges, n_validation = _count_judges(estimator, X, X_val, blueprint, is_judged)
-    settings = make_settings(estimator, shape, n_judges, device)
+    settings = make_settings(estimator, blueprint, shape, n_judges, device)
     if not continues and (n_validation or X_val is not None):
         settings = replace(settings, descent=DESCENT)
     task = Task(
@@ -116,7 +120,7 @@ def make_task(
         trains=_has_to_learn(blueprint, settings, X, n_validation),
         n_validation=n_validation,
         continues=continues,
-        judging_passes=estimator._count_passes(n_judges),
+        judging_passes=_count_passes(blueprint.variational, n_judges),
         settings=settings,
         device=device,
         labels=labels,
@@ -236,9 +240,9 @@ def _class_shares(labels, weight):
     return tuple((total / total.sum()).tolist())
 
 
-def make_settings(estimator, shape, n_judges, device):
+def make_settings(estimator, blueprint, shape, n_judges, device):
     """Resolve how to train."""
-    n_rows, n_features = shape
+    (n_rows, n_features), variational = shape, blueprint.variational
     batch_size, max_iter = estimator.batch_size, estimator.max_iter
     rate, patience = estimator.learning_rate_init, estimator.n_iter_no_change
     if isinstance(batch_size, str):
@@ -248,7 +252,7 @@ def make_settings(estimator, shape, n_judges, device):
     if isinstance(patience, str):
         patience = auto_patience(n_rows, batch_size)
     solver = _check_solver(estimator.solver)
-    decays = solver == "adamw" and not estimator._is_variational
+    decays = solver == "adamw" and variational is None
     decay = auto_alpha(n_rows, n_features) if decays else 0.0
     if isinstance(rate, str):
         rate = None
@@ -264,9 +268,17 @@ def make_settings(estimator, shape, n_judges, device):
         tol=float(estimator.tol),
         patience=int(patience),
         dtype=compute_dtype(estimator.precision, device),
-        validation_passes=min(estimator._count_passes(n_judges), EPOCH_PASSES),
-        warmup=estimator._warmup,
+        validation_passes=min(_count_passes(variational, n_judges), EPOCH_PASSES),
+        warmup=0.0 if variational is None else float(estimator.kl_warmup),
     )
+
+
+def _count_passes(variational, n_judges):
+    """Say how often to walk through the rows that judge for one loss."""
+    if variational is None:
+        return 1
+    n_draws = n_judges * variational.n_importance_samples
+    return min(max(VALIDATION_DRAWS // n_draws, 1), 32)
 
 
 def _resolve_alpha(alpha, solver, decay):

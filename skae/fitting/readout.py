@@ -13,7 +13,7 @@ most where rows are few and the steps of a training are too.
 import numpy as np
 import torch
 
-from skae.device import limited_threads, wide_dtype
+from skae.device import one_thread_unless, wide_dtype
 
 __all__ = ["Readout", "has_readout"]
 
@@ -49,8 +49,7 @@ class Readout:
         self.layer = model.readout
         self.before = self._values()
         size = len(rows) * self.layer.weight.numel()
-        n_threads = torch.get_num_threads() if size >= LARGE_REGRESSION else 1
-        with torch.no_grad(), limited_threads(n_threads):
+        with torch.no_grad(), one_thread_unless(size >= LARGE_REGRESSION):
             self._regress(model, rows)
 
     def _values(self):

@@ -12,8 +12,6 @@ Where the loss is minus a logarithm, a direction of noise is taken for a nat.
 """
 
 import copy
-import sys
-from dataclasses import replace
 
 import numpy as np
 
@@ -88,13 +86,7 @@ def _after_a_moment(task, maps, rows, valid):
     """Train a model for a moment."""
     model = task.begin(maps, rows)
     n_epochs = max(1, round(UPDATES * task.settings.batch_size / len(rows)))
-    settings = replace(
-        task.settings,
-        max_iter=min(n_epochs, task.settings.max_iter),
-        patience=sys.maxsize,
-        warmup=0.0,
-        descent=0.0,
-    )
+    settings = task.settings.for_epochs(min(n_epochs, task.settings.max_iter))
     start_loss = valid.mean(task.row_losses(model, valid))
     seed = task.seed
     result = train(model, rows, settings, seed=seed, start_loss=start_loss, valid=valid)

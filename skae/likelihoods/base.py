@@ -16,7 +16,7 @@ __all__ = [
     "LikelihoodModule",
     "PredictorStart",
     "Viewed",
-    "clipped_slopes",
+    "linked_start",
     "remaining_variance",
     "widest",
 ]
@@ -242,6 +242,13 @@ def clipped_slopes(slopes, code_scale):
     """Bound how far a code within its spread moves a logit or a logarithm."""
     spread = np.where(code_scale > 0, code_scale, 1.0)
     return np.clip(slopes * spread, -LARGEST_SLOPE, LARGEST_SLOPE) / spread
+
+
+def linked_start(intercept, slopes, code_scale, shrinkage):
+    """Begin a predictor that is a logit or a logarithm; each column counts as 1."""
+    slopes = clipped_slopes(slopes, code_scale) * shrinkage
+    n_features = len(intercept)
+    return PredictorStart(intercept, slopes, np.ones(n_features), float(n_features))
 
 
 def remaining_variance(maps, shrinkage):

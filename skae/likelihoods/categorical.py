@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .base import Likelihood, LikelihoodModule, PredictorStart, clipped_slopes
+from .base import Likelihood, LikelihoodModule, linked_start
 
 __all__ = ["Categorical"]
 
@@ -107,14 +107,8 @@ class _CategoricalModule(LikelihoodModule):
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         share = np.maximum(maps.mean, SHARE_FLOOR)
-        slopes = clipped_slopes(loadings / share[:, None], code_scale)
-        n_features = len(share)
-        return PredictorStart(
-            self.predictor(share),
-            slopes * shrinkage,
-            np.ones(n_features),
-            float(n_features),
-        )
+        slopes = loadings / share[:, None]
+        return linked_start(self.predictor(share), slopes, code_scale, shrinkage)
 
     def predictor(self, mean):
         return np.log(np.maximum(mean, SHARE_FLOOR))

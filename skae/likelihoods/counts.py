@@ -32,9 +32,8 @@ from .base import (
     LearnedLog,
     Likelihood,
     LikelihoodModule,
-    PredictorStart,
     Viewed,
-    clipped_slopes,
+    linked_start,
     widest,
 )
 
@@ -270,14 +269,8 @@ class _CountsModule(LikelihoodModule):
         mean = np.maximum(maps.mean, UNSEEN / max(maps.n_rows, 1))
         # Of log(x) by log(1 + x): 1 / (1 - exp(-v)).
         in_view = -1 / np.expm1(-np.maximum(maps.center, SMALLEST_VIEW))
-        slopes = clipped_slopes(loadings * in_view[:, None], code_scale)
-        n_features = len(mean)
-        return PredictorStart(
-            self.predictor(mean),
-            slopes * shrinkage,
-            np.ones(n_features),
-            float(n_features),
-        )
+        slopes = loadings * in_view[:, None]
+        return linked_start(self.predictor(mean), slopes, code_scale, shrinkage)
 
     def predictor(self, mean):
         return self.rates.intercept(np.maximum(mean, SMALLEST_SIZE))

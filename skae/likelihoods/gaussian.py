@@ -66,7 +66,7 @@ class Gaussian(Likelihood):
 
     def build(self, n_features):
         """Make the module."""
-        return _GaussianModule()
+        return _GaussianModule(n_features)
 
 
 class _NormalModule(LikelihoodModule):
@@ -86,6 +86,10 @@ class _NormalModule(LikelihoodModule):
 
 class _GaussianModule(_NormalModule):
     """``log p(x | z) = -1/2 (|x - eta|^2 / sigma2 + p log(2 pi sigma2))``."""
+
+    def __init__(self, n_columns):
+        super().__init__()
+        self.n_columns = n_columns
 
     def spread(self, maps):
         varied = maps.variance > 0
@@ -122,23 +126,20 @@ class _GaussianModule(_NormalModule):
         return error.square().sum(-1), error * (2 * row_factor)[:, None]
 
     def log_prob(self, x, eta):
-        return self._log_prob(self.deviance(x, eta), self._n_columns(x))
+        return self._log_prob(self.deviance(x, eta))
 
-    def _n_columns(self, x):
-        return x.shape[-1]
-
-    def _log_prob(self, deviance, n_columns):
+    def _log_prob(self, deviance):
         log_noise = self.log_noise().to(deviance.dtype)
         error = deviance * torch.exp(-log_noise)
-        return -0.5 * (error + n_columns * (LOG_2PI + log_noise))
+        return -0.5 * (error + self.n_columns * (LOG_2PI + log_noise))
 
     def log_prob_slope(self, x, eta, row_factor):
-        log_noise, n_columns = self.log_noise(), self._n_columns(x)
+        log_noise = self.log_noise()
         precision = torch.exp(-log_noise).to(x.dtype)
         difference = x - eta
         errors = difference.square().sum(-1) * precision
-        self.log_noise.set_gradient((errors - n_columns) @ row_factor / 2)
-        log_prob = (errors + n_columns * (LOG_2PI + log_noise)) / -2
+        self.log_noise.set_gradient((errors - self.n_columns) @ row_factor / 2)
+        log_prob = (errors + self.n_columns * (LOG_2PI + log_noise)) / -2
         return log_prob, difference * (row_factor * precision)[:, None]
 
     @property
@@ -169,13 +170,6 @@ class Coordinates(Gaussian):
 
 class _CoordinatesModule(_GaussianModule):
     """The same log-probability, of more columns than there are coordinates."""
-
-    def __init__(self, n_columns):
-        super().__init__()
-        self.n_columns = n_columns
-
-    def _n_columns(self, x):
-        return self.n_columns
 
     def spread(self, maps):
         return COORDINATE_SPREAD * super().spread(maps)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .base import Likelihood, LikelihoodModule, PredictorStart, clipped_slopes
+from .base import Likelihood, LikelihoodModule, linked_start
 
 __all__ = ["Bernoulli", "ContinuousBernoulli"]
 
@@ -110,12 +110,7 @@ class _ExponentialFamilyModule(LikelihoodModule):
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         intercept, in_mean = self.link(maps.mean)
         slopes = loadings * in_mean[:, None]
-        return PredictorStart(
-            intercept,
-            clipped_slopes(slopes, code_scale) * shrinkage,
-            np.ones(len(intercept)),
-            float(len(intercept)),
-        )
+        return linked_start(intercept, slopes, code_scale, shrinkage)
 
     def predictor(self, mean):
         return self.link(mean)[0]

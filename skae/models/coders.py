@@ -13,10 +13,6 @@ from .paths import reciprocal
 
 __all__ = ["Autoencoder", "Coder"]
 
-# Rows from which the curvature of their losses is taken, at most; of many components
-# fewer, but so many at least.
-MEASURED_ROWS, MEASURED_SLOPES, FEWEST_MEASURED = 64, 2048, 8
-
 
 class Coder(nn.Module):
     """From rows to codes and back: two paths, and a likelihood.
@@ -160,13 +156,7 @@ class Autoencoder(Coder):
     def settle(self, rows):
         """Take from the rows how far the networks see, and how codes are refined."""
         super().settle(rows)
-        enough = MEASURED_SLOPES // self.refinement.metric.weight.shape[0]
-        size = max(FEWEST_MEASURED, min(MEASURED_ROWS, enough))
-        x, weight = rows.some(size)
-        x = x.to(self.loss_unit.dtype)
-        with torch.no_grad():
-            z = self._encoded(x)
-            self.refinement.measure(self.deviance_given, x, weight, z)
+        self.refinement.measure(self.deviance_given, self._encoded, rows)
 
     def unsettle(self):
         """Let the networks see everything, and codes be where the encoder puts them."""

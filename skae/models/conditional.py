@@ -18,6 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .variational import VariationalAutoencoder
+
 __all__ = ["ConditionalAutoencoder", "OfCode"]
 
 # Weight of a class that no row has, and what keeps a square of 0 from dividing by 0.
@@ -54,14 +56,11 @@ class OfCode(nn.Module):
         return y + self.added(coded[..., n_components:])
 
 
-class ConditionalAutoencoder(nn.Module):
+class ConditionalAutoencoder(VariationalAutoencoder):
     """A variational autoencoder that is told the class of each row.
 
     Parameters
     ----------
-    Model : type
-        :class:`~skae.models.variational.VariationalAutoencoder`.
-
     encoder, decoder : Path
         The decoder is of a code with its class, one-hot, beside it.
 
@@ -76,10 +75,8 @@ class ConditionalAutoencoder(nn.Module):
 
     is_traceable = False
 
-    def __init__(self, Model, encoder, decoder, likelihood, shares, **parts):
-        super().__init__()
-        self.whole = Model(encoder, decoder, likelihood, **parts)
-        self._Model, self._parts = Model, parts
+    def __init__(self, encoder, decoder, likelihood, shares, **parts):
+        super().__init__(encoder, decoder, likelihood, **parts)
         self.shares = nn.Buffer(torch.tensor(shares, dtype=torch.float64))
         # One after the other: a matrix would be taken for a network's, and decay.
         size = len(shares) * parts["prior"].n_components
@@ -91,36 +88,6 @@ class ConditionalAutoencoder(nn.Module):
         """Number of classes."""
         return len(self.shares)
 
-    @property
-    def encoder(self):
-        """Path from rows to the statistics of their posterior."""
-        return self.whole.encoder
-
-    @property
-    def decoder(self):
-        """Path from codes with their classes to predictors."""
-        return self.whole.decoder
-
-    @property
-    def likelihood(self):
-        """Of a row given its predictor."""
-        return self.whole.likelihood
-
-    @property
-    def prior(self):
-        """Of the code, about its class."""
-        return self.whole.prior
-
-    @property
-    def posterior_kind(self):
-        """Of :data:`skae.models.posteriors.POSTERIORS`."""
-        return self.whole.posterior_kind
-
-    @property
-    def loss_unit(self):
-        """Loss that counts as 1 in the optimisation."""
-        return self.whole.loss_unit
-
     def meet(self, labelled, *, anew):
         """Take from rows that are about to be trained on what no training finds."""
 
@@ -131,11 +98,7 @@ class ConditionalAutoencoder(nn.Module):
 
     def observe(self, labelled, weight):
         """Look at some training rows, before the start."""
-        self.whole.observe(labelled[:, :-1], weight)
-
-    def set_start(self, maps, **options):
-        """Begin at probabilistic PCA of all rows, whatever their class."""
-        self.whole.set_start(maps, **options)
+        super().observe(labelled[:, :-1], weight)
 
     @torch.no_grad()
     def set_class_priors(self, labelled):
@@ -180,11 +143,7 @@ class ConditionalAutoencoder(nn.Module):
         """Predictor of rows that have a mean."""
         return torch.from_numpy(self.likelihood.predictor(mean.cpu().numpy()))
 
-    def unsettle(self):
-        """Let the networks see everything, as is right while they are trained."""
-        self.whole.unsettle()
-
-    def settle(self, labelled):
+    def limit(self, labelled):
         """Let the networks see no further than some rows and their codes.
 
         The decoder sees what the prior of each class draws, too.
@@ -197,14 +156,14 @@ class ConditionalAutoencoder(nn.Module):
         with torch.no_grad():
             apart = (_apart(block) for block in labelled.blocks())
             self.encoder.limit(self.likelihood.view(x) for x, _ in apart)
-            reach = self.whole.prior_reach()
+            reach = self.prior_reach()
             self.decoder.limit(of.decoder.coded(reach) for of in self.each_class())
             apart = (_apart(block) for block in labelled.blocks())
             self.decoder.limit(self._coded_reach(x, labels) for x, labels in apart)
 
     def _coded_reach(self, x, labels):
         """Say how far the codes of rows reach, with their classes, for the decoder."""
-        codes = self.whole.posterior_reach(x)
+        codes = self.posterior_reach(x)
         classes = functional.one_hot(labels, self.n_classes).repeat(2, 1)
         return torch.cat([codes, classes.to(codes.dtype)], dim=1)
 
@@ -219,13 +178,15 @@ class ConditionalAutoencoder(nn.Module):
         center = self.centers.view(self.n_classes, -1)[labels]
         log_scale = self.log_scales.view(self.n_classes, -1)[labels]
         classes = functional.one_hot(labels, self.n_classes)
-        model = self._Model(
+        model = VariationalAutoencoder(
             _About(self.encoder, center, log_scale),
             _WithClass(self.decoder, center, log_scale, classes),
             self.likelihood,
-            **self._parts,
+            posterior=self.posterior_kind,
+            prior=self.prior,
+            objective=self.objective,
         )
-        model.warm_up(self.whole.warmth)
+        model.warm_up(self.warmth)
         return model
 
     def given_class(self, number):
@@ -236,10 +197,6 @@ class ConditionalAutoencoder(nn.Module):
         """Give the variational autoencoder of each class in turn."""
         return map(self.given_class, range(self.n_classes))
 
-    def warm_up(self, progress):
-        """Take note of how far the warm-up of a training has come."""
-        self.whole.warm_up(progress)
-
     def row_losses(self, labelled, generator=None, passes=1, weight=None):
         """Loss of each row, given its class, as it is judged."""
         x, labels = _apart(labelled)
@@ -249,14 +206,6 @@ class ConditionalAutoencoder(nn.Module):
         """Sum of the rows' losses, each times its factor, as it is trained on."""
         x, labels = _apart(labelled)
         return self.given(labels).batch_loss(x, row_factor, generator)
-
-    def posterior(self, x):
-        """Distribution of the codes given rows."""
-        return self.whole.posterior(x)
-
-    def encode(self, x):
-        """Posterior means of the codes of rows."""
-        return self.whole.encode(x)
 
     def decode(self, z, x=None):
         """Mean of the rows given their codes, over the classes that these may have."""
@@ -280,7 +229,7 @@ class ConditionalAutoencoder(nn.Module):
     @torch.no_grad()
     def draw_coded(self, labels, generator):
         """Draw what the decoder takes: codes with their classes, on the CPU."""
-        codes = self.whole.draw_codes(len(labels), generator).to(self.shares.device)
+        codes = self.draw_codes(len(labels), generator).to(self.shares.device)
         return self.given(labels.to(codes.device)).decoder.coded(codes).cpu()
 
 

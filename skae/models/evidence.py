@@ -25,6 +25,7 @@ from torch.nn import functional
 __all__ = [
     "PIECE",
     "EvidenceBound",
+    "StartDensity",
     "bound_terms",
     "class_bound_terms",
     "draw_table",
@@ -148,6 +149,53 @@ def log_likelihood(model, x, draws):
         total = torch.logsumexp(torch.cat(log_weights, dim=1), dim=1)
         scores.append(total - math.log(len(draws)) + proposal.log_volume)
     return torch.cat(scores)
+
+
+class StartDensity:
+    """Density of rows at the start, which bounds what a far row can cost.
+
+        p(x) = (n p_model(x) + p_start(x)) / (n + 1)
+
+    A network leaves less noise, by which a row far from all others is punished
+    without bound; here no row is less likely than at the start, whose variances and
+    noise are those of ``PCA.score``, by more than ``log(n + 1)``. Factor analysis
+    may itself leave a column hardly any noise, if two columns vary in the same few
+    rows; so with a noise per column independent columns have half of that share.
+
+    Parameters
+    ----------
+    model : VariationalAutoencoder
+
+    maps : LinearMaps
+        That it started from.
+
+    has_column_noise : bool
+    """
+
+    def __init__(self, model, maps, *, has_column_noise):
+        self.model, self.has_column_noise = model, has_column_noise
+        noise, self.excess = maps.column_noise, 1.0
+        if not has_column_noise:
+            noise, self.excess = np.full_like(noise, noise.mean()), maps.noise_excess
+        n_rows = max(maps.n_rows, 2.0)
+        self.factor = n_rows / (n_rows - 1)
+        variance = self.factor * np.maximum(maps.variance, noise)
+        self.variance, self.noise = torch.from_numpy(variance), torch.from_numpy(noise)
+
+    def mixed(self, log_likelihood, x, n_seen):
+        """Give rows that the model has seen so many like the share of one by it."""
+        learned = log_likelihood + math.log(n_seen)
+        return torch.logaddexp(learned, self.log_prob(x)) - math.log1p(n_seen)
+
+    def log_prob(self, x):
+        """Log-likelihood of each row."""
+        by_maps = start_log_likelihood(
+            self.model, self.noise, self.factor, x, self.excess
+        )
+        if not self.has_column_noise:
+            return by_maps
+        by_column = independent_log_likelihood(self.variance, x)
+        return torch.logaddexp(by_maps, by_column) - math.log(2)
 
 
 def start_log_likelihood(model, noise, factor, x, excess=1.0):

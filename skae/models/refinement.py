@@ -30,6 +30,10 @@ LEAST_GAIN = 1e-12
 # shares of the codes' deviations.
 SIDE = 0.1
 
+# Rows from which the curvature is taken, at most; of many components fewer, but so
+# many at least.
+MEASURED_ROWS, MEASURED_SLOPES, FEWEST_MEASURED = 64, 2048, 8
+
 # Rows whose slopes are taken together, and their numbers, at most.
 ROWS_TOGETHER, NUMBERS_TOGETHER = 1024, 2**20
 
@@ -70,7 +74,8 @@ class Refinement(nn.Module):
         """Leave codes where they are."""
         self.metric.weight.zero_()
 
-    def measure(self, loss, x, weight, z):
+    @torch.no_grad()
+    def measure(self, loss, encode, rows):
         """Take the metric from the curvature of some rows' losses.
 
         Components in which their codes do not vary stay as they are, and so does the
@@ -81,15 +86,17 @@ class Refinement(nn.Module):
         loss : callable
             From rows and codes to the loss of each row.
 
-        x : torch.Tensor of shape (n_rows, n_features)
+        encode : callable
+            From rows to codes.
 
-        weight : torch.Tensor of shape (n_rows,)
-
-        z : torch.Tensor of shape (n_rows, n_components)
-            Codes of the rows.
+        rows : Rows
         """
         if not self.n_steps:
             return
+        enough = MEASURED_SLOPES // len(self.metric.weight)
+        x, weight = rows.some(max(FEWEST_MEASURED, min(MEASURED_ROWS, enough)))
+        x = x.to(self.metric.weight.dtype)
+        z = encode(x)
         share = (weight / weight.sum()).to(z.dtype)
         spread = (share @ (z - share @ z).square()).sqrt()
         varies = spread > LEAST_SPREAD * z.abs().amax(0)

@@ -28,7 +28,7 @@ import scipy.sparse as sp
 import torch
 
 from skae._sklearn import is_constant_feature
-from skae.device import limited_threads
+from skae.device import one_thread_unless
 from skae.rows import weighted_moments
 
 from .axes import LARGEST_MATRIX, Scaled, covariance, principal_axes, scaled_axes
@@ -37,7 +37,7 @@ from .factors import noise_of_columns, own_variance
 __all__ = ["LinearMaps", "fit_linear_maps", "moments"]
 
 # Fewer multiplications than this gain nothing by several threads.
-SMALL_START = 10**7
+LARGE_START = 10**7
 
 # Deviations that float32 holds, of which networks are, and of which it holds the
 # squares, where the rows are float32 too.
@@ -252,14 +252,11 @@ def fit_linear_maps(
     -------
     LinearMaps
     """
-    arguments = X, weight, n_components, view, units, least_noise
-    if X.shape[0] * X.shape[1] * min(X.shape) < SMALL_START:
-        with limited_threads(1):
-            return _fit_linear_maps(*arguments)
-    return _fit_linear_maps(*arguments)
+    with one_thread_unless(X.shape[0] * X.shape[1] * min(X.shape) >= LARGE_START):
+        return _linear_maps(X, weight, n_components, view, units, least_noise)
 
 
-def _fit_linear_maps(X, weight, n_components, view, units, least_noise):
+def _linear_maps(X, weight, n_components, view, units, least_noise):
     n_rows = float(weight.sum())
     weight = weight.astype(np.float64) / n_rows
     seen = X if view is None else view(X)

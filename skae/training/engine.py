@@ -88,9 +88,11 @@ class Settings:
     warmup: float = 0.0
     descent: float = 0.0
 
-    def for_one_epoch(self):
-        """Train for one epoch, and leave the learning rate alone."""
-        return replace(self, max_iter=1, patience=sys.maxsize, warmup=0.0, descent=0.0)
+    def for_epochs(self, n_epochs):
+        """Train for so many epochs, and leave the learning rate alone."""
+        return replace(
+            self, max_iter=n_epochs, patience=sys.maxsize, warmup=0.0, descent=0.0
+        )
 
     def lowered(self):
         """Train by steps as small as those by which a training ends."""
@@ -192,7 +194,7 @@ class _HeldOut:
         """Judge the start, which is among the candidates, as it will be elsewhere."""
         result.best_loss = self.look_by(self.steps.model)
         result.validation_curve.append(result.best_loss)
-        pace.meet(result.best_loss)
+        pace.begin(result.best_loss)
         pace.plateau.observe(result.best_loss, 0.0)
 
     def judge(self, loss):
@@ -225,15 +227,11 @@ class _OnTheWay:
         start = self.look()
         self.limit_of_few = start + DIVERGED * max(self.unit, abs(start))
         self.limit = max(self.limit, self.limit_of_few)
-        self.met_by = pace
 
     def judge(self, loss):
         """Give the loss by which an epoch is judged; None where it has diverged."""
         if not (loss < self.limit and self.look() < self.limit_of_few):
             return None
-        if self.met_by is not None:
-            self.met_by.meet(loss)
-            self.met_by = None
         return loss
 
     def enter(self, result, judged):

@@ -56,7 +56,7 @@ class Pace:
         self.n_epochs = settings.max_iter
         self.n_warm = settings.warmup * self.n_epochs
         self.tolerance = settings.tol * unit
-        self.plateau = Plateau(**plateau)
+        self.plateau, self.is_new = Plateau(**plateau), True
 
     def rate(self, n_before):
         """Learning rate of the epoch after so many."""
@@ -68,13 +68,16 @@ class Pace:
 
     def observe(self, loss, n_epochs):
         """See the loss after so many epochs; a warm-up is not waited through."""
+        if self.is_new:
+            self.begin(loss)
         if n_epochs <= self.n_warm:
             self.plateau.reference = loss
         else:
             self.plateau.observe(loss, self.tolerance)
 
-    def meet(self, loss):
+    def begin(self, loss):
         """Wait anew where the first loss is that of other rows than before."""
+        self.is_new = False
         if loss > self.plateau.reference + self.tolerance:
             self.plateau = Plateau()
 
