@@ -22,20 +22,21 @@ MAY_LOOK_INTO = {
     "device": NOTHING,
     "labels": NOTHING,
     "naming": NOTHING,
+    "normal": NOTHING,
     "rows": {"device"},
     # parts
-    "likelihoods": NOTHING,
+    "likelihoods": {"normal"},
     "networks": NOTHING,
-    "densities": {"device"},
-    "models": {"networks"},
-    "priors": {"densities", "models", "networks"},
+    "densities": {"device", "normal"},
+    "models": {"networks", "normal"},
+    "priors": {"densities", "models", "networks", "normal"},
     # a fit
     "start": {"device", "rows"},
     "training": {"device"},
     "fitting": {"device", "likelihoods", "models", "networks", "priors", "rows"}
     | {"start", "training"},
     "estimators": {"densities", "device", "fitting", "likelihoods", "models"}
-    | {"networks", "priors", "rows", "start", "training"},
+    | {"networks", "normal", "priors", "rows", "start", "training"},
     # what is made of estimators
     "plotting": {"labels", "naming"},
     "comparison": {"device", "estimators", "labels", "naming", "plotting"},
@@ -63,8 +64,9 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "interval": {"base"},
     },
     "networks": {
-        "derivatives": NOTHING,
-        "layers": {"derivatives"},
+        "products": NOTHING,
+        "derivatives": {"products"},
+        "layers": {"products"},
         "perceptron": {"derivatives", "layers"},
         "convolution": {"layers"},
     },

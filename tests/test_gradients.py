@@ -13,7 +13,7 @@ from skae.models.penalties import KullbackLeibler
 from skae.models.posteriors import DiagonalGaussian
 from skae.models.refinement import Refinement
 from skae.models.variational import VariationalAutoencoder
-from skae.networks import ACTIVATIONS, MLP, FixedLinear, derivatives
+from skae.networks import ACTIVATIONS, MLP, FixedLinear, products
 from skae.priors import Normal as NormalPrior
 from skae.training import solvers
 from skae.training.weights import FlatParameters, Working
@@ -154,8 +154,8 @@ def test_counts_that_are_not_on_the_cpu_are_not_looked_at():
 
 @pytest.mark.parametrize("has_avx512", [True, False])
 def test_products_are_onednns_where_the_processor_has_avx512(has_avx512, monkeypatch):
-    monkeypatch.setattr(derivatives, "HAS_AVX512", has_avx512)
-    monkeypatch.setattr(derivatives, "_onednn_linear", torch.nn.functional.linear)
-    cpu, size = torch.device("cpu"), derivatives.LARGE_PRODUCT
-    assert derivatives._is_onednn_faster(size, torch.float32, cpu) == has_avx512
-    assert not derivatives._is_onednn_faster(size - 1, torch.float32, cpu)
+    monkeypatch.setattr(products, "HAS_AVX512", has_avx512)
+    monkeypatch.setattr(products, "_onednn_linear", torch.nn.functional.linear)
+    cpu, size = torch.device("cpu"), products.LARGE_PRODUCT
+    assert products.is_onednn_faster(size, torch.float32, cpu) == has_avx512
+    assert not products.is_onednn_faster(size - 1, torch.float32, cpu)

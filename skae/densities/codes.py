@@ -9,11 +9,12 @@ from sklearn.utils import check_random_state
 
 from skae._sklearn import threadpool_controller
 from skae.device import lock_of_process
+from skae.normal import log_density
 
 from .gaussians import COVARIANCES, FORMS, Few, draw, made_of, on_arrays, side_by_side
 from .kernels import KernelSearch
 from .limits import at_steps, most_parts
-from .trials import ENOUGH_CODES, Choice, Folds, Trials, kernels_of, log_normal
+from .trials import ENOUGH_CODES, Choice, Folds, Trials, kernels_of
 
 __all__ = ["CodeMixture", "Gaussians"]
 
@@ -117,7 +118,7 @@ class CodeMixture:
                 shares = np.full(len(found.codes), 1 / len(found.codes))
                 self.kernels_ = made_of(shares, found.codes, found.covariance, "tied")
         self.held_out_ = float(choice.held_out - np.log(self.scale_).sum())
-        self.normal_ = float(log_normal(codes[some]).mean())
+        self.normal_ = float(log_density(codes[some]).mean())
 
     def _choice(self, codes, rows, search):
         """Find the density under which unseen codes are likeliest."""

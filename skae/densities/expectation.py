@@ -15,11 +15,12 @@ where it is needed, since scikit-learn's mixtures take long to import.
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
+from skae.normal import LOG_2PI
+
 from .kernels import relative_weights
 
 __all__ = ["JointMixture"]
 
-LOG_2PI = np.log(2 * np.pi)
 EPSILON = np.finfo(float).eps
 
 

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from skae.normal import LOG_2PI
+
 __all__ = ["KernelSearch", "Kernels", "relative_weights"]
 
 # Steps at most, and what a code has to gain by one, in nats, for another.
@@ -29,8 +31,6 @@ LEAST_VARIANCE = 1e-6
 # The logarithm of a share that changes no sum. To find that smaller ones are too small
 # for a number takes four times as long.
 NEGLIGIBLE = -100.0
-
-LOG_2PI = np.log(2 * np.pi)
 
 
 class Kernels(NamedTuple):

@@ -6,10 +6,12 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
+from skae.normal import log_density
+
 from .gaussians import COVARIANCES, FORMS, Few
 from .limits import MAX_KERNELS, MIXTURE_SIZES, at_steps, most_gaussians
 
-__all__ = ["ENOUGH_CODES", "Choice", "Folds", "Trials", "kernels_of", "log_normal"]
+__all__ = ["ENOUGH_CODES", "Choice", "Folds", "Trials", "kernels_of"]
 
 
 # Nats per component that Gaussians about each code have to gain beside few others.
@@ -22,8 +24,6 @@ SHARES, SAME_SHARE = (1e-3, 1 - 1e-3), 1e-6
 # done.
 FOLDS = 3
 FEWEST_CODES, ENOUGH_CODES = 10, 3000
-
-LOG_2PI = np.log(2 * np.pi)
 
 
 class Choice(NamedTuple):
@@ -134,7 +134,7 @@ class Folds:
     def height(self, logs):
         """Mean log-density, one code more having been seen, the standard normal's."""
         seen = logs + np.log(self.n_seen)
-        both = np.logaddexp(seen, log_normal(self.codes))
+        both = np.logaddexp(seen, log_density(self.codes))
         return (both - np.log(self.n_seen + 1)).mean()
 
 
@@ -159,8 +159,3 @@ def kernels_of(codes, rows, kind, search):
     """Find the Gaussians about each code."""
     some = at_steps(len(codes), MAX_KERNELS)
     return search(codes[some], rows[some], is_diagonal=kind == "diag")
-
-
-def log_normal(codes):
-    """Log-density of codes under the standard normal."""
-    return -(codes**2 + LOG_2PI).sum(axis=1) / 2

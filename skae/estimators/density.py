@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skae._sklearn import fit_context, n_samples
 from skae.densities.limits import representatives
 from skae.device import generator_from, made_on_cpu
-from skae.models.posteriors import noise_like
+from skae.normal import noise_like
 from skae.priors import AggregatePosterior
 from skae.rows import as_array, take_rows
 

@@ -1,6 +1,5 @@
 """What every likelihood is: a spec with parameters, and the module that it builds."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,7 +9,6 @@ from sklearn.base import BaseEstimator, clone
 from torch import nn
 
 __all__ = [
-    "LOG_2PI",
     "LearnedLog",
     "Likelihood",
     "LikelihoodModule",
@@ -20,8 +18,6 @@ __all__ = [
     "remaining_variance",
     "widest",
 ]
-
-LOG_2PI = math.log(2 * math.pi)
 
 # Largest change of a predictor that is a logarithm or a logit, per unit of a code of
 # unit spread, at the start.

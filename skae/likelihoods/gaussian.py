@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from skae.normal import LOG_2PI
+
 from .base import (
-    LOG_2PI,
     LearnedLog,
     Likelihood,
     LikelihoodModule,

@@ -22,6 +22,9 @@ from scipy.linalg import solve_triangular
 from scipy.stats import norm, qmc
 from torch.nn import functional
 
+from skae.networks.products import padded
+from skae.normal import LOG_2PI
+
 __all__ = [
     "PIECE",
     "EvidenceBound",
@@ -33,8 +36,6 @@ __all__ = [
     "log_likelihood",
     "start_log_likelihood",
 ]
-
-LOG_2PI = math.log(2 * math.pi)
 
 # Steps from the encoder's mean to where the posterior is highest, and shares of a step
 # of which the best is taken.
@@ -53,9 +54,8 @@ MOST_COVERED = 4
 # there are.
 PIECE = 64
 
-# Numbers in a row of a product, and in a side of a matrix that is decomposed, are
-# multiples of these.
-LANES, SIDE = 16, 4
+# A side of a matrix that is decomposed is a multiple of this.
+SIDE = 4
 
 # Numbers that the decoded draws of a piece may take, and those that codes beside the
 # means of a piece are decoded to, to see how the decoder bends.
@@ -415,9 +415,9 @@ def _shape(model, x, mean, spread):
     codes = mean[:, None] + sides
     predictor = model.decoder(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
     in_predictor = _slope(model.likelihood.log_prob, x[:, None], predictor)
-    decoder = _padded(_difference(predictor, spread))
-    bend = _padded(_difference(in_predictor, spread))
-    slope = (decoder @ _padded(in_predictor[:, 0])[..., None])[..., 0] - mean
+    decoder = padded(_difference(predictor, spread))
+    bend = padded(_difference(in_predictor, spread))
+    slope = (decoder @ padded(in_predictor[:, 0])[..., None])[..., 0] - mean
     curvature = -decoder @ bend.mT
     if not model.prior.is_standard:
         in_code = _slope(lambda _, z: model.tilt(z), x, codes)
@@ -431,15 +431,6 @@ def _difference(values, spread):
     """Slope in each code, of values at the mean and to its two sides in each."""
     k = spread.shape[1]
     return (values[:, 1 : k + 1] - values[:, k + 1 :]) / (2 * spread[..., None])
-
-
-def _padded(values):
-    """Fill columns up by zeros, so that each row of a product begins at a boundary.
-
-    Kernels sum in another order from there on, and a row's result would depend on
-    where it stands.
-    """
-    return functional.pad(values, (0, -values.shape[-1] % LANES))
 
 
 def _slope(function, x, at):

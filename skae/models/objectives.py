@@ -11,7 +11,7 @@ import math
 
 import torch
 
-from .posteriors import noise_like
+from skae.normal import noise_like
 
 __all__ = ["COMPARED_ROWS", "EvidenceBound", "ImportanceBound", "log_weights"]
 

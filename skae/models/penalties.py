@@ -7,7 +7,7 @@ weights too, and give each row its share.
 
 import torch
 
-from .posteriors import noise_like
+from skae.normal import noise_like
 
 __all__ = ["DIVERGENCES", "KullbackLeibler", "MeanDiscrepancy", "TotalCorrelation"]
 

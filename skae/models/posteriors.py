@@ -14,12 +14,13 @@ Codes may have more axes than the posterior; :meth:`each_draw` makes room for se
 draws per row.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import torch
+
+from skae.normal import LOG_2PI
 
 __all__ = [
     "LOG_VARIANCES",
@@ -27,14 +28,11 @@ __all__ = [
     "DiagonalGaussian",
     "FullGaussian",
     "Posterior",
-    "noise_like",
 ]
 
 # Bounds of the logarithm of a posterior variance, whatever a row far from all others
 # makes of it.
 LOG_VARIANCES = (-40.0, 4.0)
-
-LOG_2PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
@@ -197,10 +195,3 @@ POSTERIORS: dict[str, type[Posterior]] = {
 def _log_density(noise, log_variance):
     """Log-density of each component, from the noise that became it."""
     return -(noise.square() + log_variance + LOG_2PI) / 2
-
-
-def noise_like(tensor, generator):
-    """Draw from the standard normal in the shape of a tensor."""
-    return torch.randn(
-        tensor.shape, generator=generator, dtype=tensor.dtype, device=tensor.device
-    )

@@ -10,9 +10,10 @@ It is made of two :class:`~skae.models.paths.Path` and of parts that are handed 
 import numpy as np
 import torch
 
+from skae.normal import noise_like
+
 from .coders import Coder
 from .paths import reciprocal
-from .posteriors import noise_like
 
 __all__ = ["VariationalAutoencoder"]
 

@@ -11,12 +11,11 @@ map alone is what the model computes before it is trained.
 """
 
 from .convolution import ChannelsFirst, ChannelsLast, Conv
-from .layers import ACTIVATIONS, LANES, FixedLinear, Gated, Linear
+from .layers import ACTIVATIONS, FixedLinear, Gated, Linear
 from .perceptron import MLP, Perceptron
 
 __all__ = [
     "ACTIVATIONS",
-    "LANES",
     "MLP",
     "ChannelsFirst",
     "ChannelsLast",

@@ -8,13 +8,13 @@ is found once, and each layer keeps what went through it until the slope comes b
     backward     the slope of the loss in y -> its slope in x
 """
 
-from typing import Any
-
 import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["WrittenAffine", "WrittenChain", "WrittenCurve", "linear"]
+from .products import is_onednn_faster, linear_by_onednn, product_by_onednn
+
+__all__ = ["WrittenAffine", "WrittenChain", "WrittenCurve"]
 
 # Each activation's derivative: from the slope of what comes out, what went in and
 # what came out to the slope of what went in.
@@ -35,42 +35,6 @@ DERIVATIVES = {
     nn.Sigmoid: lambda slope, x, y: _sigmoid_slope(slope, y),
     nn.Identity: lambda slope, x, y: slope,
 }
-
-# Float32 products of so many multiplications are oneDNN's where torch has it and the
-# processor has AVX-512, half of whose arithmetic the default library leaves unused on
-# some; with AVX2 alone most of oneDNN's take a tenth to a half longer. Below, what it
-# takes to call oneDNN is more than it saves.
-LARGE_PRODUCT = 2**21
-HAS_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
-_onednn_linear: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-
-
-def _is_onednn_faster(n_multiplications, dtype, device):
-    """Whether products of a size are oneDNN's, where nobody differentiates them."""
-    return (
-        n_multiplications >= LARGE_PRODUCT
-        and dtype == torch.float32
-        and device.type == "cpu"
-        and HAS_AVX512
-        and _onednn_linear is not None
-    )
-
-
-def _linear_by_onednn(x, weight, bias=None):
-    return _onednn_linear(x, weight, bias, "none", [], "")
-
-
-def _product_by_onednn(a, b, out=None):
-    product = _onednn_linear(a, b.t(), None, "none", [], "")
-    return product if out is None else out.copy_(product)
-
-
-def linear(x, weight):
-    """Compute ``x W'``."""
-    is_faster = _is_onednn_faster(x.numel() * len(weight), x.dtype, x.device)
-    if is_faster and not torch.is_grad_enabled():
-        return _linear_by_onednn(x, weight)
-    return functional.linear(x, weight)
 
 
 class WrittenChain:
@@ -123,9 +87,9 @@ class WrittenAffine:
         self.weight, self.gradient = working[layer.weight]
         self.bias, self.bias_gradient = working[layer.bias]
         size = working.batch_size * self.weight.numel()
-        is_faster = _is_onednn_faster(size, working.dtype, self.weight.device)
-        self.linear = _linear_by_onednn if is_faster else functional.linear
-        self.product = _product_by_onednn if is_faster else torch.mm
+        is_faster = is_onednn_faster(size, working.dtype, self.weight.device)
+        self.linear = linear_by_onednn if is_faster else functional.linear
+        self.product = product_by_onednn if is_faster else torch.mm
 
     def forward(self, x):
         """Map rows."""

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .derivatives import linear
+from .products import rowwise_linear
 
-__all__ = ["ACTIVATIONS", "LANES", "FixedLinear", "Gated", "Linear"]
+__all__ = ["ACTIVATIONS", "FixedLinear", "Gated", "Linear"]
 
 
 ACTIVATIONS = {
@@ -22,26 +22,6 @@ ACTIVATIONS = {
     "identity": nn.Identity,
 }
 
-# Widths that matrix kernels treat alike wherever a row stands in its block.
-LANES = 16
-
-
-def _rowwise_linear(x, weight, bias):
-    """Compute ``x W' + b`` so that a row's result does not depend on its position.
-
-    Matrix kernels handle the remainder of a width that is no multiple of their lanes
-    by other code, and sum a row in another order at the edge of a block. With both
-    widths padded by zeros every row of a block takes the same path, bit for bit.
-    """
-    n_outputs, n_inputs = weight.shape
-    pad_in, pad_out = -n_inputs % LANES, -n_outputs % LANES
-    if pad_in or pad_out:
-        weight = functional.pad(weight, (0, pad_in, 0, pad_out))
-    if pad_in:
-        x = functional.pad(x, (0, pad_in))
-    y = linear(x, weight)[..., :n_outputs]
-    return y if bias is None else y + bias
-
 
 class Linear(nn.Linear):
     """A trained affine map whose inference is the same for a row in any company."""
@@ -50,7 +30,7 @@ class Linear(nn.Linear):
         """Map rows."""
         if self.training:
             return functional.linear(x, self.weight, self.bias)
-        return _rowwise_linear(x, self.weight, self.bias)
+        return rowwise_linear(x, self.weight, self.bias)
 
 
 class FixedLinear(nn.Module):
@@ -65,7 +45,7 @@ class FixedLinear(nn.Module):
         weight = self.weight[:n_outputs].to(x.dtype)
         if self.training:
             return functional.linear(x, weight)
-        return _rowwise_linear(x, weight, None)
+        return rowwise_linear(x, weight, None)
 
 
 class Gated(nn.Module):

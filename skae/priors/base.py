@@ -1,6 +1,5 @@
 """What every prior is: a spec, and a module that begins as the standard normal."""
 
-import math
 from collections.abc import Callable
 from numbers import Integral
 
@@ -8,10 +7,10 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from skae.normal import log_density
+
 __all__ = ["Normal", "Prior", "PriorModule"]
 
-
-LOG_2PI = math.log(2 * math.pi)
 
 # Codes whose densities under all parts of a mixture are found together.
 CODES_AT_ONCE = 1024
@@ -52,7 +51,7 @@ class PriorModule(nn.Module):
 
     def log_prob(self, z, infer):
         """Log-density of codes."""
-        return log_normal(z) + self.tilt(z, infer)
+        return log_density(z) + self.tilt(z, infer)
 
     def _noise(self, n, generator):
         """Draw from the standard normal."""
@@ -90,11 +89,6 @@ class _NormalModule(PriorModule):
 
     def sample(self, n, generator, infer):
         return self._noise(n, generator)
-
-
-def log_normal(z):
-    """Log-density of the standard normal."""
-    return -(z.square() + LOG_2PI).sum(-1) / 2
 
 
 def in_pieces(function, z):

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from skae.networks import LANES, FixedLinear
+from skae.networks import FixedLinear
+from skae.networks.products import padded
 
 __all__ = ["Alike", "Apart"]
 
@@ -35,10 +36,10 @@ class _LogSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx, features, weight, constants):
         # Widths that products treat alike wherever a row stands; of no share.
-        n_more, f_more = (-n % LANES for n in weight.shape)
-        wide = functional.pad(weight, (0, f_more, 0, n_more))
+        wide = padded(weight, rows_too=True)
+        n_more = len(wide) - len(weight)
         offset = functional.pad(constants, (0, n_more), value=-math.inf)
-        logs = functional.linear(functional.pad(features, (0, f_more)), wide)
+        logs = functional.linear(padded(features), wide)
         largest = logs.add_(offset).amax(1, keepdim=True)
         terms = logs.sub_(largest).exp_()
         total = terms.sum(1, keepdim=True)

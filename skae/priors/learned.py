@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from skae.models.posteriors import DiagonalGaussian
+from skae.normal import log_density
 
-from .base import Prior, PriorModule, in_pieces, log_normal
+from .base import Prior, PriorModule, in_pieces
 
 __all__ = ["Mixture", "Vamp"]
 
@@ -49,7 +50,7 @@ class _MixtureModule(PriorModule):
         log_shares = self._log_shares().to(z.dtype)
 
         def tilt(some):
-            ratios = parts.log_prob(some[:, None]) - log_normal(some)[:, None]
+            ratios = parts.log_prob(some[:, None]) - log_density(some)[:, None]
             learned = (ratios + log_shares[1:]).logsumexp(1)
             return torch.logaddexp(log_shares[0], learned)
 
