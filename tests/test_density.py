@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from skae import VAETransformer
 from skae.fitting.planning import EPOCH_PASSES
 from skae.models import evidence
-from skae.models.evidence import log_likelihood
+from skae.models.evidence import draw_table, log_likelihood
 from skae.rows import Rows
 from skae.training.engine import mean_loss
 
@@ -656,6 +656,10 @@ def test_rows_that_judge_have_classes(iris):
     assert len(model.validation_loss_curve_) > 1
     with pytest.raises(ValueError, match="needs y_val"):
         model.fit(X[:100], y[:100], X_val=X[100:])
+    with pytest.raises(ValueError, match="y_val: pass X_val too"):
+        model.fit(X, y, y_val=y)
+    with pytest.raises(ValueError, match="X_val, the rows that judge"):
+        model.fit(X, y, X_val=5, y_val=y)
 
 
 @pytest.mark.parametrize(
@@ -725,3 +729,7 @@ def test_codes_beside_a_piece_have_room(fitted, k, p, monkeypatch):
     size = evidence._piece_rows(fitted.module_, torch.empty(1, p))
     assert evidence.PIECE % size == 0
     assert size == 1 or size * (2 * k + 1) * p <= evidence.DECODED_NUMBERS
+
+
+def test_draws_are_finite_where_a_point_of_the_sequence_is_zero():
+    assert torch.isfinite(draw_table(4096, 64, seed=5536)).all()

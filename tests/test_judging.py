@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from given import LEARNS, SMALL, images
+from given import LEARNS, SMALL, images, normal
 from scipy.stats import wilcoxon
 from sklearn.decomposition import PCA
 from torch import nn
@@ -116,6 +116,17 @@ def task_of(X, X_val=None):
         is_judged=True,
         continues=False,
     )
+
+
+@pytest.mark.parametrize(("most", "times"), [(100, 2), (99, 1)])
+def test_epochs_are_announced_twice_where_a_network_may_be_trained_again(
+    most, times, monkeypatch
+):
+    monkeypatch.setattr(learning, "REFIT_ROWS", most)
+    task = task_of(normal(100, 4).numpy())
+    assert learning.most_epochs(task) == times * task.settings.max_iter
+    own = task_of(normal(100, 4).numpy(), normal(10, 4).numpy())
+    assert learning.most_epochs(own) == own.settings.max_iter
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_array, torch.from_numpy])

@@ -336,6 +336,9 @@ DAMAGES = {
         lambda m: with_variational(m, n_importance_samples=0),
         "n_importance_samples has to be an integer",
     ),
+    "rows seen": (lambda m: with_start(m, n_rows="4"), r"_start\.n_rows has to be a"),
+    "noise": (lambda m: with_start(m, own_noise="x"), r"_start\.own_noise has to be"),
+    "center": (lambda m: with_start(m, center=None), "center has to be an array"),
     "objective": (
         lambda m: with_variational(m, n_importance_samples=2, free_bits=0.1),
         "do not go together",

@@ -146,6 +146,17 @@ def test_no_schedule_starts_over(Estimator, iris):
     assert not np.array_equal(steady.transform(X), whole.transform(X))
 
 
+def test_a_fit_that_goes_on_takes_nothing_from_the_users_stream(iris):
+    stream = np.random.RandomState(0)
+    model = AutoencoderTransformer(
+        **SMALL | {"warm_start": True, "random_state": stream}
+    )
+    model.set_params(max_iter=1).fit(iris[0])
+    before = stream.get_state()[2]
+    model.fit(iris[0])
+    assert stream.get_state()[2] == before
+
+
 def test_without_warm_start_a_fit_starts_over(Estimator, iris):
     X, _ = iris
     model = Estimator(max_iter=3, **UNJUDGED).fit(X)

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skae._sklearn import fit_context
 from skae.device import made_on_cpu, seed_from
-from skae.fitting.learning import resume
+from skae.fitting.learning import most_epochs, resume
 from skae.fitting.planning import make_task
 from skae.fitting.specs import resolve_likelihood
 from skae.fitting.task import FEWEST_ROWS
@@ -132,7 +132,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         check_n_components(self, rows)
         if going_on:
             check_goes_on(self, self._stored.blueprint)
-        labels, labels_val = self._find_labels(y, weight, X_val, y_val, going_on)
+        labels = self._find_labels(y, weight, going_on)
         given, given_weight = rows, weight
         if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
             rows = as_array(rows)
@@ -143,6 +143,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         check_values(likelihood, given, given_weight)
         if X_val is not None:
             X_val = check_X_val(self, X_val, likelihood)
+        labels_val = self._find_labels_of_judges(X_val, y_val)
         task = make_task(
             self,
             rows,
@@ -150,7 +151,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             X_val,
             blueprint=self._stored.blueprint if going_on else None,
             likelihood=likelihood,
-            seed=seed_from(self.random_state),
+            seed=None if going_on else seed_from(self.random_state),
             is_judged=True,
             continues=self.warm_start,
             labels=labels,
@@ -158,7 +159,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         )
         if going_on and not task.trains:
             return self
-        context = self._init_callback_context(max_subtasks=_n_subtasks(task))
+        context = self._init_callback_context(max_subtasks=most_epochs(task))
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         hooks = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         context.call_on_fit_task_begin(**hooks)
@@ -227,7 +228,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             weight,
             blueprint=self._stored.blueprint if going_on else None,
             likelihood=likelihood,
-            seed=seed_from(self.random_state),
+            seed=None if going_on else seed_from(self.random_state),
             is_judged=False,
             continues=True,
         )
@@ -285,9 +286,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         earlier, earlier_weight = self._waiting
         return stacked(earlier, X), np.append(earlier_weight, weight)
 
-    def _find_labels(self, y, weight, X_val, y_val, going_on):
-        """Find numbers of the classes of X and of X_val; None where y is ignored."""
-        return None, None
+    def _find_labels(self, y, weight, going_on):
+        """Find numbers of the classes of rows; None where y is ignored."""
+
+    def _find_labels_of_judges(self, X_val, y_val):
+        """Find numbers of the classes of the rows of the user's that judge."""
 
     def _find_likelihood(self, X, weight, going_on):
         """Say what the rows are taken to be."""
@@ -385,11 +388,3 @@ def _of_divergence(learned):
         "Training diverged even at small steps, and the best weights before that are "
         "kept; use a smaller learning_rate_init."
     )
-
-
-def _n_subtasks(task):
-    """Largest number of epochs that a task can take."""
-    if not task.trains:
-        return 0
-    has_refit = task.n_validation > 0 and not task.continues
-    return task.settings.max_iter * (2 if has_refit else 1)

@@ -7,7 +7,7 @@ import torch
 from sklearn.callback import with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 
-from skae._sklearn import fit_context, n_samples
+from skae._sklearn import fit_context
 from skae.densities.limits import representatives
 from skae.device import generator_from, made_on_cpu
 from skae.normal import noise_like
@@ -78,17 +78,21 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
                 "with; set it back, or warm_start=False."
             )
 
-    def _find_labels(self, y, weight, X_val, y_val, going_on):
+    def _find_labels(self, y, weight, going_on):
         self._refuse_other_kind(going_on)
         if not self.conditional:
             self.__dict__.pop("classes_", None)
-            return None, None
+            return None
         if not going_on:
             self.classes_ = np.unique(check_classes(y, "y", len(weight))[weight > 0])
-        labels = number_classes(y, "y", len(weight), self.classes_, weight > 0)
+        return number_classes(y, "y", len(weight), self.classes_, weight > 0)
+
+    def _find_labels_of_judges(self, X_val, y_val):
+        if not self.conditional or (X_val is None and y_val is None):
+            return None
         if X_val is None:
-            return labels, None
-        return labels, number_classes(y_val, "y_val", n_samples(X_val), self.classes_)
+            raise ValueError("y_val: pass X_val too, the rows whose classes these are.")
+        return number_classes(y_val, "y_val", X_val.shape[0], self.classes_)
 
     def _attributes(self, task, learned):
         means, divergences, codes = self._inferred(task, learned)

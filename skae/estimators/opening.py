@@ -7,7 +7,7 @@ is called, and is compared on first use.
 """
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from torch import nn
@@ -150,7 +150,12 @@ def _check_arrays(stored):
 
 def _check_start(start, n_features):
     _expect(isinstance(start, LinearMaps), "_start", "LinearMaps")
+    for name in ("n_rows", "own_noise", "n_silent"):
+        value = getattr(start, name)
+        is_unknown = value is None and name == "own_noise"
+        _expect(is_unknown or isinstance(value, Real), f"_start.{name}", "a number")
     _check_array(start, "mean", (n_features,))
+    _check_array(start, "center", (n_features,))
     _check_array(start, "variance", (n_features,))
     _check_array(start, "scale", (n_features,))
     _check_array(start, "components", (None, n_features))

@@ -31,7 +31,7 @@ from skae.training.engine import TrainingResult, mean_loss, n_threads, train
 
 from .readout import Readout, has_readout
 
-__all__ = ["Learned", "learn", "resume"]
+__all__ = ["Learned", "learn", "most_epochs", "resume"]
 
 # Up to so many rows, those held out are worth a second training that uses them too.
 REFIT_ROWS = 10_000
@@ -125,8 +125,7 @@ def learn(task, *, observer=None):
         learned.pca_loss = _pca_loss(task, kept, held_out)
     if is_judged and not learned.is_better and not task.continues:
         return _back_at_start(task, everything, learned)
-    has_used_all = len(kept) == len(everything)
-    if has_used_all or stopped or task.continues or len(everything) > REFIT_ROWS:
+    if stopped or not _is_refitted(task):
         return learned
     return _refitted(task, everything, held_out, learned, observer)
 
@@ -137,6 +136,19 @@ def resume(task, model, maps, state, *, observer=None):
     rows = task.subset(kept, maps)
     model.meet(rows, anew=not task.of_stream)
     return _run(task, model, maps, rows, kept, held_out, observer, state)[0]
+
+
+def most_epochs(task):
+    """Give the largest number of epochs that a task can take."""
+    if not task.trains:
+        return 0
+    return task.settings.max_iter * (2 if _is_refitted(task) else 1)
+
+
+def _is_refitted(task):
+    """Whether a network that won is trained again, from all rows."""
+    holds_out = task.n_validation > 0
+    return holds_out and not task.continues and task.X.shape[0] <= REFIT_ROWS
 
 
 def _split(task):

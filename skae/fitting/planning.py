@@ -83,7 +83,8 @@ def make_task(
     likelihood : likelihood spec
         What :func:`skae.fitting.specs.resolve_likelihood` found.
 
-    seed : int
+    seed : int or None
+        Of a new model.
 
     is_judged : bool
         Whether rows may be held out.

@@ -42,6 +42,9 @@ __all__ = [
 N_STEPS = 3
 STEP_SHARES = (1.0, 0.5, 0.2)
 
+# A scrambled Sobol point, a multiple of 2**-30, may be 0, whose quantile is not finite.
+LEAST_UNIFORM = 2.0**-31
+
 # Draws for each component from which on a table of them has exact moments.
 ENOUGH_DRAWS = 4
 
@@ -109,7 +112,7 @@ def draw_table(n_draws, n_components, seed):
     """
     sobol = qmc.Sobol(n_components, rng=seed)
     uniform = sobol.random_base2(math.ceil(math.log2(n_draws)))[:n_draws]
-    draws = norm.ppf(uniform)
+    draws = norm.ppf(np.maximum(uniform, LEAST_UNIFORM))
     if n_draws >= ENOUGH_DRAWS * n_components:
         draws -= draws.mean(axis=0)
         root = np.linalg.cholesky(draws.T @ draws / n_draws)
