@@ -118,6 +118,7 @@ class Task:
             view=blueprint.likelihood.view,
             units=blueprint.units,
             least_noise=blueprint.likelihood.least_noise,
+            ties=blueprint.likelihood.tied_noise,
         )
         return maps.of_first_rows() if self.of_stream else maps
 

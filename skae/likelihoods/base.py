@@ -65,6 +65,10 @@ class Likelihood(BaseEstimator):
     least_noise : float or ndarray of shape (n_features,)
         Share of a column's variance that no code explains, at least, where the linear
         maps have a noise per column.
+
+    tied_noise : ndarray of int of shape (n_features,) or None
+        Number of each column's noise there, which those of one number have in common.
+        None gives each its own.
     """
 
     centred = False
@@ -75,6 +79,10 @@ class Likelihood(BaseEstimator):
     def least_noise(self):
         """Half: what varies by itself, as counts do, whatever the code."""
         return 0.5
+
+    @property
+    def tied_noise(self):
+        """None: what noise a column has is its own."""
 
     def check(self, X):
         """Refuse rows that the likelihood cannot have made; here any are accepted."""

@@ -45,6 +45,15 @@ class PerColumn(Likelihood):
             least[columns] = spec.least_noise
         return least
 
+    @property
+    def tied_noise(self):
+        """Number of each column's noise; a Gaussian has one for all of its own."""
+        ties = np.arange(sum(len(columns) for _, columns in self.parts))
+        for spec, columns in self.parts:
+            if not spec.has_column_noise and spec.starts_exact:
+                ties[columns] = columns[0]
+        return ties
+
     def check(self, X):
         """Refuse what one of the parts refuses, naming its columns."""
         for spec, columns in self.parts:

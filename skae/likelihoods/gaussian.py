@@ -298,7 +298,7 @@ class StudentT(Likelihood):
 
     centred = True
     has_column_noise = True
-    least_noise = LEAST_NOISE
+    least_noise = NOISE_SHARE
 
     def build(self, n_features):
         """Make the module."""

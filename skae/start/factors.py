@@ -14,14 +14,18 @@ so what is left is a function of psi alone (Joreskog, 1967), in twice minus nats
 
 which L-BFGS minimises in log psi. Directions with lambda below 1 have no factor.
 
+Columns may have a noise in common, which is then what is searched for.
+
 F has several minima where columns are nearly collinear, so the search begins twice: at
 what PCA leaves of each column, and, where it is known, at what the others leave of it.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.optimize import minimize
 
-__all__ = ["noise_of_columns", "own_variance"]
+__all__ = ["Ties", "noise_of_columns", "own_variance"]
 
 # Noise from which the search begins, at least.
 SMALLEST_BEGIN = 0.05
@@ -52,7 +56,53 @@ def own_variance(C, least):
     return 1 / np.diag(np.linalg.inv(C + np.diag(least)))
 
 
-def noise_of_columns(leading, least, own=None):
+class Ties(NamedTuple):
+    """Which columns have a noise in common.
+
+    Attributes
+    ----------
+    group : ndarray of int of shape (n_features,)
+        Number of the noise of each column.
+
+    unit : ndarray of shape (n_features,)
+        What is 1 to the column, in the units of the noise.
+    """
+
+    group: np.ndarray
+    unit: np.ndarray
+
+    @classmethod
+    def none(cls, n_features):
+        """Let each column have its own."""
+        return cls(np.arange(n_features), np.ones(n_features))
+
+    def among(self, some):
+        """Say the same of some columns."""
+        group = np.unique(self.group[some], return_inverse=True)[1]
+        return Ties(group, self.unit[some])
+
+    def spread(self, psi, known):
+        """Give columns of which nothing is known the noise of others of their group."""
+        psi, n = psi.copy(), self.group.max() + 1
+        count = np.bincount(self.group[known], minlength=n)
+        total = np.bincount(self.group[known], (psi * self.unit)[known], minlength=n)
+        has_any = ~known & (count[self.group] > 0)
+        of_group = self.group[has_any]
+        psi[has_any] = total[of_group] / count[of_group] / self.unit[has_any]
+        return psi
+
+    def mean(self, psi):
+        """Give each noise the mean of what its columns would have."""
+        return np.bincount(self.group, psi * self.unit) / np.bincount(self.group)
+
+    def largest(self):
+        """Give the largest variance of the columns of each noise."""
+        largest = np.zeros(self.group.max() + 1)
+        np.maximum.at(largest, self.group, self.unit)
+        return largest
+
+
+def noise_of_columns(leading, least, own=None, ties=None):
     """Find psi of columns of variance 1.
 
     Parameters
@@ -67,18 +117,26 @@ def noise_of_columns(leading, least, own=None):
     own : ndarray of shape (n_features,), optional
         The columns' :func:`own_variance`.
 
+    ties : Ties, optional
+        None gives each column a noise of its own.
+
     Returns
     -------
     ndarray of shape (n_features,)
     """
+    ties = ties or Ties.none(len(least))
 
-    def objective(log_psi):
+    def log_psi_of(log_noise):
+        return log_noise[ties.group] - np.log(ties.unit)
+
+    def objective(log_noise):
+        log_psi = log_psi_of(log_noise)
         psi = np.exp(log_psi)
         axes, spectrum = leading(np.sqrt(psi))
         spectrum = np.maximum(spectrum, 1.0)
         value = (log_psi + 1 / psi).sum() + (np.log(spectrum) + 1 - spectrum).sum()
         slope = 1 + (spectrum - 1) @ axes**2 - 1 / psi
-        return value, slope
+        return value, np.bincount(ties.group, slope)
 
     axes, spectrum = leading(np.ones(len(least)))
     unexplained = 1 - np.maximum(spectrum, 0) @ axes**2
@@ -87,15 +145,16 @@ def noise_of_columns(leading, least, own=None):
         # Joreskog's share of it: factors explain some of what the columns do not.
         share = 1 - len(axes) / (2 * len(least))
         begins.append(np.clip(share * own, least, 1.0))
+    bounds = np.log(np.stack([ties.mean(least), ties.largest()], axis=1))
     found = [
         minimize(
             objective,
-            np.log(begin),
+            np.log(ties.mean(begin)),
             jac=True,
             method="L-BFGS-B",
-            bounds=[(lowest, 0.0) for lowest in np.log(least)],
+            bounds=bounds,
             options={"ftol": TOLERANCE, "gtol": 1e-6, "maxiter": LARGEST_N_STEPS},
         )
         for begin in begins
     ]
-    return np.exp(min(found, key=lambda each: each.fun).x)
+    return np.exp(log_psi_of(min(found, key=lambda each: each.fun).x))

@@ -32,7 +32,7 @@ from skae.device import one_thread_unless
 from skae.rows import weighted_moments
 
 from .axes import LARGEST_MATRIX, Scaled, covariance, principal_axes, scaled_axes
-from .factors import noise_of_columns, own_variance
+from .factors import Ties, noise_of_columns, own_variance
 
 __all__ = ["LinearMaps", "fit_linear_maps", "moments"]
 
@@ -225,7 +225,14 @@ class LinearMaps:
 
 
 def fit_linear_maps(
-    X, weight, n_components, *, view=None, units="one", least_noise=LEAST_NOISE
+    X,
+    weight,
+    n_components,
+    *,
+    view=None,
+    units="one",
+    least_noise=LEAST_NOISE,
+    ties=None,
 ):
     """Find PCA of a weighted set of rows.
 
@@ -248,15 +255,19 @@ def fit_linear_maps(
     least_noise : float or ndarray of shape (n_features,)
         Share of a column's variance that is noise to factor analysis, at least.
 
+    ties : ndarray of int of shape (n_features,), optional
+        Number of each column's noise, which those of one number have in common. None
+        gives each its own.
+
     Returns
     -------
     LinearMaps
     """
     with one_thread_unless(X.shape[0] * X.shape[1] * min(X.shape) >= LARGE_START):
-        return _linear_maps(X, weight, n_components, view, units, least_noise)
+        return _linear_maps(X, weight, n_components, view, units, least_noise, ties)
 
 
-def _linear_maps(X, weight, n_components, view, units, least_noise):
+def _linear_maps(X, weight, n_components, view, units, least_noise, ties):
     n_rows = float(weight.sum())
     weight = weight.astype(np.float64) / n_rows
     seen = X if view is None else view(X)
@@ -270,7 +281,8 @@ def _linear_maps(X, weight, n_components, view, units, least_noise):
         seen = Scaled.of(seen, scale)
     if units == "noise" and n_components is not None:
         least = np.where(variance > 0, least_noise, np.nan)
-        psi = _noise(seen, weight, center / scale, least, n_components)
+        tied = None if ties is None else Ties(ties, scale**2)
+        psi = _noise(seen, weight, center / scale, least, tied, n_components)
         seen = Scaled.of(seen, np.sqrt(psi))
         scale, own_noise = scale * np.sqrt(psi), 1.0
     if n_components is None:
@@ -319,10 +331,10 @@ def _unseen_variance(variance, n_rows):
     return variance.mean() / (n_rows + 1) or SMALLEST_NOISE
 
 
-def _noise(X, weight, mean, least, n_components):
+def _noise(X, weight, mean, least, ties, n_components):
     """Factor analysis's noise of standardised columns, at least so much each.
 
-    Columns without a bound are constant, and left at 1.
+    Columns without a bound are constant, and left at 1, unless they share a noise.
     """
     psi = np.ones(len(mean))
     is_varied = np.isfinite(least)
@@ -340,5 +352,6 @@ def _noise(X, weight, mean, least, n_components):
             axes, spectrum = leading(whole)
             return axes[:, is_varied], spectrum
 
-        psi[is_varied] = noise_of_columns(of_varied, least[is_varied], own)
-    return psi
+        of_these = None if ties is None else ties.among(is_varied)
+        psi[is_varied] = noise_of_columns(of_varied, least[is_varied], own, of_these)
+    return psi if ties is None else ties.spread(psi, is_varied)

@@ -92,6 +92,29 @@ def test_a_noise_per_column_does_not_know_the_units():
     np.testing.assert_allclose(scaled.score_samples(X * unit), moved, atol=1e-4)
 
 
+@pytest.mark.parametrize("make", [lambda: load_iris().data, lambda: load_wine().data])
+def test_gaussian_columns_of_a_mixed_table_start_at_probabilistic_pca(make):
+    X = np.insert(make(), 1, 3.0, axis=1)  # a constant has their noise, too
+    columns = list(range(X.shape[1]))
+    flag = np.random.default_rng(0).random(len(X)) < 0.5
+    alone = VAETransformer(2, **START).fit(X)
+    listed = VAETransformer(2, likelihood=[("gaussian", columns)], **START).fit(X)
+    assert listed.score(X) == pytest.approx(alone.score(X), abs=1e-3)
+    parts = [("gaussian", columns), ("bernoulli", [len(columns)])]
+    both = np.column_stack([X, flag])
+    beside = VAETransformer(2, likelihood=parts, **START).fit(both)
+    assert beside.score(both) == pytest.approx(alone.score(X) - np.log(2), abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["iris", "wine"])
+def test_students_start_has_codes_where_a_column_has_next_to_no_noise(name):
+    X = TABLES[name][0]()
+    student = VAETransformer(2, likelihood="student_t", **START).fit(X)
+    diag = VAETransformer(2, likelihood="gaussian_diag", **START).fit(X)
+    assert student.score(X) > diag.score(X) - 0.1
+    assert student.active_components_.all()
+
+
 def test_an_autoencoder_with_a_noise_per_column_starts_at_standardised_pca():
     X = load_wine().data
     model = AutoencoderTransformer(3, likelihood="gaussian_diag", **START).fit(X)
