@@ -35,8 +35,8 @@ MAY_LOOK_INTO = {
     "training": {"device"},
     "fitting": {"device", "likelihoods", "models", "networks", "priors", "rows"}
     | {"start", "training"},
-    "estimators": {"densities", "device", "fitting", "likelihoods", "models"}
-    | {"networks", "normal", "priors", "rows", "start", "training"},
+    "estimators": {"densities", "device", "fitting", "labels", "likelihoods"}
+    | {"models", "networks", "normal", "priors", "rows", "start", "training"},
     # what is made of estimators
     "plotting": {"labels", "naming"},
     "comparison": {"device", "estimators", "labels", "naming", "plotting"},

@@ -4,7 +4,7 @@ import pytest
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import AutoencoderTransformer, VAETransformer
+from skae import AutoencoderTransformer, VAEOverSampler, VAETransformer
 
 CLASSES = [AutoencoderTransformer, VAETransformer]
 
@@ -28,7 +28,12 @@ FURTHER_CHECKS = [
 ]
 
 
-@parametrize_with_checks([Estimator(max_iter=MAX_ITER) for Estimator in CLASSES])
+SAMPLER = VAEOverSampler(vae=VAETransformer(1, max_iter=1, early_stopping=False))
+
+
+@parametrize_with_checks(
+    [*(Estimator(max_iter=MAX_ITER) for Estimator in CLASSES), SAMPLER]
+)
 def test_scikit_learn_check(estimator, check):
     check(estimator)
 

@@ -49,7 +49,6 @@ __all__ = [
     "check_weight",
     "number_classes",
     "refuse_auto_width",
-    "refusing_text",
 ]
 
 # Types of X that are taken as they are; anything else becomes the first of them.
@@ -201,21 +200,21 @@ def number_classes(y, name, n_rows, classes, is_needed=None):
     return labels
 
 
-def check_X(estimator, X, *, reset=False, fewest=1):
+def check_X(estimator, X, *, reset=False, fewest=1, dtype=INPUT_TYPES):
     """Check rows of any kind."""
     validate = functools.partial(
         validate_data,
         estimator,
         reset=reset,
         accept_sparse="csr",
-        dtype=INPUT_TYPES,
+        dtype=dtype,
         ensure_min_samples=fewest,
     )
     if isinstance(X, torch.Tensor):
         return _check_tensor(X, validate)
     _refuse_damaged(X)
     _refuse_dates(X)
-    with refusing_text():
+    with _refusing_text():
         return validate(X)
 
 
@@ -250,7 +249,7 @@ def _refuse_dates(X):
 
 
 @contextmanager
-def refusing_text():
+def _refusing_text():
     """Say what to do about text among rows, where they are checked."""
     try:
         yield
