@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from skae._sklearn import n_samples, safe_indexing
 
@@ -45,7 +46,7 @@ class Judge:
     scorer: Any = None
 
 
-def explained_variance_scorer(estimator, X, y=None):
+def explained_variance_scorer(estimator, X, y=None, sample_weight=None):
     """Share of the variance of rows that is left after ``inverse_transform``.
 
     The autoencoder's own ``score``, for any transformer: a grid search over PCA (whose
@@ -61,6 +62,10 @@ def explained_variance_scorer(estimator, X, y=None):
 
     y : None
         Ignored.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        How much each row counts. Weights that a search is given come here, with
+        metadata routing as without.
 
     Returns
     -------
@@ -96,7 +101,20 @@ def explained_variance_scorer(estimator, X, y=None):
             "function without inverse_func, so no rows to set beside X; give the "
             "inverse, or score it by what its codes are used for."
         )
-    return _explained_variance(X, estimator.inverse_transform(estimator.transform(X)))
+    decoded = estimator.inverse_transform(estimator.transform(X))
+    return _explained_variance(X, decoded, sample_weight)
+
+
+def _weights_of_scores():
+    """Ask metadata routing for the weights of the rows that are scored."""
+    asked = MetadataRequest(owner=explained_variance_scorer.__name__)
+    asked.score.add_request(param="sample_weight", alias=True)
+    return asked
+
+
+explained_variance_scorer.get_metadata_routing = (  # type: ignore[attr-defined]
+    _weights_of_scores
+)
 
 
 class Entry(dict):
@@ -214,10 +232,11 @@ def _measure_codes(entry, estimator, X, codes):
         entry["trustworthiness"] = _trustworthiness(X, codes)
 
 
-def _explained_variance(X, decoded):
+def _explained_variance(X, decoded, weight=None):
     if n_samples(X) < 2:
         raise ValueError("one row has no variance; hold out two or more.")
-    share = r2_score(_dense(X), _dense(decoded), multioutput="variance_weighted")
+    X, decoded = _dense(X), _dense(decoded)
+    share = r2_score(X, decoded, sample_weight=weight, multioutput="variance_weighted")
     return float(share)
 
 
