@@ -39,7 +39,7 @@ MAY_LOOK_INTO = {
     | {"models", "networks", "normal", "priors", "rows", "start", "training"},
     # what is made of estimators
     "plotting": {"labels", "naming"},
-    "comparison": {"device", "estimators", "labels", "naming", "plotting"},
+    "comparison": {"device", "estimators", "labels", "naming", "plotting", "rows"},
     "onnx": {"estimators", "likelihoods", "models", "networks"},
     "trust": {"densities", "estimators", "fitting", "likelihoods", "networks"}
     | {"priors", "start"},

@@ -14,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skae._sklearn import n_samples, safe_indexing
+from skae.rows import as_array
 
 from .result import COSTS, QUALITIES
 
@@ -184,8 +185,16 @@ def measure(case, judge, X, y, fold, split, caller, context):
     if y is not None:
         with entry.attempt("downstream_score"):
             predictor = clone(judge.predictor).fit(codes_train, y_train)
-            entry["downstream_score"] = judge.scorer(predictor, codes, y_test)
+            entry["downstream_score"] = _number(judge.scorer(predictor, codes, y_test))
     return entry
+
+
+def _number(score):
+    """Check that a scorer has given one number."""
+    number = np.asarray(as_array(score))
+    if number.ndim > 0 or number.dtype.kind not in "biuf":
+        raise TypeError(f"the scorer returned {score!r}, which is no number.")
+    return float(number)
 
 
 @contextmanager
@@ -241,7 +250,7 @@ def _explained_variance(X, decoded, weight=None):
 
 
 def _dense(rows):
-    return rows.toarray() if sp.issparse(rows) else rows
+    return rows.toarray() if sp.issparse(rows) else as_array(rows)
 
 
 def _log_likelihood(estimator, X):
@@ -250,8 +259,8 @@ def _log_likelihood(estimator, X):
     if isinstance(estimator, Pipeline) or not has_both:
         return np.nan
     few = safe_indexing(X, _evenly(X, ROWS_TO_TELL))
-    mean = np.mean(estimator.score_samples(few))
-    if not np.isclose(estimator.score(few), mean, rtol=1e-5, atol=0):
+    mean = np.mean(as_array(estimator.score_samples(few)))
+    if not np.isclose(float(estimator.score(few)), mean, rtol=1e-5, atol=0):
         return np.nan
     return float(estimator.score(X))
 
@@ -264,8 +273,8 @@ def _trustworthiness(X, codes):
     n_neighbors = min(N_NEIGHBOURS, (len(chosen) - 1) // 2)
     if n_neighbors == 0:
         return np.nan
-    rows, their_codes = safe_indexing(X, chosen), safe_indexing(codes, chosen)
-    return float(trustworthiness(rows, their_codes, n_neighbors=n_neighbors))
+    rows, theirs = (as_array(safe_indexing(each, chosen)) for each in (X, codes))
+    return float(trustworthiness(rows, theirs, n_neighbors=n_neighbors))
 
 
 def _evenly(X, n_most):
