@@ -346,6 +346,7 @@ def test_flags_of_a_rare_class_are_drawn_as_they_are():
         ({"y": None}, "requires y to be passed"),
         ({"y": ["a", "b", None] * 10}, "^y: 10 rows have no class"),
         ({"y": np.array(["a", 1] * 15, dtype=object)}, "^y: .* write all of them"),
+        ({"y": np.array([0, 1] * 15, dtype=object)}, r"pass y\.astype\(int\), or text"),
         ({"sampling_strategy": lambda y: None}, "^sampling_strategy: the function"),
         ({"sampling_strategy": lambda y: "majority"}, "the function returned 'majo"),
         ({"sampling_strategy": lambda y: 3.0}, r"the function returned 3\.0; it has"),

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from sklearn.utils import check_scalar
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
@@ -27,6 +26,7 @@ from skae._sklearn import (
     check_sample_weight,
 )
 from skae.fitting.task import FEWEST_ROWS
+from skae.labels import kind_of_labels
 from skae.likelihoods import LIKELIHOODS, Likelihood
 from skae.networks import ACTIVATIONS, MLP
 from skae.priors import PRIORS
@@ -151,7 +151,7 @@ def check_classes(y, name, n_rows):
         )
     y = column_or_1d(as_array(y), warn=True)
     try:
-        kind = type_of_target(y, input_name=name)
+        kind = kind_of_labels(y, name)
     except TypeError as error:  # text and None have no order
         raise ValueError(
             f"{name}: conditional=True needs classes of one type; give rows whose "

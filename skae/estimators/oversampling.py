@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skae._sklearn import Interval, StrOptions, fit_context
 from skae.device import seed_from
-from skae.labels import check_labels
+from skae.labels import check_labels, kind_of_labels
 from skae.rows import as_array
 
 from .checking import check_X
@@ -199,6 +199,7 @@ def _check_classes(y):
         )
     y = column_or_1d(y)
     check_labels(y)
+    kind_of_labels(y)
     check_classification_targets(y)
     return y
 
