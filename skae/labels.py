@@ -65,7 +65,7 @@ def kind_of_labels(y, name="y"):
     kind = type_of_target(y, input_name=name)
     if kind == "unknown" and np.asarray(y).dtype.kind == "O":
         raise ValueError(
-            f"{name} is of dtype object, of which only text is taken for classes; pass "
-            f"{name}.astype(int), or text."
+            f"Unknown label type: {name} is of dtype object, of which only text is "
+            f"taken for classes; pass {name}.astype(int), or text."
         )
     return kind

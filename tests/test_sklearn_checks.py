@@ -1,7 +1,7 @@
 """scikit-learn's own checks: those it runs by itself, and those it keeps back."""
 
 import pytest
-from sklearn.utils import estimator_checks
+from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import AutoencoderTransformer, VAEOverSampler, VAETransformer
@@ -36,6 +36,13 @@ SAMPLER = VAEOverSampler(vae=VAETransformer(1, max_iter=1, early_stopping=False)
 )
 def test_scikit_learn_check(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("check", ["check_requires_y_none", "check_dtype_object"])
+def test_a_model_of_classes_asks_for_them(check):
+    model = VAETransformer(1, conditional=True, max_iter=0)
+    assert get_tags(model).target_tags.required
+    getattr(estimator_checks, check)("VAETransformer", model)
 
 
 # Some of these fit a data frame and transform an array of the same rows, or the other

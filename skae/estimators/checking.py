@@ -146,8 +146,8 @@ def check_classes(y, name, n_rows):
     """Check classes of rows, one for each."""
     if y is None:
         raise ValueError(
-            f"conditional=True needs {name}, the class of each row; pass it, or set "
-            "conditional=False."
+            f"conditional=True requires {name} to be passed, but the target {name} is "
+            "None; give the class of each row, or set conditional=False."
         )
     y = column_or_1d(as_array(y), warn=True)
     try:
