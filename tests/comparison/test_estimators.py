@@ -8,7 +8,12 @@ from sklearn.decomposition import NMF, PCA, KernelPCA, TruncatedSVD
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    PowerTransformer,
+    StandardScaler,
+)
 
 from skae import (
     AutoencoderTransformer,
@@ -24,14 +29,14 @@ def test_in_a_list_they_are_named_by_their_classes(iris):
     methods = [
         PCA(),
         PCA(whiten=True),
-        make_pipeline(StandardScaler(), PCA()),
+        make_pipeline(PowerTransformer(), PCA()),
         Pipeline([("none", "passthrough"), ("codes", PCA())]),
     ]
     comparison = compare(iris[0], estimators=methods, n_components=1, cv=2)
     assert comparison.summary()["estimator"].tolist() == [
         "PCA 1",
         "PCA 2",
-        "StandardScaler + PCA",
+        "PowerTransformer + PCA",
         "passthrough + PCA",
     ]
     assert comparison.reference == "PCA 1"
