@@ -1,10 +1,11 @@
 """Labels: what may be the class of a row, where classes are drawn or predicted."""
 
 import numpy as np
+from sklearn.utils.multiclass import type_of_target
 
 from ._sklearn import is_pandas_na, is_scalar_nan
 
-__all__ = ["check_labels"]
+__all__ = ["check_labels", "kind_of_labels"]
 
 
 def check_labels(y):
@@ -43,3 +44,28 @@ them out.
             f"y: classes have to be of one type, but these are {kinds}; write all of "
             "them as text."
         ) from error
+
+
+def kind_of_labels(y, name="y"):
+    """Tell the kind of labels, as scikit-learn does; numbers may not be objects.
+
+    Parameters
+    ----------
+    y : array-like
+
+    name : str, default="y"
+        Of the argument.
+
+    Examples
+    --------
+    >>> from skae.labels import kind_of_labels
+    >>> kind_of_labels(["a", "b", "c"])
+    'multiclass'
+    """
+    kind = type_of_target(y, input_name=name)
+    if kind == "unknown" and np.asarray(y).dtype.kind == "O":
+        raise ValueError(
+            f"Unknown label type: {name} is of dtype object, of which only text is "
+            f"taken for classes; pass {name}.astype(int), or text."
+        )
+    return kind

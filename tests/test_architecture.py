@@ -35,11 +35,11 @@ MAY_LOOK_INTO = {
     "training": {"device"},
     "fitting": {"device", "likelihoods", "models", "networks", "priors", "rows"}
     | {"start", "training"},
-    "estimators": {"densities", "device", "fitting", "likelihoods", "models"}
-    | {"networks", "normal", "priors", "rows", "start", "training"},
+    "estimators": {"densities", "device", "fitting", "labels", "likelihoods"}
+    | {"models", "networks", "normal", "priors", "rows", "start", "training"},
     # what is made of estimators
     "plotting": {"labels", "naming"},
-    "comparison": {"device", "estimators", "labels", "naming", "plotting"},
+    "comparison": {"device", "estimators", "labels", "naming", "plotting", "rows"},
     "onnx": {"estimators", "likelihoods", "models", "networks"},
     "trust": {"densities", "estimators", "fitting", "likelihoods", "networks"}
     | {"priors", "start"},

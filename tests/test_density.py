@@ -654,7 +654,7 @@ def test_rows_that_judge_have_classes(iris):
     model = VAETransformer(2, conditional=True, max_iter=3, **SMALL)
     model.fit(X[:100], y[:100], X_val=X[100:], y_val=y[100:])
     assert len(model.validation_loss_curve_) > 1
-    with pytest.raises(ValueError, match="needs y_val"):
+    with pytest.raises(ValueError, match="requires y_val"):
         model.fit(X[:100], y[:100], X_val=X[100:])
     with pytest.raises(ValueError, match="y_val: pass X_val too"):
         model.fit(X, y, y_val=y)
@@ -665,7 +665,7 @@ def test_rows_that_judge_have_classes(iris):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (None, "needs y, the class of each row"),
+        (None, "requires y to be passed.* give the class of each row"),
         (np.linspace(0, 1, 150), "y: conditional=True needs classes"),
         (np.array(["a", None] * 75), "y: conditional=True needs classes of one type"),
         (np.zeros(20, dtype=int), "20 classes for 150 rows"),

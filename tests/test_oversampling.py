@@ -20,6 +20,8 @@ QUICK = VAETransformer(
     2, hidden_layer_sizes=(16,), max_iter=2, early_stopping=False, prior="normal"
 )
 
+START = VAETransformer(2, hidden_layer_sizes=(4,), max_iter=0)
+
 
 @pytest.fixture
 def rare(iris):
@@ -162,6 +164,40 @@ def test_data_frames_stay_data_frames(rare):
     assert y_new.value_counts().to_dict() == {"x": 50, "y": 50, "z": 50}
 
 
+def test_a_likelihood_may_call_columns_by_their_names(rare):
+    X, y = rare
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(flag=X[:, 0] > 5.5)
+    parts = [("gaussian", list("abcd")), ("bernoulli", ["flag"])]
+    vae = clone(START).set_params(likelihood=parts)
+    sampler = VAEOverSampler(vae=vae, random_state=0).fit(frame, y)
+    names = frame.columns.tolist()
+    assert sampler.feature_names_in_.tolist() == names
+    assert sampler.vae_.feature_names_in_.tolist() == names
+
+
+def test_polars_stays_polars(rare):
+    pl = pytest.importorskip("polars")
+    X, y = rare
+    frame = pl.DataFrame(
+        {
+            "length": X[:, 0],
+            "count": pl.Series(X[:, 1].round(), dtype=pl.UInt8),
+            "flag": X[:, 2] > 3,
+            "level": pl.Series((X[:, 3] > 1).astype(int).astype(str).tolist()),
+        },
+        schema_overrides={"level": pl.Enum(["0", "1", "2"])},
+    )
+    names = np.array(["x", "y", "z"])[y]
+    for classes in (pl.Series("kind", names), pl.DataFrame({"kind": names})):
+        sampler = VAEOverSampler(vae=START, random_state=0)
+        X_new, y_new = sampler.fit_resample(frame, classes)
+        assert X_new.schema == frame.schema
+        assert X_new[: len(X)].equals(frame)
+        assert type(y_new) is type(classes)
+        counts = np.unique(y_new.to_numpy(), return_counts=True)[1]
+        assert counts.tolist() == [50, 50, 50]
+
+
 labels = st.lists(st.integers(0, 2), min_size=5, max_size=40).filter(
     lambda y: len(set(y)) > 1
 )
@@ -197,10 +233,15 @@ def test_numbers_of_rows_may_be_asked_for(rare):
 
 
 def test_where_nothing_is_asked_for_nothing_is_added(iris):
+    """And what comes back is of the kind that it is where rows are."""
     X, y = iris
-    X_new, y_new = VAEOverSampler(vae=QUICK, random_state=0).fit_resample(X, y)
-    assert X_new is X
-    assert y_new is y
+    sampler = VAEOverSampler(vae=START)
+    X_new, y_new = sampler.fit_resample(X.tolist(), y.tolist())
+    np.testing.assert_array_equal(X_new, X)
+    np.testing.assert_array_equal(y_new, y)
+    frame = pd.DataFrame(X, columns=list("abcd"), index=np.arange(150)[::-1])
+    X_new, _ = sampler.fit_resample(frame, y)
+    pd.testing.assert_frame_equal(X_new, frame.reset_index(drop=True))
 
 
 @pytest.mark.parametrize(
@@ -302,7 +343,13 @@ def test_flags_of_a_rare_class_are_drawn_as_they_are():
     ("arguments", "said"),
     [
         ({"y": [0, 1, 1]}, "inconsistent numbers of samples"),
+        ({"y": None}, "requires y to be passed"),
+        ({"y": ["a", "b", None] * 10}, "^y: 10 rows have no class"),
+        ({"y": np.array(["a", 1] * 15, dtype=object)}, "^y: .* write all of them"),
+        ({"y": np.array([0, 1] * 15, dtype=object)}, r"pass y\.astype\(int\), or text"),
         ({"sampling_strategy": lambda y: None}, "^sampling_strategy: the function"),
+        ({"sampling_strategy": lambda y: "majority"}, "the function returned 'majo"),
+        ({"sampling_strategy": lambda y: 3.0}, r"the function returned 3\.0; it has"),
     ],
 )
 def test_what_is_no_strategy_or_no_classes_is_named(arguments, said):
@@ -310,3 +357,10 @@ def test_what_is_no_strategy_or_no_classes_is_named(arguments, said):
     sampler = VAEOverSampler(arguments["sampling_strategy"], vae=QUICK)
     with pytest.raises(ValueError, match=said):
         sampler.fit_resample(np.zeros((30, 2)), arguments["y"])
+
+
+def test_dates_beside_numbers_are_refused_with_the_remedy():
+    days = pd.date_range("2020", periods=30)
+    frame = pd.DataFrame({"a": np.arange(30.0), "day": days})
+    with pytest.raises(ValueError, match="dates and durations have to become numbers"):
+        VAEOverSampler(vae=QUICK).fit_resample(frame, [0] * 20 + [1] * 10)

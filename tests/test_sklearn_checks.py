@@ -1,10 +1,10 @@
 """scikit-learn's own checks: those it runs by itself, and those it keeps back."""
 
 import pytest
-from sklearn.utils import estimator_checks
+from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import AutoencoderTransformer, VAETransformer
+from skae import AutoencoderTransformer, VAEOverSampler, VAETransformer
 
 CLASSES = [AutoencoderTransformer, VAETransformer]
 
@@ -28,9 +28,21 @@ FURTHER_CHECKS = [
 ]
 
 
-@parametrize_with_checks([Estimator(max_iter=MAX_ITER) for Estimator in CLASSES])
+SAMPLER = VAEOverSampler(vae=VAETransformer(1, max_iter=1, early_stopping=False))
+
+
+@parametrize_with_checks(
+    [*(Estimator(max_iter=MAX_ITER) for Estimator in CLASSES), SAMPLER]
+)
 def test_scikit_learn_check(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("check", ["check_requires_y_none", "check_dtype_object"])
+def test_a_model_of_classes_asks_for_them(check):
+    model = VAETransformer(1, conditional=True, max_iter=0)
+    assert get_tags(model).target_tags.required
+    getattr(estimator_checks, check)("VAETransformer", model)
 
 
 # Some of these fit a data frame and transform an array of the same rows, or the other

@@ -17,14 +17,13 @@ from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite, indexable
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import Parallel, delayed
 
 from skae._sklearn import callbacks_of
 from skae.device import seed_from
 from skae.estimators.autoencoder import AutoencoderTransformer
 from skae.estimators.vae import VAETransformer
-from skae.labels import check_labels
+from skae.labels import check_labels, kind_of_labels
 from skae.naming import name_of
 
 from .measuring import Case, Entry, Judge, measure
@@ -41,6 +40,7 @@ def compare(
     X,
     y=None,
     *,
+    groups=None,
     estimators=None,
     n_components=(2, 8, 32),
     cv=5,
@@ -76,6 +76,10 @@ def compare(
     y : array-like of shape (n_samples,), default=None
         What the codes should tell about the rows. None leaves the downstream score
         out.
+
+    groups : array-like of shape (n_samples,), default=None
+        Group of each row, for a ``cv`` that keeps groups together, such as
+        :class:`~sklearn.model_selection.GroupKFold`.
 
     estimators : list of estimators or dict of str to estimator, default=None
         Transformers with a parameter ``n_components``, or Pipelines of which a step
@@ -160,7 +164,7 @@ def compare(
     PCA            2 0.953
     FactorAnalysis 2 0.940
     """
-    X, y = indexable(X, y)
+    X, y, groups = indexable(X, y, groups)
     methods = _named(estimators)
     seed = None if random_state is None else seed_from(random_state)
     cases = [
@@ -174,7 +178,7 @@ def compare(
     judge = _judge(y, downstream, scoring, seed)
     has_classes = y is not None and is_classifier(judge.predictor)
     splitter = check_cv(cv, y, classifier=has_classes)
-    splits = list(splitter.split(X, y))
+    splits = list(splitter.split(X, y, groups))
     if not splits:
         raise ValueError(f"cv={cv!r} gives no folds; pass one or more.")
     runner = Comparer(cases, judge, n_jobs)
@@ -300,10 +304,15 @@ def _judge(y, downstream, scoring, seed):
 
 def _predictor_of(y):
     """Choose by the kind of y."""
+    if np.asarray(y).dtype.kind in "mM":
+        raise ValueError(
+            "y holds dates or durations; make numbers of them, in a unit of your "
+            "choice, or cut them into classes."
+        )
     if _is_quantity(y):
         assert_all_finite(y, input_name="y")
         return Ridge()
-    kind = type_of_target(y, input_name="y")
+    kind = kind_of_labels(y)
     if kind.startswith("continuous"):
         return Ridge()
     if kind in ("binary", "multiclass"):

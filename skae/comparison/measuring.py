@@ -11,8 +11,10 @@ from sklearn.base import clone
 from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from skae._sklearn import n_samples, safe_indexing
+from skae.rows import as_array
 
 from .result import COSTS, QUALITIES
 
@@ -45,7 +47,7 @@ class Judge:
     scorer: Any = None
 
 
-def explained_variance_scorer(estimator, X, y=None):
+def explained_variance_scorer(estimator, X, y=None, sample_weight=None):
     """Share of the variance of rows that is left after ``inverse_transform``.
 
     The autoencoder's own ``score``, for any transformer: a grid search over PCA (whose
@@ -61,6 +63,10 @@ def explained_variance_scorer(estimator, X, y=None):
 
     y : None
         Ignored.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        How much each row counts. Weights that a search is given come here, with
+        metadata routing as without.
 
     Returns
     -------
@@ -96,7 +102,20 @@ def explained_variance_scorer(estimator, X, y=None):
             "function without inverse_func, so no rows to set beside X; give the "
             "inverse, or score it by what its codes are used for."
         )
-    return _explained_variance(X, estimator.inverse_transform(estimator.transform(X)))
+    decoded = estimator.inverse_transform(estimator.transform(X))
+    return _explained_variance(X, decoded, sample_weight)
+
+
+def _weights_of_scores():
+    """Ask metadata routing for the weights of the rows that are scored."""
+    asked = MetadataRequest(owner=explained_variance_scorer.__name__)
+    asked.score.add_request(param="sample_weight", alias=True)
+    return asked
+
+
+explained_variance_scorer.get_metadata_routing = (  # type: ignore[attr-defined]
+    _weights_of_scores
+)
 
 
 class Entry(dict):
@@ -166,8 +185,16 @@ def measure(case, judge, X, y, fold, split, caller, context):
     if y is not None:
         with entry.attempt("downstream_score"):
             predictor = clone(judge.predictor).fit(codes_train, y_train)
-            entry["downstream_score"] = judge.scorer(predictor, codes, y_test)
+            entry["downstream_score"] = _number(judge.scorer(predictor, codes, y_test))
     return entry
+
+
+def _number(score):
+    """Check that a scorer has given one number."""
+    number = np.asarray(as_array(score))
+    if number.ndim > 0 or number.dtype.kind not in "biuf":
+        raise TypeError(f"the scorer returned {score!r}, which is no number.")
+    return float(number)
 
 
 @contextmanager
@@ -214,15 +241,16 @@ def _measure_codes(entry, estimator, X, codes):
         entry["trustworthiness"] = _trustworthiness(X, codes)
 
 
-def _explained_variance(X, decoded):
+def _explained_variance(X, decoded, weight=None):
     if n_samples(X) < 2:
         raise ValueError("one row has no variance; hold out two or more.")
-    share = r2_score(_dense(X), _dense(decoded), multioutput="variance_weighted")
+    X, decoded = _dense(X), _dense(decoded)
+    share = r2_score(X, decoded, sample_weight=weight, multioutput="variance_weighted")
     return float(share)
 
 
 def _dense(rows):
-    return rows.toarray() if sp.issparse(rows) else rows
+    return rows.toarray() if sp.issparse(rows) else as_array(rows)
 
 
 def _log_likelihood(estimator, X):
@@ -231,8 +259,8 @@ def _log_likelihood(estimator, X):
     if isinstance(estimator, Pipeline) or not has_both:
         return np.nan
     few = safe_indexing(X, _evenly(X, ROWS_TO_TELL))
-    mean = np.mean(estimator.score_samples(few))
-    if not np.isclose(estimator.score(few), mean, rtol=1e-5, atol=0):
+    mean = np.mean(as_array(estimator.score_samples(few)))
+    if not np.isclose(float(estimator.score(few)), mean, rtol=1e-5, atol=0):
         return np.nan
     return float(estimator.score(X))
 
@@ -245,8 +273,8 @@ def _trustworthiness(X, codes):
     n_neighbors = min(N_NEIGHBOURS, (len(chosen) - 1) // 2)
     if n_neighbors == 0:
         return np.nan
-    rows, their_codes = safe_indexing(X, chosen), safe_indexing(codes, chosen)
-    return float(trustworthiness(rows, their_codes, n_neighbors=n_neighbors))
+    rows, theirs = (as_array(safe_indexing(each, chosen)) for each in (X, codes))
+    return float(trustworthiness(rows, theirs, n_neighbors=n_neighbors))
 
 
 def _evenly(X, n_most):

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from sklearn.utils import check_scalar
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
@@ -27,6 +26,7 @@ from skae._sklearn import (
     check_sample_weight,
 )
 from skae.fitting.task import FEWEST_ROWS
+from skae.labels import kind_of_labels
 from skae.likelihoods import LIKELIHOODS, Likelihood
 from skae.networks import ACTIVATIONS, MLP
 from skae.priors import PRIORS
@@ -49,7 +49,6 @@ __all__ = [
     "check_weight",
     "number_classes",
     "refuse_auto_width",
-    "refusing_text",
 ]
 
 # Types of X that are taken as they are; anything else becomes the first of them.
@@ -147,12 +146,12 @@ def check_classes(y, name, n_rows):
     """Check classes of rows, one for each."""
     if y is None:
         raise ValueError(
-            f"conditional=True needs {name}, the class of each row; pass it, or set "
-            "conditional=False."
+            f"conditional=True requires {name} to be passed, but the target {name} is "
+            "None; give the class of each row, or set conditional=False."
         )
     y = column_or_1d(as_array(y), warn=True)
     try:
-        kind = type_of_target(y, input_name=name)
+        kind = kind_of_labels(y, name)
     except TypeError as error:  # text and None have no order
         raise ValueError(
             f"{name}: conditional=True needs classes of one type; give rows whose "
@@ -201,21 +200,21 @@ def number_classes(y, name, n_rows, classes, is_needed=None):
     return labels
 
 
-def check_X(estimator, X, *, reset=False, fewest=1):
+def check_X(estimator, X, *, reset=False, fewest=1, dtype=INPUT_TYPES):
     """Check rows of any kind."""
     validate = functools.partial(
         validate_data,
         estimator,
         reset=reset,
         accept_sparse="csr",
-        dtype=INPUT_TYPES,
+        dtype=dtype,
         ensure_min_samples=fewest,
     )
     if isinstance(X, torch.Tensor):
         return _check_tensor(X, validate)
     _refuse_damaged(X)
     _refuse_dates(X)
-    with refusing_text():
+    with _refusing_text():
         return validate(X)
 
 
@@ -250,7 +249,7 @@ def _refuse_dates(X):
 
 
 @contextmanager
-def refusing_text():
+def _refusing_text():
     """Say what to do about text among rows, where they are checked."""
     try:
         yield

@@ -11,13 +11,13 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, clone
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
 from skae._sklearn import Interval, StrOptions, fit_context
 from skae.device import seed_from
+from skae.labels import check_labels, kind_of_labels
 from skae.rows import as_array
 
-from .checking import refusing_text
+from .checking import check_X
 from .vae import VAETransformer
 
 __all__ = ["VAEOverSampler"]
@@ -30,6 +30,12 @@ LEFT_ALONE = {
     "all": lambda counts: [],
 }
 LEFT_ALONE["auto"] = LEFT_ALONE["not majority"]
+
+# What a strategy is, given as one or returned by a function.
+STRATEGIES = [
+    Interval(numbers.Real, 0, 1, closed="right"),
+    StrOptions(set(LEFT_ALONE)),
+]
 
 
 class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
@@ -95,12 +101,7 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
     _estimator_type = "sampler"
 
     _parameter_constraints: dict = {
-        "sampling_strategy": [
-            Interval(numbers.Real, 0, 1, closed="right"),
-            StrOptions(set(LEFT_ALONE)),
-            dict,
-            callable,
-        ],
+        "sampling_strategy": [*STRATEGIES, dict, callable],
         "vae": [VAETransformer, None],
         "random_state": ["random_state"],
     }
@@ -109,6 +110,13 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
         self.sampling_strategy = sampling_strategy
         self.vae = vae
         self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "sampler"
+        tags.input_tags.sparse = True
+        tags.target_tags.required = True
+        return tags
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
@@ -144,40 +152,56 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
 
         Returns
         -------
-        X_resampled : pandas frame or sparse matrix, where X is one, else ndarray
-            The rows, and after them the new ones; whole numbers where the column's
-            type is.
+        X_resampled : pandas or polars frame or sparse matrix, where X is one, else \
+                ndarray
+            The rows, and after them the new ones, numbered anew; whole numbers where
+            the column's type is.
 
-        y_resampled : pandas series or frame, where y is one, else ndarray
+        y_resampled : series or frame of pandas or polars, where y is one, else ndarray
             Their classes.
         """
         seed = seed_from(self.random_state)
-        rows = self._fit(X, y, seed)
+        rows, y_given = self._fit(X, y, seed), as_array(y)
         classes = np.repeat(
             np.array(list(self.sampling_strategy_), dtype=self.vae_.classes_.dtype),
-            list(self.sampling_strategy_.values()),
+            np.array(list(self.sampling_strategy_.values()), dtype=int),
         )
-        if len(classes) == 0:
-            return X, y
-        # An array, whatever container the VAE is set to give.
-        drawn = np.asarray(self.vae_.sample(len(classes), y=classes, random_state=seed))
-        return _with_rows(X, rows, drawn), _with_classes(y, classes)
+        drawn = self._draw(classes, seed)
+        return _with_rows(X, rows, drawn), _with_classes(y_given, classes)
 
     def _fit(self, X, y, seed):
         """Fit the VAE; return the rows as they were checked."""
-        X, y = as_array(X), as_array(y)
-        check_consistent_length(X, y)
-        check_classification_targets(y)
-        with refusing_text():
-            rows = validate_data(self, X, accept_sparse="csr")
-        y = column_or_1d(y)
-        self.sampling_strategy_ = _count_new(self.sampling_strategy, y)
+        X, classes = as_array(X), _check_classes(as_array(y))
+        check_consistent_length(X, classes)
+        rows = check_X(self, X, reset=True, dtype="numeric")
+        self.sampling_strategy_ = _count_new(self.sampling_strategy, classes)
         vae = VAETransformer(0.95, likelihood="auto") if self.vae is None else self.vae
         vae = clone(vae).set_params(conditional=True)
         if vae.random_state is None:
             vae.set_params(random_state=seed)
-        self.vae_ = vae.fit(rows, y)
+        # The rows as they were given: a likelihood may call columns by their names.
+        self.vae_ = vae.fit(X, classes)
         return rows
+
+    def _draw(self, classes, seed):
+        """Draw a row of each class, as an array whatever the VAE is set to give."""
+        if len(classes) == 0:
+            return np.empty((0, self.n_features_in_))
+        return np.asarray(self.vae_.sample(len(classes), y=classes, random_state=seed))
+
+
+def _check_classes(y):
+    """Check classes of rows, each of which has one."""
+    if y is None:
+        raise ValueError(
+            "VAEOverSampler requires y to be passed, but the target y is None; it is "
+            "the class of each row."
+        )
+    y = column_or_1d(y)
+    check_labels(y)
+    kind_of_labels(y)
+    check_classification_targets(y)
+    return y
 
 
 def _count_new(strategy, y):
@@ -185,12 +209,7 @@ def _count_new(strategy, y):
     classes, sizes = np.unique(y, return_counts=True)
     counts = dict(zip(classes.tolist(), sizes.tolist(), strict=True))
     if callable(strategy):
-        strategy = strategy(y)
-        if not isinstance(strategy, dict | str | numbers.Real):
-            raise ValueError(
-                f"sampling_strategy: the function returned {strategy!r}; it has to be "
-                "a dict of the number of rows of each class."
-            )
+        strategy = _told_by(strategy, y)
     if len(counts) < 2:
         raise ValueError(
             f"y has one class only, {classes.tolist()}; sampling_strategy is about two "
@@ -205,6 +224,20 @@ def _count_new(strategy, y):
     else:
         new = _count_ratio(strategy, counts)
     return {c: n for c, n in new.items() if n > 0}
+
+
+def _told_by(function, y):
+    """Find the strategy that a function returns."""
+    strategy = function(y)
+    if isinstance(strategy, dict) or any(
+        kind.is_satisfied_by(strategy) for kind in STRATEGIES
+    ):
+        return strategy
+    raise ValueError(
+        f"sampling_strategy: the function returned {strategy!r}; it has to be a dict "
+        "of the number of rows of each class, a ratio above 0 and at most 1, or one of "
+        f"{sorted(LEFT_ALONE)}."
+    )
 
 
 def _count_asked(asked, counts):
@@ -255,8 +288,15 @@ def _with_rows(X, rows, drawn):
 
         added = pd.DataFrame(drawn, columns=X.columns)
         for name, kind in X.dtypes.items():
-            added[name] = pd.Series(_within(added[name].to_numpy(), kind), dtype=kind)
+            values = added[name].to_numpy()
+            if hasattr(kind, "categories"):
+                values = _nearest(values, kind.categories)
+            else:
+                values = _within(values, kind)
+            added[name] = pd.Series(values, dtype=kind)
         return pd.concat([X, added], ignore_index=True)
+    if _is_polars(X):
+        return _with_columns(X, map(_like_polars, X, drawn.T))
     drawn = _within(drawn, rows.dtype)
     if sp.issparse(rows):
         both = sp.vstack([rows, sp.csr_array(drawn)], format="csr", dtype=rows.dtype)
@@ -264,13 +304,26 @@ def _with_rows(X, rows, drawn):
     return np.concatenate([rows, drawn.astype(rows.dtype)])
 
 
+def _is_polars(data):
+    return type(data).__module__.partition(".")[0] == "polars"
+
+
+def _like_polars(column, values):
+    """Bring values to those that a column of polars can hold."""
+    if hasattr(column.dtype, "categories"):
+        return _nearest(values, column.unique().to_numpy())
+    return _within(values, column.clear().to_numpy().dtype)
+
+
+def _with_columns(frame, columns):
+    """Put columns of values below those of a frame of polars."""
+    added = dict(zip(frame.columns, columns, strict=True))
+    return frame.vstack(type(frame)(added, schema=frame.schema))
+
+
 def _within(values, kind):
     """Bring values to those that a type can hold, where it does not hold all."""
     kind = getattr(kind, "subtype", kind)  # of a sparse column
-    if hasattr(kind, "categories"):
-        levels = np.asarray(kind.categories)
-        numbers_of = levels.astype(np.float64)  # they may be text, as "1" and "2"
-        return levels[np.abs(np.subtract.outer(values, numbers_of)).argmin(axis=1)]
     if kind.kind == "b":
         return values > 0.5
     if kind.kind in "iu":
@@ -280,6 +333,13 @@ def _within(values, kind):
             highest = np.nextafter(highest, 0.0)
         return values.round().clip(bounds.min, highest)
     return values
+
+
+def _nearest(values, levels):
+    """Bring values to the nearest levels, numbers that may be text, as "1" and "2"."""
+    levels = np.asarray(levels)
+    distances = np.abs(np.subtract.outer(values, levels.astype(np.float64)))
+    return levels[distances.argmin(axis=1)]
 
 
 def _with_classes(y, classes):
@@ -293,4 +353,8 @@ def _with_classes(y, classes):
         else:
             added = added.to_frame(y.columns[0]).astype(dict(y.dtypes))
         return pd.concat([y, added], ignore_index=True)
+    if _is_polars(y):
+        is_frame = hasattr(y, "columns")
+        both = _with_columns(y if is_frame else y.to_frame(), [classes])
+        return both if is_frame else both.to_series()
     return np.concatenate([column_or_1d(y), classes])

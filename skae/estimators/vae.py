@@ -154,7 +154,8 @@ class VAETransformer(BaseDensity):
         have codes without one. Each class has a prior of its own, which starts at the
         moments of its codes, what these leave of its mean, and a place beside the code
         in what the decoder takes (a factory is called with ``n_components`` and the
-        number of classes added up).
+        number of classes added up). A search over one needs all classes in each fold:
+        pass it ``cv=StratifiedKFold(5)``.
 
     n_score_samples : int, default=64
         Draws of the code of a row by which ``score_samples`` estimates its

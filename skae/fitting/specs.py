@@ -50,15 +50,16 @@ def resolve_likelihood(estimator, X, weight):
     names = getattr(estimator, "feature_names_in_", None)
     locate = functools.partial(_locate, names=names, n_features=X.shape[1])
     if isinstance(likelihood, PerColumn):
-        return _resolve_columns(likelihood.parts, X.shape[1], locate)
+        called = np.arange(X.shape[1]) if names is None else names
+        return _resolve_columns(likelihood.parts, called, locate)
     if hasattr(likelihood, "bind"):
         return likelihood.bind(np.arange(X.shape[1]), locate)
     return clone(likelihood)
 
 
-def _resolve_columns(parts, n_features, locate):
+def _resolve_columns(parts, called, locate):
     """Find the likelihood of each column, and see that every column has one."""
-    resolved, count = [], np.zeros(n_features, dtype=int)
+    resolved, count = [], np.zeros(len(called), dtype=int)
     for part in parts:
         spec, columns = _resolve_part(part)
         index = locate(columns)
@@ -68,7 +69,7 @@ def _resolve_columns(parts, n_features, locate):
     if (count != 1).any():
         wrong = {"none": count == 0, "several": count > 1}
         found = [
-            f"{np.flatnonzero(are_wrong).tolist()} have {n}"
+            f"{called[are_wrong].tolist()} have {n}"
             for n, are_wrong in wrong.items()
             if are_wrong.any()
         ]
@@ -76,7 +77,7 @@ def _resolve_columns(parts, n_features, locate):
             "likelihood: every column has to have exactly one likelihood, but columns "
             f"{' and '.join(found)}."
         )
-    is_whole = len(resolved) == 1 and resolved[0][1] == [*range(n_features)]
+    is_whole = len(resolved) == 1 and resolved[0][1] == [*range(len(called))]
     return resolved[0][0] if is_whole else PerColumn(resolved)
 
 

@@ -8,7 +8,12 @@ from sklearn.decomposition import NMF, PCA, KernelPCA, TruncatedSVD
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    PowerTransformer,
+    StandardScaler,
+)
 
 from skae import (
     AutoencoderTransformer,
@@ -24,14 +29,14 @@ def test_in_a_list_they_are_named_by_their_classes(iris):
     methods = [
         PCA(),
         PCA(whiten=True),
-        make_pipeline(StandardScaler(), PCA()),
+        make_pipeline(PowerTransformer(), PCA()),
         Pipeline([("none", "passthrough"), ("codes", PCA())]),
     ]
     comparison = compare(iris[0], estimators=methods, n_components=1, cv=2)
     assert comparison.summary()["estimator"].tolist() == [
         "PCA 1",
         "PCA 2",
-        "StandardScaler + PCA",
+        "PowerTransformer + PCA",
         "passthrough + PCA",
     ]
     assert comparison.reference == "PCA 1"
@@ -145,6 +150,20 @@ def test_each_measure_fails_alone(iris):
         assert "downstream_score: ValueError" in error
 
 
+@pytest.mark.parametrize("score", [None, {"accuracy": 1.0}, np.ones(2)], ids=str)
+def test_a_score_that_is_no_number_costs_that_measure_only(score, iris):
+    comparison = compare(
+        *iris,
+        estimators=[PCA()],
+        n_components=2,
+        cv=2,
+        scoring=lambda predictor, codes, y: score,
+    )
+    assert "downstream_score: TypeError: the scorer returned" in repr(comparison)
+    assert np.isnan(comparison.folds["downstream_score"]).all()
+    assert np.isfinite(comparison.folds["explained_variance"]).all()
+
+
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
@@ -167,6 +186,8 @@ def test_each_measure_fails_alone(iris):
         ({"cv": []}, ValueError, "cv=.. gives no folds"),
         ({"y": np.r_[np.nan, :149]}, ValueError, "y contains NaN"),
         ({"y": ["b", None, "c"] * 50}, ValueError, "y: 50 rows have no class"),
+        ({"y": np.arange(150).astype("M8[D]")}, ValueError, "y holds dates"),
+        ({"y": np.arange(150).astype(object) % 3}, ValueError, r"y\.astype\(int\)"),
         ({"y": None, "scoring": "accuracy"}, ValueError, "pass y"),
         ({"y": None, "downstream": Ridge()}, ValueError, "pass y"),
         ({"y": [0, 1]}, ValueError, "inconsistent numbers of samples"),

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
+from sklearn import config_context
 from sklearn.decomposition import PCA, FactorAnalysis, TruncatedSVD
 from sklearn.manifold import trustworthiness
 from sklearn.model_selection import KFold
@@ -79,6 +81,21 @@ def test_rows_may_be_sparse(iris):
     for measure in QUALITIES:
         np.testing.assert_allclose(
             sparse.folds[measure], dense.folds[measure], rtol=1e-3
+        )
+
+
+def test_rows_may_be_tensors(iris, monkeypatch):
+    """Which come back from every method, and are measured all the same."""
+    X, y = iris
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    plain = compare(X, y, estimators=[PCA()], n_components=2, cv=2)
+    with config_context(array_api_dispatch=True):
+        rows = torch.as_tensor(X)
+        found = compare(rows, y, estimators=[PCA()], n_components=2, cv=2)
+    assert set(found.folds["error"]) == {""}
+    for measure in QUALITIES:
+        np.testing.assert_allclose(
+            found.folds[measure], plain.folds[measure], rtol=1e-6
         )
 
 

@@ -8,7 +8,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import r2_score
-from sklearn.model_selection import KFold, ShuffleSplit, cross_validate
+from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_validate
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -117,6 +117,16 @@ def test_folds_are_stratified_for_classes_only(iris):
     np.testing.assert_allclose(plain["explained_variance"], expected, rtol=1e-9)
     assert np.isnan(plain["downstream_score"]).all()
     assert set(plain["error"]) == {""}
+
+
+def test_groups_stay_together(iris):
+    X, _ = iris
+    groups, cv = np.arange(150) // 10, GroupKFold(3)
+    found = compare(X, estimators=[PCA()], n_components=1, cv=cv, groups=groups)
+    expected = cross_validate(
+        PCA(1), X, cv=cv, groups=groups, scoring=explained_variance_scorer
+    )["test_score"]
+    np.testing.assert_allclose(found.folds["explained_variance"], expected, rtol=1e-9)
 
 
 def test_supervised_transformers_are_given_y(iris):

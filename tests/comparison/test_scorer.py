@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.decomposition import PCA
-from sklearn.model_selection import GridSearchCV, LeaveOneOut
+from sklearn.model_selection import GridSearchCV, KFold, LeaveOneOut
 from sklearn.pipeline import Pipeline
 
 from skae import (
@@ -27,6 +28,24 @@ def test_the_scorer_is_the_autoencoders_own_score(iris):
     assert explained_variance_scorer(pca, pd.DataFrame(X).to_numpy()) == (
         explained_variance_scorer(pca, X)
     )
+
+
+@pytest.mark.parametrize("routed", [False, True])
+def test_weights_of_a_search_reach_the_scorer(routed, iris):
+    X = iris[0][:60]
+    weight = np.random.RandomState(0).randint(0, 4, len(X))
+    model = AutoencoderTransformer(1, **SMALL | {"max_iter": 0})
+    with config_context(enable_metadata_routing=routed):
+        if routed:
+            model.set_fit_request(sample_weight=True)
+        search = GridSearchCV(
+            model, {}, cv=KFold(2), scoring=explained_variance_scorer
+        ).fit(X, sample_weight=weight)
+    expected = []
+    for train, test in KFold(2).split(X):
+        model.fit(X[train], sample_weight=weight[train])
+        expected.append(model.score(X[test], sample_weight=weight[test]))
+    assert search.best_score_ == pytest.approx(np.mean(expected), rel=1e-6)
 
 
 def test_the_scorer_needs_a_way_back(iris):

@@ -72,6 +72,11 @@ def test_columns_that_are_not_shared_out_are_refused(name):
     refused(likelihood, np.eye(3)[np.arange(20) % 3], f"(?s)likelihood.*{match}")
 
 
+def test_columns_without_a_likelihood_are_called_by_their_names():
+    rows = pd.DataFrame(np.eye(3), columns=["a", "b", "flag"])
+    refused([("gaussian", ["a", "b"])], rows, r"columns \['flag'\] have none\.")
+
+
 def test_a_class_among_the_columns_is_refused():
     with pytest.raises(TypeError, match="likelihood=Bernoulli is a class"):
         VAETransformer(1, likelihood=[(Bernoulli, [0])]).fit(np.eye(4)[:, :1])
