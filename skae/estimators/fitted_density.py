@@ -242,9 +242,10 @@ class FittedDensity(FittedCodes):
         Returns
         -------
         EvidenceBound
-            Of ``reconstruction`` and ``kl``, each an ndarray of shape (n_samples,), by
-            ``n_score_samples`` draws; ``total`` is their difference, and at most the
-            model's log-likelihood but for the error of the draws. With
+            A named tuple with ``reconstruction`` and ``kl``, each an ndarray of shape
+            (n_samples,), by ``n_score_samples`` draws; its attribute ``total`` is their
+            difference, and at most the model's log-likelihood but for the error of the
+            draws. With
             ``conditional=True`` the class is part of the code, and the bound is at its
             best in it.
         """
