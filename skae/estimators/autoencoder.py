@@ -191,7 +191,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         fresh entropy; NumPy's and torch's global streams are never touched.
 
     verbose : bool, default=False
-        Whether to print each epoch's loss.
+        Whether to print each epoch's loss, and why a start was kept.
 
     Attributes
     ----------

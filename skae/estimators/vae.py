@@ -233,7 +233,7 @@ class VAETransformer(BaseDensity):
         fresh entropy; NumPy's and torch's global streams are never touched.
 
     verbose : bool, default=False
-        Whether to print each epoch's loss.
+        Whether to print each epoch's loss, and why a start was kept.
 
     Attributes
     ----------
