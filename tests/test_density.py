@@ -681,6 +681,8 @@ def test_wrong_uses_of_classes_are_refused(told, fitted, split, iris):
         ValueError, match=r"y has classes that fit has not seen: \[11\]"
     ):
         told.sample(2, y=11)
+    with pytest.raises(ValueError, match=r"n_samples=1, .* pass n_samples=2"):
+        told.sample(y=[0, 1])
     with pytest.raises(ValueError, match="conditional=True"):
         fitted.sample(2, y=1)
     with pytest.raises(ValueError, match="use fit in place of partial_fit"):

@@ -26,6 +26,7 @@ ROOMS = (
     "skae.priors",
     "skae.networks",
     "skae.onnx",
+    "skae.cli",
 )
 
 

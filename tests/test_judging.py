@@ -104,6 +104,20 @@ def test_where_training_does_not_pay_the_start_of_all_rows_is_returned(Estimator
     assert model.noise_variance_ == start.noise_variance_
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "parameters", "reason"),
+    [
+        (9, {}, "9 distinct rows are too few to judge by"),
+        (20, {"max_iter": 0}, "Nothing was to be trained"),
+        (20, {"max_iter": 1, "learning_rate_init": 0.5}, "did not improve"),
+    ],
+)
+def test_a_fit_says_why_it_returned_the_start(n_rows, parameters, reason, capsys):
+    X = np.random.default_rng(1).normal(size=(n_rows, 6))
+    AutoencoderTransformer(2, verbose=True, **SMALL | parameters).fit(X)
+    assert reason in capsys.readouterr().out
+
+
 def task_of(X, X_val=None):
     return make_task(
         AutoencoderTransformer(1),

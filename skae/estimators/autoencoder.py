@@ -37,7 +37,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         d(z) = mu + V' z + r g(S^-1 z)                 S: the codes' deviations
 
     where s is the root mean square of all columns' deviations (another likelihood takes
-    each column's own), and r what PCA leaves in each column.
+    each column's own), and r the deviation of what PCA leaves in each column, at least
+    a tenth of the root mean square of these.
 
     What :meth:`transform` gives is e(x), moved by some steps to where d rebuilds the
     row better (``n_refinements``).
@@ -99,7 +100,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         The loss is minus the log-probability, but for the Gaussian noise, with scales
         and dispersions that stay what they are at the start.
 
-        A mixed table has a list, as a ColumnTransformer: ``[("gaussian", [0, 1]),
+        A mixed table has a list, as a ColumnTransformer: ``[("gaussian_diag", [0, 1]),
         ("bernoulli", ["smoker"]), ("categorical", ["city_a", "city_b"])]``, with
         columns by number, name, slice (of names with both ends) or mask, every column
         once; counts there are counts of their own, without a size. ``"auto"`` looks at
@@ -113,10 +114,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         decodes the row, and goes back through the decoder once. ``"auto"`` is 5 with a
         squared error (the Gaussian likelihoods) up to 10 million ``n_samples *
         n_features``, else 0; and 0 with ``init="random"`` and a factory as encoder,
-        whose codes may be bounded on purpose. Where there are 20 rows for each column
-        and the error is squared, the decoder then corrects PCA for codes beyond those
-        of its rows, too, up to ten of their ranges. All this is settled by the first
-        rows that are fitted.
+        whose codes may be bounded on purpose. With a squared error and at least 20 rows
+        per column the decoder also corrects PCA beyond the codes it was trained on, up
+        to ten times their range. ``"auto"`` is decided at the first fit and stays.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adamw"
@@ -142,7 +142,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         is at most all rows.
 
     max_iter : "auto" or int, default="auto"
-        Largest number of epochs; 0 is the start itself. ``"auto"`` allows 6,000
+        Largest number of epochs of a training; up to 10,000 rows a second training, on
+        all rows, may take as many again. 0 is the start itself. ``"auto"`` allows 6,000
         updates, and at least 20 and at most 300 epochs, but fewer of wide rows, so
         that up to 2,000 rows 50 million values are read, and in proportion above.
 
@@ -158,8 +159,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         Wilcoxon's, at 99 %. The start that is judged has not seen the rows that judge;
         what is returned uses all rows: the start of all rows where it won, else, up to
         10,000 rows, a network trained again from there for as many epochs. With fewer
-        than 10 distinct rows the start is returned. Rows given to ``fit`` as ``X_val``
-        judge in either case.
+        than 10 distinct rows the start is returned. Rows given to ``fit`` as
+        ``X_val`` judge in either case. With False and no ``X_val`` all rows are trained
+        on until the loss stands still, and nothing says that the end is better than
+        the start.
 
     validation_fraction : "auto" or float, default="auto"
         Share of the distinct rows that is held out. ``"auto"`` is a third, at most
@@ -188,7 +191,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         fresh entropy; NumPy's and torch's global streams are never touched.
 
     verbose : bool, default=False
-        Whether to print each epoch's loss.
+        Whether to print each epoch's loss, and why a start was kept.
 
     Attributes
     ----------
@@ -236,8 +239,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         start, whose last layer may have been solved since.
 
     noise_variance_ : float or ndarray of shape (n_features_in_,)
-        Mean squared error per column and degree of freedom, with a Gaussian
-        likelihood: the noise that ``sample`` adds.
+        Variance of the noise that ``sample`` adds, with a Gaussian likelihood: the
+        squared error of a row, on the rows held out, divided by ``n_features -
+        n_components``. Where the start was kept, PCA's on all rows.
 
     likelihood_ : likelihood spec
         What was fitted, with columns by number.
@@ -246,7 +250,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         What ``sample`` draws codes from: a Gaussian mixture, its size and kind of
         covariance chosen by codes held out, fitted on first use to at most 10,000 codes
         of the training rows; or a Gaussian about each of up to 1,000 codes, where codes
-        held out are likelier by that.
+        held out are likelier by that. Its ``sample(n_samples, random_state)`` draws
+        codes, and ``gaussians()`` lists named tuples of ``shares``, ``means`` and
+        ``covariances``.
 
     See Also
     --------

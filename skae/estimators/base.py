@@ -371,8 +371,18 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
                 "or train longer.",
                 ConvergenceWarning,
             )
-        if self.verbose and task.trains and learned.is_start:
-            print(f"[{type(self).__name__}] Training did not improve on the start.")
+        if self.verbose and learned.is_start:
+            print(f"[{type(self).__name__}] {_of_start(task)}")
+
+
+def _of_start(task):
+    """Say why the start is what was found."""
+    if task.trains:
+        return "Training did not improve on the start."
+    n_rows = task.X.shape[0]
+    if task.n_validation and n_rows < FEWEST_ROWS:
+        return f"{n_rows} distinct rows are too few to judge by: this is the start."
+    return "Nothing was to be trained: this is the start."
 
 
 def _of_divergence(learned):

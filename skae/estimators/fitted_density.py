@@ -242,9 +242,10 @@ class FittedDensity(FittedCodes):
         Returns
         -------
         EvidenceBound
-            Of ``reconstruction`` and ``kl``, each an ndarray of shape (n_samples,), by
-            ``n_score_samples`` draws; ``total`` is their difference, and at most the
-            model's log-likelihood but for the error of the draws. With
+            A named tuple with ``reconstruction`` and ``kl``, each an ndarray of shape
+            (n_samples,), by ``n_score_samples`` draws; its attribute ``total`` is their
+            difference, and at most the model's log-likelihood but for the error of the
+            draws. With
             ``conditional=True`` the class is part of the code, and the bound is at its
             best in it.
         """
@@ -287,16 +288,25 @@ class FittedDensity(FittedCodes):
             return super().sample(n_samples, noise=noise, random_state=random_state)
         n_samples = check_count(n_samples, "n_samples")
         seed = seed_from(random_state)
-        if y is None:
-            drawn = np.random.RandomState(seed)
-            labels = drawn.choice(len(self.classes_), n_samples, p=self.class_prior_)
-        else:
-            y = np.full(n_samples, y) if np.ndim(y) == 0 else y
-            labels = number_classes(y, "y", n_samples, self.classes_)
+        labels = self._labels_to_draw(y, n_samples, seed)
         generator = generator_from(seed + 1)
         with limited_threads(1):
             coded = self._with_prior().draw_coded(torch.from_numpy(labels), generator)
         return self._decode_drawn(coded.numpy(), noise, seed)
+
+    def _labels_to_draw(self, y, n_samples, seed):
+        """Find the number of the class that each row shall have."""
+        if y is None:
+            drawn = np.random.RandomState(seed)
+            return drawn.choice(len(self.classes_), n_samples, p=self.class_prior_)
+        if np.ndim(y) == 0:
+            y = np.full(n_samples, y)
+        elif len(y) != n_samples:
+            raise ValueError(
+                f"n_samples={n_samples}, but y has a class for each of {len(y)} rows; "
+                f"pass n_samples={len(y)}, or one class for all."
+            )
+        return number_classes(y, "y", n_samples, self.classes_)
 
     # ------------------------------------------------------------------------ prior
 

@@ -25,9 +25,9 @@ class VAETransformer(BaseDensity):
 
         d(z) = mu + V' diag(w) z + r g(z)          w = sqrt(lambda - sigma2)
         E[z | x] = diag(w / lambda) V (x - mu) + f((x - mu) / s)
-        Var[z | x] = sigma2 / lambda exp(f'((x - mu) / s))
+        Var[z | x] = sigma2 / lambda exp(h((x - mu) / s))
 
-    with networks f, f', g that start at zero; s and r are units, as in
+    with networks f, g, h that start at zero; s and r are units, as in
     :class:`AutoencoderTransformer`. ``score`` is a log-likelihood in nats,
     in the units of the rows, to be compared with that of
     :class:`~sklearn.decomposition.PCA`, :class:`~sklearn.mixture.GaussianMixture` or
@@ -85,7 +85,7 @@ class VAETransformer(BaseDensity):
         ``"categorical"``           one-hot columns
         ==========================  ================================================
 
-        A mixed table has a list, as a ColumnTransformer: ``[("gaussian", [0, 1]),
+        A mixed table has a list, as a ColumnTransformer: ``[("gaussian_diag", [0, 1]),
         ("bernoulli", ["smoker"]), ("categorical", ["city_a", "city_b"])]``, with
         columns by number, name, slice (of names with both ends) or mask, every column
         once; counts there are counts of their own, without a size. ``"auto"`` looks at
@@ -101,14 +101,13 @@ class VAETransformer(BaseDensity):
         ``"gmm"``        a learned mixture of Gaussians
         ``"vamp"``       posteriors of learned pseudo-inputs, that begin at rows
         ``"flow"``       the standard normal, bent by a learned coupling flow
-        ``"posterior"``  trained as the standard normal; a Gaussian mixture is then
-                         fitted to the codes of the training rows, the first time
-                         that ``sample``, ``score``, ``score_samples`` or ``elbo`` is
-                         called, and is their prior, with a Gaussian about each code
-                         (of up to 1,000) where codes held out are likelier by that,
-                         as where rows come in near-copies, which are then drawn; a
-                         training that goes on sets it aside, and so does a stream
-                         (``partial_fit``), whose codes are never seen together
+        ``"posterior"``  the standard normal while training. The first ``sample``,
+                         ``score``, ``score_samples`` or ``elbo`` then fits a Gaussian
+                         mixture to the codes of the training rows, which becomes
+                         their prior. Where rows come in near-copies it also has a
+                         Gaussian about each code (up to 1,000), so near-copies are
+                         drawn. Not used with ``partial_fit``; set aside when training
+                         goes on.
         ===============  ===========================================================
 
         Each begins as the standard normal, so the start is the same for all.
@@ -159,13 +158,10 @@ class VAETransformer(BaseDensity):
 
     n_score_samples : int, default=64
         Draws of the code of a row by which ``score_samples`` estimates its
-        log-likelihood. More make the bound tighter; 256 take about twice as long as 64,
-        and 16 two thirds, since most of the time, one to three thousandths of a second
-        for each row, goes to where its code is likeliest. (With ``prior="normal"`` it
-        is a quarter of that.) With 64, after default fits of the
-        digits data, held-out scores of 8 and of 32 components are within 0.05 nats of
-        those of 8,192 random draws, on average over rows; draws from the encoder's own
-        posterior would be 1 to 2 nats too low.
+        log-likelihood. More draws tighten the bound; 256 take about twice as long as
+        64, 16 about two thirds. Scoring costs 1 to 3 ms a row, a quarter of that with
+        ``prior="normal"``. With 64, held-out scores of the digits data, of 8 and of 32
+        components, are on average within 0.05 nats of those of 8,192 random draws.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adamw"
@@ -191,7 +187,8 @@ class VAETransformer(BaseDensity):
         is at most all rows.
 
     max_iter : "auto" or int, default="auto"
-        Largest number of epochs; 0 is the start itself. ``"auto"`` allows 6,000
+        Largest number of epochs of a training; up to 10,000 rows a second training, on
+        all rows, may take as many again. 0 is the start itself. ``"auto"`` allows 6,000
         updates, and at least 20 and at most 300 epochs, but fewer of wide rows, so
         that up to 2,000 rows 50 million values are read, and in proportion above.
 
@@ -206,7 +203,9 @@ class VAETransformer(BaseDensity):
         them; what is returned uses all rows: the start of all rows where it won, else,
         up to 10,000 rows, a network trained again from there for as many epochs. With
         fewer than 10 distinct rows the start is returned. Rows given to ``fit`` as
-        ``X_val`` judge in either case.
+        ``X_val`` judge in either case. With False and no ``X_val`` all rows are trained
+        on until the loss stands still, and nothing says that the end is better than
+        the start.
 
     validation_fraction : "auto" or float, default="auto"
         Share of the distinct rows that is held out. ``"auto"`` is a third, at most
@@ -235,7 +234,7 @@ class VAETransformer(BaseDensity):
         fresh entropy; NumPy's and torch's global streams are never touched.
 
     verbose : bool, default=False
-        Whether to print each epoch's loss.
+        Whether to print each epoch's loss, and why a start was kept.
 
     Attributes
     ----------

@@ -25,10 +25,11 @@ class PerColumn(Likelihood):
     Examples
     --------
     >>> from skae import VAETransformer
-    >>> vae = VAETransformer(likelihood=[("gaussian", [0, 2]), ("bernoulli", [1])])
+    >>> parts = [("gaussian_diag", [0, 2]), ("bernoulli", [1])]
+    >>> vae = VAETransformer(likelihood=parts)
     >>> X = [[0.3, 0, 1.5], [0.1, 1, 1.1], [0.7, 0, 1.3]]
     >>> vae.fit(X).likelihood_
-    PerColumn(parts=[(Gaussian(), [0, 2]), (Bernoulli(), [1])])
+    PerColumn(parts=[(GaussianDiag(), [0, 2]), (Bernoulli(), [1])])
     """
 
     # Columns of different kinds have different units.

@@ -64,23 +64,26 @@ LARGEST_SHAPE = 1e6
 class _Counts(Likelihood):
     """Base of the specs of counts."""
 
+    # What it is called where it is asked for.
+    _name: str
+
     def __init__(self, size="total"):
         self.size = size
 
     def check(self, X):
         """Refuse what is no count."""
-        name = type(self).__name__
         if self.size not in SIZES:
             raise ValueError(
-                f"likelihood: {name}(size={self.size!r}) has to have a size in {SIZES}."
+                f"likelihood: {type(self).__name__}(size={self.size!r}) has to have a "
+                f"size in {SIZES}."
             )
         values = X.data if hasattr(X, "indptr") else X
         wrong = values[(values < 0) | (values != np.floor(values))]
         if wrong.size:
             raise ValueError(
-                f"likelihood={name} needs counts, 0, 1, 2, ..., but X has the value "
-                f"{wrong[0]:.6g}; give raw counts, neither scaled nor logarithms, or "
-                "use likelihood='gaussian'."
+                f"likelihood={self._name!r} needs counts, 0, 1, 2, ..., but X has the "
+                f"value {wrong[0]:.6g}; give raw counts, neither scaled nor "
+                "logarithms, or use likelihood='gaussian'."
             )
 
     def view(self, X):
@@ -124,6 +127,8 @@ class Poisson(_Counts):
     VAETransformer(likelihood=Poisson(size=None))
     """
 
+    _name = "poisson"
+
     def build(self, n_features):
         """Make the module."""
         return _PoissonModule(self._rates())
@@ -148,6 +153,8 @@ class NegativeBinomial(_Counts):
     >>> VAETransformer(likelihood="negative_binomial")
     VAETransformer(likelihood='negative_binomial')
     """
+
+    _name = "negative_binomial"
 
     def build(self, n_features):
         """Make the module."""

@@ -34,6 +34,11 @@ def test_what_is_no_count_is_refused(name, value, as_format):
         model.fit(counts(30), X_val=as_format(X))
 
 
+def test_counts_are_refused_by_the_name_that_was_asked_for():
+    for name in ("poisson", "negative_binomial"):
+        refused(name, [[1.0], [0.5]], f"likelihood='{name}' needs counts")
+
+
 @pytest.mark.parametrize(
     "row", [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0.5, 0.5, 0, 0, 0], [2, -1, 0, 0, 0]]
 )
