@@ -17,7 +17,8 @@ from skae.fitting.planning import make_task
 from skae.fitting.specs import resolve_likelihood
 from skae.fitting.task import FEWEST_ROWS
 from skae.fitting.wide import carry_out
-from skae.rows import as_array, distinct_rows, merge_rows, stacked, take_rows
+from skae.rows import as_array, stacked
+from skae.weighted import WeightedSet
 
 from .checking import (
     PARAMETER_CONSTRAINTS,
@@ -128,34 +129,24 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         going_on = self.warm_start and hasattr(self, "_stored")
         if not going_on:
             self._forget()
-        rows, weight = check_rows(self, X, sample_weight, reset=not going_on)
-        check_n_components(self, rows)
+        X_given, weight = check_rows(self, X, sample_weight, reset=not going_on)
+        check_n_components(self, X_given)
         if going_on:
             check_goes_on(self, self._stored.blueprint)
-        labels = self._find_labels(y, weight, going_on)
-        given, given_weight = rows, weight
-        if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
-            rows = as_array(rows)
-            index, weight = distinct_rows(rows, weight, labels)
-            rows = take_rows(rows, index)
-            labels = None if labels is None else labels[index]
-        likelihood = self._find_likelihood(rows, weight, going_on)
-        check_values(likelihood, given, given_weight)
-        if X_val is not None:
-            X_val = check_X_val(self, X_val, likelihood)
-        labels_val = self._find_labels_of_judges(X_val, y_val)
+        rows = WeightedSet(X_given, weight, self._find_labels(y, weight, going_on))
+        if sample_weight is not None or len(rows) <= CANONICAL_ROWS:
+            rows = rows.distinct()
+        likelihood = self._find_likelihood(rows, going_on)
+        check_values(likelihood, X_given, weight)
         task = make_task(
             self,
             rows,
-            weight,
-            X_val,
+            self._find_judges(X_val, y_val, likelihood),
             blueprint=self._stored.blueprint if going_on else None,
             likelihood=likelihood,
             seed=None if going_on else seed_from(self.random_state),
             is_judged=True,
             continues=self.warm_start,
-            labels=labels,
-            labels_val=labels_val,
         )
         if going_on and not task.trains:
             return self
@@ -211,13 +202,13 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         else:
             X, weight = self._with_waiting(X, weight)
             if X.shape[0] < max(2, np.ceil(self.n_components)):
-                check_values(resolve_likelihood(self, X, weight), X)
+                check_values(resolve_likelihood(self, WeightedSet(X, weight)), X)
                 # What was given is the user's to refill.
                 self._waiting = as_array(X).copy(), weight.copy()
                 return self
             check_n_components(self, X)
-        rows, weight = merge_rows(X, weight)
-        likelihood = self._find_likelihood(rows, weight, going_on)
+        rows = WeightedSet(X, weight).distinct()
+        likelihood = self._find_likelihood(rows, going_on)
         if going_on:
             check_fitted_values(self, X)
         else:
@@ -225,7 +216,6 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         task = make_task(
             self,
             rows,
-            weight,
             blueprint=self._stored.blueprint if going_on else None,
             likelihood=likelihood,
             seed=None if going_on else seed_from(self.random_state),
@@ -245,8 +235,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         attributes["_after_fit"] = after_fit
         self._adopt(self._with_earlier(attributes) if going_on else attributes)
         enough = max(FEWEST_ROWS, 2 * self.n_components_ + 2)
-        if not going_on and rows.shape[0] < enough:
-            self._waiting = rows, weight
+        if not going_on and len(rows) < enough:
+            self._waiting = rows.X[:].copy(), rows.weight
         return self
 
     def _goes_on_after_fit(self):
@@ -292,13 +282,22 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     def _find_labels_of_judges(self, X_val, y_val):
         """Find numbers of the classes of the rows of the user's that judge."""
 
-    def _find_likelihood(self, X, weight, going_on):
+    def _find_judges(self, X_val, y_val, likelihood):
+        """Check rows of the user's own that judge, if there are any."""
+        if X_val is not None:
+            X_val = check_X_val(self, X_val, likelihood)
+        labels = self._find_labels_of_judges(X_val, y_val)
+        if X_val is None:
+            return None
+        return WeightedSet(X_val, np.ones(X_val.shape[0]), labels)
+
+    def _find_likelihood(self, rows, going_on):
         """Say what the rows are taken to be."""
         if going_on:
             if isinstance(self.likelihood, list):
-                check_same_columns(self, resolve_likelihood(self, X, weight))
+                check_same_columns(self, resolve_likelihood(self, rows))
             return self.likelihood_
-        likelihood = resolve_likelihood(self, X, weight)
+        likelihood = resolve_likelihood(self, rows)
         if self.verbose and isinstance(self.likelihood, str):
             print(f"[{type(self).__name__}] likelihood: {likelihood}")
         return likelihood
@@ -343,7 +342,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             "best_epoch_": result.best_epoch,
             "_stored": StoredModule(task.blueprint, str(self.device), model),
             "_start": maps,
-            "_n_seen": float(task.weight.sum()) if task.of_stream else maps.n_rows,
+            "_n_seen": float(task.rows.weight.sum()) if task.of_stream else maps.n_rows,
             "_training": to_arrays(result.state) if task.continues else {},
         }
         if hasattr(model.likelihood, "noise_variance"):

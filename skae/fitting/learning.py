@@ -112,7 +112,7 @@ def learn(task, *, observer=None):
     -------
     Learned
     """
-    everything = np.arange(task.X.shape[0])
+    everything = np.arange(len(task.rows))
     kept, held_out = _split(task)
     maps = task.maps(kept) if task.trains else None
     if maps is None or _leaves_rounding(task, maps):
@@ -120,7 +120,7 @@ def learn(task, *, observer=None):
     rows = task.subset(kept, maps)
     model = task.begin(maps, rows)
     learned, stopped = _run(task, model, maps, rows, kept, held_out, observer)
-    is_judged = held_out is not None or task.X_val is not None
+    is_judged = held_out is not None or task.own_judges is not None
     if is_judged and not task.blueprint.from_pca:
         learned.pca_loss = _pca_loss(task, kept, held_out)
     if is_judged and not learned.is_better and not task.continues:
@@ -148,12 +148,12 @@ def most_epochs(task):
 def _is_refitted(task):
     """Whether a network that won is trained again, from all rows."""
     holds_out = task.n_validation > 0
-    return holds_out and not task.continues and task.X.shape[0] <= REFIT_ROWS
+    return holds_out and not task.continues and len(task.rows) <= REFIT_ROWS
 
 
 def _split(task):
     """Row numbers that train and row numbers that judge, each in order."""
-    everything = np.arange(task.X.shape[0])
+    everything = np.arange(len(task.rows))
     if not task.n_validation:
         return everything, None
     return task.split(everything, task.n_validation)
@@ -205,7 +205,7 @@ def _run(task, model, maps, rows, kept, held_out, observer, state=None):
     judges = task.subset(_some_of(kept), maps) if valid is None else valid
     before = task.row_losses(model, judges)
     start_loss = _epoch_loss(task, model, judges, before)
-    if task.X_val is not None and not math.isfinite(start_loss):
+    if task.own_judges is not None and not math.isfinite(start_loss):
         _refuse_judges(task, model, task.subset(_some_of(kept), maps))
     watched = _Watched(observer, model, maps, start_loss, kept)
     if not task.of_stream:
@@ -258,13 +258,13 @@ def _train(model, rows, settings, **arguments):
 
 def _judging_rows(task, held_out, maps):
     """Rows of the user's own, or those held out; None where nothing judges."""
-    is_judged = held_out is not None or task.X_val is not None
+    is_judged = held_out is not None or task.own_judges is not None
     return task.judges(held_out, maps) if is_judged else None
 
 
 def _pca_loss(task, kept, held_out):
     """Loss of PCA on the rows that judge; None where it has not so many components."""
-    if task.blueprint.n_components > min(len(kept), task.X.shape[1]):
+    if task.blueprint.n_components > min(len(kept), task.rows.X.shape[1]):
         return None
     linear = replace(task, blueprint=task.blueprint.linear())
     maps = linear.maps(kept)

@@ -55,17 +55,14 @@ DESCENT = 0.5
 
 def make_task(
     estimator,
-    X,
-    weight,
-    X_val=None,
+    rows,
+    own_judges=None,
     *,
     blueprint,
     likelihood,
     seed,
     is_judged,
     continues,
-    labels=None,
-    labels_val=None,
 ):
     """Say what an estimator's parameters ask for.
 
@@ -73,9 +70,11 @@ def make_task(
     ----------
     estimator : BaseAutoencoder
 
-    X, weight : the weighted set of rows to learn from.
+    rows : WeightedSet
+        To learn from; with labels, where a model is told of classes.
 
-    X_val : rows of the user's own that judge, or None.
+    own_judges : WeightedSet, optional
+        Rows of the user's own that judge.
 
     blueprint : Blueprint or None
         Of a model that is to be trained further; None makes a new one.
@@ -92,62 +91,57 @@ def make_task(
     continues : bool
         Whether training will go on another day.
 
-    labels, labels_val : ndarray of int or None
-        Number of the class of each row of X and of X_val, where a model is told.
-
     Returns
     -------
     Task
     """
     device = resolve_device(estimator.device)
-    can_turn = not continues and labels is None and _can_turn(estimator, likelihood)
-    is_wide = can_turn and _is_wide(X, X_val)
-    shape = (X.shape[0], _count_spanning(X, X_val) if is_wide else X.shape[1])
+    can_turn = not continues and rows.labels is None
+    can_turn = can_turn and _can_turn(estimator, likelihood)
+    is_wide = can_turn and _is_wide(rows, own_judges)
+    shape = rows.X.shape
+    if is_wide:
+        shape = len(rows), _count_spanning(rows, own_judges)
     is_known = blueprint is not None or estimator.n_components != "auto"
     if blueprint is None:
-        shares = _class_shares(labels, weight)
-        blueprint = make_blueprint(
-            estimator, X, weight, likelihood, seed, shape, shares
-        )
-    n_judges, n_validation = _count_judges(estimator, X, X_val, blueprint, is_judged)
+        blueprint = make_blueprint(estimator, rows, likelihood, seed, shape)
+    n_judges, n_validation = _count_judges(
+        estimator, len(rows), own_judges, blueprint, is_judged
+    )
     settings = make_settings(estimator, blueprint, shape, n_judges, device)
-    if not continues and (n_validation or X_val is not None):
+    if not continues and (n_validation or own_judges is not None):
         settings = replace(settings, descent=DESCENT)
     task = Task(
         blueprint=blueprint,
-        X=X if is_wide else placed(X, device),
-        weight=weight,
-        X_val=X_val,
-        trains=_has_to_learn(blueprint, settings, X, n_validation),
+        rows=rows if is_wide else replace(rows, X=placed(rows.X, device)),
+        own_judges=own_judges,
+        trains=_has_to_learn(blueprint, settings, len(rows), n_validation),
         n_validation=n_validation,
         continues=continues,
         judging_passes=_count_passes(blueprint.variational, n_judges),
         settings=settings,
         device=device,
-        labels=labels,
-        labels_val=labels_val,
     )
     if is_wide and (task.trains or not is_known):
         task = spanned(task)
     return task if is_known else _of_found_width(estimator, task)
 
 
-def _count_judges(estimator, X, X_val, blueprint, is_judged):
+def _count_judges(estimator, n_rows, own_judges, blueprint, is_judged):
     """Count the rows whose loss decides, and those to hold out for it."""
-    n_rows = X.shape[0]
     if n_rows < FEWEST_ROWS and not blueprint.from_pca:
         return n_rows, 0  # there is no start to fall back on
-    if X_val is not None:
-        return X_val.shape[0], 0
+    if own_judges is not None:
+        return len(own_judges), 0
     if not (is_judged and estimator.early_stopping):
         return n_rows, 0
     n_validation = _count_validation_rows(estimator, n_rows, blueprint)
     return n_validation, n_validation
 
 
-def _has_to_learn(blueprint, settings, X, n_validation):
+def _has_to_learn(blueprint, settings, n_rows, n_validation):
     """Whether there is more to be found than the start, and rows enough to judge it."""
-    has_too_few = n_validation > 0 and X.shape[0] < FEWEST_ROWS
+    has_too_few = n_validation > 0 and n_rows < FEWEST_ROWS
     return settings.max_iter > 0 and not _start_is_final(blueprint) and not has_too_few
 
 
@@ -158,18 +152,19 @@ def _of_found_width(estimator, task):
     blueprint = replace(task.blueprint, n_components=n_components)
     n_validation = 0
     if task.n_validation:
-        n_validation = _count_validation_rows(estimator, task.X.shape[0], blueprint)
+        n_validation = _count_validation_rows(estimator, len(task.rows), blueprint)
     return replace(task, blueprint=blueprint, n_validation=n_validation)
 
 
-def _is_wide(X, X_val):
+def _is_wide(rows, own_judges):
     """Whether rows span a smaller space than their columns, that can be found."""
-    return _count_spanning(X, X_val) < min(X.shape[1], LARGEST_MATRIX)
+    n_columns = rows.X.shape[1]
+    return _count_spanning(rows, own_judges) < min(n_columns, LARGEST_MATRIX)
 
 
-def _count_spanning(X, X_val):
+def _count_spanning(rows, own_judges):
     """Rows, those that judge among them, and so dimensions of their space at most."""
-    return X.shape[0] if X_val is None else X.shape[0] + X_val.shape[0]
+    return len(rows) if own_judges is None else len(rows) + len(own_judges)
 
 
 def _can_turn(estimator, likelihood):
@@ -182,33 +177,33 @@ def _can_turn(estimator, likelihood):
     return is_isotropic and estimator.init == "pca" and not has_own_parts
 
 
-def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=None):
+def make_blueprint(estimator, rows, likelihood, seed, shape):
     """Resolve the architecture, for so many rows and columns to learn from."""
     variational = resolve_variational(estimator)
-    if class_shares is not None and isinstance(variational.prior, Vamp):
+    if rows.labels is not None and isinstance(variational.prior, Vamp):
         raise ValueError(
             "conditional=True: prior='vamp' is made of rows, which would need classes; "
             "use 'gmm' or 'flow'."
         )
     encoder, decoder = resolve_networks(estimator, shape)
-    n_refinements = _count_refinements(estimator, likelihood, X)
+    n_refinements = _count_refinements(estimator, likelihood, rows.X.shape)
     can_reach = n_refinements > 0 and likelihood.starts_exact
     return Blueprint(
-        n_features=X.shape[1],
-        n_components=_resolve_width(estimator.n_components, X, weight, likelihood),
+        n_features=rows.X.shape[1],
+        n_components=_resolve_width(estimator.n_components, rows, likelihood),
         encoder=encoder,
         decoder=decoder,
         likelihood=likelihood,
         from_pca=estimator.init == "pca",
         variational=variational,
         seed=seed,
-        class_shares=class_shares,
+        class_shares=_class_shares(rows),
         n_refinements=n_refinements,
-        reach=auto_reach(*X.shape) if can_reach else 0.0,
+        reach=auto_reach(*rows.X.shape) if can_reach else 0.0,
     )
 
 
-def _count_refinements(estimator, likelihood, X):
+def _count_refinements(estimator, likelihood, shape):
     """Count the steps by which codes are refined."""
     if estimator._is_variational:
         return 0
@@ -218,26 +213,27 @@ def _count_refinements(estimator, likelihood, X):
     is_factory = callable(estimator.encoder) and not hasattr(estimator.encoder, "build")
     if not likelihood.starts_exact or (is_factory and estimator.init == "random"):
         return 0
-    return auto_refinements(*X.shape)
+    return auto_refinements(*shape)
 
 
-def _resolve_width(n_components, X, weight, likelihood):
+def _resolve_width(n_components, rows, likelihood):
     """Find the size of the code; 1 where it is to be found later."""
     if isinstance(n_components, str):
         return 1
     if isinstance(n_components, numbers.Integral):
         return int(n_components)
     units = "deviations" if likelihood.has_column_noise else "one"
-    share = float(n_components)
-    maps = fit_linear_maps(X, weight, share, view=likelihood.view, units=units)
+    maps = fit_linear_maps(
+        rows.X, rows.weight, float(n_components), view=likelihood.view, units=units
+    )
     return maps.n_components
 
 
-def _class_shares(labels, weight):
+def _class_shares(rows):
     """Share of each class, by weight."""
-    if labels is None:
+    if rows.labels is None:
         return None
-    total = np.bincount(labels, weights=weight)
+    total = np.bincount(rows.labels, weights=rows.weight)
     return tuple((total / total.sum()).tolist())
 
 

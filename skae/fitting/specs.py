@@ -23,16 +23,14 @@ from .blueprint import Variational
 __all__ = ["resolve_likelihood", "resolve_networks", "resolve_variational"]
 
 
-def resolve_likelihood(estimator, X, weight):
+def resolve_likelihood(estimator, rows):
     """Find a likelihood by its name, by column, or by a look at the columns.
 
     Parameters
     ----------
     estimator : BaseAutoencoder
 
-    X : {ndarray, CSR, tensor} of shape (n_samples, n_features)
-
-    weight : ndarray of shape (n_samples,)
+    rows : WeightedSet
 
     Returns
     -------
@@ -41,18 +39,19 @@ def resolve_likelihood(estimator, X, weight):
     """
     likelihood = estimator.likelihood
     if isinstance(likelihood, str) and likelihood == "auto":
-        likelihood = auto_likelihood(as_array(X), weight)
+        likelihood = auto_likelihood(as_array(rows.X), rows.weight)
     if isinstance(likelihood, list):
         likelihood = PerColumn(likelihood)
     elif isinstance(likelihood, str):
         likelihood = LIKELIHOODS[likelihood]()
     _refuse_class("likelihood", likelihood)
     names = getattr(estimator, "feature_names_in_", None)
-    locate = functools.partial(_locate, names=names, n_features=X.shape[1])
+    n_features = rows.X.shape[1]
+    locate = functools.partial(_locate, names=names, n_features=n_features)
     if isinstance(likelihood, PerColumn):
-        return _resolve_columns(likelihood.parts, X.shape[1], locate)
+        return _resolve_columns(likelihood.parts, n_features, locate)
     if hasattr(likelihood, "bind"):
-        return likelihood.bind(np.arange(X.shape[1]), locate)
+        return likelihood.bind(np.arange(n_features), locate)
     return clone(likelihood)
 
 
