@@ -111,7 +111,6 @@ def task_of(X, X_val=None):
         AutoencoderTransformer(1),
         WeightedSet(X, np.ones(X.shape[0])),
         own_judges,
-        blueprint=None,
         likelihood=Gaussian(),
         seed=0,
         is_judged=True,

@@ -318,10 +318,10 @@ def check_values(likelihood, X, weight=None):
     likelihood.check(as_array(X))
 
 
-def check_fitted_values(estimator, X):
+def check_fitted_values(estimator, X, weight=None):
     """Check new rows against the likelihood of a fitted model, whoever chose it."""
     try:
-        check_values(estimator.likelihood_, X)
+        check_values(estimator.likelihood_, X, weight)
     except ValueError as error:
         if estimator.likelihood != "auto":
             raise

@@ -67,23 +67,23 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
                 "conditional=True needs all classes at once; use fit in place of "
                 "partial_fit, or conditional=False."
             )
-        self._refuse_other_kind(hasattr(self, "_stored"))
+        self._refuse_other_kind()
         return super()._partial_fit(X, sample_weight)
 
-    def _refuse_other_kind(self, going_on):
+    def _refuse_other_kind(self):
         """Refuse to go on with classes without them, or the other way round."""
-        if going_on and self._is_conditional != self.conditional:
+        if self._goes_on and self._is_conditional != self.conditional:
             raise ValueError(
                 f"conditional={self.conditional} is not what the fitted model was made "
                 "with; set it back, or warm_start=False."
             )
 
-    def _find_labels(self, y, weight, going_on):
-        self._refuse_other_kind(going_on)
+    def _find_labels(self, y, weight):
+        self._refuse_other_kind()
         if not self.conditional:
             self.__dict__.pop("classes_", None)
             return None
-        if not going_on:
+        if not self._goes_on:
             self.classes_ = np.unique(check_classes(y, "y", len(weight))[weight > 0])
         return number_classes(y, "y", len(weight), self.classes_, weight > 0)
 

@@ -16,7 +16,6 @@ from skae.device import compute_dtype, resolve_device
 from skae.likelihoods import Gaussian
 from skae.networks import MLP
 from skae.priors import Vamp
-from skae.rows import placed
 from skae.start.axes import LARGEST_MATRIX
 from skae.start.maps import fit_linear_maps
 from skae.training.engine import Settings
@@ -38,7 +37,7 @@ from .task import FEWEST_ROWS, Task
 from .wide import narrowed, spanned
 from .width import find_width
 
-__all__ = ["make_task"]
+__all__ = ["continued_task", "make_task"]
 
 # How often the rows that judge are walked through after an epoch, at most, for a model
 # that draws: more would cost more than a tenth of the epoch.
@@ -54,15 +53,7 @@ DESCENT = 0.5
 
 
 def make_task(
-    estimator,
-    rows,
-    own_judges=None,
-    *,
-    blueprint,
-    likelihood,
-    seed,
-    is_judged,
-    continues,
+    estimator, rows, own_judges=None, *, likelihood, seed, is_judged, continues
 ):
     """Say what an estimator's parameters ask for.
 
@@ -76,14 +67,10 @@ def make_task(
     own_judges : WeightedSet, optional
         Rows of the user's own that judge.
 
-    blueprint : Blueprint or None
-        Of a model that is to be trained further; None makes a new one.
-
     likelihood : likelihood spec
         What :func:`skae.fitting.specs.resolve_likelihood` found.
 
-    seed : int or None
-        Of a new model.
+    seed : int
 
     is_judged : bool
         Whether rows may be held out.
@@ -95,25 +82,75 @@ def make_task(
     -------
     Task
     """
+    variational = resolve_variational(estimator)
+    is_wide = (
+        not continues
+        and rows.labels is None
+        and _can_turn(estimator, likelihood, variational)
+        and _is_wide(rows, own_judges)
+    )
+    n_columns = _count_spanning(rows, own_judges) if is_wide else rows.X.shape[1]
+    shape = len(rows), n_columns
+    task = _task_of(
+        estimator,
+        make_blueprint(estimator, rows, shape, likelihood, variational, seed),
+        rows,
+        own_judges,
+        shape,
+        is_judged=is_judged,
+        continues=continues,
+    )
+    is_known = estimator.n_components != "auto"
+    if not is_wide:
+        task = task.placed()
+    elif task.trains or not is_known:
+        task = spanned(task)
+    return task if is_known else _of_found_width(estimator, task)
+
+
+def continued_task(estimator, blueprint, rows, own_judges=None, *, is_judged):
+    """Say what an estimator's parameters ask for where a model is trained further.
+
+    What it is made of stays.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+
+    blueprint : Blueprint
+        Of the model.
+
+    rows, own_judges, is_judged
+        As :func:`make_task` takes them.
+
+    Returns
+    -------
+    Task
+    """
+    task = _task_of(
+        estimator,
+        blueprint,
+        rows,
+        own_judges,
+        rows.X.shape,
+        is_judged=is_judged,
+        continues=True,
+    )
+    return task.placed()
+
+
+def _task_of(estimator, blueprint, rows, own_judges, shape, *, is_judged, continues):
+    """Say how to train what a blueprint describes, on so many rows and columns."""
     device = resolve_device(estimator.device)
-    can_turn = not continues and rows.labels is None
-    can_turn = can_turn and _can_turn(estimator, likelihood)
-    is_wide = can_turn and _is_wide(rows, own_judges)
-    shape = rows.X.shape
-    if is_wide:
-        shape = len(rows), _count_spanning(rows, own_judges)
-    is_known = blueprint is not None or estimator.n_components != "auto"
-    if blueprint is None:
-        blueprint = make_blueprint(estimator, rows, likelihood, seed, shape)
     n_judges, n_validation = _count_judges(
         estimator, len(rows), own_judges, blueprint, is_judged
     )
     settings = make_settings(estimator, blueprint, shape, n_judges, device)
     if not continues and (n_validation or own_judges is not None):
         settings = replace(settings, descent=DESCENT)
-    task = Task(
+    return Task(
         blueprint=blueprint,
-        rows=rows if is_wide else replace(rows, X=placed(rows.X, device)),
+        rows=rows,
         own_judges=own_judges,
         trains=_has_to_learn(blueprint, settings, len(rows), n_validation),
         n_validation=n_validation,
@@ -122,9 +159,6 @@ def make_task(
         settings=settings,
         device=device,
     )
-    if is_wide and (task.trains or not is_known):
-        task = spanned(task)
-    return task if is_known else _of_found_width(estimator, task)
 
 
 def _count_judges(estimator, n_rows, own_judges, blueprint, is_judged):
@@ -167,9 +201,8 @@ def _count_spanning(rows, own_judges):
     return len(rows) if own_judges is None else len(rows) + len(own_judges)
 
 
-def _can_turn(estimator, likelihood):
+def _can_turn(estimator, likelihood, variational):
     """Whether a model of rows is the same after any orthogonal change of columns."""
-    variational = resolve_variational(estimator)
     if variational is not None and isinstance(variational.prior, Vamp):
         return False  # it is made of rows
     has_own_parts = estimator.encoder is not None or estimator.decoder is not None
@@ -177,9 +210,8 @@ def _can_turn(estimator, likelihood):
     return is_isotropic and estimator.init == "pca" and not has_own_parts
 
 
-def make_blueprint(estimator, rows, likelihood, seed, shape):
+def make_blueprint(estimator, rows, shape, likelihood, variational, seed):
     """Resolve the architecture, for so many rows and columns to learn from."""
-    variational = resolve_variational(estimator)
     if rows.labels is not None and isinstance(variational.prior, Vamp):
         raise ValueError(
             "conditional=True: prior='vamp' is made of rows, which would need classes; "

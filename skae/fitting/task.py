@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from skae.device import forked_stream, generator_from, limited_threads
-from skae.rows import Rows
+from skae.rows import Rows, placed
 from skae.start.maps import fit_linear_maps
 from skae.training.engine import Settings, n_threads, row_losses
 from skae.weighted import WeightedSet
@@ -87,6 +87,11 @@ class Task:
         return replace(
             self, blueprint=replace(self.blueprint, n_components=n_components)
         )
+
+    def placed(self):
+        """Say the same with large rows on a GPU, if it has room for them."""
+        X = placed(self.rows.X, self.device)
+        return replace(self, rows=replace(self.rows, X=X))
 
     def origin(self, maps):
         """Say what rows are measured from; their mean, where a likelihood asks."""
