@@ -72,6 +72,11 @@ class Task:
         """Seed of everything that is drawn."""
         return self.blueprint.seed
 
+    @property
+    def everything(self):
+        """Numbers of all rows, in order."""
+        return np.arange(len(self.rows))
+
     def forked_stream(self, n_drawn=0):
         """Fork torch's global stream where modules of the user's may draw from it.
 
@@ -131,11 +136,16 @@ class Task:
         """Give rows that judge to the engine: the user's own, or else some of ours.
 
         Copies of a row gain alike, so that many would seem to agree: they are merged.
+
+        Returns
+        -------
+        Rows or None
+            None where nothing judges.
         """
         judges = self.own_judges
-        if judges is None:
+        if judges is None and index is not None:
             judges = self.rows.take(index)
-        return self._served(judges.without_copies(), maps)
+        return None if judges is None else self._served(judges.without_copies(), maps)
 
     def _served(self, rows, maps):
         origin = self.origin(maps)
