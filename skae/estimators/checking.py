@@ -26,6 +26,7 @@ from skae._sklearn import (
     StrOptions,
     check_sample_weight,
 )
+from skae.fitting.blueprint import is_factory
 from skae.fitting.task import FEWEST_ROWS
 from skae.likelihoods import LIKELIHOODS, Likelihood
 from skae.networks import ACTIVATIONS, MLP
@@ -404,7 +405,7 @@ def check_goes_on(estimator, blueprint):
         and not _is_same(getattr(estimator, name), made)
     ]
     decoder = estimator.decoder
-    if decoder is None and hasattr(blueprint.encoder, "build"):
+    if decoder is None and not is_factory(blueprint.encoder):
         decoder = blueprint.encoder  # which it mirrors
     networks = {"encoder": estimator.encoder, "decoder": decoder}
     changed += [
@@ -446,7 +447,7 @@ def _own_perceptron(estimator, blueprint):
     """
     if estimator.encoder is None:
         network = blueprint.encoder
-    elif estimator.decoder is None and not hasattr(blueprint.encoder, "build"):
+    elif estimator.decoder is None and is_factory(blueprint.encoder):
         network = blueprint.decoder
     else:
         return None

@@ -31,7 +31,7 @@ from .auto import (
     auto_refinements,
     auto_validation_rows,
 )
-from .blueprint import Blueprint
+from .blueprint import Blueprint, is_factory
 from .specs import resolve_networks, resolve_variational
 from .task import FEWEST_ROWS, Task
 from .wide import narrowed, spanned
@@ -242,8 +242,8 @@ def _count_refinements(estimator, likelihood, shape):
     if not isinstance(estimator.n_refinements, str):
         return int(estimator.n_refinements)
     # A factory's codes may be bounded, or whole numbers, on purpose.
-    is_factory = callable(estimator.encoder) and not hasattr(estimator.encoder, "build")
-    if not likelihood.starts_exact or (is_factory and estimator.init == "random"):
+    may_bound = is_factory(estimator.encoder) and estimator.init == "random"
+    if may_bound or not likelihood.starts_exact:
         return 0
     return auto_refinements(*shape)
 

@@ -18,7 +18,7 @@ from skae.priors import PRIORS
 from skae.rows import as_array
 
 from .auto import auto_hidden_layer_sizes, auto_likelihood
-from .blueprint import Variational
+from .blueprint import Variational, is_factory
 
 __all__ = ["resolve_likelihood", "resolve_networks", "resolve_variational"]
 
@@ -154,7 +154,7 @@ def resolve_networks(estimator, shape):
         if hasattr(part, "check"):
             part.check(f"{name}__")
     encoder = _unshared(estimator.encoder) or perceptron
-    mirrored = encoder if hasattr(encoder, "build") else perceptron
+    mirrored = perceptron if is_factory(encoder) else encoder
     return encoder, _unshared(estimator.decoder) or mirrored
 
 
@@ -207,7 +207,7 @@ def _refuse_module(name, part):
 
 def _refuse_signature(name, part):
     """Refuse a factory that takes other arguments than it will be given."""
-    if part is None or hasattr(part, "build"):
+    if not is_factory(part):
         return
     try:
         signature = inspect.signature(part)
