@@ -1,12 +1,5 @@
 """Rows: any input as float32 batches on the device, measured from an origin.
 
-Rows are a *weighted set*. Before anything is learned, rows of weight 0 are dropped,
-equal rows are merged with their weights added, and the result is put in an order that
-depends on its content alone (:func:`merge_rows`). So a weight of 3 and three copies
-are the same thing everywhere, in whatever order they came. Very many rows without
-weights are taken as they come; of these, too, a duplicate never stands on both sides
-of a validation split (:func:`row_marks`).
-
 The origin (the column means for a Gaussian) is subtracted in the input's own
 precision, before anything becomes float32: a column with mean 1e8 and unit spread
 keeps its digits.
@@ -17,7 +10,6 @@ for it. What is too large to keep is read one batch ahead of the training.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,15 +20,12 @@ from .device import Sideline
 __all__ = [
     "Rows",
     "as_array",
+    "block_slices",
     "centred_rows",
     "dense_blocks",
-    "distinct_rows",
-    "held_out",
     "is_mostly_zero",
     "measured",
-    "merge_rows",
     "placed",
-    "row_marks",
     "rows_and_columns",
     "stacked",
     "take_rows",
@@ -59,10 +48,6 @@ DEVICE_SHARE = 0.5
 # Share of nonzero values up to which a sparse matrix is multiplied as such.
 SPARSE_SHARE = 0.3
 
-# Copies of one row, or their weight, as a share of the rows held out, with which it is
-# the last to be.
-MANY_COPIES = 0.1
-
 # Degrees of freedom of a mean, at least: one row has none, and no error either.
 LEAST_FREE = 1e-9
 
@@ -70,136 +55,8 @@ LEAST_FREE = 1e-9
 BLOCK_SIZE = 2**20
 
 
-def merge_rows(X, weight):
-    """Turn rows into a set: weight 0 dropped, equal rows merged, in canonical order.
-
-    Parameters
-    ----------
-    X : ndarray, CSR or tensor of shape (n_samples, n_features)
-
-    weight : ndarray of shape (n_samples,)
-
-    Returns
-    -------
-    X, weight : the distinct rows, and the sum of the weights of each.
-    """
-    X = as_array(X)
-    index, merged_weight = distinct_rows(X, weight)
-    return X[index], merged_weight
-
-
-def distinct_rows(X, weight, labels=None):
-    """Find the distinct rows of weighted ones, in canonical order.
-
-    Parameters
-    ----------
-    X : ndarray or CSR of shape (n_samples, n_features)
-
-    weight : ndarray of shape (n_samples,)
-
-    labels : ndarray of int of shape (n_samples,), optional
-        Equal rows with different labels are different rows.
-
-    Returns
-    -------
-    index, weight : numbers of the rows, and the sum of the weights of each.
-    """
-    keys = _row_keys(X)
-    order = np.argsort(keys, kind="stable")
-    if labels is not None:
-        order = order[np.argsort(labels[order], kind="stable")]
-    order = order[weight[order] != 0]
-    is_first = _differs_from_last(keys, order)
-    if labels is not None:
-        is_first[1:] |= np.diff(labels[order]) != 0
-    merged_weight = np.add.reduceat(weight[order], np.flatnonzero(is_first))
-    return order[is_first], merged_weight
-
-
-def row_marks(X):
-    """Give each row a number: equal rows the same, and others practically never.
-
-    It takes one pass through rows of any kind, which are not copied.
-    """
-    direction = np.random.default_rng(0).normal(size=X.shape[1])
-    if sp.issparse(X):
-        return X @ direction
-    # A product would sum rows in other orders at other places.
-    return np.concatenate([(block * direction).sum(1) for _, block in dense_blocks(X)])
-
-
-def held_out(marks, weight, n_held_out, order):
-    """Hold about so many rows out, the first in an order, and none whose copy stays.
-
-    Parameters
-    ----------
-    marks : ndarray of shape (n_samples,)
-        Of :func:`row_marks`.
-
-    weight : ndarray of shape (n_samples,)
-
-    n_held_out : int
-
-    order : ndarray of int of shape (n_samples,)
-        All row numbers. What has very many copies, or their weight, and would be held
-        out, or judge, in place of all others, comes after those.
-
-    Returns
-    -------
-    kept, out : row numbers, sorted; the second is empty where all rows are equal.
-    """
-    _, first, group, sizes = np.unique(
-        marks[order], return_index=True, return_inverse=True, return_counts=True
-    )
-    if len(first) == 1:
-        return np.sort(order), order[:0]
-    copies = np.bincount(group, weights=weight[order] / weight.mean())
-    is_late = copies > MANY_COPIES * n_held_out
-    ends = np.cumsum(sizes[np.lexsort((first, is_late))])
-    order = order[np.lexsort((first[group], is_late[group]))]
-    n_out = ends[max(np.searchsorted(ends, n_held_out, "right") - 1, 0)]
-    return np.sort(order[n_out:]), np.sort(order[:n_out])
-
-
-def _differs_from_last(keys, order):
-    """Say of each row, in order, whether it is another than the one before it."""
-    differs = np.ones(len(order), dtype=bool)
-    n_at_once = max(1, BLOCK_SIZE // keys.itemsize)
-    for begin in range(1, len(order), n_at_once):
-        some = keys[order[begin - 1 : begin + n_at_once]]
-        differs[begin : begin + n_at_once] = some[1:] != some[:-1]
-    return differs
-
-
-def _row_keys(X):
-    """One byte string per row: equal rows, equal strings, in an order of their own.
-
-    Sparse rows have the order of their dense copies: of two rows the first column in
-    which they differ decides, and there a zero, whose bytes are 0, comes first.
-    """
-    if sp.issparse(X):
-        X = sp.csr_array(X, copy=True)
-        X.sum_duplicates()
-        X.eliminate_zeros()
-        kind = np.dtype([("columns_left", ">u8"), ("value", X.dtype)])
-        entries = np.empty(X.nnz, dtype=kind)
-        entries["columns_left"] = X.shape[1] - X.indices
-        entries["value"] = X.data
-        together, ends = entries.tobytes(), kind.itemsize * X.indptr.astype(np.int64)
-        return np.array([together[a:b] for a, b in pairwise(ends)], dtype=object)
-    X = np.ascontiguousarray(X)
-    blocks = map(X.__getitem__, _block_slices(X))
-    if X.dtype.kind == "f" and any(map(_has_negative_zero, blocks)):
-        X = X + 0.0  # -0.0 and 0.0 are the same value
-    return X.view(np.dtype((np.void, X.dtype.itemsize * X.shape[1]))).ravel()
-
-
-def _has_negative_zero(block):
-    return (np.signbit(block) & (block == 0)).any()
-
-
 class Rows:
-    """A weighted set of rows, served as float32 batches measured from an origin.
+    """Weighted rows, served as float32 batches measured from an origin.
 
     Parameters
     ----------
@@ -397,7 +254,7 @@ def placed(X, device):
         return X
     dtype = torch.from_numpy(X[:0].copy()).dtype
     there = torch.empty(X.shape, dtype=dtype, device=device)
-    for where in _block_slices(X):
+    for where in block_slices(X):
         there[where] = torch.from_numpy(X[where].copy())
     return there
 
@@ -440,7 +297,8 @@ def _float32_bytes(X):
     return 4 * X.shape[0] * X.shape[1]
 
 
-def _block_slices(X):
+def block_slices(X):
+    """Walk through the rows of a matrix as slices of about ``BLOCK_SIZE`` numbers."""
     size = max(1, BLOCK_SIZE // X.shape[1])
     for start in range(0, X.shape[0], size):
         yield slice(start, start + size)
@@ -448,7 +306,7 @@ def _block_slices(X):
 
 def dense_blocks(X):
     """Walk through a matrix of any kind: pairs of a slice and a dense float64 block."""
-    for where in _block_slices(X):
+    for where in block_slices(X):
         yield where, _dense(X[where]).astype(np.float64, copy=False)
 
 

@@ -24,6 +24,7 @@ MAY_LOOK_INTO = {
     "naming": NOTHING,
     "normal": NOTHING,
     "rows": {"device"},
+    "weighted": {"rows"},
     # parts
     "likelihoods": {"normal"},
     "networks": NOTHING,
@@ -34,9 +35,10 @@ MAY_LOOK_INTO = {
     "start": {"device", "rows"},
     "training": {"device"},
     "fitting": {"device", "likelihoods", "models", "networks", "priors", "rows"}
-    | {"start", "training"},
+    | {"start", "training", "weighted"},
     "estimators": {"densities", "device", "fitting", "labels", "likelihoods"}
-    | {"models", "networks", "normal", "priors", "rows", "start", "training"},
+    | {"models", "networks", "normal", "priors", "rows", "start", "training"}
+    | {"weighted"},
     # what is made of estimators
     "plotting": {"labels", "naming"},
     "comparison": {"device", "estimators", "labels", "naming", "plotting", "rows"},

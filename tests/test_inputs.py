@@ -333,6 +333,7 @@ def test_rows_too_many_to_keep_on_the_device_give_the_same_model(
     wanted = Estimator(2, **SMALL).fit(X)
     monkeypatch.setattr(rows, "RESIDENT_BYTES", 0)
     monkeypatch.setattr(rows, "BLOCK_SIZE", 50)
+    monkeypatch.setattr("skae.weighted.BLOCK_SIZE", 50)
     for kind in (mapped, X):
         model = Estimator(2, **SMALL).fit(kind)
         # A VAE draws per block, so its validation losses differ by their draws.

@@ -13,7 +13,8 @@ from skae import AutoencoderTransformer, VAETransformer
 from skae.fitting import learning
 from skae.fitting.planning import make_task
 from skae.likelihoods import Gaussian
-from skae.rows import Rows, held_out
+from skae.rows import Rows
+from skae.weighted import WeightedSet
 
 
 def pca_loss(train, test, n_components):
@@ -119,12 +120,11 @@ def test_a_fit_says_why_it_returned_the_start(n_rows, parameters, reason, capsys
 
 
 def task_of(X, X_val=None):
+    own_judges = None if X_val is None else WeightedSet(X_val, np.ones(len(X_val)))
     return make_task(
         AutoencoderTransformer(1),
-        X,
-        np.ones(X.shape[0]),
-        X_val,
-        blueprint=None,
+        WeightedSet(X, np.ones(X.shape[0])),
+        own_judges,
         likelihood=Gaussian(),
         seed=0,
         is_judged=True,
@@ -163,17 +163,17 @@ def test_no_row_judges_its_own_copy(kind, n_copies):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_what_has_very_many_copies_does_not_judge_in_place_of_all_others(seed):
-    marks = np.random.default_rng(0).normal(size=12_000)
-    marks[np.random.default_rng(1).permutation(12_000)[:6000]] = 0.0
+    X = np.random.default_rng(0).normal(size=(12_000, 1))
+    X[np.random.default_rng(1).permutation(12_000)[:6000]] = 0.0
     order = np.random.RandomState(seed).permutation(12_000)
-    kept, out = held_out(marks, np.ones(12_000), 1200, order)
+    kept, out = WeightedSet(X, np.ones(12_000)).split(1200, order)
     assert len(out) == 1200
-    assert marks[out].all()
+    assert X[out].all()
     np.testing.assert_array_equal(np.sort([*kept, *out]), np.arange(12_000))
     # Nor what has their weight.
     weight = np.r_[6000.0, np.ones(6000)]
     order = np.r_[0, 1 + np.random.RandomState(seed).permutation(6000)]
-    kept, out = held_out(np.arange(6001.0), weight, 1200, order)
+    kept, out = WeightedSet(np.arange(6001.0)[:, None], weight).split(1200, order)
     assert len(out) == 1200
     assert 0 not in out
 

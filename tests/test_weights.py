@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.decomposition import PCA
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.rows import distinct_rows, merge_rows
+from skae.weighted import WeightedSet
 
 SMALL = {"hidden_layer_sizes": (6,), "max_iter": 4, "random_state": 0}
 START = SMALL | {"max_iter": 0}
@@ -231,15 +231,15 @@ def weighted_rows(draw):
 def test_merging_keeps_the_set_and_forgets_all_else(both, is_sparse, random):
     X, weight = both
     as_format = sp.csr_array if is_sparse else np.asarray
-    merged, merged_weight = merge_rows(as_format(X), weight)
-    assert merged.shape[0] == len(merged_weight) == len(as_set(X, weight))
-    assert as_set(merged, merged_weight) == as_set(X, weight)
+    merged = WeightedSet(as_format(X), weight).distinct()
+    assert len(merged) == len(merged.weight) == len(as_set(X, weight))
+    assert as_set(merged.X, merged.weight) == as_set(X, weight)
 
     repeated = np.repeat(np.arange(len(X)), weight.astype(int))
     random.shuffle(order := list(repeated))
-    again, again_weight = merge_rows(as_format(X[order]), np.ones(len(order)))
-    np.testing.assert_array_equal(again_weight, merged_weight)
-    dense = [M.toarray() if is_sparse else M for M in (again, merged)]
+    again = WeightedSet(as_format(X[order]), np.ones(len(order))).distinct()
+    np.testing.assert_array_equal(again.weight, merged.weight)
+    dense = [M.toarray() if is_sparse else M for M in (again.X, merged.X)]
     np.testing.assert_array_equal(*dense)
 
 
@@ -261,9 +261,9 @@ def test_equal_sparse_rows_are_merged_however_they_are_stored():
     indices = [0, 2, 2, 0, 0, 2, 2, 0, 1, 2]
     data = [1.0, 2.0, 2.0, 1.0, 1.0, 0.5, 1.5, 1.0, 0.0, 2.0]
     X = sp.csr_array((data, indices, indptr), shape=(4, 3))
-    merged, weight = merge_rows(X, np.array([1.0, 2.0, 3.0, 4.0]))
-    np.testing.assert_array_equal(merged.toarray(), [[1.0, 0.0, 2.0]])
-    np.testing.assert_array_equal(weight, [10.0])
+    merged = WeightedSet(X, np.array([1.0, 2.0, 3.0, 4.0])).distinct()
+    np.testing.assert_array_equal(merged.X.toarray(), [[1.0, 0.0, 2.0]])
+    np.testing.assert_array_equal(merged.weight, [10.0])
     # What the caller holds is as it was.
     np.testing.assert_array_equal(X.indices, indices)
 
@@ -274,9 +274,10 @@ def test_sparse_rows_have_the_order_of_their_dense_copies(dtype):
     if dtype != np.uint8:
         X *= np.random.default_rng(1).choice([-0.3, 0.0, 2.0], X.shape).astype(dtype)
     weight = np.ones(len(X))
-    dense, sparse = (distinct_rows(rows, weight) for rows in (X, sp.csr_array(X)))
-    assert len(dense[0]) < len(X)
-    np.testing.assert_array_equal(dense, sparse)
+    dense, sparse = (WeightedSet(M, weight).distinct() for M in (X, sp.csr_array(X)))
+    assert len(dense) < len(X)
+    np.testing.assert_array_equal(dense.X, sparse.X.toarray())
+    np.testing.assert_array_equal(dense.weight, sparse.weight)
 
 
 def test_a_duplicate_never_stands_on_both_sides_of_the_split(Estimator):

@@ -266,9 +266,10 @@ def test_the_span_is_found_once(X, n_components, monkeypatch):
 def test_every_part_of_a_task_is_carried_over(X, monkeypatch):
     wide = task_of(AutoencoderTransformer(2, **SMALL), X, monkeypatch)
     narrow = narrowed(wide)
-    changed = {"X", "X_val", "blueprint"}
+    changed = {"rows", "own_judges", "blueprint"}
     for name in set(Task.__dataclass_fields__) - changed:
         assert getattr(narrow, name) is getattr(wide, name)
+    assert narrow.rows.weight is wide.rows.weight
 
 
 # ---------------------------------------------------------- some columns at a time

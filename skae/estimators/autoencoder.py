@@ -11,7 +11,7 @@ from skae._sklearn import Interval, StrOptions
 from skae.densities.codes import CodeMixture
 from skae.densities.limits import MAX_CODES, representatives
 from skae.models.refinement import MOST_REFINEMENTS
-from skae.rows import as_array, take_rows, weighted_moments
+from skae.rows import as_array, weighted_moments
 
 from .base import BaseAutoencoder
 from .checking import check_weight
@@ -409,19 +409,19 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     def _inferred(self, task, learned):
         """Codes of some training rows that stand for all."""
-        rows = take_rows(task.X, representatives(task.weight))
+        rows = task.rows.take(representatives(task.rows.weight))
         codes = map_blocks(
             learned.model.encode,
-            rows,
+            rows.X,
             task.origin(learned.maps),
             task.device,
-            most_rows=rows_at_once(rows.shape[0]),
+            most_rows=rows_at_once(len(rows)),
         )
         return as_array(codes)
 
     def _attributes(self, task, learned):
         model, loss = learned.model, learned.result.best_loss
-        n_free = task.X.shape[1] - task.blueprint.n_components
+        n_free = task.blueprint.n_features - task.blueprint.n_components
         if hasattr(model.likelihood, "calibrate") and not learned.is_start:
             errors = partial(_squared_errors, task, learned)
             model.likelihood.calibrate(loss / max(n_free, 1), learned.maps, errors)
@@ -441,7 +441,7 @@ class AutoencoderTransformer(BaseAutoencoder):
 
 def _squared_errors(task, learned):
     """Mean squared error of each column, of some of the rows."""
-    n_rows = task.X.shape[0]
+    n_rows = len(task.rows)
     some = np.linspace(0, n_rows - 1, min(n_rows, MEASURED_ROWS)).astype(int)
     rows = task.subset(some, learned.maps)
     x = rows.take(slice(None))

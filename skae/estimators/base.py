@@ -13,11 +13,12 @@ from sklearn.exceptions import ConvergenceWarning
 from skae._sklearn import fit_context
 from skae.device import made_on_cpu, seed_from
 from skae.fitting.learning import most_epochs, resume
-from skae.fitting.planning import make_task
+from skae.fitting.planning import continued_task, make_task
 from skae.fitting.specs import resolve_likelihood
 from skae.fitting.task import FEWEST_ROWS
 from skae.fitting.wide import carry_out
-from skae.rows import as_array, distinct_rows, merge_rows, stacked, take_rows
+from skae.rows import as_array, stacked
+from skae.weighted import WeightedSet
 
 from .checking import (
     PARAMETER_CONSTRAINTS,
@@ -124,50 +125,61 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         for name in self._fitted_names():
             del self.__dict__[name]
 
+    @property
+    def _goes_on(self):
+        """Whether the model that is there is to be trained further.
+
+        One of a stream's first rows, too few, is begun anew with those that come.
+        """
+        return hasattr(self, "_stored") and not hasattr(self, "_waiting")
+
     def _fit(self, X, y, sample_weight, X_val, y_val=None):
-        going_on = self.warm_start and hasattr(self, "_stored")
-        if not going_on:
+        if self.warm_start and hasattr(self, "_stored"):
+            self.__dict__.pop("_waiting", None)  # fit does not begin a stream anew
+        else:
             self._forget()
-        rows, weight = check_rows(self, X, sample_weight, reset=not going_on)
-        check_n_components(self, rows)
-        if going_on:
-            check_goes_on(self, self._stored.blueprint)
-        labels = self._find_labels(y, weight, going_on)
-        given, given_weight = rows, weight
-        if sample_weight is not None or rows.shape[0] <= CANONICAL_ROWS:
-            rows = as_array(rows)
-            index, weight = distinct_rows(rows, weight, labels)
-            rows = take_rows(rows, index)
-            labels = None if labels is None else labels[index]
-        likelihood = self._find_likelihood(rows, weight, going_on)
-        check_values(likelihood, given, given_weight)
-        if X_val is not None:
-            X_val = check_X_val(self, X_val, likelihood)
-        labels_val = self._find_labels_of_judges(X_val, y_val)
-        task = make_task(
-            self,
-            rows,
-            weight,
-            X_val,
-            blueprint=self._stored.blueprint if going_on else None,
-            likelihood=likelihood,
-            seed=None if going_on else seed_from(self.random_state),
-            is_judged=True,
-            continues=self.warm_start,
-            labels=labels,
-            labels_val=labels_val,
-        )
-        if going_on and not task.trains:
+        task = self._plan(X, y, sample_weight, X_val, y_val)
+        if self._goes_on and not task.trains:
             return self
         context = self._init_callback_context(max_subtasks=most_epochs(task))
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         hooks = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         context.call_on_fit_task_begin(**hooks)
-        learned = self._learn(task, going_on, Reporter(self, task, context, hooks))
+        learned = self._learn(task, Reporter(self, task, context, hooks))
         self._report(task, learned)
         self._adopt(self._attributes(task, learned))
         context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
         return self
+
+    def _plan(self, X, y, sample_weight, X_val, y_val):
+        """Check what a fit is given, and say what is to be learned."""
+        X, weight = check_rows(self, X, sample_weight, reset=not self._goes_on)
+        check_n_components(self, X)
+        if self._goes_on:
+            check_goes_on(self, self._stored.blueprint)
+        given = WeightedSet(X, weight, self._find_labels(y, weight))
+        is_merged = sample_weight is not None or len(given) <= CANONICAL_ROWS
+        rows = given.distinct() if is_merged else given
+        likelihood = self._find_likelihood(rows, given)
+        judges = self._find_judges(X_val, y_val, likelihood)
+        return self._task_of(
+            rows, judges, likelihood, is_judged=True, continues=self.warm_start
+        )
+
+    def _task_of(self, rows, judges, likelihood, *, is_judged, continues):
+        """Say what rows are to teach the model that is there, or one made anew."""
+        if self._goes_on:
+            blueprint = self._stored.blueprint
+            return continued_task(self, blueprint, rows, judges, is_judged=is_judged)
+        return make_task(
+            self,
+            rows,
+            judges,
+            likelihood=likelihood,
+            seed=seed_from(self.random_state),
+            is_judged=is_judged,
+            continues=continues,
+        )
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -202,58 +214,56 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
     def _partial_fit(self, X, sample_weight):
         refuse_auto_width(self)
-        is_waiting = hasattr(self, "_waiting")
-        going_on = hasattr(self, "_stored") and not is_waiting
-        is_first = not (going_on or is_waiting)
-        X, weight = check_rows(self, X, sample_weight, reset=is_first, fewest=1)
-        if going_on:
-            check_goes_on(self, self._stored.blueprint)
-        else:
-            X, weight = self._with_waiting(X, weight)
-            if X.shape[0] < max(2, np.ceil(self.n_components)):
-                check_values(resolve_likelihood(self, X, weight), X)
-                # What was given is the user's to refill.
-                self._waiting = as_array(X).copy(), weight.copy()
-                return self
-            check_n_components(self, X)
-        rows, weight = merge_rows(X, weight)
-        likelihood = self._find_likelihood(rows, weight, going_on)
-        if going_on:
-            check_fitted_values(self, X)
-        else:
-            check_values(likelihood, X)
-        task = make_task(
-            self,
-            rows,
-            weight,
-            blueprint=self._stored.blueprint if going_on else None,
-            likelihood=likelihood,
-            seed=None if going_on else seed_from(self.random_state),
-            is_judged=False,
-            continues=True,
-        )
-        after_fit = going_on and self._goes_on_after_fit()
-        one_epoch = task.settings.for_epochs(1)
-        if after_fit and self.learning_rate_init == "auto":
-            one_epoch = one_epoch.lowered()
-        task = replace(task, settings=one_epoch, of_stream=True)
-        learned = self._learn(task, going_on, None)
+        given = self._check_part(X, sample_weight)
+        if not self._goes_on and len(given) < max(2, np.ceil(self.n_components)):
+            check_values(resolve_likelihood(self, given), given.X, given.weight)
+            self._waiting = _set_aside(given)
+            return self
+        task = self._plan_part(given)
+        learned = self._learn(task, None)
         if learned.result.interrupted:
             raise KeyboardInterrupt  # the loop that calls this is to end
         self._report(task, learned)
         attributes = self._attributes(task, learned)
-        attributes["_after_fit"] = after_fit
-        self._adopt(self._with_earlier(attributes) if going_on else attributes)
-        enough = max(FEWEST_ROWS, 2 * self.n_components_ + 2)
-        if not going_on and rows.shape[0] < enough:
-            self._waiting = rows, weight
+        attributes["_after_fit"] = self._goes_on_after_fit()
+        if self._goes_on:
+            attributes = self._with_earlier(attributes)
+        elif len(task.rows) < max(FEWEST_ROWS, 2 * task.blueprint.n_components + 2):
+            attributes["_waiting"] = _set_aside(task.rows)
+        self._adopt(attributes)
         return self
+
+    def _check_part(self, X, sample_weight):
+        """Check rows of a stream; they come below those that wait for them."""
+        is_waiting = hasattr(self, "_waiting")
+        is_first = not (self._goes_on or is_waiting)
+        X, weight = check_rows(self, X, sample_weight, reset=is_first, fewest=1)
+        if is_waiting:
+            earlier, earlier_weight = self._waiting
+            X, weight = stacked(earlier, X), np.append(earlier_weight, weight)
+        return WeightedSet(X, weight)
+
+    def _plan_part(self, given):
+        """Say what is to be learned from rows of a stream: in an epoch, unjudged."""
+        if self._goes_on:
+            check_goes_on(self, self._stored.blueprint)
+        else:
+            check_n_components(self, given.X)
+        rows = given.distinct()
+        likelihood = self._find_likelihood(rows, given)
+        task = self._task_of(rows, None, likelihood, is_judged=False, continues=True)
+        one_epoch = task.settings.for_epochs(1)
+        if self._goes_on_after_fit() and self.learning_rate_init == "auto":
+            one_epoch = one_epoch.lowered()
+        return replace(task, settings=one_epoch, of_stream=True)
 
     def _goes_on_after_fit(self):
         """Say whether a stream follows a fit that trained, and left no optimizer.
 
         Such a fit has ended by small steps; large ones would undo what it found.
         """
+        if not self._goes_on:
+            return False
         has_trained = bool(getattr(self, "best_epoch_", 0))
         return getattr(self, "_after_fit", has_trained and not self._training)
 
@@ -279,33 +289,37 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         n_before = min(self._n_seen, max(REMEMBERED_ROWS - n_seen, 0))
         return before + (after - before) * (n_seen / (n_before + n_seen))
 
-    def _with_waiting(self, X, weight):
-        """Rows of earlier calls, too few to start from, with those of this one."""
-        if not hasattr(self, "_waiting"):
-            return X, weight
-        earlier, earlier_weight = self._waiting
-        return stacked(earlier, X), np.append(earlier_weight, weight)
-
-    def _find_labels(self, y, weight, going_on):
+    def _find_labels(self, y, weight):
         """Find numbers of the classes of rows; None where y is ignored."""
 
     def _find_labels_of_judges(self, X_val, y_val):
         """Find numbers of the classes of the rows of the user's that judge."""
 
-    def _find_likelihood(self, X, weight, going_on):
-        """Say what the rows are taken to be."""
-        if going_on:
+    def _find_judges(self, X_val, y_val, likelihood):
+        """Check rows of the user's own that judge, if there are any."""
+        if X_val is not None:
+            X_val = check_X_val(self, X_val, likelihood)
+        labels = self._find_labels_of_judges(X_val, y_val)
+        if X_val is None:
+            return None
+        return WeightedSet(X_val, np.ones(X_val.shape[0]), labels)
+
+    def _find_likelihood(self, rows, given):
+        """Say what rows are taken to be, and see that those given can be that."""
+        if self._goes_on:
             if isinstance(self.likelihood, list):
-                check_same_columns(self, resolve_likelihood(self, X, weight))
+                check_same_columns(self, resolve_likelihood(self, rows))
+            check_fitted_values(self, given.X, given.weight)
             return self.likelihood_
-        likelihood = resolve_likelihood(self, X, weight)
+        likelihood = resolve_likelihood(self, rows)
         if self.verbose and isinstance(self.likelihood, str):
             print(f"[{type(self).__name__}] likelihood: {likelihood}")
+        check_values(likelihood, given.X, given.weight)
         return likelihood
 
-    def _learn(self, task, going_on, reporter):
-        with task.forked_stream(self._n_drawn() if going_on else 0):
-            if not going_on:
+    def _learn(self, task, reporter):
+        with task.forked_stream(self._n_drawn() if self._goes_on else 0):
+            if not self._goes_on:
                 return carry_out(task, observer=reporter)
             model, state = self._copy_to_train(), to_tensors(self._training)
             learned = resume(task, model, self._start, state, observer=reporter)
@@ -343,7 +357,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             "best_epoch_": result.best_epoch,
             "_stored": StoredModule(task.blueprint, str(self.device), model),
             "_start": maps,
-            "_n_seen": float(task.weight.sum()) if task.of_stream else maps.n_rows,
+            "_n_seen": float(task.rows.weight.sum()) if task.of_stream else maps.n_rows,
             "_training": to_arrays(result.state) if task.continues else {},
         }
         if hasattr(model.likelihood, "noise_variance"):
@@ -352,10 +366,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
     def _adopt(self, attributes):
         """Become fitted."""
-        self.__dict__.pop("noise_variance_", None)  # which not all likelihoods have
+        for name in ("noise_variance_", "_waiting"):  # which not all models have
+            self.__dict__.pop(name, None)
         for name, value in attributes.items():
             setattr(self, name, value)
-        self.__dict__.pop("_waiting", None)
 
     def _report(self, task, learned):
         """Say what the user should know about a training."""
@@ -383,6 +397,11 @@ def _of_start(task):
     if task.n_validation and n_rows < FEWEST_ROWS:
         return f"{n_rows} distinct rows are too few to judge by: this is the start."
     return "Nothing was to be trained: this is the start."
+
+
+def _set_aside(rows):
+    """Copy rows and weights: what was given is the user's to refill."""
+    return as_array(rows.X)[:].copy(), rows.weight.copy()
 
 
 def _of_divergence(learned):

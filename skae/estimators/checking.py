@@ -25,6 +25,7 @@ from skae._sklearn import (
     StrOptions,
     check_sample_weight,
 )
+from skae.fitting.blueprint import is_factory
 from skae.fitting.task import FEWEST_ROWS
 from skae.labels import kind_of_labels
 from skae.likelihoods import LIKELIHOODS, Likelihood
@@ -317,10 +318,10 @@ def check_values(likelihood, X, weight=None):
     likelihood.check(as_array(X))
 
 
-def check_fitted_values(estimator, X):
+def check_fitted_values(estimator, X, weight=None):
     """Check new rows against the likelihood of a fitted model, whoever chose it."""
     try:
-        check_values(estimator.likelihood_, X)
+        check_values(estimator.likelihood_, X, weight)
     except ValueError as error:
         if estimator.likelihood != "auto":
             raise
@@ -403,7 +404,7 @@ def check_goes_on(estimator, blueprint):
         and not _is_same(getattr(estimator, name), made)
     ]
     decoder = estimator.decoder
-    if decoder is None and hasattr(blueprint.encoder, "build"):
+    if decoder is None and not is_factory(blueprint.encoder):
         decoder = blueprint.encoder  # which it mirrors
     networks = {"encoder": estimator.encoder, "decoder": decoder}
     changed += [
@@ -445,7 +446,7 @@ def _own_perceptron(estimator, blueprint):
     """
     if estimator.encoder is None:
         network = blueprint.encoder
-    elif estimator.decoder is None and not hasattr(blueprint.encoder, "build"):
+    elif estimator.decoder is None and is_factory(blueprint.encoder):
         network = blueprint.decoder
     else:
         return None

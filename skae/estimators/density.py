@@ -12,7 +12,7 @@ from skae.densities.limits import representatives
 from skae.device import generator_from, made_on_cpu
 from skae.normal import noise_like
 from skae.priors import AggregatePosterior
-from skae.rows import as_array, take_rows
+from skae.rows import as_array
 
 from .base import BaseAutoencoder
 from .checking import check_classes, number_classes
@@ -72,23 +72,23 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
                 "conditional=True needs all classes at once; use fit in place of "
                 "partial_fit, or conditional=False."
             )
-        self._refuse_other_kind(hasattr(self, "_stored"))
+        self._refuse_other_kind()
         return super()._partial_fit(X, sample_weight)
 
-    def _refuse_other_kind(self, going_on):
+    def _refuse_other_kind(self):
         """Refuse to go on with classes without them, or the other way round."""
-        if going_on and self._is_conditional != self.conditional:
+        if self._goes_on and self._is_conditional != self.conditional:
             raise ValueError(
                 f"conditional={self.conditional} is not what the fitted model was made "
                 "with; set it back, or warm_start=False."
             )
 
-    def _find_labels(self, y, weight, going_on):
-        self._refuse_other_kind(going_on)
+    def _find_labels(self, y, weight):
+        self._refuse_other_kind()
         if not self.conditional:
             self.__dict__.pop("classes_", None)
             return None
-        if not going_on:
+        if not self._goes_on:
             self.classes_ = np.unique(check_classes(y, "y", len(weight))[weight > 0])
         return number_classes(y, "y", len(weight), self.classes_, weight > 0)
 
@@ -101,7 +101,8 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
 
     def _attributes(self, task, learned):
         means, divergences, codes = self._inferred(task, learned)
-        _, rows = np.unique(representatives(task.weight), return_inverse=True)
+        chosen = representatives(task.rows.weight)
+        _, rows = np.unique(chosen, return_inverse=True)
         return super()._attributes(task, learned) | {
             "kl_per_component_": divergences.mean(axis=0),
             "_code_mean": means.mean(axis=0),
@@ -137,11 +138,11 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
         Their means, their divergences from the standard normal, and a draw of each;
         the latter two of the code about its class, where there are any.
         """
-        chosen = representatives(task.weight)
-        rows, model = take_rows(task.X, chosen), learned.model
+        rows = task.rows.take(representatives(task.rows.weight))
+        model, origin = learned.model, task.origin(learned.maps)
         generator = generator_from(task.seed, task.device)
-        labels = np.zeros(len(chosen)) if task.labels is None else task.labels[chosen]
-        inferred = np.empty((3, len(chosen), task.blueprint.n_components))
+        labels = np.zeros(len(rows)) if rows.labels is None else rows.labels
+        inferred = np.empty((3, len(rows), task.blueprint.n_components))
 
         def infer(given, x):
             posterior = given.posterior(x)
@@ -150,10 +151,10 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
             return torch.stack([mean, posterior.divergences(), draw], dim=1)
 
         for number in np.unique(labels):
-            given = model if task.labels is None else model.given_class(number)
+            given = model if rows.labels is None else model.given_class(number)
             own = np.flatnonzero(labels == number)
-            some, origin = take_rows(rows, own), task.origin(learned.maps)
-            of_class = map_blocks(partial(infer, given), some, origin, task.device)
+            X = rows.take(own).X
+            of_class = map_blocks(partial(infer, given), X, origin, task.device)
             inferred[:, own] = as_array(of_class).swapaxes(0, 1)
         return inferred
 

@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from skae.densities.codes import CodeMixture
-from skae.fitting.blueprint import Blueprint, Variational
+from skae.fitting.blueprint import Blueprint, Variational, is_factory
 from skae.models.penalties import DIVERGENCES
 from skae.models.posteriors import POSTERIORS
 from skae.models.refinement import MOST_REFINEMENTS
@@ -81,8 +81,8 @@ def _check_blueprint(blueprint):
         )
     for role in ("encoder", "decoder"):
         part = getattr(blueprint, role)
-        is_factory = callable(part) and not hasattr(part, "build")
-        _expect(_is_spec(part) or is_factory, f"blueprint.{role}", "a network spec")
+        is_network = _is_spec(part) or is_factory(part)
+        _expect(is_network, f"blueprint.{role}", "a network spec")
         if hasattr(part, "check"):
             part.check(f"{role}__")
     _expect(_is_spec(blueprint.likelihood), "blueprint.likelihood", "a likelihood spec")

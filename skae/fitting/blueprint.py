@@ -22,7 +22,12 @@ from skae.models.refinement import Refinement
 from skae.models.variational import VariationalAutoencoder
 from skae.networks import MLP, FixedLinear, Gated
 
-__all__ = ["Blueprint", "Variational"]
+__all__ = ["Blueprint", "Variational", "is_factory"]
+
+
+def is_factory(network):
+    """Whether a network is given by a function of the user's, not by a spec."""
+    return callable(network) and not hasattr(network, "build")
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,11 @@ class Blueprint:
             return "one"
         return "deviations" if self.variational is None else "noise"
 
+    @property
+    def has_factory(self):
+        """Whether a network is whatever a factory of the user's makes."""
+        return is_factory(self.encoder) or is_factory(self.decoder)
+
     def linear(self):
         """Say the same without networks: PCA."""
         return replace(self, encoder=MLP(()), decoder=MLP(()), from_pca=True)
@@ -196,22 +206,22 @@ class Blueprint:
 
         None where a factory of the user's, which only :meth:`build` may call, decides.
         """
-        if not (hasattr(self.encoder, "build") and hasattr(self.decoder, "build")):
+        if self.has_factory:
             return None
         with torch.device("meta"):
             return self.build(torch.device("meta")).state_dict()
 
     def _path(self, role, n_inputs, n_outputs, dtype):
         spec = getattr(self, role)
-        if hasattr(spec, "build"):
+        if is_factory(spec):
+            network = _from_factory(spec, role, n_inputs, n_outputs, self.from_pca)
+        else:
             network = spec.build(
                 n_inputs,
                 n_outputs,
                 mirror=role == "decoder",
                 zero_last=self.from_pca,
             )
-        else:
-            network = _from_factory(spec, role, n_inputs, n_outputs, self.from_pca)
         is_encoder, is_centred = role == "encoder", self.likelihood.centred
         linear: nn.Module | None = None
         if self.from_pca:

@@ -112,30 +112,27 @@ def learn(task, *, observer=None):
     -------
     Learned
     """
-    everything = np.arange(task.X.shape[0])
     kept, held_out = _split(task)
     maps = task.maps(kept) if task.trains else None
     if maps is None or _leaves_rounding(task, maps):
-        return _started(task, everything)
-    rows = task.subset(kept, maps)
-    model = task.begin(maps, rows)
-    learned, stopped = _run(task, model, maps, rows, kept, held_out, observer)
-    is_judged = held_out is not None or task.X_val is not None
-    if is_judged and not task.blueprint.from_pca:
+        return _started(task)
+    training = _Training.begun(task, kept, maps, observer)
+    learned = training.judged_by(held_out)
+    if training.is_judged and not task.blueprint.from_pca:
         learned.pca_loss = _pca_loss(task, kept, held_out)
-    if is_judged and not learned.is_better and not task.continues:
-        return _back_at_start(task, everything, learned)
-    if stopped or not _is_refitted(task):
+    if training.is_judged and not (learned.is_better or task.continues):
+        return _back_at_start(task, learned)
+    if training.is_ended or not _is_refitted(task):
         return learned
-    return _refitted(task, everything, held_out, learned, observer)
+    return _refitted(task, learned, held_out, observer)
 
 
 def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
     kept, held_out = _split(task)
-    rows = task.subset(kept, maps)
-    model.meet(rows, anew=not task.of_stream)
-    return _run(task, model, maps, rows, kept, held_out, observer, state)[0]
+    training = _Training(task, kept, maps, task.subset(kept, maps), model, observer)
+    model.meet(training.rows, anew=not task.of_stream)
+    return training.judged_by(held_out, state)
 
 
 def most_epochs(task):
@@ -148,15 +145,14 @@ def most_epochs(task):
 def _is_refitted(task):
     """Whether a network that won is trained again, from all rows."""
     holds_out = task.n_validation > 0
-    return holds_out and not task.continues and task.X.shape[0] <= REFIT_ROWS
+    return holds_out and not task.continues and len(task.rows) <= REFIT_ROWS
 
 
 def _split(task):
     """Row numbers that train and row numbers that judge, each in order."""
-    everything = np.arange(task.X.shape[0])
     if not task.n_validation:
-        return everything, None
-    return task.split(everything, task.n_validation)
+        return task.everything, None
+    return task.split(task.everything, task.n_validation)
 
 
 def _leaves_rounding(task, maps):
@@ -176,18 +172,19 @@ def _some_of(index):
     return index[np.linspace(0, len(index) - 1, START_ROWS).astype(int)]
 
 
-def _started(task, index):
-    """Find the start of some rows, and train nothing."""
-    maps = task.maps(index)
-    model = task.begin(maps, task.subset(index, maps))
-    rows = task.subset(_some_of(index), maps)
+def _started(task):
+    """Find the start of all rows, and train nothing."""
+    maps = task.maps(task.everything)
+    model = task.begin(maps, task.subset(task.everything, maps))
+    rows = task.subset(_some_of(task.everything), maps)
     loss = rows.mean(task.row_losses(model, rows))
-    return Learned(model, maps, TrainingResult(best_loss=loss), loss, index=index)
+    result = TrainingResult(best_loss=loss)
+    return Learned(model, maps, result, loss, index=task.everything)
 
 
-def _back_at_start(task, everything, learned):
+def _back_at_start(task, learned):
     """Return the start of all rows in place of what training gave."""
-    started = _started(task, everything)
+    started = _started(task)
     result = replace(learned.result, best_epoch=0, best_loss=learned.start_loss)
     return replace(
         learned,
@@ -199,122 +196,35 @@ def _back_at_start(task, everything, learned):
     )
 
 
-def _run(task, model, maps, rows, kept, held_out, observer, state=None):
-    """Train a model; also say whether somebody ended it."""
-    valid = _judging_rows(task, held_out, maps)
-    judges = task.subset(_some_of(kept), maps) if valid is None else valid
-    before = task.row_losses(model, judges)
-    start_loss = _epoch_loss(task, model, judges, before)
-    if task.X_val is not None and not math.isfinite(start_loss):
-        _refuse_judges(task, model, task.subset(_some_of(kept), maps))
-    watched = _Watched(observer, model, maps, start_loss, kept)
-    if not task.of_stream:
-        model.unsettle()  # codes move while a network is trained
-    result = _train(
-        model,
-        rows,
-        task.settings,
-        seed=task.seed,
-        start_loss=start_loss,
-        valid=valid,
-        observer=watched,
-        state=state,
-    )
-    learned = watched.learned(result)
-    if valid is not None:
-        if has_readout(model) and not (task.continues or result.interrupted):
-            _solve_readout(task, learned, rows, valid)
-        after = task.row_losses(model, valid)
-        # The network now sees no further than it will, and its last layer may be new.
-        result.best_loss = _epoch_loss(task, model, valid, after)
-        learned.is_better = _is_clearly_positive(before - after, valid)
-    return learned, watched.asked_to_stop or result.interrupted
-
-
-def _refuse_judges(task, model, rows):
-    """Refuse rows of the user's own of which nothing is known, if it is their fault."""
-    if math.isfinite(rows.mean(task.row_losses(model, rows))):
-        raise ValueError(
-            "X_val, the rows that judge: its values, or their squares, are beyond what "
-            "float32 holds; leave those rows out."
-        )
-
-
-def _epoch_loss(task, model, rows, losses):
-    """Mean loss by the draws of an epoch's judgement, which may be fewer."""
-    passes = task.settings.validation_passes
-    if passes == task.judging_passes:
-        return rows.mean(losses)
-    return mean_loss(model, rows, task.seed, passes)
-
-
-def _train(model, rows, settings, **arguments):
-    """Train a model, and take from the rows what follows a training."""
-    result = train(model, rows, settings, **arguments)
-    with limited_threads(n_threads(model, settings.batch_size)):
-        model.settle(rows)
-    return result
-
-
-def _judging_rows(task, held_out, maps):
-    """Rows of the user's own, or those held out; None where nothing judges."""
-    is_judged = held_out is not None or task.X_val is not None
-    return task.judges(held_out, maps) if is_judged else None
-
-
 def _pca_loss(task, kept, held_out):
     """Loss of PCA on the rows that judge; None where it has not so many components."""
-    if task.blueprint.n_components > min(len(kept), task.X.shape[1]):
+    if task.blueprint.n_components > min(len(kept), task.rows.X.shape[1]):
         return None
     linear = replace(task, blueprint=task.blueprint.linear())
     maps = linear.maps(kept)
     model = linear.begin(maps, linear.subset(kept, maps))
-    valid = _judging_rows(linear, held_out, maps)
+    valid = linear.judges(held_out, maps)
     return valid.mean(linear.row_losses(model, valid))
 
 
-def _solve_readout(task, learned, rows, valid):
-    """Solve the last layer, if that is better for the rows that judge."""
-
-    def loss():
-        return valid.mean(task.row_losses(learned.model, valid))
-
-    learned.readout_strength = Readout(learned.model, rows).set_best(loss)
-
-
-def _refitted(task, everything, held_out, learned, observer):
+def _refitted(task, learned, held_out, observer):
     """Train again from the start of all rows, for the epochs that were best.
 
     On the rows that judged, which it has now seen, the result must not be worse than
     the network that had not, and on the others not so much better that it has gone on
     where the first was stopped; otherwise that network stays.
     """
-    maps = task.maps(everything)
-    rows = task.subset(everything, maps)
-    model = task.begin(maps, rows)
-    rates = learned.result.learning_rates
-    result = _train(
-        model,
-        rows,
-        task.settings,
-        seed=task.seed,
-        start_loss=learned.start_loss,
-        learning_rates=rates,
-        observer=_Watched(observer, model, maps, learned.start_loss, everything),
-    )
-    if learned.readout_strength is not None:
-        Readout(model, rows).set(learned.readout_strength)
-    learned.result.interrupted |= result.interrupted
-    learned.n_epochs += result.n_epochs
-    seen = task.subset(held_out, maps)
-    is_whole = result.n_epochs == len(rates)
-    unseen = task.subset(held_out, learned.maps)
+    maps = task.maps(task.everything)
+    again = _Training.begun(task, task.everything, maps, observer).replayed(learned)
+    learned.result.interrupted |= again.result.interrupted
+    learned.n_epochs += again.n_epochs
+    is_whole = again.n_epochs == len(learned.result.learning_rates)
+    seen, unseen = (task.subset(held_out, each.maps) for each in (again, learned))
     mean, error = unseen.mean_and_error(task.row_losses(learned.model, unseen))
-    is_worse = seen.mean(task.row_losses(model, seen)) > mean
-    again = replace(learned, model=model, maps=maps, index=everything)
+    is_worse = seen.mean(task.row_losses(again.model, seen)) > mean
     if not is_whole or is_worse or _goes_on(task, learned, again, mean, error):
         return learned
-    return again
+    return replace(learned, model=again.model, maps=maps, index=again.index)
 
 
 def _goes_on(task, learned, again, mean, error):
@@ -360,15 +270,93 @@ def _signed_ranks(gain, weight):
     return ranks @ np.sign(gain[differs]) / np.sqrt(ranks @ ranks)
 
 
-class _Watched:
-    """Shows an observer what has been learned, and remembers its wish to stop."""
+class _Training:
+    """One training of a model, from the start of some rows, and who judges it.
 
-    def __init__(self, observer, model, maps, start_loss, index):
-        self.observer, self.model, self.maps = observer, model, maps
-        self.start_loss, self.index = start_loss, index
-        self.asked_to_stop = False
+    To the engine it is the observer: it shows another what has been learned, and
+    remembers its wish to stop.
+    """
 
-    def learned(self, result):
+    def __init__(self, task, index, maps, rows, model, observer):
+        self.task, self.index, self.maps = task, index, maps
+        self.rows, self.model, self.observer = rows, model, observer
+        self.start_loss = math.inf
+        self.is_judged = self.is_ended = False
+
+    @classmethod
+    def begun(cls, task, index, maps, observer):
+        """Make a model that stands at the start."""
+        rows = task.subset(index, maps)
+        return cls(task, index, maps, rows, task.begin(maps, rows), observer)
+
+    def judged_by(self, held_out, state=None):
+        """Train, and say what came of it by the rows that judge, if there are any.
+
+        Parameters
+        ----------
+        held_out : ndarray of int or None
+            Their numbers, unless they are the user's own.
+
+        state : dict, optional
+            Of an earlier training, to be continued.
+
+        Returns
+        -------
+        Learned
+        """
+        task, model = self.task, self.model
+        valid = task.judges(held_out, self.maps)
+        self.is_judged = valid is not None
+        judges = self._some_rows() if valid is None else valid
+        before = task.row_losses(model, judges)
+        self.start_loss = self._epoch_loss(judges, before)
+        if task.own_judges is not None and not math.isfinite(self.start_loss):
+            self._refuse_judges()
+        if not task.of_stream:
+            model.unsettle()  # codes move while a network is trained
+        learned = self._train(valid=valid, state=state)
+        if valid is not None:
+            self._judge(learned, valid, before)
+        return learned
+
+    def _judge(self, learned, valid, before):
+        """Solve the last layer, and compare what rows lose with what they lost before.
+
+        The network now sees no further than it will, too.
+        """
+        can_solve = not (self.task.continues or learned.result.interrupted)
+        if can_solve and has_readout(self.model):
+            learned.readout_strength = self._solve_readout(valid)
+        after = self.task.row_losses(self.model, valid)
+        learned.result.best_loss = self._epoch_loss(valid, after)
+        learned.is_better = _is_clearly_positive(before - after, valid)
+
+    def replayed(self, learned):
+        """Train as another was, up to what was kept of it; nothing judges."""
+        self.start_loss = learned.start_loss
+        again = self._train(learning_rates=learned.result.learning_rates)
+        if learned.readout_strength is not None:
+            Readout(self.model, self.rows).set(learned.readout_strength)
+        return again
+
+    def _train(self, **how):
+        """Train the model, and take from the rows what follows a training."""
+        settings = self.task.settings
+        result = train(
+            self.model,
+            self.rows,
+            settings,
+            seed=self.task.seed,
+            start_loss=self.start_loss,
+            observer=self,
+            **how,
+        )
+        with limited_threads(n_threads(self.model, settings.batch_size)):
+            self.model.settle(self.rows)
+        self.is_ended |= result.interrupted
+        return self._learned(result)
+
+    def _learned(self, result):
         """Say what a training has given so far."""
         return Learned(
             self.model,
@@ -379,12 +367,42 @@ class _Watched:
             index=self.index,
         )
 
+    def _some_rows(self):
+        """Take some of the rows that train, by which a start is measured."""
+        return self.task.subset(_some_of(self.index), self.maps)
+
+    def _epoch_loss(self, rows, losses):
+        """Mean loss by the draws of an epoch's judgement, which may be fewer."""
+        passes = self.task.settings.validation_passes
+        if passes == self.task.judging_passes:
+            return rows.mean(losses)
+        return mean_loss(self.model, rows, self.task.seed, passes)
+
+    def _refuse_judges(self):
+        """Refuse rows of the user's own that have no loss, if it is their fault."""
+        rows = self._some_rows()
+        if math.isfinite(rows.mean(self.task.row_losses(self.model, rows))):
+            raise ValueError(
+                "X_val, the rows that judge: its values, or their squares, are beyond "
+                "what float32 holds; leave those rows out."
+            )
+
+    def _solve_readout(self, valid):
+        """Solve the last layer, if that is better for the rows that judge."""
+
+        def loss():
+            return valid.mean(self.task.row_losses(self.model, valid))
+
+        return Readout(self.model, self.rows).set_best(loss)
+
     def begin(self):
+        """Tell the observer of an epoch."""
         if self.observer is not None:
             self.observer.begin()
 
     def end(self, result):
+        """Show the observer what an epoch gave; true if it asks to stop."""
         if self.observer is not None:
-            learned = partial(self.learned, result)
-            self.asked_to_stop = bool(self.observer.end(result, learned))
-        return self.asked_to_stop
+            learned = partial(self._learned, result)
+            self.is_ended = bool(self.observer.end(result, learned))
+        return self.is_ended

@@ -16,7 +16,6 @@ from skae.device import compute_dtype, resolve_device
 from skae.likelihoods import Gaussian
 from skae.networks import MLP
 from skae.priors import Vamp
-from skae.rows import placed
 from skae.start.axes import LARGEST_MATRIX
 from skae.start.maps import fit_linear_maps
 from skae.training.engine import Settings
@@ -32,13 +31,13 @@ from .auto import (
     auto_refinements,
     auto_validation_rows,
 )
-from .blueprint import Blueprint
+from .blueprint import Blueprint, is_factory
 from .specs import resolve_networks, resolve_variational
 from .task import FEWEST_ROWS, Task
 from .wide import narrowed, spanned
 from .width import find_width
 
-__all__ = ["make_task"]
+__all__ = ["continued_task", "make_task"]
 
 # How often the rows that judge are walked through after an epoch, at most, for a model
 # that draws: more would cost more than a tenth of the epoch.
@@ -54,18 +53,7 @@ DESCENT = 0.5
 
 
 def make_task(
-    estimator,
-    X,
-    weight,
-    X_val=None,
-    *,
-    blueprint,
-    likelihood,
-    seed,
-    is_judged,
-    continues,
-    labels=None,
-    labels_val=None,
+    estimator, rows, own_judges=None, *, likelihood, seed, is_judged, continues
 ):
     """Say what an estimator's parameters ask for.
 
@@ -73,18 +61,16 @@ def make_task(
     ----------
     estimator : BaseAutoencoder
 
-    X, weight : the weighted set of rows to learn from.
+    rows : WeightedSet
+        To learn from; with labels, where a model is told of classes.
 
-    X_val : rows of the user's own that judge, or None.
-
-    blueprint : Blueprint or None
-        Of a model that is to be trained further; None makes a new one.
+    own_judges : WeightedSet, optional
+        Rows of the user's own that judge.
 
     likelihood : likelihood spec
         What :func:`skae.fitting.specs.resolve_likelihood` found.
 
-    seed : int or None
-        Of a new model.
+    seed : int
 
     is_judged : bool
         Whether rows may be held out.
@@ -92,62 +78,104 @@ def make_task(
     continues : bool
         Whether training will go on another day.
 
-    labels, labels_val : ndarray of int or None
-        Number of the class of each row of X and of X_val, where a model is told.
+    Returns
+    -------
+    Task
+    """
+    variational = resolve_variational(estimator)
+    is_wide = (
+        not continues
+        and rows.labels is None
+        and _can_turn(estimator, likelihood, variational)
+        and _is_wide(rows, own_judges)
+    )
+    n_columns = _count_spanning(rows, own_judges) if is_wide else rows.X.shape[1]
+    shape = len(rows), n_columns
+    task = _task_of(
+        estimator,
+        make_blueprint(estimator, rows, shape, likelihood, variational, seed),
+        rows,
+        own_judges,
+        shape,
+        is_judged=is_judged,
+        continues=continues,
+    )
+    is_known = estimator.n_components != "auto"
+    if not is_wide:
+        task = task.placed()
+    elif task.trains or not is_known:
+        task = spanned(task)
+    return task if is_known else _of_found_width(estimator, task)
+
+
+def continued_task(estimator, blueprint, rows, own_judges=None, *, is_judged):
+    """Say what an estimator's parameters ask for where a model is trained further.
+
+    What it is made of stays.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+
+    blueprint : Blueprint
+        Of the model.
+
+    rows, own_judges, is_judged
+        As :func:`make_task` takes them.
 
     Returns
     -------
     Task
     """
+    task = _task_of(
+        estimator,
+        blueprint,
+        rows,
+        own_judges,
+        rows.X.shape,
+        is_judged=is_judged,
+        continues=True,
+    )
+    return task.placed()
+
+
+def _task_of(estimator, blueprint, rows, own_judges, shape, *, is_judged, continues):
+    """Say how to train what a blueprint describes, on so many rows and columns."""
     device = resolve_device(estimator.device)
-    can_turn = not continues and labels is None and _can_turn(estimator, likelihood)
-    is_wide = can_turn and _is_wide(X, X_val)
-    shape = (X.shape[0], _count_spanning(X, X_val) if is_wide else X.shape[1])
-    is_known = blueprint is not None or estimator.n_components != "auto"
-    if blueprint is None:
-        shares = _class_shares(labels, weight)
-        blueprint = make_blueprint(
-            estimator, X, weight, likelihood, seed, shape, shares
-        )
-    n_judges, n_validation = _count_judges(estimator, X, X_val, blueprint, is_judged)
+    n_judges, n_validation = _count_judges(
+        estimator, len(rows), own_judges, blueprint, is_judged
+    )
     settings = make_settings(estimator, blueprint, shape, n_judges, device)
-    if not continues and (n_validation or X_val is not None):
+    if not continues and (n_validation or own_judges is not None):
         settings = replace(settings, descent=DESCENT)
-    task = Task(
+    return Task(
         blueprint=blueprint,
-        X=X if is_wide else placed(X, device),
-        weight=weight,
-        X_val=X_val,
-        trains=_has_to_learn(blueprint, settings, X, n_validation),
+        rows=rows,
+        own_judges=own_judges,
+        trains=_has_to_learn(blueprint, settings, len(rows), n_validation),
         n_validation=n_validation,
         continues=continues,
         judging_passes=_count_passes(blueprint.variational, n_judges),
         settings=settings,
         device=device,
-        labels=labels,
-        labels_val=labels_val,
     )
-    if is_wide and (task.trains or not is_known):
-        task = spanned(task)
-    return task if is_known else _of_found_width(estimator, task)
 
 
-def _count_judges(estimator, X, X_val, blueprint, is_judged):
+def _count_judges(estimator, n_rows, own_judges, blueprint, is_judged):
     """Count the rows whose loss decides, and those to hold out for it."""
-    n_rows = X.shape[0]
     if n_rows < FEWEST_ROWS and not blueprint.from_pca:
         return n_rows, 0  # there is no start to fall back on
-    if X_val is not None:
-        return X_val.shape[0], 0
+    if own_judges is not None:
+        return len(own_judges), 0
     if not (is_judged and estimator.early_stopping):
         return n_rows, 0
     n_validation = _count_validation_rows(estimator, n_rows, blueprint)
     return n_validation, n_validation
 
 
-def _has_to_learn(blueprint, settings, X, n_validation):
+def _has_to_learn(blueprint, settings, n_rows, n_validation):
     """Whether there is more to be found than the start, and rows enough to judge it."""
-    has_too_few = n_validation > 0 and X.shape[0] < FEWEST_ROWS
+    has_too_few = n_validation > 0 and n_rows < FEWEST_ROWS
     return settings.max_iter > 0 and not _start_is_final(blueprint) and not has_too_few
 
 
@@ -158,23 +186,23 @@ def _of_found_width(estimator, task):
     blueprint = replace(task.blueprint, n_components=n_components)
     n_validation = 0
     if task.n_validation:
-        n_validation = _count_validation_rows(estimator, task.X.shape[0], blueprint)
+        n_validation = _count_validation_rows(estimator, len(task.rows), blueprint)
     return replace(task, blueprint=blueprint, n_validation=n_validation)
 
 
-def _is_wide(X, X_val):
+def _is_wide(rows, own_judges):
     """Whether rows span a smaller space than their columns, that can be found."""
-    return _count_spanning(X, X_val) < min(X.shape[1], LARGEST_MATRIX)
+    n_columns = rows.X.shape[1]
+    return _count_spanning(rows, own_judges) < min(n_columns, LARGEST_MATRIX)
 
 
-def _count_spanning(X, X_val):
+def _count_spanning(rows, own_judges):
     """Rows, those that judge among them, and so dimensions of their space at most."""
-    return X.shape[0] if X_val is None else X.shape[0] + X_val.shape[0]
+    return len(rows) if own_judges is None else len(rows) + len(own_judges)
 
 
-def _can_turn(estimator, likelihood):
+def _can_turn(estimator, likelihood, variational):
     """Whether a model of rows is the same after any orthogonal change of columns."""
-    variational = resolve_variational(estimator)
     if variational is not None and isinstance(variational.prior, Vamp):
         return False  # it is made of rows
     has_own_parts = estimator.encoder is not None or estimator.decoder is not None
@@ -182,62 +210,62 @@ def _can_turn(estimator, likelihood):
     return is_isotropic and estimator.init == "pca" and not has_own_parts
 
 
-def make_blueprint(estimator, X, weight, likelihood, seed, shape, class_shares=None):
+def make_blueprint(estimator, rows, shape, likelihood, variational, seed):
     """Resolve the architecture, for so many rows and columns to learn from."""
-    variational = resolve_variational(estimator)
-    if class_shares is not None and isinstance(variational.prior, Vamp):
+    if rows.labels is not None and isinstance(variational.prior, Vamp):
         raise ValueError(
             "conditional=True: prior='vamp' is made of rows, which would need classes; "
             "use 'gmm' or 'flow'."
         )
     encoder, decoder = resolve_networks(estimator, shape)
-    n_refinements = _count_refinements(estimator, likelihood, X)
+    n_refinements = _count_refinements(estimator, likelihood, rows.X.shape)
     can_reach = n_refinements > 0 and likelihood.starts_exact
     return Blueprint(
-        n_features=X.shape[1],
-        n_components=_resolve_width(estimator.n_components, X, weight, likelihood),
+        n_features=rows.X.shape[1],
+        n_components=_resolve_width(estimator.n_components, rows, likelihood),
         encoder=encoder,
         decoder=decoder,
         likelihood=likelihood,
         from_pca=estimator.init == "pca",
         variational=variational,
         seed=seed,
-        class_shares=class_shares,
+        class_shares=_class_shares(rows),
         n_refinements=n_refinements,
-        reach=auto_reach(*X.shape) if can_reach else 0.0,
+        reach=auto_reach(*rows.X.shape) if can_reach else 0.0,
     )
 
 
-def _count_refinements(estimator, likelihood, X):
+def _count_refinements(estimator, likelihood, shape):
     """Count the steps by which codes are refined."""
     if estimator._is_variational:
         return 0
     if not isinstance(estimator.n_refinements, str):
         return int(estimator.n_refinements)
     # A factory's codes may be bounded, or whole numbers, on purpose.
-    is_factory = callable(estimator.encoder) and not hasattr(estimator.encoder, "build")
-    if not likelihood.starts_exact or (is_factory and estimator.init == "random"):
+    may_bound = is_factory(estimator.encoder) and estimator.init == "random"
+    if may_bound or not likelihood.starts_exact:
         return 0
-    return auto_refinements(*X.shape)
+    return auto_refinements(*shape)
 
 
-def _resolve_width(n_components, X, weight, likelihood):
+def _resolve_width(n_components, rows, likelihood):
     """Find the size of the code; 1 where it is to be found later."""
     if isinstance(n_components, str):
         return 1
     if isinstance(n_components, numbers.Integral):
         return int(n_components)
     units = "deviations" if likelihood.has_column_noise else "one"
-    share = float(n_components)
-    maps = fit_linear_maps(X, weight, share, view=likelihood.view, units=units)
+    maps = fit_linear_maps(
+        rows.X, rows.weight, float(n_components), view=likelihood.view, units=units
+    )
     return maps.n_components
 
 
-def _class_shares(labels, weight):
+def _class_shares(rows):
     """Share of each class, by weight."""
-    if labels is None:
+    if rows.labels is None:
         return None
-    total = np.bincount(labels, weights=weight)
+    total = np.bincount(rows.labels, weights=rows.weight)
     return tuple((total / total.sum()).tolist())
 
 

@@ -18,21 +18,19 @@ from skae.priors import PRIORS
 from skae.rows import as_array
 
 from .auto import auto_hidden_layer_sizes, auto_likelihood
-from .blueprint import Variational
+from .blueprint import Variational, is_factory
 
 __all__ = ["resolve_likelihood", "resolve_networks", "resolve_variational"]
 
 
-def resolve_likelihood(estimator, X, weight):
+def resolve_likelihood(estimator, rows):
     """Find a likelihood by its name, by column, or by a look at the columns.
 
     Parameters
     ----------
     estimator : BaseAutoencoder
 
-    X : {ndarray, CSR, tensor} of shape (n_samples, n_features)
-
-    weight : ndarray of shape (n_samples,)
+    rows : WeightedSet
 
     Returns
     -------
@@ -41,19 +39,20 @@ def resolve_likelihood(estimator, X, weight):
     """
     likelihood = estimator.likelihood
     if isinstance(likelihood, str) and likelihood == "auto":
-        likelihood = auto_likelihood(as_array(X), weight)
+        likelihood = auto_likelihood(as_array(rows.X), rows.weight)
     if isinstance(likelihood, list):
         likelihood = PerColumn(likelihood)
     elif isinstance(likelihood, str):
         likelihood = LIKELIHOODS[likelihood]()
     _refuse_class("likelihood", likelihood)
     names = getattr(estimator, "feature_names_in_", None)
-    locate = functools.partial(_locate, names=names, n_features=X.shape[1])
+    n_features = rows.X.shape[1]
+    locate = functools.partial(_locate, names=names, n_features=n_features)
     if isinstance(likelihood, PerColumn):
-        called = np.arange(X.shape[1]) if names is None else names
+        called = np.arange(n_features) if names is None else names
         return _resolve_columns(likelihood.parts, called, locate)
     if hasattr(likelihood, "bind"):
-        return likelihood.bind(np.arange(X.shape[1]), locate)
+        return likelihood.bind(np.arange(n_features), locate)
     return clone(likelihood)
 
 
@@ -156,7 +155,7 @@ def resolve_networks(estimator, shape):
         if hasattr(part, "check"):
             part.check(f"{name}__")
     encoder = _unshared(estimator.encoder) or perceptron
-    mirrored = encoder if hasattr(encoder, "build") else perceptron
+    mirrored = perceptron if is_factory(encoder) else encoder
     return encoder, _unshared(estimator.decoder) or mirrored
 
 
@@ -209,7 +208,7 @@ def _refuse_module(name, part):
 
 def _refuse_signature(name, part):
     """Refuse a factory that takes other arguments than it will be given."""
-    if part is None or hasattr(part, "build"):
+    if not is_factory(part):
         return
     try:
         signature = inspect.signature(part)

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from skae.device import forked_stream, generator_from, limited_threads
-from skae.rows import Rows, held_out, row_marks, take_rows
+from skae.rows import Rows, placed
 from skae.start.maps import fit_linear_maps
 from skae.training.engine import Settings, n_threads, row_losses
+from skae.weighted import WeightedSet
 
 __all__ = ["FEWEST_ROWS", "Task"]
 
@@ -31,8 +32,10 @@ class Task:
     blueprint : Blueprint
         Its ``build(device)`` makes a model with fresh networks, the same at each call;
         it also says whether to start from PCA, and what rows are measured from.
-    X, weight : the weighted set of rows.
-    X_val : rows of the user's own that judge, or None.
+    rows : WeightedSet
+        Their labels are there where a model is told of classes.
+    own_judges : WeightedSet or None
+        Rows of the user's own that judge.
     trains : bool
         Whether there is anything to train.
     n_validation : int
@@ -45,8 +48,6 @@ class Task:
         for a model that draws; ``settings`` says how often after each epoch.
     settings : Settings
     device : torch.device
-    labels, labels_val : ndarray of int or None
-        Number of the class of each row of X and of X_val, where a model is told.
     span : Span or None
         The space that the rows span, where they are to be learned in its coordinates;
         see :mod:`skae.fitting.wide`.
@@ -55,17 +56,14 @@ class Task:
     """
 
     blueprint: Any
-    X: Any
-    weight: np.ndarray
-    X_val: Any
+    rows: WeightedSet
+    own_judges: WeightedSet | None
     trains: bool
     n_validation: int
     continues: bool
     judging_passes: int
     settings: Settings
     device: torch.device
-    labels: np.ndarray | None = None
-    labels_val: np.ndarray | None = None
     span: Any = None
     of_stream: bool = False
 
@@ -74,13 +72,17 @@ class Task:
         """Seed of everything that is drawn."""
         return self.blueprint.seed
 
+    @property
+    def everything(self):
+        """Numbers of all rows, in order."""
+        return np.arange(len(self.rows))
+
     def forked_stream(self, n_drawn=0):
         """Fork torch's global stream where modules of the user's may draw from it.
 
         What goes on, after so many draws, does not draw as it did at first.
         """
-        networks = self.blueprint.encoder, self.blueprint.decoder
-        if all(hasattr(network, "build") for network in networks):
+        if not self.blueprint.has_factory:
             return nullcontext()
         return forked_stream(self.seed + n_drawn, self.device)
 
@@ -89,6 +91,11 @@ class Task:
         return replace(
             self, blueprint=replace(self.blueprint, n_components=n_components)
         )
+
+    def placed(self):
+        """Say the same with large rows on a GPU, if it has room for them."""
+        X = placed(self.rows.X, self.device)
+        return replace(self, rows=replace(self.rows, X=X))
 
     def origin(self, maps):
         """Say what rows are measured from; their mean, where a likelihood asks."""
@@ -101,19 +108,18 @@ class Task:
         -------
         kept, judges : row numbers, in order; the second is None where all are equal.
         """
-        X = self.X if len(index) == self.X.shape[0] else take_rows(self.X, index)
+        some = self.rows if len(index) == len(self.rows) else self.rows.take(index)
         order = np.random.RandomState(self.seed).permutation(len(index))
-        kept, out = held_out(row_marks(X), self.weight[index], n_judges, order)
+        kept, out = some.split(n_judges, order)
         return index[kept], index[out] if len(out) else None
 
     def maps(self, index):
         """Find the start of some rows."""
-        X, weight = take_rows(self.X, index), self.weight[index]
-        blueprint = self.blueprint
+        some, blueprint = self.rows.take(index), self.blueprint
         n_components = blueprint.n_components if blueprint.from_pca else None
         maps = fit_linear_maps(
-            X,
-            weight,
+            some.X,
+            some.weight,
             n_components,
             view=blueprint.likelihood.view,
             units=blueprint.units,
@@ -124,29 +130,26 @@ class Task:
 
     def subset(self, index, maps):
         """Give some of the rows to the engine, measured from the origin of a start."""
-        labels = None if self.labels is None else self.labels[index]
-        return self._rows(take_rows(self.X, index), self.weight[index], maps, labels)
+        return self._served(self.rows.take(index), maps)
 
     def judges(self, index, maps):
-        """Give rows that judge to the engine: the user's own, or else some of X.
+        """Give rows that judge to the engine: the user's own, or else some of ours.
 
         Copies of a row gain alike, so that many would seem to agree: they are merged.
-        """
-        if self.X_val is not None:
-            X, labels = self.X_val, self.labels_val
-            weight = np.ones(X.shape[0])
-        else:
-            X, weight = take_rows(self.X, index), self.weight[index]
-            labels = None if self.labels is None else self.labels[index]
-        marks = row_marks(X) if labels is None else row_marks(X) + 1j * labels
-        _, first, copied = np.unique(marks, return_index=True, return_inverse=True)
-        weight, order = np.bincount(copied, weights=weight), np.argsort(first)
-        some = first[order]
-        labels = None if labels is None else labels[some]
-        return self._rows(take_rows(X, some), weight[order], maps, labels)
 
-    def _rows(self, X, weight, maps, labels):
-        return Rows(X, weight, self.origin(maps), self.device, labels)
+        Returns
+        -------
+        Rows or None
+            None where nothing judges.
+        """
+        judges = self.own_judges
+        if judges is None and index is not None:
+            judges = self.rows.take(index)
+        return None if judges is None else self._served(judges.without_copies(), maps)
+
+    def _served(self, rows, maps):
+        origin = self.origin(maps)
+        return Rows(rows.X, rows.weight, origin, self.device, rows.labels)
 
     def begin(self, maps, rows):
         """Make a model that stands at a start."""
@@ -163,7 +166,7 @@ class Task:
         if self.blueprint.from_pca and not self.blueprint.likelihood.starts_exact:
             shrinkage = _best_shrinkage(self, model, maps, x, weight)
         model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
-        if self.labels is not None:
+        if self.rows.labels is not None:
             model.set_class_priors(rows)
 
     def row_losses(self, model, rows):

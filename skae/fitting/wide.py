@@ -18,7 +18,7 @@ import torch
 
 from skae.likelihoods.gaussian import Coordinates
 from skae.models.paths import reciprocal
-from skae.rows import as_array, stacked, take_rows, weighted_moments
+from skae.rows import as_array, stacked, weighted_moments
 from skae.start.axes import peak_signs
 from skae.start.maps import LinearMaps, moments
 from skae.start.span import Span
@@ -53,8 +53,8 @@ class NarrowTask(Task):
     def widened(self, learned):
         """Say what was learned of the columns."""
         narrow, index = learned.model, learned.index
-        X, weight = take_rows(self.wide.X, index), self.wide.weight[index]
-        mean, variance = moments(as_array(X), weight)
+        rows = self.wide.rows.take(index)
+        mean, variance = moments(as_array(rows.X), rows.weight)
         maps = LinearMaps(
             n_rows=learned.maps.n_rows,
             mean=mean,
@@ -84,9 +84,9 @@ def spanned(task):
     -------
     Task
     """
-    X = as_array(task.X)
-    if task.X_val is not None:
-        X = stacked(X, as_array(task.X_val))
+    X = as_array(task.rows.X)
+    if task.own_judges is not None:
+        X = stacked(X, task.own_judges.X)
     weight = np.full(X.shape[0], 1 / X.shape[0])
     return replace(task, span=Span(X, weight, weighted_moments(X, weight)[0]))
 
@@ -106,7 +106,7 @@ def narrowed(task):
     -------
     NarrowTask
     """
-    n_rows, n_columns = task.X.shape
+    n_rows, n_columns = task.rows.X.shape
     blueprint = replace(
         task.blueprint,
         n_features=task.span.n_dimensions,
@@ -114,8 +114,9 @@ def narrowed(task):
     )
     C = task.span.coordinates
     parts = {name: getattr(task, name) for name in Task.__dataclass_fields__}
-    parts |= {"blueprint": blueprint, "X": C[:n_rows]}
-    parts["X_val"] = None if task.X_val is None else C[n_rows:]
+    parts |= {"blueprint": blueprint, "rows": replace(task.rows, X=C[:n_rows])}
+    if task.own_judges is not None:
+        parts["own_judges"] = replace(task.own_judges, X=C[n_rows:])
     return NarrowTask(**parts, wide=task)
 
 

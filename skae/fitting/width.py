@@ -54,13 +54,13 @@ def find_width(task):
     -------
     int
     """
-    order = np.random.RandomState(task.seed).permutation(task.X.shape[0])[:MOST_ROWS]
+    order = np.random.RandomState(task.seed).permutation(len(task.rows))[:MOST_ROWS]
     if len(order) < 3:
         return 1
     kept, held_out = task.split(np.sort(order), len(order) // 3)
     if held_out is None:
         return 1
-    widths = [k for k in WIDTHS if k <= min(len(kept), task.X.shape[1])]
+    widths = [k for k in WIDTHS if k <= min(len(kept), task.rows.X.shape[1])]
     maps = task.of_width(widths[-1]).maps(kept)
     n_varied = np.count_nonzero(maps.variance) + maps.n_silent
     rows, valid = task.subset(kept, maps), task.judges(held_out, maps)

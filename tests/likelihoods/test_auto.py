@@ -39,10 +39,11 @@ def test_a_weight_is_so_many_rows():
     assert auto_likelihood(X, weight) == auto_likelihood(np.repeat(X, weight, axis=0))
 
 
-@pytest.mark.parametrize("method", ["score", "transform", "partial_fit"])
+@pytest.mark.parametrize("method", ["score", "transform", "partial_fit", "fit"])
 def test_new_rows_that_auto_had_not_thought_of_are_refused_with_the_remedy(method):
     X = np.random.default_rng(0).integers(0, 2, (40, 3)) * 1.0
-    vae = VAETransformer(1, likelihood="auto", max_iter=0, random_state=0).fit(X)
+    parameters = {"max_iter": 0, "random_state": 0, "warm_start": True}
+    vae = VAETransformer(1, likelihood="auto", **parameters).fit(X)
     X[0, 0] = 2
     with pytest.raises(ValueError, match=r"chosen by likelihood='auto'.*name one"):
         getattr(vae, method)(X)

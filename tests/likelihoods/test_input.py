@@ -145,6 +145,18 @@ def test_a_row_of_no_weight_is_absent_for_auto():
     np.testing.assert_array_equal(model.transform(X[1:]), absent.transform(X[1:]))
 
 
+def test_a_row_of_no_weight_is_absent_from_a_stream():
+    X = counts(30)
+    X[0] = -1
+    weight = np.repeat([0.0, 1.0], [1, 29])
+    parameters = SMALL | {"likelihood": "poisson"}
+    model, absent = (AutoencoderTransformer(3, **parameters) for _ in range(2))
+    for n_rows in (2, 30, 30):  # the first wait
+        model.partial_fit(X[:n_rows], sample_weight=weight[:n_rows])
+        absent.partial_fit(X[1:n_rows])
+    np.testing.assert_array_equal(model.transform(X[1:]), absent.transform(X[1:]))
+
+
 def test_the_columns_of_one_part_come_in_any_order():
     X = np.eye(2)[np.random.default_rng(0).integers(0, 2, 60)]
     X = np.hstack([X, X])

@@ -1,0 +1,154 @@
+"""A weighted set: rows, how many times each counts, and of which class it is.
+
+Before anything is learned, rows of weight 0 are dropped, equal rows are merged with
+their weights added, and the result is put in an order that depends on its content
+alone (:meth:`WeightedSet.distinct`). So a weight of 3 and three copies are the same
+thing everywhere, in whatever order they came. Very many rows without weights are taken
+as they come; of these, too, a duplicate never stands on both sides of a validation
+split (:meth:`WeightedSet.split`).
+"""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from .rows import BLOCK_SIZE, as_array, block_slices, dense_blocks, take_rows
+
+__all__ = ["WeightedSet"]
+
+# Copies of one row, or their weight, as a share of the rows held out, with which it is
+# the last to be.
+MANY_COPIES = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedSet:
+    """Rows, each of which counts so many times.
+
+    Attributes
+    ----------
+    X : ndarray, CSR or tensor of shape (n_samples, n_features)
+
+    weight : ndarray of shape (n_samples,)
+
+    labels : ndarray of int of shape (n_samples,) or None
+        Number of the class of each row. Equal rows of different classes are different
+        rows.
+    """
+
+    X: Any
+    weight: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __len__(self):
+        return self.X.shape[0]
+
+    def take(self, index):
+        """Take some rows by number: copied where that is cheap, else a view."""
+        labels = None if self.labels is None else self.labels[index]
+        return WeightedSet(take_rows(self.X, index), self.weight[index], labels)
+
+    def distinct(self):
+        """Drop weight 0, merge equal rows, and put them in canonical order."""
+        here = replace(self, X=as_array(self.X))
+        keys, weight, labels = _row_keys(here.X), self.weight, self.labels
+        order = np.argsort(keys, kind="stable")
+        if labels is not None:
+            order = order[np.argsort(labels[order], kind="stable")]
+        order = order[weight[order] != 0]
+        is_first = _differs_from_last(keys, order)
+        if labels is not None:
+            is_first[1:] |= np.diff(labels[order]) != 0
+        total = np.add.reduceat(weight[order], np.flatnonzero(is_first))
+        return replace(here.take(order[is_first]), weight=total)
+
+    def without_copies(self):
+        """Merge equal rows, and leave them in the order in which they first come."""
+        marks = _row_marks(self.X)
+        if self.labels is not None:
+            marks = marks + 1j * self.labels
+        _, first, copied = np.unique(marks, return_index=True, return_inverse=True)
+        total, order = np.bincount(copied, weights=self.weight), np.argsort(first)
+        return replace(self.take(first[order]), weight=total[order])
+
+    def split(self, n_held_out, order):
+        """Hold about so many out, the first in an order; of equal ones all or none.
+
+        Parameters
+        ----------
+        n_held_out : int
+
+        order : ndarray of int of shape (n_samples,)
+            All row numbers. What has very many copies, or their weight, and would be
+            held out, or judge, in place of all others, comes after those.
+
+        Returns
+        -------
+        kept, out : row numbers, sorted; the second is empty where all rows are equal.
+        """
+        _, first, group, sizes = np.unique(
+            _row_marks(self.X)[order],
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
+        )
+        if len(first) == 1:
+            return np.sort(order), order[:0]
+        copies = np.bincount(group, weights=self.weight[order] / self.weight.mean())
+        is_late = copies > MANY_COPIES * n_held_out
+        ends = np.cumsum(sizes[np.lexsort((first, is_late))])
+        order = order[np.lexsort((first[group], is_late[group]))]
+        n_out = ends[max(np.searchsorted(ends, n_held_out, "right") - 1, 0)]
+        return np.sort(order[n_out:]), np.sort(order[:n_out])
+
+
+def _row_marks(X):
+    """Give each row a number: equal rows the same, and others practically never.
+
+    It takes one pass through rows of any kind, which are not copied.
+    """
+    direction = np.random.default_rng(0).normal(size=X.shape[1])
+    if sp.issparse(X):
+        return X @ direction
+    # A product would sum rows in other orders at other places.
+    return np.concatenate([(block * direction).sum(1) for _, block in dense_blocks(X)])
+
+
+def _differs_from_last(keys, order):
+    """Say of each row, in order, whether it is another than the one before it."""
+    differs = np.ones(len(order), dtype=bool)
+    n_at_once = max(1, BLOCK_SIZE // keys.itemsize)
+    for begin in range(1, len(order), n_at_once):
+        some = keys[order[begin - 1 : begin + n_at_once]]
+        differs[begin : begin + n_at_once] = some[1:] != some[:-1]
+    return differs
+
+
+def _row_keys(X):
+    """One byte string per row: equal rows, equal strings, in an order of their own.
+
+    Sparse rows have the order of their dense copies: of two rows the first column in
+    which they differ decides, and there a zero, whose bytes are 0, comes first.
+    """
+    if sp.issparse(X):
+        X = sp.csr_array(X, copy=True)
+        X.sum_duplicates()
+        X.eliminate_zeros()
+        kind = np.dtype([("columns_left", ">u8"), ("value", X.dtype)])
+        entries = np.empty(X.nnz, dtype=kind)
+        entries["columns_left"] = X.shape[1] - X.indices
+        entries["value"] = X.data
+        together, ends = entries.tobytes(), kind.itemsize * X.indptr.astype(np.int64)
+        return np.array([together[a:b] for a, b in pairwise(ends)], dtype=object)
+    X = np.ascontiguousarray(X)
+    blocks = map(X.__getitem__, block_slices(X))
+    if X.dtype.kind == "f" and any(map(_has_negative_zero, blocks)):
+        X = X + 0.0  # -0.0 and 0.0 are the same value
+    return X.view(np.dtype((np.void, X.dtype.itemsize * X.shape[1]))).ravel()
+
+
+def _has_negative_zero(block):
+    return (np.signbit(block) & (block == 0)).any()
