@@ -278,6 +278,22 @@ def test_rows_of_float32_at_its_limits(Estimator):
         assert_finite(model, X * np.float32(unit))
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian_diag", "student_t"])
+@pytest.mark.parametrize("unit", [1.6e-19, 1e-32])
+def test_one_column_may_have_any_unit(Estimator, likelihood, unit):
+    X = curve(60, seed=0)
+    units = np.append(unit, np.ones(X.shape[1] - 1))
+    parameters = SMALL | {"max_iter": 1, "likelihood": likelihood}
+    parameters["early_stopping"] = False
+    wanted = Estimator(1, **parameters).fit(X)
+    model = Estimator(1, **parameters).fit(X * units)
+    # A density is in units of 1 / unit.
+    shift = np.log(unit) * (Estimator is VAETransformer or likelihood == "student_t")
+    assert model.start_loss_ - shift == pytest.approx(wanted.start_loss_, rel=1e-3)
+    assert model.n_iter_ == 1
+    assert_finite(model, X * units)
+
+
 # ---------------------------------------------------------------------- divergence
 
 
