@@ -279,7 +279,7 @@ def test_rows_of_float32_at_its_limits(Estimator):
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian_diag", "student_t"])
-@pytest.mark.parametrize("unit", [1.6e-19, 1e-32])
+@pytest.mark.parametrize("unit", [1.6e-19, 1e-32, 1e20])
 def test_one_column_may_have_any_unit(Estimator, likelihood, unit):
     X = curve(60, seed=0)
     units = np.append(unit, np.ones(X.shape[1] - 1))
