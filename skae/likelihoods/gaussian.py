@@ -85,6 +85,9 @@ class _NormalModule(LikelihoodModule):
         scale = torch.exp(self.log_noise() / 2).to(eta)
         return eta + scale * noise.to(eta)
 
+    def _root_precision(self, dtype):
+        return torch.exp(self.log_noise() / -2).to(dtype)
+
 
 class _GaussianModule(_NormalModule):
     """``log p(x | z) = -1/2 (|x - eta|^2 / sigma2 + p log(2 pi sigma2))``."""
@@ -128,21 +131,19 @@ class _GaussianModule(_NormalModule):
         return error.square().sum(-1), error * (2 * row_factor)[:, None]
 
     def log_prob(self, x, eta):
-        return self._log_prob(self.deviance(x, eta))
+        error = (x - eta) * self._root_precision(x.dtype)
+        return self._log_prob(error.square().sum(-1))
 
-    def _log_prob(self, deviance):
-        log_noise = self.log_noise().to(deviance.dtype)
-        error = deviance * torch.exp(-log_noise)
-        return -0.5 * (error + self.n_columns * (LOG_2PI + log_noise))
+    def _log_prob(self, squares):
+        log_noise = self.log_noise().to(squares.dtype)
+        return -0.5 * (squares + self.n_columns * (LOG_2PI + log_noise))
 
     def log_prob_slope(self, x, eta, row_factor):
-        log_noise = self.log_noise()
-        precision = torch.exp(-log_noise).to(x.dtype)
-        difference = x - eta
-        errors = difference.square().sum(-1) * precision
-        self.log_noise.set_gradient((errors - self.n_columns) @ row_factor / 2)
-        log_prob = (errors + self.n_columns * (LOG_2PI + log_noise)) / -2
-        return log_prob, difference * (row_factor * precision)[:, None]
+        root = self._root_precision(x.dtype)
+        error = (x - eta).mul_(root)
+        squares = error.square().sum(-1)
+        self.log_noise.set_gradient((squares - self.n_columns) @ row_factor / 2)
+        return self._log_prob(squares), error.mul_((row_factor * root)[:, None])
 
     @property
     def noise_variance(self):
@@ -264,9 +265,6 @@ class _GaussianDiagModule(_NormalModule):
 
     def log_prob(self, x, eta):
         return self._log_prob(((x - eta) * self._root_precision(x.dtype)).square())
-
-    def _root_precision(self, dtype):
-        return torch.exp(self.log_noise() / -2).to(dtype)
 
     def _log_prob(self, squares):
         log_determinant = (LOG_2PI + self.log_noise()).sum().to(squares.dtype)

@@ -13,6 +13,7 @@ from .made import (
     START,
     counts,
     diagonal,
+    gaussian,
     mixed,
     negative_binomial,
     student,
@@ -84,6 +85,7 @@ def test_slopes_are_those_of_autograd(name, method):
 
 
 IN_UNITS = {
+    "one noise": lambda unit: gaussian(2.0 * unit**2, 3),
     "noise per column": lambda unit: diagonal(np.array([0.1, 2.0, 1.0]) * unit**2),
     "student": lambda unit: student(np.array([0.1, 2.0, 1.0]) * unit**2, 3.0),
 }
