@@ -367,6 +367,14 @@ def test_a_vae_learns_from_rows_whose_squares_float32_cannot_hold(unit):
     assert_finite(model, X * unit)
 
 
+def test_a_column_that_float32_does_not_divide_by_is_named(Estimator):
+    X = curve(60, seed=0)
+    X[:, 3] *= 1e-39
+    model = Estimator(1, **SMALL | {"likelihood": "gaussian_diag"})
+    with pytest.raises(ValueError, match=r"X: columns \[3\] deviate by less"):
+        model.fit(X)
+
+
 def test_a_step_too_large_is_taken_back_and_retried(Estimator):
     # From this rate on the first steps diverge, and a tenth or a hundredth does not.
     X = curve(200, seed=0)
