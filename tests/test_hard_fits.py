@@ -278,6 +278,26 @@ def test_rows_of_float32_at_its_limits(Estimator):
         assert_finite(model, X * np.float32(unit))
 
 
+IN_ITS_UNIT = [("gaussian", [0]), ("gaussian_diag", slice(1, 10))]
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian_diag", "student_t", IN_ITS_UNIT])
+@pytest.mark.parametrize("unit", [1.6e-19, 1e-32, 1e20])
+def test_one_column_may_have_any_unit(Estimator, likelihood, unit):
+    X = curve(60, seed=0)
+    units = np.append(unit, np.ones(X.shape[1] - 1))
+    parameters = SMALL | {"max_iter": 1, "likelihood": likelihood}
+    parameters["early_stopping"] = False
+    wanted = Estimator(1, **parameters).fit(X)
+    model = Estimator(1, **parameters).fit(X * units)
+    # A density is in units of 1 / unit; an autoencoder's squared error has none.
+    has_density = Estimator is VAETransformer or likelihood != "gaussian_diag"
+    shift = np.log(unit) * has_density
+    assert model.start_loss_ - shift == pytest.approx(wanted.start_loss_, rel=1e-2)
+    assert model.n_iter_ == 1
+    assert_finite(model, X * units)
+
+
 # ---------------------------------------------------------------------- divergence
 
 
@@ -325,16 +345,34 @@ def test_a_fit_that_diverges_says_so(Estimator):
 
 
 @pytest.mark.parametrize("unit", [1e-30, 1e-20, 1e21])
-def test_rows_whose_squares_float32_cannot_hold_are_left_to_pca(Estimator, unit):
+def test_rows_whose_squares_float32_cannot_hold_are_left_to_pca(unit):
     rng = np.random.default_rng(0)
     X = mixed(rng, rng.normal(size=(80, 2)), 5) + 0.1 * rng.normal(size=(80, 5))
     with pytest.warns(ConvergenceWarning, match="float32 cannot hold; rescale them"):
-        model = Estimator(2, **SMALL).fit(X * unit)
+        model = AutoencoderTransformer(2, **SMALL).fit(X * unit)
     pca = PCA(2).fit(X)
     of_pca = pca.inverse_transform(pca.transform(X))
-    # A VAE's means are drawn a little towards the middle.
-    largest = 1e-6 if Estimator is AutoencoderTransformer else 0.05
-    np.testing.assert_allclose(model.reconstruct(X * unit) / unit, of_pca, atol=largest)
+    np.testing.assert_allclose(model.reconstruct(X * unit) / unit, of_pca, atol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-32, 1e-25, 1e25])
+def test_a_vae_learns_from_rows_whose_squares_float32_cannot_hold(unit):
+    X = curve(60, seed=0)
+    parameters = SMALL | {"max_iter": 1, "early_stopping": False}
+    wanted = VAETransformer(1, **parameters).fit(X)
+    model = VAETransformer(1, **parameters).fit(X * unit)
+    shift = np.log(unit) * X.shape[1]
+    assert model.start_loss_ - shift == pytest.approx(wanted.start_loss_, rel=1e-2)
+    assert model.n_iter_ == 1
+    assert_finite(model, X * unit)
+
+
+def test_a_column_that_float32_does_not_divide_by_is_named(Estimator):
+    X = curve(60, seed=0)
+    X[:, 3] *= 1e-39
+    model = Estimator(1, **SMALL | {"likelihood": "gaussian_diag"})
+    with pytest.raises(ValueError, match=r"X: columns \[3\] deviate by less"):
+        model.fit(X)
 
 
 def test_a_step_too_large_is_taken_back_and_retried(Estimator):

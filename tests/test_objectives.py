@@ -529,3 +529,17 @@ def test_beta_presses_codes_towards_the_prior():
         parameters = LEARNS | {"beta": beta, "early_stopping": False}
         spread.append(VAETransformer(3, **parameters).fit(X).transform(X).std())
     assert spread[0] > spread[1] > spread[2]
+
+
+def test_a_start_is_sought_by_few_walks_where_rows_are_compared(monkeypatch):
+    walks, infer = [], VariationalAutoencoder._infer
+
+    def counted(self, seen):
+        walks.append(len(seen))
+        return infer(self, seen)
+
+    monkeypatch.setattr(VariationalAutoencoder, "_infer", counted)
+    X = np.random.default_rng(0).poisson(3.0, (9, 2))
+    parameters = SMALL | {"max_iter": 0, "likelihood": "poisson", "divergence": "mmd"}
+    VAETransformer(1, **parameters).fit(X)
+    assert len(walks) < 60  # of which 32 judge it

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae._sklearn import Interval, StrOptions
 from skae.densities.codes import CodeMixture
 from skae.densities.limits import MAX_CODES, representatives
+from skae.device import wide_dtype
 from skae.models.refinement import MOST_REFINEMENTS
 from skae.rows import as_array, weighted_moments
 
@@ -444,7 +445,8 @@ def _squared_errors(task, learned):
     n_rows = len(task.rows)
     some = np.linspace(0, n_rows - 1, min(n_rows, MEASURED_ROWS)).astype(int)
     rows = task.subset(some, learned.maps)
-    x = rows.take(slice(None))
+    x, wide = rows.take(slice(None)), wide_dtype(task.device)
     with torch.no_grad():
-        errors = (x - learned.model(x)).square()
-    return rows.weight @ errors / rows.weight.sum()
+        errors = (x - learned.model(x)).to(wide).square()
+    weight = rows.weight.to(wide)
+    return weight @ errors / weight.sum()

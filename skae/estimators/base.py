@@ -377,7 +377,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         if result.interrupted:
             warn("Training interrupted by user: the best weights so far are kept.")
         if result.diverged:
-            warn(_of_divergence(learned), ConvergenceWarning)
+            warn(_of_divergence(task, learned), ConvergenceWarning)
         if learned.pca_loss is not None and result.best_loss > learned.pca_loss:
             warn(
                 f"On the rows held out the network's loss is {result.best_loss:.4g}, "
@@ -404,10 +404,11 @@ def _set_aside(rows):
     return as_array(rows.X)[:].copy(), rows.weight.copy()
 
 
-def _of_divergence(learned):
+def _of_divergence(task, learned):
     """Say why a training diverged, and what to do."""
     variance, held = learned.maps.variance.sum(), np.finfo(np.float32)
-    if not held.tiny < variance < held.max:
+    is_in_units_of_rows = task.blueprint.units == "one"
+    if is_in_units_of_rows and not held.tiny < variance < held.max:
         return (
             "Nothing was learned beyond the start: rows deviate by "
             f"{variance**0.5:.1g}, whose square float32 cannot hold; rescale them, as "

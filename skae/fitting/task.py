@@ -175,12 +175,18 @@ class Task:
 
 
 def _best_shrinkage(task, model, maps, x, weight):
-    """Factor on the start that suits some of the training rows best."""
+    """Factor on the start that suits some of the training rows best.
+
+    All factors are judged by the same draws; where each pass takes a walk, by those of
+    the few that an epoch has.
+    """
+    is_slow = model.compares_rows
+    passes = task.settings.validation_passes if is_slow else task.judging_passes
     losses = []
     for shrinkage in SHRINKAGES:
         model.set_start(maps, origin=task.origin(maps), shrinkage=shrinkage)
         stream = generator_from(task.seed, task.device)
         with torch.no_grad():
-            of_rows = model.eval().row_losses(x, stream, task.judging_passes, weight)
+            of_rows = model.eval().row_losses(x, stream, passes, weight)
         losses.append((of_rows @ weight).item())
     return SHRINKAGES[int(np.argmin(losses))]

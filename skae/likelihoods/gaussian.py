@@ -4,7 +4,8 @@
     gaussian_diag   x | z ~ N(eta, diag(sigma2))           starts at factor analysis
     student_t       x_j | z ~ eta_j + s_j t_nu             one nu; tails are forgiven
 
-Rows and ``eta`` are measured from the column means.
+Rows and ``eta`` are measured from the column means. Errors are divided by a column's
+deviation before they are squared: float32 holds the square of no small unit.
 """
 
 import math
@@ -84,6 +85,9 @@ class _NormalModule(LikelihoodModule):
         scale = torch.exp(self.log_noise() / 2).to(eta)
         return eta + scale * noise.to(eta)
 
+    def _root_precision(self, dtype):
+        return torch.exp(self.log_noise() / -2).to(dtype)
+
 
 class _GaussianModule(_NormalModule):
     """``log p(x | z) = -1/2 (|x - eta|^2 / sigma2 + p log(2 pi sigma2))``."""
@@ -127,21 +131,19 @@ class _GaussianModule(_NormalModule):
         return error.square().sum(-1), error * (2 * row_factor)[:, None]
 
     def log_prob(self, x, eta):
-        return self._log_prob(self.deviance(x, eta))
+        error = (x - eta) * self._root_precision(x.dtype)
+        return self._log_prob(error.square().sum(-1))
 
-    def _log_prob(self, deviance):
-        log_noise = self.log_noise().to(deviance.dtype)
-        error = deviance * torch.exp(-log_noise)
-        return -0.5 * (error + self.n_columns * (LOG_2PI + log_noise))
+    def _log_prob(self, squares):
+        log_noise = self.log_noise().to(squares.dtype)
+        return -0.5 * (squares + self.n_columns * (LOG_2PI + log_noise))
 
     def log_prob_slope(self, x, eta, row_factor):
-        log_noise = self.log_noise()
-        precision = torch.exp(-log_noise).to(x.dtype)
-        difference = x - eta
-        errors = difference.square().sum(-1) * precision
-        self.log_noise.set_gradient((errors - self.n_columns) @ row_factor / 2)
-        log_prob = (errors + self.n_columns * (LOG_2PI + log_noise)) / -2
-        return log_prob, difference * (row_factor * precision)[:, None]
+        root = self._root_precision(x.dtype)
+        error = (x - eta).mul_(root)
+        squares = error.square().sum(-1)
+        self.log_noise.set_gradient((squares - self.n_columns) @ row_factor / 2)
+        return self._log_prob(squares), error.mul_((row_factor * root)[:, None])
 
     @property
     def noise_variance(self):
@@ -253,29 +255,27 @@ class _GaussianDiagModule(_NormalModule):
         return PredictorStart(np.zeros(len(gain)), loadings * shrinkage, gain, unit)
 
     def deviance(self, x, eta):
-        return ((x - eta).square() / self.unit_noise.to(x.dtype)).sum(-1)
+        return ((x - eta) / self.unit_noise.sqrt().to(x.dtype)).square().sum(-1)
 
     def deviance_slope(self, x, eta, row_factor):
-        error = eta - x
-        weighted = error / self.unit_noise.to(x.dtype)
-        return (error * weighted).sum(-1), weighted * (2 * row_factor)[:, None]
+        unit = self.unit_noise.sqrt().to(x.dtype)
+        error = (eta - x).div_(unit)
+        deviance = error.square().sum(-1)
+        return deviance, error.div_(unit).mul_((2 * row_factor)[:, None])
 
     def log_prob(self, x, eta):
-        return self._log_prob((x - eta).square() * self._precision(x.dtype))
+        return self._log_prob(((x - eta) * self._root_precision(x.dtype)).square())
 
-    def _precision(self, dtype):
-        return torch.exp(-self.log_noise()).to(dtype)
-
-    def _log_prob(self, errors):
-        log_determinant = (LOG_2PI + self.log_noise()).sum().to(errors.dtype)
-        return -0.5 * (errors.sum(-1) + log_determinant)
+    def _log_prob(self, squares):
+        log_determinant = (LOG_2PI + self.log_noise()).sum().to(squares.dtype)
+        return -0.5 * (squares.sum(-1) + log_determinant)
 
     def log_prob_slope(self, x, eta, row_factor):
-        difference = x - eta
-        weighted = difference * self._precision(x.dtype)
-        errors = difference * weighted
-        self.log_noise.set_gradient((row_factor @ errors - row_factor.sum()) / 2)
-        return self._log_prob(errors), weighted * row_factor[:, None]
+        root = self._root_precision(x.dtype)
+        error = (x - eta).mul_(root)
+        squares = error.square()
+        self.log_noise.set_gradient((row_factor @ squares - row_factor.sum()) / 2)
+        return self._log_prob(squares), error.mul_(root).mul_(row_factor[:, None])
 
     @property
     def noise_variance(self):
@@ -331,13 +331,12 @@ class _StudentTModule(LikelihoodModule):
         )
 
     def log_prob(self, x, eta):
-        return self._log_prob(torch.log1p(self._ratio(x - eta)))
+        error = (x - eta) * self._root_precision(x.dtype)
+        return self._log_prob(torch.log1p(error.square()))
 
-    def _nu_scale2(self, dtype):
-        return (self.freedom * torch.exp(self.log_scale2())).to(dtype)
-
-    def _ratio(self, difference):
-        return difference.square() / self._nu_scale2(difference.dtype)
+    def _root_precision(self, dtype):
+        """Give ``1 / (s sqrt(nu))``."""
+        return torch.exp(self.log_scale2() / -2).div(self.freedom.sqrt()).to(dtype)
 
     def _log_prob(self, logs):
         nu, n_features = self.freedom, logs.shape[-1]
@@ -351,20 +350,20 @@ class _StudentTModule(LikelihoodModule):
         return log_ratio - torch.log(math.pi * nu) / 2
 
     def log_prob_slope(self, x, eta, row_factor):
-        difference = x - eta
-        nu = self.freedom
-        ratio = self._ratio(difference)
+        nu, root = self.freedom, self._root_precision(x.dtype)
+        error = (x - eta).mul_(root)
+        ratio = error.square()
         logs = torch.log1p(ratio)
         n_features, total = x.shape[-1], widest(row_factor.sum())
         pull = (nu + 1).to(x.dtype) / (1 + ratio)
-        in_eta = pull * difference / self._nu_scale2(x.dtype)
+        in_eta = error.mul_(pull).mul_(root)
         by_column = widest(row_factor @ (pull * ratio))
         self.log_scale2.set_gradient((by_column - total) / 2)
         digammas = torch.digamma((nu + 1) / 2) - torch.digamma(nu / 2) - 1 / nu
         in_nu = n_features * total * digammas - (row_factor @ logs).sum()
         in_nu = (in_nu + by_column.sum() / nu) / 2
         self.log_excess.set_gradient(in_nu * (nu - 1))
-        return self._log_prob(logs), in_eta * row_factor[:, None]
+        return self._log_prob(logs), in_eta.mul_(row_factor[:, None])
 
     def sample(self, eta, generator):
         nu = self.freedom.detach().cpu()

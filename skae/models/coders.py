@@ -43,6 +43,11 @@ class Coder(nn.Module):
         """Look at some training rows, before the start."""
         self.likelihood.observe(x, weight)
 
+    @property
+    def compares_rows(self):
+        """Whether the loss of a row depends on the others, so that a pass is a walk."""
+        return False
+
     def settle(self, rows):
         """Take from the rows that it was trained on what follows a training."""
         self.limit(rows)

@@ -87,10 +87,12 @@ class MeanDiscrepancy:
         normal = noise_like(z[:1].expand(PRIOR_DRAWS, -1), generator)
         others = share * (1 - torch.eye(len(z), dtype=z.dtype, device=z.device))
         others = others / others.sum(1, keepdim=True).clamp(min=1e-30)
-        among_codes = (_kernel(z, z) * others).sum(1)
-        across = _kernel(z, normal).mean(1)
-        n_pairs = PRIOR_DRAWS * (PRIOR_DRAWS - 1)
-        among_normal = (_kernel(normal, normal).sum() - PRIOR_DRAWS) / n_pairs
+        among_codes = (_kernel(z[:, None] - z) * others).sum(1)
+        across = _kernel(z[:, None] - normal).mean(1)
+        first, second = torch.triu_indices(
+            PRIOR_DRAWS, PRIOR_DRAWS, offset=1, device=z.device
+        )
+        among_normal = _kernel(normal[first] - normal[second]).mean()
         return self.beta * (among_codes - 2 * across + among_normal)
 
 
@@ -136,9 +138,10 @@ def _share(weight, z):
     return weight / weight.sum()
 
 
-def _kernel(a, b):
-    """Compare each of some codes with each of others; 1 where they are the same."""
-    squares = (a[:, None] - b).square().sum(-1)
-    typical = 2 * a.shape[1]  # mean squared distance of two standard normal draws
+def _kernel(difference):
+    """Compare codes by how they differ; 1 where they are the same."""
+    squares = difference.square().sum(-1)
+    # The mean squared distance of two standard normal draws.
+    typical = 2 * difference.shape[-1]
     terms = [typical * c / (typical * c + squares) for c in KERNEL_SCALES]
     return torch.stack(terms).mean(0)

@@ -140,13 +140,18 @@ class VariationalAutoencoder(Coder):
         eta = self.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2])
         return self.likelihood.log_prob(x[:, None], eta)
 
+    @property
+    def compares_rows(self):
+        """Whether the loss of a row depends on the others."""
+        return self.objective.compares_rows
+
     def warm_up(self, progress):
         """Take note of how far the warm-up of a training has come; 1 is its end."""
         self.warmth = progress
 
     def row_losses(self, x, generator=None, passes=1, weight=None):
         """Loss of each row, as it is judged, on average over some passes."""
-        if passes > 1 and (self.likelihood.draws_rows or self.objective.compares_rows):
+        if passes > 1 and (self.likelihood.draws_rows or self.compares_rows):
             each = [self.row_losses(x, generator, 1, weight) for _ in range(passes)]
             return torch.stack(each).mean(0)
         x = self.likelihood.drawn(x, generator)

@@ -159,19 +159,16 @@ def write_deviance(graph, spec, module, x, eta):
             f"likelihood={type(spec).__name__}(...): skae has no ONNX operators for "
             f"its deviance, only for that of {names_of(DEVIANCES)}."
         )
-    return graph.total(DEVIANCES[type(spec)](graph, module, _square(graph, x, eta)))
+    error = DEVIANCES[type(spec)](graph, module, graph.add("Sub", x, eta))
+    return graph.total(graph.add("Mul", error, error))
 
 
-def _square(graph, x, eta):
-    error = graph.add("Sub", x, eta)
-    return graph.add("Mul", error, error)
+def _in_units_of_the_noise(graph, module, error):
+    return graph.add("Div", error, graph.constant(module.unit_noise.sqrt()))
 
 
-def _in_units_of_the_noise(graph, module, square):
-    return graph.add("Div", square, graph.constant(module.unit_noise))
-
-
+# What is squared.
 DEVIANCES = {
-    Gaussian: lambda graph, module, square: square,
+    Gaussian: lambda graph, module, error: error,
     GaussianDiag: _in_units_of_the_noise,
 }

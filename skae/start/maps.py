@@ -43,6 +43,10 @@ LARGE_START = 10**7
 # squares, where the rows are float32 too.
 LARGEST, LARGEST_SQUARED, SMALLEST_SQUARED = 1e36, 1e18, 1e-18
 
+# Deviation of a column in units of its own, at least: float32 still divides by a
+# thousandth, its noise.
+SMALLEST = 1e-35
+
 # The noise variance is at least this share of the mean column variance.
 NOISE_FLOOR = 1e-7
 
@@ -319,6 +323,12 @@ def moments(X, weight):
 
 def _deviations(variance, n_rows):
     """Deviation of each column."""
+    small = np.flatnonzero((variance > 0) & (variance < SMALLEST**2))
+    if len(small):
+        raise ValueError(
+            f"X: columns {small[:10].tolist()} deviate by less than {SMALLEST}, by "
+            "which float32 does not divide; divide them by their largest values first."
+        )
     unseen = _unseen_variance(variance, n_rows)
     return np.sqrt(np.where(variance > 0, variance, unseen))
 

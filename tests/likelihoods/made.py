@@ -3,7 +3,7 @@
 import numpy as np
 from given import built
 
-from skae.likelihoods import GaussianDiag, NegativeBinomial, StudentT
+from skae.likelihoods import Gaussian, GaussianDiag, NegativeBinomial, StudentT
 
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
 START = {"hidden_layer_sizes": (16,), "max_iter": 0, "random_state": 0}
@@ -25,6 +25,12 @@ def student(scale2, freedom):
 def with_totals(module, mean, shape):
     module.rates.total_mean.fill_(mean)
     module.rates.total_shape.fill_(shape)
+    return module
+
+
+def gaussian(noise, n_columns):
+    module = built(Gaussian(), n_columns)
+    module.set_noise_variance(noise)
     return module
 
 

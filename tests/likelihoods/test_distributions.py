@@ -14,7 +14,6 @@ from skae.likelihoods import (
     Bernoulli,
     Categorical,
     ContinuousBernoulli,
-    Gaussian,
     NegativeBinomial,
     Poisson,
 )
@@ -24,6 +23,7 @@ from .made import (
     START,
     counts,
     diagonal,
+    gaussian,
     mixed,
     negative_binomial,
     student,
@@ -34,23 +34,17 @@ from .made import (
 pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
 
 
-def gaussian(noise_variance):
-    likelihood = Gaussian().build(4)
-    likelihood.set_noise_variance(noise_variance)
-    return likelihood
-
-
 @pytest.mark.parametrize("noise_variance", [1e-8, 0.3, 1.0, 1e8])
 def test_gaussian_log_prob_is_that_of_scipy(noise_variance):
     x, eta = tensors((20, 4), (20, 4))
-    found = gaussian(noise_variance).log_prob(x, eta).detach()
+    found = gaussian(noise_variance, 4).log_prob(x, eta).detach()
     wanted = stats.norm.logpdf(x, eta, noise_variance**0.5).sum(axis=1)
     np.testing.assert_allclose(found, wanted, rtol=1e-10)
 
 
 def test_gaussian_deviance_is_the_squared_error():
     x, eta = tensors((20, 4), (20, 4))
-    found = gaussian(0.3).deviance(x, eta)
+    found = gaussian(0.3, 4).deviance(x, eta)
     np.testing.assert_allclose(found, (x - eta).square().sum(dim=1))
 
 
@@ -79,7 +73,7 @@ def test_bernoulli_log_prob_is_finite_far_out():
 
 def test_gaussian_samples_have_the_mean_and_the_noise():
     eta = torch.tensor([[3.0, -1.0]]).double().expand(20_000, 2)
-    drawn = gaussian(0.25).sample(eta, generator()).detach().numpy()
+    drawn = gaussian(0.25, 4).sample(eta, generator()).detach().numpy()
     np.testing.assert_allclose(drawn.mean(axis=0), [3.0, -1.0], atol=0.02)
     np.testing.assert_allclose(drawn.var(axis=0), 0.25, rtol=0.05)
 

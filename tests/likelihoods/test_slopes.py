@@ -13,6 +13,7 @@ from .made import (
     START,
     counts,
     diagonal,
+    gaussian,
     mixed,
     negative_binomial,
     student,
@@ -81,3 +82,33 @@ def test_slopes_are_those_of_autograd(name, method):
     np.testing.assert_allclose(slope, wanted, rtol=1e-6, atol=1e-9)
     for p, gradient in zip(trained, gradients, strict=True):
         np.testing.assert_allclose(p.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
+IN_UNITS = {
+    "one noise": lambda unit: gaussian(2.0 * unit**2, 3),
+    "noise per column": lambda unit: diagonal(np.array([0.1, 2.0, 1.0]) * unit**2),
+    "student": lambda unit: student(np.array([0.1, 2.0, 1.0]) * unit**2, 3.0),
+}
+
+
+def slopes_in(unit, name):
+    """Log-probabilities, slopes and gradients in a unit, as they are in unit 1."""
+    module = IN_UNITS[name](unit)
+    for p in module.parameters():
+        p.grad = torch.zeros_like(p)
+    x, eta = (normal(9, 3, seed=seed).float() * unit for seed in (0, 3))
+    row_factor = torch.linspace(0.5, 1.5, 9)
+    with torch.no_grad():
+        alone = module.log_prob(x, eta)
+        log_prob, slope = module.log_prob_slope(x, eta, row_factor)
+    shift = 3 * np.log(unit)
+    gradients = [p.grad for p in module.parameters()]
+    return [alone + shift, log_prob + shift, slope * unit, *gradients]
+
+
+@pytest.mark.parametrize("unit", [1e-34, 1e34])
+@pytest.mark.parametrize("name", IN_UNITS)
+def test_slopes_are_those_of_units_whose_squares_float32_does_not_hold(name, unit):
+    found = slopes_in(unit, name)
+    for value, wanted in zip(found, slopes_in(1.0, name), strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-4)
