@@ -264,14 +264,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         """
         if not self._goes_on:
             return False
-        has_trained = bool(getattr(self, "best_epoch_", 0))
-        return getattr(self, "_after_fit", has_trained and not self._training)
+        by_small_steps = self.best_epoch_ > 0 and not self._training
+        return getattr(self, "_after_fit", by_small_steps)
 
     def _with_earlier(self, attributes):
         """Join what a call of a stream gave to what the calls before it did."""
         best_epoch = len(self.loss_curve_) + attributes["best_epoch_"]
         if not attributes["best_epoch_"]:  # its epoch diverged
-            best_epoch = getattr(self, "best_epoch_", None)  # None: of an older version
+            best_epoch = self.best_epoch_
         return attributes | {
             "best_epoch_": best_epoch,
             "loss_curve_": self.loss_curve_ + attributes["loss_curve_"],
