@@ -14,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skae._sklearn import n_samples, safe_indexing
+from skae.estimators.reporting import ended_by_ctrl_c
 from skae.rows import as_array
 
 from .result import COSTS, QUALITIES
@@ -174,7 +175,7 @@ def measure(case, judge, X, y, fold, split, caller, context):
     estimator, entry = clone(case.estimator), Entry(case, fold)
     hooks = {"estimator": caller, "X": X_train, "y": y_train}
     with entry.attempt("fit"), _watched(estimator, context, hooks):
-        with entry.timed("fit_seconds"):
+        with ended_by_ctrl_c(), entry.timed("fit_seconds"):
             codes_train = _fit_transform(estimator, X_train, y_train)
     if not entry["error"]:
         with entry.attempt("transform"), entry.timed("transform_seconds"):

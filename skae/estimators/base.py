@@ -32,7 +32,7 @@ from .checking import (
     refuse_auto_width,
 )
 from .fitted import FittedCodes
-from .reporting import Reporter, warn
+from .reporting import Reporter, report_ctrl_c, warn
 from .storage import StoredModule, to_arrays, to_tensors
 
 # Without weights, sets of more rows than this are taken as they come: merging and
@@ -375,7 +375,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         """Say what the user should know about a training."""
         result = learned.result
         if result.interrupted:
-            warn("Training interrupted by user: the best weights so far are kept.")
+            report_ctrl_c()
         if result.diverged:
             warn(_of_divergence(task, learned), ConvergenceWarning)
         if learned.pca_loss is not None and result.best_loss > learned.pca_loss:

@@ -1,17 +1,41 @@
-"""Reporting: each epoch of a fit, and warnings at the line that asked for it."""
+"""Reporting: each epoch of a fit, and warnings at the line that asked for it.
+
+Ctrl-C too: it ends a fit with a warning, or with what it is a part of.
+"""
 
 import copy
 import sys
 import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 
 from .storage import StoredModule
 
-__all__ = ["Reporter", "warn"]
+__all__ = ["Reporter", "ended_by_ctrl_c", "report_ctrl_c", "warn"]
 
 # Between a user's line and a warning lie wrappers of scikit-learn's, more or fewer by
 # the method that was called.
 OWN_PACKAGES = ("skae", "sklearn")
+
+_is_part = ContextVar("is_part", default=False)
+
+
+@contextmanager
+def ended_by_ctrl_c():
+    """Let Ctrl-C in a fit, wherever within, end what the fit is a part of."""
+    token = _is_part.set(True)
+    try:
+        yield
+    finally:
+        _is_part.reset(token)
+
+
+def report_ctrl_c():
+    """Say that Ctrl-C has ended a training, unless it is to end more than that."""
+    if _is_part.get():
+        raise KeyboardInterrupt
+    warn("Training interrupted by user: the best weights so far are kept.")
 
 
 class Reporter:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.callback import ProgressBar
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import NMF, PCA, KernelPCA, TruncatedSVD
@@ -214,6 +215,23 @@ def test_a_function_without_its_inverse_gives_no_rows_back(iris):
     assert not any(folds["error"])
     with pytest.raises(TypeError, match="without inverse_func"):
         explained_variance_scorer(lost.fit(X), X)
+
+
+class Interrupted(torch.optim.Adam):
+    """An optimizer at whose first step the user presses Ctrl-C."""
+
+    def step(self, closure=None):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_in_a_fit_ends_the_comparison(iris):
+    X, _ = iris
+    model = AutoencoderTransformer(solver=Interrupted, **SMALL)
+    methods = [make_pipeline(StandardScaler(), model)]
+    with pytest.raises(KeyboardInterrupt):
+        compare(X, estimators=methods, n_components=1, cv=2)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model.fit(X)
 
 
 def test_codes_of_rows_are_taken_where_there_are_codes_of_y_too(iris):
