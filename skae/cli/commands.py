@@ -14,7 +14,7 @@ from skae.naming import name_of
 
 from .preparing import make_method, prepare, tell, width_error
 from .reading import read_table
-from .saving import load_pipeline, save_pipeline
+from .saving import check_saver, load_pipeline, save_pipeline
 from .saying import UsageError, percent, say
 from .writing import check_apart, check_ending, check_writer, write_table
 
@@ -23,6 +23,7 @@ __all__ = ["fit", "sample", "transform"]
 
 def fit(options):
     """Fit a model to a table and save it."""
+    check_saver()
     check_ending(options.out, [".skops"])
     check_apart(options.out, options.data)
     model, asked = make_method(options.method, options), options.n_components

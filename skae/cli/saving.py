@@ -20,7 +20,7 @@ from skae.trust import TRUSTED_TYPES
 from . import kinds
 from .tables import TableEncoder
 
-__all__ = ["load_pipeline", "replacing", "save_pipeline"]
+__all__ = ["check_saver", "load_pipeline", "replacing", "save_pipeline"]
 
 # Classes of skae that a file may name.
 OWN_TYPES = {
@@ -46,8 +46,17 @@ def replacing(path):
     try:
         yield scratch
         scratch.replace(path)
+    except OSError as error:
+        if error.strerror:  # a write that fails names no file, or the scratch
+            error.filename = str(path)
+        raise
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def check_saver():
+    """See, before any work is done, that a model can be saved."""
+    _skops()
 
 
 def save_pipeline(pipeline, path):

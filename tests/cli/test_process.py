@@ -58,6 +58,14 @@ def test_a_missing_extra_is_named(refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     line = refused("compare", "iris", code=1)
     assert line == 'skae: the command line needs pandas: pip install "skae[cli]"'
+
+
+def test_a_missing_extra_is_named_before_anything_is_fitted(
+    refused, monkeypatch, tmp_path
+):
+    monkeypatch.setitem(sys.modules, "skops.io", None)
+    line = refused("fit", "no such data", "--out", tmp_path / "model.skops", code=1)
+    assert line == 'skae: saved models need skops: pip install "skae[cli]"'
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     line = refused("compare", "iris", "--out", "nowhere", code=1)
@@ -141,6 +149,20 @@ def test_a_full_disk_is_said_in_one_line(saved, monkeypatch, capsys):
     capsys.readouterr()
     assert main(["sample", str(saved)]) == 1
     assert capsys.readouterr().err == "skae: no space left on device\n"
+
+
+def test_a_file_that_cannot_be_written_whole_is_named(
+    saved, refused, monkeypatch, tmp_path
+):
+    def write(self, path, **_):
+        path.write_text("a")
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr("pandas.DataFrame.to_csv", write)
+    out = tmp_path / "rows.csv"
+    line = refused("sample", saved, "--out", out, code=1)
+    assert line == f"skae: file too large: {str(out)!r}"
+    assert list(tmp_path.glob("*rows*")) == []
 
 
 def test_an_output_that_is_closed_is_missed_only_where_it_is_needed(
