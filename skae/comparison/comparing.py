@@ -400,7 +400,7 @@ class Comparer(CallbackSupportMixin):
             for case, (_, contexts) in zip(self.cases, tasks, strict=True)
             for fold, (split, context) in enumerate(zip(splits, contexts, strict=True))
         )
-        results = Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs)
+        results = iter(Parallel(n_jobs=self.n_jobs, return_as=_return_as())(jobs))
         entries: list[Entry] = []
         for task, contexts in tasks:
             entries += islice(results, len(contexts))
@@ -415,3 +415,11 @@ class Comparer(CallbackSupportMixin):
         task = run.subcontext(task_name=name, max_subtasks=n_folds)
         task.call_on_fit_task_begin(**hooks)
         return task, [task.subcontext(task_name="fold") for _ in range(n_folds)]
+
+
+def _return_as():
+    """Have results come one by one; at the end, where a backend knows no other way."""
+    from joblib.parallel import get_active_backend  # not among the dependencies
+
+    backend, _ = get_active_backend()
+    return "generator" if backend.supports_return_generator else "list"

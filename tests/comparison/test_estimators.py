@@ -1,5 +1,6 @@
 """Estimators as they come, and failures that lose nothing."""
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -215,6 +216,14 @@ def test_a_function_without_its_inverse_gives_no_rows_back(iris):
     assert not any(folds["error"])
     with pytest.raises(TypeError, match="without inverse_func"):
         explained_variance_scorer(lost.fit(X), X)
+
+
+def test_workers_that_give_all_results_at_once_will_do(iris):
+    options = {"estimators": [PCA()], "n_components": 1, "cv": 2}
+    with joblib.parallel_config("multiprocessing"):
+        folds = compare(*iris, **options).folds
+    expected = compare(*iris, **options).folds["explained_variance"]
+    np.testing.assert_array_equal(folds["explained_variance"], expected)
 
 
 class Interrupted(torch.optim.Adam):
