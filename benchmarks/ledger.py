@@ -4,24 +4,33 @@ import csv
 
 
 class Ledger:
-    """Rows of results, each with a key of its own.
+    """Rows of results, each with a key of its own, all by the same options.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Where the rows are, and new ones are added.
+    path : pathlib.Path or None
+        Where the rows are, and new ones are added; None keeps no file. Rows of other
+        options stay there, and are passed by.
 
     key, values : sequence of str
         Names of the columns.
+
+    **options : object
+        What the results depend on beside the key, each a column too. A file that says
+        nothing of one, since it is older, is read as of those asked for.
     """
 
-    def __init__(self, path, key, values):
-        self.path, self.key, self.columns = path, key, (*key, *values)
-        self.rows = []
-        if path.exists():
-            with path.open(newline="") as file:
-                self.rows = list(csv.DictReader(file))
+    def __init__(self, path, key, values, **options):
+        self.path, self.key = path, key
+        self.options = {name: str(value) for name, value in options.items()}
+        self.columns = [*key, *options, *values]
+        self.header, rows = _read(path)
+        self.rows = [row for row in rows if self._is_of_options(row)]
         self._done = {self._key_of(row) for row in self.rows}
+
+    def _is_of_options(self, row):
+        asked = self.options.items()
+        return all(row.get(name, value) == value for name, value in asked)
 
     def _key_of(self, row):
         return tuple(str(row[name]) for name in self.key)
@@ -32,11 +41,9 @@ class Ledger:
 
     def add(self, **row):
         """Write a row down, and show it."""
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, self.columns)
-            if not self.rows:
-                writer.writeheader()
-            writer.writerow(row)
+        row |= self.options
+        if self.path is not None:
+            self._write(row)
         self.rows.append({name: str(value) for name, value in row.items()})
         self._done.add(self._key_of(row))
         shown = (
@@ -44,3 +51,26 @@ class Ledger:
             for value in (row[name] for name in self.columns)
         )
         print("  ".join(map(str, shown)), flush=True)
+
+    def _write(self, row):
+        if self.header and self.header != self.columns:
+            raise SystemExit(f"{self.path} has other columns; name another file.")
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, self.columns)
+            if not self.header:
+                writer.writeheader()
+                self.header = self.columns
+            writer.writerow(row)
+
+
+def _read(path):
+    """Columns and rows of a file; a last line that was cut short is taken off it."""
+    if path is None or not path.exists():
+        return [], []
+    with path.open(newline="") as file:
+        lines = file.readlines()
+    if lines and not lines[-1].endswith("\n"):
+        path.write_text("".join(lines[:-1]), newline="")
+        del lines[-1]
+    reader = csv.DictReader(lines)
+    return list(reader.fieldnames or []), list(reader)

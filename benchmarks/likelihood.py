@@ -34,8 +34,8 @@ lends to each unit interval (Theis et al., 2016).
 rows. A test set of 250 rows decides an accuracy within 2 % only, so methods are
 compared by their means over sets and ``--seeds``.
 
-Results that are in the file already are not computed again; ``--plots`` draws them, and
-``--notes`` writes down what is printed in the end.
+Results that are in the file already, of as many rows and the like, are not computed
+again; ``--plots`` draws them, and ``--notes`` writes down what is printed in the end.
 """
 
 import argparse
@@ -71,6 +71,9 @@ from skae.models.objectives import log_weights
 
 # Held-out nats by (method, samples in training), of Burda et al. (2016), table 1.
 PUBLISHED = {1: -86.76, 5: -85.54, 50: -84.78}
+
+# What the results of ``mnist`` depend on, beside how a VAE is trained.
+MNIST_OPTIONS = ("samples", "test_rows", "max_rows", "quick")
 
 QUICK_NAMES = ("wine", "breast_cancer")
 COUNTS = ("sc_mouse_bladder2100", "sc_osmfish", "sc_pbmc3k")
@@ -128,6 +131,7 @@ def run_mnist(options):
         options.out,
         ("epochs", "importance", "prior", "init", "batch_size", "rate", "seed"),
         (*columns, "active", "published"),
+        **{name: getattr(options, name) for name in MNIST_OPTIONS},
     )
     key = {name: getattr(options, name) for name in ledger.key}
     if not ledger.has(**key):
@@ -214,6 +218,8 @@ def run_tables(options):
         options.out,
         ("name", "components", "seed", "model"),
         ("rows", "columns", "nats", "judged", "seconds"),
+        max_rows=options.max_rows,
+        continuous=options.continuous,
     )
     for name in options.names:
         data = datasets.load(name)
@@ -251,6 +257,8 @@ def run_counts(options):
         options.out,
         ("name", "components", "seed", "model"),
         ("rows", "columns", "nats", "seconds"),
+        max_rows=options.max_rows,
+        max_columns=options.max_columns,
     )
     for name in options.names:
         data = datasets.load(name)
@@ -293,7 +301,10 @@ def judges(y, seed):
 def run_samples(options):
     """Train on samples, test on real rows: accuracy, or R2."""
     ledger = Ledger(
-        options.out, ("name", "seed", "model"), ("forest", "linear", "seconds")
+        options.out,
+        ("name", "seed", "model"),
+        ("forest", "linear", "seconds"),
+        max_rows=options.max_rows,
     )
     for name in options.names:
         data = datasets.load(name)

@@ -9,11 +9,10 @@ method in a case: its squared error on a quarter of the rows over that of
 ``PCA(svd_solver="full")``; for PCA and the VAE the score in nats per column; seconds
 to fit; the accuracy of a nearest neighbour and of a logistic regression on the codes
 where there are labels; and trustworthiness at 10 neighbours. Lines that are in the
-file already are not computed again.
+file already, by as many rows, are not computed again.
 """
 
 import argparse
-import csv
 import pathlib
 import time
 import warnings
@@ -31,11 +30,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import datasets
+from benchmarks.ledger import Ledger
 from skae import AutoencoderTransformer, VAETransformer
 
 KEY = ("name", "scaling", "components", "seed", "method")
-COLUMNS = (*KEY, "rows", "columns", "test_rows", "error", "nats", "seconds")
-COLUMNS += ("neighbour", "logistic", "trust")
+VALUES = ("rows", "columns", "test_rows", "error", "nats", "seconds")
+VALUES += ("neighbour", "logistic", "trust")
 
 # Sets that between them are images, tables, spectra and counts, of many shapes.
 QUICK = ("digits", "wine", "diabetes", "adb_cardio", "adb_pageblocks", "nir_tecator")
@@ -53,7 +53,8 @@ class Perceptron:
 
     def __init__(self, n_components, random_state):
         self.depth = 2
-        self.network = MLPRegressor((64, n_components, 64), random_state=random_state)
+        sizes = (64, n_components, 64)
+        self.network = MLPRegressor(hidden_layer_sizes=sizes, random_state=random_state)
 
     def fit(self, X):
         self.network.fit(X, X)
@@ -131,15 +132,20 @@ class Case:
         X, X_test, _, _ = self.split
         return squared_error(PCA(self.components, svd_solver="full").fit(X), X_test)
 
-    def measure(self, method):
-        """Fit a method; return a line of the table."""
-        X, X_test, y, y_test = self.split
-        line = dict.fromkeys(COLUMNS, np.nan) | {
+    def key(self, method):
+        """Name a line of the table."""
+        return {
             "name": self.data.name,
             "scaling": self.scaling,
             "components": self.components,
             "seed": self.seed,
             "method": method,
+        }
+
+    def measure(self, method):
+        """Fit a method; return the values of its line."""
+        X, X_test, y, y_test = self.split
+        line = dict.fromkeys(VALUES, np.nan) | {
             "rows": X.shape[0],
             "columns": X.shape[1],
             "test_rows": X_test.shape[0],
@@ -191,41 +197,19 @@ def cases(options):
                         yield case
 
 
-def read(path):
-    """Lines that an earlier run has left."""
-    if path is None or not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def run(options):
     """Measure what is not in the file yet; return all lines."""
-    lines = read(options.out)
-    done = {tuple(str(line[name]) for name in KEY) for line in lines}
-    if options.out is not None and not lines:
-        with options.out.open("w", newline="") as file:
-            csv.DictWriter(file, COLUMNS).writeheader()
+    ledger = Ledger(options.out, KEY, VALUES, max_rows=options.max_rows)
     for case in cases(options):
         for method in options.methods:
-            key = (case.data.name, case.scaling, case.components, case.seed, method)
-            if tuple(map(str, key)) in done:
+            if ledger.has(**case.key(method)):
                 continue
             with warnings.catch_warnings():
                 # Peers warn that they have not converged; the table shows it.
                 warnings.simplefilter("ignore")
-                line = case.measure(method)
-            lines.append(line)
-            if options.out is not None:
-                with options.out.open("a", newline="") as file:
-                    csv.DictWriter(file, COLUMNS).writerow(line)
-            print(
-                f"{case.data.name:<20} {case.scaling:<8} {case.components:>3} "
-                f"{case.seed:>2} {method:<13} {line['error']:>9.4f} "
-                f"{line['seconds']:>7.2f} s",
-                flush=True,
-            )
-    return lines
+                measured = case.measure(method)
+            ledger.add(**case.key(method), **measured)
+    return ledger.rows
 
 
 def at_most_pca(error):
