@@ -42,13 +42,15 @@ def skae_defaults(X, case):
         case.n_components,
         hidden_layer_sizes=case.hidden,
         max_iter=case.n_epochs,
+        device=case.device,
         random_state=0,
     ).fit(X)
 
 
 def by_module(module, X):
+    device = next(module.parameters()).device
     with torch.no_grad():
-        return module(torch.from_numpy(X)).numpy()
+        return module(torch.from_numpy(X).to(device)).cpu().numpy()
 
 
 # Each by its fit, how it reconstructs rows, and whether it is given learning rates.
@@ -96,6 +98,8 @@ def measure(name, case, X, X_test, reference):
     for rate in LEARNING_RATES if takes_rates else (case.learning_rate,):
         begin = time.perf_counter()
         model = fit(X, replace(case, learning_rate=rate))
+        if case.device != "cpu":
+            torch.accelerator.synchronize(case.device)
         seconds = time.perf_counter() - begin
         error = squared_error(X_test, reconstruct(model, X_test)) / reference
         used = rate if takes_rates else math.nan
@@ -160,13 +164,16 @@ def main():
     parser.add_argument("--contenders", nargs="+", default=list(USUAL))
     parser.add_argument("--stop", action="store_true", help="at the target")
     parser.add_argument("--target", type=float, default=TARGET)
+    parser.add_argument("--device", default="cpu")
     for name in ("--out", "--csv", "--plot"):
         parser.add_argument(name, type=pathlib.Path, default=None)
     args = parser.parse_args()
-    case = Case(args.data, tuple(args.hidden), args.components, 256, 1)
+    hidden = tuple(args.hidden)
+    case = Case(args.data, hidden, args.components, 256, 1, device=args.device)
     X, X_test = load_rows(args.data, args.rows)
     with Notes(args.out) as notes:
-        notes.add(f"{args.data}: {X.shape} to train on, {len(X_test)} rows to judge by")
+        shape = f"{X.shape} to train on, {len(X_test)} rows to judge by"
+        notes.add(f"{args.data}: {shape}, {args.device}")
         stop_at = args.target if args.stop else -math.inf
         points = run(args.contenders, args.epochs, case, X, X_test, notes, stop_at)
         for name in dict.fromkeys(point.contender for point in points):
