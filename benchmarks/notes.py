@@ -23,7 +23,7 @@ def machine():
 
 
 class Notes:
-    """Lines that are printed at once, and written to a file at the end.
+    """Lines that are printed at once, and written to a file once all are there.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Notes:
         print(line, flush=True)
         self.lines.append(line)
 
-    def __exit__(self, *_):
-        if self.path is not None:
+    def __exit__(self, error, *_):
+        if error is None and self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text("\n".join(self.lines) + "\n")

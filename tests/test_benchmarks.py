@@ -1,12 +1,16 @@
 """The benchmarks' own books: what is kept of a run, and what of one cut short."""
 
 import argparse
+import contextlib
 import csv
 
 import pytest
 
-from benchmarks import likelihood, quality
+from benchmarks import likelihood, quality, time_to_quality
+from benchmarks.contenders import Case
 from benchmarks.ledger import Ledger
+from benchmarks.notes import Notes
+from skae import AutoencoderTransformer
 
 
 def ledger_of(path, **options):
@@ -50,6 +54,23 @@ def test_a_ledger_goes_on_where_a_write_was_cut_short(left, n_rows, tmp_path):
     ledger.add(name="b", error=2)
     assert rows_of(path) == ledger_of(path).rows == ledger.rows
     assert len(ledger.rows) == n_rows + 1
+
+
+def test_notes_that_are_cut_short_replace_none(tmp_path, capsys):
+    path = tmp_path / "notes.txt"
+    with Notes(path) as notes:
+        notes.add("the whole")
+    whole = path.read_text()
+    with contextlib.suppress(KeyboardInterrupt), Notes(path):
+        raise KeyboardInterrupt
+    assert path.read_text() == whole
+    assert whole.endswith("the whole\n")
+
+
+def test_contenders_train_on_the_device_of_the_case(monkeypatch):
+    case = Case("iris", (4,), 2, 16, 1, device="meta")
+    monkeypatch.setattr(AutoencoderTransformer, "fit", lambda self, X: self)
+    assert time_to_quality.skae_defaults(None, case).device == "meta"
 
 
 def test_fewer_rows_are_not_taken_for_all(tmp_path):
