@@ -38,6 +38,13 @@ def test_codes_too_few_or_all_equal_can_be_drawn_from(codes):
     np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=0.3)
 
 
+def test_the_search_does_not_mind_how_the_user_hears_of_underflows():
+    codes = np.random.default_rng(0).normal(size=(60, 1)) + [[0], [1000]] * 30
+    with np.errstate(all="raise"):
+        mixture = CodeMixture(codes, 0)
+    assert len(mixture.gaussians()[0].means) >= 2
+
+
 def test_codes_of_one_row_are_held_out_together():
     """Else each would be known by its double, and no mixture would be too many."""
     codes = np.random.default_rng(0).normal(size=(60, 2))

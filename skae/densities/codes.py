@@ -97,6 +97,7 @@ class CodeMixture:
             threadpool_controller().limit(limits=1),
             on_arrays(),
             warnings.catch_warnings(),
+            np.errstate(under="ignore"),  # far Gaussians have no share in a density
         ):
             # Codes held out judge each fit as it is.
             warnings.simplefilter("ignore", ConvergenceWarning)
