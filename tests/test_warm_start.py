@@ -535,6 +535,20 @@ def test_ctrl_c_in_the_second_training_keeps_the_first(Estimator, curve):
     assert model.score(curve) > start.score(curve)
 
 
+def test_ctrl_c_after_the_second_training_keeps_the_first(
+    Estimator, monkeypatch, curve
+):
+    def press(*_):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("skae.fitting.learning._goes_on", press)
+    model = Estimator(**(BENT | SMALL | {"max_iter": 15}))
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(curve)
+    assert model.best_loss_ <= min(model.validation_loss_curve_) < model.start_loss_
+    assert np.isfinite(model.transform(curve)).all()
+
+
 def test_after_ctrl_c_a_fit_starts_afresh(Estimator, iris):
     X, _ = iris
     model = Estimator(max_iter=4, **UNJUDGED)

@@ -124,7 +124,11 @@ def learn(task, *, observer=None):
         return _back_at_start(task, learned)
     if training.is_ended or not _is_refitted(task):
         return learned
-    return _refitted(task, learned, held_out, observer)
+    try:
+        return _refitted(task, learned, held_out, observer)
+    except KeyboardInterrupt:  # not among its epochs, where the engine hears it
+        learned.result.interrupted = True
+        return learned
 
 
 def resume(task, model, maps, state, *, observer=None):
