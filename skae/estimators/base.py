@@ -393,7 +393,7 @@ def _of_start(task):
     """Say why the start is what was found."""
     if task.trains:
         return "Training did not improve on the start."
-    n_rows = task.X.shape[0]
+    n_rows = len(task.rows)
     if task.n_validation and n_rows < FEWEST_ROWS:
         return f"{n_rows} distinct rows are too few to judge by: this is the start."
     return "Nothing was to be trained: this is the start."
