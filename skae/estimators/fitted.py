@@ -100,13 +100,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             back with the mean size, which is not in their codes; ``reconstruct`` gives
             each row its own.
         """
-        check_is_fitted(self)
-        codes = _as_asked(check_codes(X))
-        if codes.shape[1] != self.n_components_:
-            raise ValueError(
-                f"X has {codes.shape[1]} columns, but {type(self).__name__} gives rows "
-                f"{self.n_components_} codes: pass what transform returned."
-            )
+        codes = self._check_fitted_codes(X)
         rows = self._decoded(self._stored.module.decode, codes)
         return self._as_rows(self._restored(rows), X)
 
@@ -177,11 +171,21 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_fitted_values(self, X)
         return _as_asked(X)
 
-    def _decoded(self, function, codes):
+    def _check_fitted_codes(self, X):
+        check_is_fitted(self)
+        codes = _as_asked(check_codes(X))
+        if codes.shape[1] != self.n_components_:
+            raise ValueError(
+                f"X has {codes.shape[1]} columns, but {type(self).__name__} gives rows "
+                f"{self.n_components_} codes: pass what transform returned."
+            )
+        return codes
+
+    def _decoded(self, function, codes, **options):
         """Apply a function that makes rows of codes."""
         self._stored.module.eval()
-        n_outputs = self.n_features_in_
-        return map_blocks(function, codes, 0, self.device_, n_outputs=n_outputs)
+        options["n_outputs"] = self.n_features_in_
+        return map_blocks(function, codes, 0, self.device_, **options)
 
     def _restored(self, rows):
         """Measure rows from zero again, in place."""

@@ -150,11 +150,12 @@ class VAETransformer(BaseDensity):
     conditional : bool, default=False
         Whether the prior and the decoder are told the class of a row, the ``y`` of
         ``fit``, so that ``sample`` draws rows of a class. The encoder is not: rows
-        have codes without one. Each class has a prior of its own, which starts at the
-        moments of its codes, what these leave of its mean, and a place beside the code
-        in what the decoder takes (a factory is called with ``n_components`` and the
-        number of classes added up). A search over one needs all classes in each fold:
-        pass it ``cv=StratifiedKFold(5)``.
+        have codes without one, and ``reconstruct`` averages over the classes that a row
+        may have, unless it is given its ``y``. Each class has a prior of its own, which
+        starts at the moments of its codes, what these leave of its mean, and a place
+        beside the code in what the decoder takes (a factory is called with
+        ``n_components`` and the number of classes added up). A search over one needs
+        all classes in each fold: pass it ``cv=StratifiedKFold(5)``.
 
     n_score_samples : int, default=64
         Draws of the code of a row by which ``score_samples`` estimates its
