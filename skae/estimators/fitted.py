@@ -80,7 +80,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            A code for each row.
+            A code for each row. A data frame where ``set_output`` asks for one.
         """
         X = self._check_fitted_X(X)
         return self._map(X, self._stored.module.encode)
@@ -98,7 +98,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ndarray of shape (n_samples, n_features)
             In the units of the rows that were fitted. Counts with a size per row come
             back with the mean size, which is not in their codes; ``reconstruct`` gives
-            each row its own.
+            each row its own. A data frame where ``set_output`` asks for one.
         """
         codes = self._check_fitted_codes(X)
         rows = self._decoded(self._stored.module.decode, codes)
@@ -115,7 +115,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            In the units of the rows.
+            In the units of the rows. A data frame where ``set_output`` asks for one.
         """
         rows = self._map(self._check_fitted_X(X), self._stored.module)
         return self._as_rows(self._restored(rows), X)
@@ -139,7 +139,8 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            In the units of the rows that were fitted.
+            In the units of the rows that were fitted. A data frame where ``set_output``
+            asks for one.
         """
         check_is_fitted(self)
         n_samples = check_count(n_samples, "n_samples")

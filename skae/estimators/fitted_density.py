@@ -86,6 +86,7 @@ class FittedDensity(FittedCodes):
         Returns
         -------
         codes : ndarray of shape (n_samples, n_components)
+            A data frame where ``set_output`` asks for one.
 
         std : ndarray of shape (n_samples, n_components)
             Only with ``return_std=True``.
@@ -117,7 +118,7 @@ class FittedDensity(FittedCodes):
         ndarray of shape (n_samples, n_features)
             In the units of the rows that were fitted. Counts with a size per row come
             back with the mean size, which is not in their codes; ``reconstruct`` gives
-            each row its own.
+            each row its own. A data frame where ``set_output`` asks for one.
         """
         if y is None:
             return super().inverse_transform(X)
@@ -146,7 +147,7 @@ class FittedDensity(FittedCodes):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            In the units of the rows.
+            In the units of the rows. A data frame where ``set_output`` asks for one.
         """
         if y is None and as_y is None:
             return super().reconstruct(X)
@@ -350,6 +351,8 @@ class FittedDensity(FittedCodes):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            In the units of the rows that were fitted. A data frame where ``set_output``
+            asks for one.
         """
         check_is_fitted(self)
         if not self._is_conditional:
