@@ -457,6 +457,12 @@ def test_classes_may_be_tensors_where_tensors_stay_such(dispatched):
     model.fit(torch.from_numpy(X), torch.from_numpy(y))
     drawn = model.sample(3, y=torch.tensor([0, 1, 2]), random_state=0)
     assert np.isfinite(np.asarray(drawn)).all()
+    rows, labels = torch.from_numpy(X[::50]), torch.from_numpy(y[::50])
+    rebuilt = model.reconstruct(rows, labels, as_y=0)
+    decoded = model.inverse_transform(model.transform(rows), labels)
+    for found in (rebuilt, decoded):
+        assert isinstance(found, torch.Tensor)
+        assert found.shape == rows.shape
 
 
 def test_what_a_vae_knows_of_its_components_needs_a_fit():

@@ -75,7 +75,11 @@ class AutoencoderTransformer(BaseAutoencoder):
         In place of the perceptron that ``hidden_layer_sizes`` and ``activation``
         describe: a spec such as :class:`skae.networks.MLP` or
         :class:`skae.networks.Conv`, which the decoder mirrors, or a factory, called as
-        ``factory(n_inputs, n_outputs)``, that returns an ``nn.Module``.
+        ``factory(n_inputs, n_outputs)``, that returns an ``nn.Module``. Its encoder
+        sees ``(x - mu) / s``; what its decoder gives is added to the start's predictor
+        (a mean, in units of what is left, or a logit or logarithm), with
+        ``init="random"`` to that of the columns' means. So a decoder ends in a linear
+        layer, not in a sigmoid, whatever the rows.
 
     init : {"pca", "random"}, default="pca"
         ``"pca"`` starts at PCA; ``"random"`` is an ordinary network at
@@ -92,7 +96,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         ``"gaussian_diag"``         the same of standardised columns, and their PCA
         ``"student_t"``             forgives far values, in units of each column's scale
         ``"bernoulli"``             cross entropy, of values from 0 to 1
-        ``"continuous_bernoulli"``  the same, normalised for grey pixels
+        ``"continuous_bernoulli"``  the same, normalised; ink, not photographs
         ``"poisson"``               counts, given their row's total
         ``"negative_binomial"``     counts that vary more, given their row's total
         ``"categorical"``           one-hot columns
@@ -335,6 +339,9 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     def score_samples(self, X):
         """Take minus the squared error of each row: the lower, the more abnormal.
+
+        PCA's error, or the score of a :class:`VAETransformer`, is usually the better
+        detector of outliers.
 
         Parameters
         ----------

@@ -80,7 +80,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            A code for each row.
+            A code for each row. A data frame where ``set_output`` asks for one.
         """
         X = self._check_fitted_X(X)
         return self._map(X, self._stored.module.encode)
@@ -98,15 +98,9 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ndarray of shape (n_samples, n_features)
             In the units of the rows that were fitted. Counts with a size per row come
             back with the mean size, which is not in their codes; ``reconstruct`` gives
-            each row its own.
+            each row its own. A data frame where ``set_output`` asks for one.
         """
-        check_is_fitted(self)
-        codes = _as_asked(check_codes(X))
-        if codes.shape[1] != self.n_components_:
-            raise ValueError(
-                f"X has {codes.shape[1]} columns, but {type(self).__name__} gives rows "
-                f"{self.n_components_} codes: pass what transform returned."
-            )
+        codes = self._check_fitted_codes(X)
         rows = self._decoded(self._stored.module.decode, codes)
         return self._as_rows(self._restored(rows), X)
 
@@ -121,7 +115,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            In the units of the rows.
+            In the units of the rows. A data frame where ``set_output`` asks for one.
         """
         rows = self._map(self._check_fitted_X(X), self._stored.module)
         return self._as_rows(self._restored(rows), X)
@@ -145,7 +139,8 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            In the units of the rows that were fitted.
+            In the units of the rows that were fitted. A data frame where ``set_output``
+            asks for one.
         """
         check_is_fitted(self)
         n_samples = check_count(n_samples, "n_samples")
@@ -177,11 +172,21 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_fitted_values(self, X)
         return _as_asked(X)
 
-    def _decoded(self, function, codes):
+    def _check_fitted_codes(self, X):
+        check_is_fitted(self)
+        codes = _as_asked(check_codes(X))
+        if codes.shape[1] != self.n_components_:
+            raise ValueError(
+                f"X has {codes.shape[1]} columns, but {type(self).__name__} gives rows "
+                f"{self.n_components_} codes: pass what transform returned."
+            )
+        return codes
+
+    def _decoded(self, function, codes, **options):
         """Apply a function that makes rows of codes."""
         self._stored.module.eval()
-        n_outputs = self.n_features_in_
-        return map_blocks(function, codes, 0, self.device_, n_outputs=n_outputs)
+        options["n_outputs"] = self.n_features_in_
+        return map_blocks(function, codes, 0, self.device_, **options)
 
     def _restored(self, rows):
         """Measure rows from zero again, in place."""

@@ -86,6 +86,7 @@ class FittedDensity(FittedCodes):
         Returns
         -------
         codes : ndarray of shape (n_samples, n_components)
+            A data frame where ``set_output`` asks for one.
 
         std : ndarray of shape (n_samples, n_components)
             Only with ``return_std=True``.
@@ -99,6 +100,79 @@ class FittedDensity(FittedCodes):
     def _mean_and_std(self, x):
         posterior = self._stored.module.posterior(x)
         return torch.cat([posterior.mean, posterior.std], dim=1)
+
+    def inverse_transform(self, X, y=None):
+        """Decode rows from their codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes.
+
+        y : class or array-like of shape (n_samples,), default=None
+            With ``conditional=True``, the class of all rows or of each. None is the
+            average over the classes that a code may have.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            In the units of the rows that were fitted. Counts with a size per row come
+            back with the mean size, which is not in their codes; ``reconstruct`` gives
+            each row its own. A data frame where ``set_output`` asks for one.
+        """
+        if y is None:
+            return super().inverse_transform(X)
+        codes = self._check_fitted_codes(X)
+        labels = self._numbers_of(y, "y", len(codes))
+        decode = self._stored.module.decode_given
+        rows = self._decoded(decode, codes, beside=labels[:, None])
+        return self._as_rows(self._restored(rows), X)
+
+    def reconstruct(self, X, y=None, as_y=None):
+        """Encode and decode rows in one pass.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
+            Rows to encode.
+
+        y : class or array-like of shape (n_samples,), default=None
+            With ``conditional=True``, the class of all rows or of each. None is the
+            average over the classes that the code of a row may have.
+
+        as_y : class or array-like of shape (n_samples,), default=None
+            The class as whose rows they come back, which have its mean and spread in
+            place of those of their own class ``y``. None is their own.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            In the units of the rows. A data frame where ``set_output`` asks for one.
+        """
+        if y is None and as_y is None:
+            return super().reconstruct(X)
+        rows = self._check_fitted_X(X)
+        if y is None:
+            raise ValueError("as_y: pass y too, the classes that the rows have.")
+        labels = self._numbers_of(y, "y", rows.shape[0])
+        others = labels if as_y is None else self._numbers_of(as_y, "as_y", len(labels))
+        beside = np.column_stack([labels, others])
+        rows = self._map(rows, self._stored.module.carry, beside=beside)
+        return self._as_rows(self._restored(rows), X)
+
+    def _numbers_of(self, y, name, n_rows):
+        """Find the number of the class of each row; one class may be that of all."""
+        self._check_has_classes(name)
+        if np.ndim(y) == 0:
+            y = np.full(n_rows, y)
+        return number_classes(y, name, n_rows, self.classes_)
+
+    def _check_has_classes(self, name):
+        if not self._is_conditional:
+            raise ValueError(
+                f"{name}: classes are for a model that was fitted with "
+                "conditional=True and the classes of its rows."
+            )
 
     def sample_posterior(self, X, n_samples=1, random_state=None):
         """Draw codes from the posterior of each row.
@@ -277,14 +351,13 @@ class FittedDensity(FittedCodes):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            In the units of the rows that were fitted. A data frame where ``set_output``
+            asks for one.
         """
         check_is_fitted(self)
         if not self._is_conditional:
             if y is not None:
-                raise ValueError(
-                    "y: rows of a class are drawn by a model that was fitted with "
-                    "conditional=True and the classes of its rows."
-                )
+                self._check_has_classes("y")
             return super().sample(n_samples, noise=noise, random_state=random_state)
         n_samples = check_count(n_samples, "n_samples")
         seed = seed_from(random_state)
@@ -299,14 +372,12 @@ class FittedDensity(FittedCodes):
         if y is None:
             drawn = np.random.RandomState(seed)
             return drawn.choice(len(self.classes_), n_samples, p=self.class_prior_)
-        if np.ndim(y) == 0:
-            y = np.full(n_samples, y)
-        elif len(y) != n_samples:
+        if np.ndim(y) and len(y) != n_samples:
             raise ValueError(
                 f"n_samples={n_samples}, but y has a class for each of {len(y)} rows; "
                 f"pass n_samples={len(y)}, or one class for all."
             )
-        return number_classes(y, "y", n_samples, self.classes_)
+        return self._numbers_of(y, "y", n_samples)
 
     # ------------------------------------------------------------------------ prior
 

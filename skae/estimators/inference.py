@@ -39,7 +39,16 @@ def rows_at_once(n_rows):
 
 
 @made_on_cpu()
-def map_blocks(function, X, origin, device, *, n_outputs=1, most_rows=LARGEST_BLOCK):
+def map_blocks(
+    function,
+    X,
+    origin,
+    device,
+    *,
+    beside=None,
+    n_outputs=1,
+    most_rows=LARGEST_BLOCK,
+):
     """Apply a function of a block of rows to all rows.
 
     Parameters
@@ -53,6 +62,9 @@ def map_blocks(function, X, origin, device, *, n_outputs=1, most_rows=LARGEST_BL
         Subtracted in the precision of X.
 
     device : torch.device
+
+    beside : ndarray of shape (n_samples, n_beside), optional
+        More columns, as they are: the numbers of the rows' classes.
 
     n_outputs : int, default=1
         About how many numbers a row becomes. Of blocks that are large by these or by
@@ -76,6 +88,9 @@ def map_blocks(function, X, origin, device, *, n_outputs=1, most_rows=LARGEST_BL
         for begin in range(0, X.shape[0], n_rows):
             block = measured(X[begin : begin + n_rows], origin)
             whole = block.to(device, computed)
+            if beside is not None:
+                more = torch.from_numpy(beside[begin : begin + n_rows])
+                whole = torch.cat([whole, more.to(whole)], dim=1)
             if len(block) < n_rows:
                 whole = functional.pad(whole, (0, 0, 0, n_rows - len(block)))
             with torch.inference_mode(), torch.autocast(device.type, enabled=False):

@@ -62,7 +62,11 @@ class VAETransformer(BaseDensity):
         In place of the perceptron that ``hidden_layer_sizes`` and ``activation``
         describe: a spec such as :class:`skae.networks.MLP` or
         :class:`skae.networks.Conv`, which the decoder mirrors, or a factory, called as
-        ``factory(n_inputs, n_outputs)``, that returns an ``nn.Module``.
+        ``factory(n_inputs, n_outputs)``, that returns an ``nn.Module``. Its encoder
+        sees ``(x - mu) / s``; what its decoder gives is added to the start's predictor
+        (a mean, in units of what is left, or a logit or logarithm), with
+        ``init="random"`` to that of the columns' means. So a decoder ends in a linear
+        layer, not in a sigmoid, whatever the rows.
 
     init : {"pca", "random"}, default="pca"
         ``"pca"`` starts at probabilistic PCA; ``"random"`` is an ordinary network at
@@ -79,7 +83,7 @@ class VAETransformer(BaseDensity):
         ``"gaussian_diag"``         one noise per column; starts at factor analysis
         ``"student_t"``             heavy tails, a scale per column
         ``"bernoulli"``             0 or 1, or probabilities
-        ``"continuous_bernoulli"``  values between 0 and 1, as grey pixels
+        ``"continuous_bernoulli"``  ink: pixels mostly 0 or 1; not photographs
         ``"poisson"``               counts, with a size per row
         ``"negative_binomial"``     counts that vary more, with a dispersion per column
         ``"categorical"``           one-hot columns
@@ -150,11 +154,12 @@ class VAETransformer(BaseDensity):
     conditional : bool, default=False
         Whether the prior and the decoder are told the class of a row, the ``y`` of
         ``fit``, so that ``sample`` draws rows of a class. The encoder is not: rows
-        have codes without one. Each class has a prior of its own, which starts at the
-        moments of its codes, what these leave of its mean, and a place beside the code
-        in what the decoder takes (a factory is called with ``n_components`` and the
-        number of classes added up). A search over one needs all classes in each fold:
-        pass it ``cv=StratifiedKFold(5)``.
+        have codes without one, and ``reconstruct`` averages over the classes that a row
+        may have, unless it is given its ``y``. Each class has a prior of its own, which
+        starts at the moments of its codes, what these leave of its mean, and a place
+        beside the code in what the decoder takes (a factory is called with
+        ``n_components`` and the number of classes added up). A search over one needs
+        all classes in each fold: pass it ``cv=StratifiedKFold(5)``.
 
     n_score_samples : int, default=64
         Draws of the code of a row by which ``score_samples`` estimates its

@@ -69,7 +69,10 @@ class Bernoulli(Likelihood):
 
 
 class ContinuousBernoulli(Likelihood):
-    """Values between 0 and 1, as grey pixels, with a density that integrates to 1.
+    """Values between 0 and 1, as pixels of ink, with a density that integrates to 1.
+
+    It has no noise of its own: a value whose mean is 0.5 is uniform. Photographs, whose
+    pixels are near what they are expected to be, ask for a Gaussian likelihood.
 
     Examples
     --------

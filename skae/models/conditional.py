@@ -226,6 +226,22 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         """Reconstruct rows from their posterior means; see :class:`Autoencoder`."""
         return self.decode(self.encode(x), x)
 
+    def decode_given(self, labelled):
+        """Mean of the rows given their codes and the classes beside these."""
+        z, labels = _apart(labelled)
+        classes = functional.one_hot(labels, self.n_classes)
+        return self.likelihood.mean(self.decoder(torch.cat([z, classes.to(z)], dim=1)))
+
+    def carry(self, labelled):
+        """Rebuild rows of one class as rows of another; both stand beside them.
+
+        What is kept is the code about its class, which alone is independent of it.
+        """
+        rest, there = _apart(labelled)
+        x, here = _apart(rest)
+        code = self.given(here).encode(x)
+        return self.likelihood.mean(self.given(there).decoder(code), x)
+
     @torch.no_grad()
     def draw_coded(self, labels, generator):
         """Draw what the decoder takes: codes with their classes, on the CPU."""
