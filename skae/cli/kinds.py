@@ -12,22 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 __all__ = [
-    "ISO_TIME",
     "MOSTLY",
     "Category",
     "Constant",
-    "Date",
     "Number",
+    "check_read",
     "decimals_of",
     "nature_of",
     "numbers_of",
     "texts_of",
 ]
-
-ISO_TIME = "%Y-%m-%dT%H:%M:%S"
-
-# How far a time in ISO 8601 is from UTC.
-OFFSET = r":\d\d\S*?\s?(Z|[-+]\d\d(?::?\d\d)?)$"
 
 OTHER = "other"
 
@@ -97,7 +91,7 @@ class Number:
     def encode(self, column):
         """Fill, center and scale."""
         values = numbers_of(column)
-        _check_read(column, np.isfinite(values), "number")
+        check_read(column, np.isfinite(values), "finite number")
         filled = np.where(np.isfinite(values), values, self.fill)
         return ((filled - self.center) / self.scale)[:, None]
 
@@ -109,69 +103,6 @@ class Number:
         values = np.clip(values, self.lowest, self.highest)
         is_whole = self.decimals == 0 and max(-self.lowest, self.highest) < 2**53
         return values.astype(np.int64) if is_whole else values
-
-
-@dataclass(frozen=True)
-class Date:
-    """A day, or a moment of one, as days since the first.
-
-    Attributes
-    ----------
-    first : str
-        The earliest date, in ISO 8601.
-
-    format : str or None
-        How it is written; None where the column holds dates, not text.
-
-    days : Number
-        What becomes of the days since the first.
-
-    zone : str or None
-        The time zone that dates are in, ``"UTC"`` or as ``"+02:00"`` where they are
-        text; None where they have none.
-    """
-
-    first: str
-    format: str | None
-    days: Number
-    zone: str | None = None
-
-    kind = "date"
-
-    @classmethod
-    def learn(cls, column, standardize, format=None):
-        """Learn from dates, or from text in a format."""
-        moments = _moments_of(column, format)
-        first = np.nanmin(moments)
-        days = Number.learn(_series(_days(moments, first)), standardize)
-        return cls(str(first), format, days, _zone_of(column, format))
-
-    def names(self, name):
-        """Name the columns of what ``encode`` returns."""
-        return [name]
-
-    def encode(self, column):
-        """Count the days, and scale them."""
-        moments = _moments_of(column, self.format)
-        _check_read(column, ~np.isnat(moments), "date")
-        return self.days.encode(_series(_days(moments, np.datetime64(self.first))))
-
-    def decode(self, numbers):
-        """Give dates back, written as they were."""
-        import pandas as pd
-
-        seconds = np.round(self.days.decode(numbers) * 86_400.0)
-        moments = np.datetime64(self.first, "s") + seconds.astype("timedelta64[s]")
-        if self.format is None and self.zone is None:
-            return moments
-        moments = pd.Series(moments)
-        if self.zone is not None:
-            moments = moments.dt.tz_localize("UTC").dt.tz_convert(self.zone)
-        if self.format is None:
-            return moments
-        format = ISO_TIME if self.format == "ISO8601" else self.format
-        suffix = "Z" if self.zone == "UTC" else self.zone or ""
-        return moments.dt.strftime(format + suffix).to_numpy(dtype=object)
 
 
 @dataclass(frozen=True)
@@ -307,12 +238,6 @@ def nature_of(column):
     return "text" if column.dropna().map(type).isin(plain).all() else "other"
 
 
-def _series(values):
-    import pandas as pd
-
-    return pd.Series(values)
-
-
 def texts_of(column):
     """Write the values of a column as text; missing ones stay missing."""
     return column.map(lambda value: str(value).strip(), na_action="ignore")
@@ -343,44 +268,6 @@ def _moments(values):
     return float(np.ldexp(small.mean(), exponent)), deviation or 1.0
 
 
-def _moments_of(column, format):
-    """Dates of a column, in UTC and without a zone; what is none is not a time."""
-    import pandas as pd
-
-    is_text = nature_of(column) == "text"
-    moments = pd.to_datetime(
-        column,
-        format=(format or "ISO8601") if is_text else None,
-        errors="coerce",
-        utc=True,
-    )
-    return moments.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-
-
-def _zone_of(column, format):
-    """Find the zone of dates; where texts have several offsets it is UTC."""
-    import pandas as pd
-
-    if format is None:
-        zone = getattr(column.dtype, "tz", None)
-        try:
-            return None if zone is None else str(pd.Timestamp(0, tz=str(zone)).tz)
-        except (ValueError, KeyError):  # a zone that has no name
-            return "UTC"
-    offsets = column.dropna().str.strip().str.extract(OFFSET, expand=False).unique()
-    if format != "ISO8601" or pd.isna(offsets).any():
-        return None
-    if len(offsets) > 1 or offsets[0] == "Z":
-        return "UTC"
-    hours, minutes = offsets[0][:3], offsets[0][3:].strip(":") or "00"
-    return f"{hours}:{minutes}"
-
-
-def _days(moments, first):
-    days = (moments - first) / np.timedelta64(1, "D")
-    return np.where(np.isnat(moments), np.nan, days)
-
-
 def decimals_of(values):
     """Count the digits after the point: those that all values need, if at most 6."""
     if np.abs(values).max() >= 2**53:
@@ -396,18 +283,19 @@ def decimals_of(values):
     return None
 
 
-def _check_read(column, is_read, what):
+def check_read(column, is_read, what):
     """Say which values are not of the column's kind, and refuse if none is."""
-    n_present = int(column.notna().sum())
-    n_lost = n_present - int(is_read.sum())
-    if n_lost and n_lost == n_present:
+    present = column.dropna()
+    n_lost = len(present) - int(is_read.sum())
+    if n_lost and n_lost == len(present):
         raise ValueError(
-            f"column {column.name!r} holds no {what}, but was fitted to some"
+            f"column {column.name!r} holds no {what}, but was fitted to some; its "
+            f"first value is {str(present.iloc[0])!r}"
         )
     if n_lost:
         warnings.warn(
-            f"column {column.name!r}: {n_lost:,} of its values are no {what} (or "
-            "infinite), and count as missing",
+            f"column {column.name!r}: {n_lost:,} of its values are no {what}, and "
+            "count as missing",
             stacklevel=4,
         )
 

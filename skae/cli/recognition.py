@@ -4,12 +4,11 @@ import re
 
 import numpy as np
 
+from .dates import Date, date_format
 from .kinds import (
-    ISO_TIME,
     MOSTLY,
     Category,
     Constant,
-    Date,
     Number,
     decimals_of,
     nature_of,
@@ -18,28 +17,6 @@ from .kinds import (
 )
 
 __all__ = ["LeftOut", "learn_column"]
-
-# Ways to write a day; the first that fits all of a column is taken. So 03/04/2021 is
-# in March unless another row cannot be.
-DAYS = (
-    "%Y-%m-%d",
-    "%d.%m.%Y",
-    "%d.%m.%y",
-    "%m/%d/%Y",
-    "%d/%m/%Y",
-    "%m/%d/%y",
-    "%d/%m/%y",
-    "%Y/%m/%d",
-    "%d-%m-%Y",
-    "%d %b %Y",
-    "%d %B %Y",
-    "%b %d, %Y",
-    "%B %d, %Y",
-    "%d-%b-%Y",
-    "%Y.%m.%d",
-)
-TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
-FORMATS = (*(day + time for time in TIMES for day in DAYS), ISO_TIME, "ISO8601")
 
 # Integers that number the rows, by the name of their column.
 IS_IDENTIFIER = re.compile(
@@ -134,9 +111,9 @@ def _learn_texts(column, standardize, max_categories):
     present = texts.dropna()
     if np.isfinite(numbers_of(present)).mean() >= MOSTLY:
         return _learn_numbers(column, standardize)
-    format = _date_format(present)
+    format = date_format(present)
     if format is not None:
-        return Date.learn(texts, standardize, format)
+        return Date.learn(column, standardize, format)
     n_values = present.nunique()
     if n_values == len(present) and n_values > 2:
         raise LeftOut("an identifier: every value differs")
@@ -151,22 +128,3 @@ def _constant(column):
         value = column.iloc[0]
         return Constant(value.item() if isinstance(value, np.generic) else value)
     return None
-
-
-def _date_format(texts):
-    """Find the format in which most texts are dates, or None."""
-    import pandas as pd
-
-    sample = texts.drop_duplicates()
-    sample = sample.iloc[:: max(1, len(sample) // 500)]
-    if sample.str.contains(r"\d.*[-/. :]", regex=True).mean() < MOSTLY:
-        return None
-    best, best_share = None, MOSTLY
-    for format in FORMATS:
-        read = pd.to_datetime(sample, format=format, errors="coerce", utc=True)
-        share = read.notna().mean()
-        if share == 1.0:
-            return format
-        if share > best_share:
-            best, best_share = format, share
-    return best

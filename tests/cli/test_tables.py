@@ -67,13 +67,28 @@ DAYS = [str(np.datetime64("2020-01-01") + i) for i in range(41)]
 
 @pytest.mark.parametrize(
     ("odd", "usual", "what"),
-    [("n.n.", NUMBERS, "number"), (np.inf, NUMBERS, "number"), ("soon", DAYS, "date")],
+    [
+        ("n.n.", NUMBERS, "finite number"),
+        (np.inf, NUMBERS, "finite number"),
+        ("soon", DAYS, "date written as 2020-01-01"),
+    ],
 )
 def test_a_few_values_of_another_kind_are_said_and_filled(odd, usual, what):
     table = table_of(a=[odd, *usual])
     with pytest.warns(UserWarning, match=f"1 of its values are no {what}"):
         rows = TableEncoder(standardize=False).fit_transform(table)
     assert rows[0] == np.median(rows[1:]) == 20
+
+
+def test_dates_in_another_spelling_are_read_where_it_is_plain():
+    """15/02/2003 can be in February alone; 04/07/2002 may be in April or in July."""
+    encoder = TableEncoder(standardize=False).fit(table_of(a=DAYS))
+    with pytest.warns(UserWarning, match="'01/02/2020' is read as 2020-02-01"):
+        rows = encoder.transform(table_of(a=["01/02/2020", None, "15/02/2020"]))
+    assert rows.ravel().tolist() == [31, 20, 45]
+    said = "no date written as 2020-01-01, .* first value is '04/07/2002'"
+    with pytest.raises(ValueError, match=said):
+        encoder.transform(table_of(a=["04/07/2002", "05/06/2002"]))
 
 
 def test_what_says_nothing_is_left_out():
