@@ -140,7 +140,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             rows = take_rows(rows, index)
             labels = None if labels is None else labels[index]
         likelihood = self._find_likelihood(rows, weight, going_on)
-        check_values(likelihood, given, given_weight)
+        check_values(self, likelihood, given, given_weight)
         if X_val is not None:
             X_val = check_X_val(self, X_val, likelihood)
         labels_val = self._find_labels_of_judges(X_val, y_val)
@@ -211,7 +211,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         else:
             X, weight = self._with_waiting(X, weight)
             if X.shape[0] < max(2, np.ceil(self.n_components)):
-                check_values(resolve_likelihood(self, X, weight), X)
+                check_values(self, resolve_likelihood(self, X, weight), X)
                 # What was given is the user's to refill.
                 self._waiting = as_array(X).copy(), weight.copy()
                 return self
@@ -221,7 +221,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         if going_on:
             check_fitted_values(self, X)
         else:
-            check_values(likelihood, X)
+            check_values(self, likelihood, X)
         task = make_task(
             self,
             rows,

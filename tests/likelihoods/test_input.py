@@ -40,13 +40,19 @@ def test_counts_are_refused_by_the_name_that_was_asked_for():
 
 
 @pytest.mark.parametrize(
-    "row", [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0.5, 0.5, 0, 0, 0], [2, -1, 0, 0, 0]]
+    ("row", "found"),
+    [
+        ([1, 1, 0, 0, 0, 0], r"the columns \[0, 1\] are 1;"),
+        ([0, 0, 0, 0, 0, 0], r"none of the columns \[0, 1, 2, 3, 4, \.\.\.\] is 1;"),
+        ([0.5, 0.5, 0, 0, 0, 0], "column 0 is 0.5;"),
+        ([1, 1, -1, 0, 0, 0], "column 2 is -1;"),
+    ],
 )
 @pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
-def test_what_is_not_one_hot_is_refused(row, as_format):
-    X = np.eye(5)[np.arange(30) % 5]
+def test_what_is_not_one_hot_is_refused(row, found, as_format):
+    X = np.eye(6)[np.arange(30) % 6]
     X[7] = row
-    refused("categorical", as_format(X), r"likelihood='categorical'.*of row 7")
+    refused("categorical", as_format(X), f"likelihood='categorical'.*in row 7 {found}")
 
 
 PAIRS = {
@@ -91,6 +97,15 @@ def test_a_part_that_is_refused_names_its_columns():
     X = mixed()
     X[5, 1] = 2
     refused(MIXED, X, r"(?s)columns \[1\].*between 0 and 1")
+
+
+def test_a_refused_category_is_called_by_its_names_alone():
+    X = mixed()
+    X[3, 3:6] = 0
+    refused(MIXED, X, r"^columns \[3, 4, 5\]: .* row 3 none of the columns \[3, 4, 5\]")
+    names = [f"c{j}" for j in range(7)]
+    said = r"^columns \['c3', 'c4', 'c5'\]: .* row 3 none of the columns \['c3', 'c4'"
+    refused(MIXED, pd.DataFrame(X, columns=names), said)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1])
