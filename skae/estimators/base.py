@@ -139,7 +139,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             index, weight = distinct_rows(rows, weight, labels)
             rows = take_rows(rows, index)
             labels = None if labels is None else labels[index]
-        likelihood = self._find_likelihood(rows, weight, going_on)
+        likelihood = self._find_likelihood(rows, weight, X, going_on)
         check_values(self, likelihood, given, given_weight)
         if X_val is not None:
             X_val = check_X_val(self, X_val, likelihood)
@@ -205,19 +205,21 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         is_waiting = hasattr(self, "_waiting")
         going_on = hasattr(self, "_stored") and not is_waiting
         is_first = not (going_on or is_waiting)
+        given = X
         X, weight = check_rows(self, X, sample_weight, reset=is_first, fewest=1)
         if going_on:
             check_goes_on(self, self._stored.blueprint)
         else:
             X, weight = self._with_waiting(X, weight)
             if X.shape[0] < max(2, np.ceil(self.n_components)):
-                check_values(self, resolve_likelihood(self, X, weight), X)
+                likelihood = resolve_likelihood(self, X, weight, given)
+                check_values(self, likelihood, X)
                 # What was given is the user's to refill.
                 self._waiting = as_array(X).copy(), weight.copy()
                 return self
             check_n_components(self, X)
         rows, weight = merge_rows(X, weight)
-        likelihood = self._find_likelihood(rows, weight, going_on)
+        likelihood = self._find_likelihood(rows, weight, given, going_on)
         if going_on:
             check_fitted_values(self, X)
         else:
@@ -292,13 +294,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     def _find_labels_of_judges(self, X_val, y_val):
         """Find numbers of the classes of the rows of the user's that judge."""
 
-    def _find_likelihood(self, X, weight, going_on):
+    def _find_likelihood(self, X, weight, given, going_on):
         """Say what the rows are taken to be."""
         if going_on:
             if isinstance(self.likelihood, list):
-                check_same_columns(self, resolve_likelihood(self, X, weight))
+                found = resolve_likelihood(self, X, weight, given)
+                check_same_columns(self, found)
             return self.likelihood_
-        likelihood = resolve_likelihood(self, X, weight)
+        likelihood = resolve_likelihood(self, X, weight, given)
         if self.verbose and isinstance(self.likelihood, str):
             print(f"[{type(self).__name__}] likelihood: {likelihood}")
         return likelihood

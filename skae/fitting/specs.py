@@ -23,7 +23,7 @@ from .blueprint import Variational
 __all__ = ["resolve_likelihood", "resolve_networks", "resolve_variational"]
 
 
-def resolve_likelihood(estimator, X, weight):
+def resolve_likelihood(estimator, X, weight, given):
     """Find a likelihood by its name, by column, or by a look at the columns.
 
     Parameters
@@ -33,6 +33,9 @@ def resolve_likelihood(estimator, X, weight):
     X : {ndarray, CSR, tensor} of shape (n_samples, n_features)
 
     weight : ndarray of shape (n_samples,)
+
+    given : {array-like, sparse matrix, tensor, DataFrame}
+        The rows as the user has them, by which a callable selects columns.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def resolve_likelihood(estimator, X, weight):
         likelihood = LIKELIHOODS[likelihood]()
     _refuse_class("likelihood", likelihood)
     names = getattr(estimator, "feature_names_in_", None)
-    locate = functools.partial(_locate, names=names, n_features=X.shape[1])
+    locate = functools.partial(_locate, given=given, names=names, n_features=X.shape[1])
     if isinstance(likelihood, PerColumn):
         called = np.arange(X.shape[1]) if names is None else names
         return _resolve_columns(likelihood.parts, called, locate)
@@ -100,8 +103,10 @@ def _resolve_part(part):
     return spec, columns
 
 
-def _locate(columns, *, names, n_features):
-    """Numbers of columns that are given by number, name, slice or mask."""
+def _locate(columns, *, given, names, n_features):
+    """Numbers of columns that are given by number, name, slice, mask or callable."""
+    if callable(columns):
+        columns = columns(given)
     if isinstance(columns, slice):
         return _locate_slice(columns, names, n_features)
     chosen = np.atleast_1d(np.asarray(columns, dtype=object))
@@ -137,7 +142,8 @@ def _locate_one(column, names, n_features):
             return column % n_features
     raise ValueError(
         f"likelihood: there is no column {column!r}; columns are numbers below "
-        f"{n_features}, names, a slice, or a mask of {n_features} truth values."
+        f"{n_features}, names, a slice, a mask of {n_features} truth values, or a "
+        "callable that gives these."
     )
 
 

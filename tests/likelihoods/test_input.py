@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.compose import make_column_selector
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import Bernoulli, Categorical, PerColumn, Poisson
@@ -133,6 +134,21 @@ def test_slices_masks_and_single_columns_choose_columns():
     )
     assert str(first.likelihood_) == str(second.likelihood_)
     np.testing.assert_array_equal(first.transform(X), second.transform(X))
+
+
+def test_a_callable_selects_columns_of_the_frame():
+    """It sees the rows as they were given, in a call of either kind."""
+    X = pd.DataFrame(mixed(), columns=list("abcdefg")).astype({"g": int})
+    parts = [
+        ("gaussian_diag", make_column_selector("[abc]")),
+        (Categorical([["d", "e", "f"]]), make_column_selector("[def]")),
+        ("poisson", make_column_selector(dtype_include=int)),
+    ]
+    model = VAETransformer(2, likelihood=parts, **START)
+    expected = "[(GaussianDiag(), [0, 1, 2]), (Categorical(groups=[[0, 1, 2]]), "
+    for learn in (model.fit, model.partial_fit):
+        found = str(learn(X).likelihood_.parts)
+        assert found == expected + "[3, 4, 5]), (Poisson(size=None), [6])]"
 
 
 def test_a_slice_of_names_has_both_of_its_ends():
