@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .kinds import MOSTLY, Number, check_read, nature_of, texts_of
+from .kinds import MOSTLY, Number, check_read, nature_of, numbers_of, texts_of
 
-__all__ = ["Date", "date_format"]
+__all__ = ["DIGITS", "Date", "are_dates", "date_format"]
 
 # Ways to write a day; the first that fits all of a column is taken. So 03/04/2021 is
 # in March unless another row cannot be.
@@ -32,6 +32,10 @@ TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
 ISO_TIME = "%Y-%m-%dT%H:%M:%S"
 FORMATS = (*(day + time for time in TIMES for day in DAYS), ISO_TIME, "ISO8601")
 
+# A day as a whole number; those of a table are told from other numbers by their range.
+DIGITS = "%Y%m%d"
+EARLIEST, LATEST = 1900_01_01, 2100_12_31
+
 # How far a time in ISO 8601 is from UTC.
 OFFSET = r":\d\d\S*?\s?(Z|[-+]\d\d(?::?\d\d)?)$"
 
@@ -49,7 +53,7 @@ class Date:
         The earliest date, in ISO 8601.
 
     format : str or None
-        How it is written; None where the column holds dates, not text.
+        How it is written; None where the column holds dates, neither text nor numbers.
 
     days : Number
         What becomes of the days since the first.
@@ -68,7 +72,7 @@ class Date:
 
     @classmethod
     def learn(cls, column, standardize, format=None):
-        """Learn from dates, or from text in a format."""
+        """Learn from dates, or from text or numbers in a format."""
         import pandas as pd
 
         moments = _moments_of(column, format)
@@ -121,13 +125,25 @@ class Date:
             moments = moments.dt.tz_localize("UTC").dt.tz_convert(self.zone)
         if self.format is None:
             return moments
-        return self._written(moments).to_numpy(dtype=object)
+        written = self._written(moments)
+        return written.to_numpy(dtype=object if self.format != DIGITS else np.int64)
 
     def _written(self, moments):
         """Write dates as those were that were seen."""
         format = self.format or "ISO8601"
         suffix = "Z" if self.zone == "UTC" else self.zone or ""
         return moments.dt.strftime(format.replace("ISO8601", ISO_TIME) + suffix)
+
+
+def are_dates(column):
+    """Whether all numbers of a column are days such as 20010307."""
+    import pandas as pd
+
+    values = numbers_of(column)
+    seen = values[np.isfinite(values)]
+    if seen.min() < EARLIEST or seen.max() > LATEST:
+        return False
+    return not np.isnat(_moments_of(pd.Series(seen), DIGITS)).any()
 
 
 def date_format(texts):
@@ -170,11 +186,24 @@ def _read(values, format):
 
 def _moments_of(column, format):
     """Dates of a column, in UTC and without a zone; what is none is not a time."""
-    if nature_of(column) == "text":
+    nature = nature_of(column)
+    if nature == "text":
         moments = _read(texts_of(column), format or "ISO8601")
+    elif nature == "number":
+        moments = _read(_digits_of(column), DIGITS)
     else:
         moments = _read(column, None)
     return moments.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
+
+
+def _digits_of(column):
+    """Write the whole numbers of eight digits; what is none is missing."""
+    import pandas as pd
+
+    values = numbers_of(column)
+    is_whole = (values == np.floor(values)) & (values >= 1e7) & (values < 1e8)
+    whole = pd.Series(np.where(is_whole, values, np.nan))
+    return whole.map("{:.0f}".format, na_action="ignore")
 
 
 def _zone_of(column, format):

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from .dates import Date, date_format
+from .dates import DIGITS, Date, are_dates, date_format
 from .kinds import (
     MOSTLY,
     Category,
@@ -99,6 +99,8 @@ def _learn_numbers(column, standardize):
     if IS_IDENTIFIER.search(name) and decimals_of(seen) == 0:
         if len(np.unique(seen)) == len(column):
             raise LeftOut("an identifier: every value differs")
+    if are_dates(column):
+        return Date.learn(column, standardize, DIGITS)
     return Number.learn(column, standardize)
 
 

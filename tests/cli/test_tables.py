@@ -35,6 +35,9 @@ def table_of(**columns):
         (pd.to_timedelta([1, 2, 4], unit="h"), "number"),
         (pd.array([1, None, 3], dtype="Int64"), "number"),
         (pd.Categorical(["u", "v", "u"]), "category"),
+        ([20010307, 20020712, 20020712], "date"),
+        (pd.array([20010307, 20020712, None], dtype="Int64"), "date"),
+        ([20010307, 20020732, 20020712], "number"),
         ([None, None, None], "constant"),
         ([3, 3, 3], "constant"),
         ([2**53 + 1] * 3, "constant"),
@@ -86,6 +89,8 @@ def test_dates_in_another_spelling_are_read_where_it_is_plain():
     with pytest.warns(UserWarning, match="'01/02/2020' is read as 2020-02-01"):
         rows = encoder.transform(table_of(a=["01/02/2020", None, "15/02/2020"]))
     assert rows.ravel().tolist() == [31, 20, 45]
+    rows = encoder.transform(table_of(a=[20200203, None]))
+    assert rows.ravel().tolist() == [33, 20]
     said = "no date written as 2020-01-01, .* first value is '04/07/2002'"
     with pytest.raises(ValueError, match=said):
         encoder.transform(table_of(a=["04/07/2002", "05/06/2002"]))
