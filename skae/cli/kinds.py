@@ -49,6 +49,9 @@ class Number:
 
     decimals : int or None
         Digits after the point that the values have; None is any number of them.
+
+    unit : str
+        What is written behind each value: a per cent sign, or nothing.
     """
 
     fill: float
@@ -57,19 +60,21 @@ class Number:
     lowest: float
     highest: float
     decimals: int | None
+    unit: str = ""
 
     kind = "number"
 
     @classmethod
-    def learn(cls, column, standardize):
+    def learn(cls, column, standardize, unit=""):
         """Learn from numbers, some of them missing."""
-        values = numbers_of(column)
+        values = numbers_of(column, unit)
         seen = values[np.isfinite(values)]
         fill = float(np.median(seen))
         filled = np.where(np.isfinite(values), values, fill)
         center, scale = _moments(filled) if standardize else (0.0, 1.0)
         lowest, highest = float(seen.min()), float(seen.max())
-        learned = cls(fill, center, scale, lowest, highest, decimals_of(seen))
+        decimals = decimals_of(seen)
+        learned = cls(fill, center, scale, lowest, highest, decimals, unit)
         learned._check_squares(filled, column.name)
         return learned
 
@@ -90,7 +95,7 @@ class Number:
 
     def encode(self, column):
         """Fill, center and scale."""
-        values = numbers_of(column)
+        values = numbers_of(column, self.unit)
         check_read(column, np.isfinite(values), "finite number")
         filled = np.where(np.isfinite(values), values, self.fill)
         return ((filled - self.center) / self.scale)[:, None]
@@ -100,9 +105,16 @@ class Number:
         values = numbers[:, 0] * self.scale + self.center
         if self.decimals is not None:
             values = np.round(values, self.decimals)
-        values = np.clip(values, self.lowest, self.highest)
+        values = np.clip(values, self.lowest, self.highest) + 0.0  # never -0.0
+        if self.unit:
+            return np.array([self._written(value) for value in values], dtype=object)
         is_whole = self.decimals == 0 and max(-self.lowest, self.highest) < 2**53
         return values.astype(np.int64) if is_whole else values
+
+    def _written(self, value):
+        """Write a value as those with a unit were."""
+        number = value if self.decimals is None else f"{value:.{self.decimals}f}"
+        return f"{number}{self.unit}"
 
 
 @dataclass(frozen=True)
@@ -243,10 +255,12 @@ def texts_of(column):
     return column.map(lambda value: str(value).strip(), na_action="ignore")
 
 
-def numbers_of(column):
+def numbers_of(column, unit=""):
     """Numbers of a column; what is none, or infinite, is not a number."""
     import pandas as pd
 
+    if unit and nature_of(column) == "text":
+        column = texts_of(column).str.removesuffix(unit.strip())
     if column.dtype.kind == "m":
         return column.dt.total_seconds().to_numpy()
     if isinstance(column.dtype, pd.CategoricalDtype):

@@ -111,7 +111,10 @@ def _learn_texts(column, standardize, max_categories):
         return constant
     texts = texts_of(column)
     present = texts.dropna()
-    if np.isfinite(numbers_of(present)).mean() >= MOSTLY:
+    unit = _unit_of(present)
+    if np.isfinite(numbers_of(present, unit)).mean() >= MOSTLY:
+        if unit:
+            return Number.learn(column, standardize, unit)
         return _learn_numbers(column, standardize)
     format = date_format(present)
     if format is not None:
@@ -122,6 +125,12 @@ def _learn_texts(column, standardize, max_categories):
     if n_values > max(max_categories, len(present) / 2):
         raise LeftOut(f"text: {n_values:,} values, most of them in one row alone")
     return Category.learn(column, max_categories)
+
+
+def _unit_of(texts):
+    """Find the per cent sign behind most texts, as it is set; else nothing."""
+    signs = texts.str.extract(r"\d(\s?%)$", expand=False).dropna()
+    return signs.iloc[0] if len(signs) >= MOSTLY * len(texts) else ""
 
 
 def _constant(column):

@@ -83,6 +83,16 @@ def test_a_few_values_of_another_kind_are_said_and_filled(odd, usual, what):
     assert rows[0] == np.median(rows[1:]) == 20
 
 
+@pytest.mark.parametrize("texts", [["73%", "8%", None], ["7.25 %", "0.50 %", "1.00 %"]])
+def test_per_cent_is_a_number(texts):
+    table = table_of(a=texts)
+    encoder = TableEncoder(standardize=False).fit(table)
+    rows = encoder.transform(table)
+    assert rows[:2].ravel().tolist() == [float(text.strip(" %")) for text in texts[:2]]
+    assert encoder.inverse_transform(rows)["a"].tolist()[:2] == texts[:2]
+    assert encoder.describe()[0] == "1 number: a (%)"
+
+
 def test_dates_in_another_spelling_are_read_where_it_is_plain():
     """15/02/2003 can be in February alone; 04/07/2002 may be in April or in July."""
     encoder = TableEncoder(standardize=False).fit(table_of(a=DAYS))
