@@ -28,6 +28,10 @@ OTHER = "other"
 # Share of the texts in a column that have to be numbers, or dates, for it to be one.
 MOSTLY = 0.95
 
+# Share of the numbers in a column that have to be the lowest, or the highest, for it to
+# be a limit, as 0 is of rain.
+LIMITED = 0.01
+
 
 # -------------------------------------------------------------------------- kinds
 
@@ -52,6 +56,9 @@ class Number:
 
     unit : str
         What is written behind each value: a per cent sign, or nothing.
+
+    has_floor, has_ceiling : bool
+        Whether many values are the lowest, or the highest.
     """
 
     fill: float
@@ -61,6 +68,8 @@ class Number:
     highest: float
     decimals: int | None
     unit: str = ""
+    has_floor: bool = False
+    has_ceiling: bool = False
 
     kind = "number"
 
@@ -73,8 +82,17 @@ class Number:
         filled = np.where(np.isfinite(values), values, fill)
         center, scale = _moments(filled) if standardize else (0.0, 1.0)
         lowest, highest = float(seen.min()), float(seen.max())
-        decimals = decimals_of(seen)
-        learned = cls(fill, center, scale, lowest, highest, decimals, unit)
+        learned = cls(
+            fill,
+            center,
+            scale,
+            lowest,
+            highest,
+            decimals_of(seen),
+            unit,
+            has_floor=_are_many(seen == lowest),
+            has_ceiling=_are_many(seen == highest),
+        )
         learned._check_squares(filled, column.name)
         return learned
 
@@ -102,7 +120,7 @@ class Number:
 
     def decode(self, numbers):
         """Undo ``encode``, to as many decimals as the values had."""
-        values = numbers[:, 0] * self.scale + self.center
+        values = self._folded(numbers[:, 0] * self.scale + self.center)
         if self.decimals is not None:
             values = np.round(values, self.decimals)
         values = np.clip(values, self.lowest, self.highest) + 0.0  # never -0.0
@@ -110,6 +128,19 @@ class Number:
             return np.array([self._written(value) for value in values], dtype=object)
         is_whole = self.decimals == 0 and max(-self.lowest, self.highest) < 2**53
         return values.astype(np.int64) if is_whole else values
+
+    def _folded(self, values):
+        """Fold what is out of range back into it, where values do not pile up there.
+
+        Draws from a smooth density know no range; cut off, many would be the lowest
+        value of all. Those that are far out are left as they are.
+        """
+        ends = (self.lowest, self.has_floor), (self.highest, self.has_ceiling)
+        for end, is_limit in ends:
+            folded = end - (values - end)
+            are_in = (folded >= self.lowest) & (folded <= self.highest)
+            values = np.where(are_in & (not is_limit), folded, values)
+        return values
 
     def _written(self, value):
         """Write a value as those with a unit were."""
@@ -268,6 +299,11 @@ def numbers_of(column, unit=""):
     numbers = pd.to_numeric(column, errors="coerce")
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def _are_many(are_equal):
+    """Whether more than one value, and more than few, are an end of their range."""
+    return bool(are_equal.sum() > max(1, LIMITED * len(are_equal)))
 
 
 def _moments(values):

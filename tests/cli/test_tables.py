@@ -83,6 +83,15 @@ def test_a_few_values_of_another_kind_are_said_and_filled(odd, usual, what):
     assert rows[0] == np.median(rows[1:]) == 20
 
 
+def test_what_is_beyond_the_range_is_no_pile_at_its_end():
+    """At the floor of rain there is one; dates are folded back, if by one range."""
+    encoder = TableEncoder(standardize=False)
+    encoder.fit(table_of(day=DAYS, rain=np.maximum(np.arange(-20.0, 21.0), 0)))
+    back = encoder.inverse_transform([[-3, -3], [43, 23], [99, 99]])
+    assert back["day"].tolist() == [DAYS[3], DAYS[37], DAYS[40]]
+    assert back["rain"].tolist() == [0, 17, 20]
+
+
 @pytest.mark.parametrize("texts", [["73%", "8%", None], ["7.25 %", "0.50 %", "1.00 %"]])
 def test_per_cent_is_a_number(texts):
     table = table_of(a=texts)
