@@ -37,11 +37,11 @@ LACKING = {"", "NA", "N/A", "n/a", "NULL", "null", "None", "<NA>", "#N/A", *MISS
 # The mark that parts thousands, by that of the decimals.
 GROUPING = {",": ".", ".": ","}
 
-# How a number is written, by the mark of its decimals.
+# How a number is written, by the mark of its decimals; it may be per cent.
 NUMERAL = {
     mark: re.compile(
         rf"[-+]?(?:\d+|[1-9]\d{{0,2}}(?:\{group}\d{{3}})+)(?:\{mark}\d+)?"
-        r"(?:[eE][-+]?\d+)?"
+        r"(?:[eE][-+]?\d+)?(?:\s?%)?"
     )
     for mark, group in GROUPING.items()
 }
@@ -141,7 +141,7 @@ def _decimal(cells, separator):
         return "."
     votes = {",": 0.0, ".": 0.0}
     for cell in itertools.chain(*cells[1:]):
-        bare = cell.strip()
+        bare = cell.strip(" \t%")
         if FRACTION.fullmatch(bare):
             mark = "," if bare.rfind(",") > bare.rfind(".") else "."
             votes[mark] += UNSURE if EITHER.fullmatch(bare) else 1.0

@@ -12,27 +12,25 @@ from dataclasses import dataclass
 import numpy as np
 
 __all__ = [
-    "ISO_TIME",
     "MOSTLY",
     "Category",
     "Constant",
-    "Date",
     "Number",
+    "check_read",
     "decimals_of",
     "nature_of",
     "numbers_of",
     "texts_of",
 ]
 
-ISO_TIME = "%Y-%m-%dT%H:%M:%S"
-
-# How far a time in ISO 8601 is from UTC.
-OFFSET = r":\d\d\S*?\s?(Z|[-+]\d\d(?::?\d\d)?)$"
-
 OTHER = "other"
 
 # Share of the texts in a column that have to be numbers, or dates, for it to be one.
 MOSTLY = 0.95
+
+# Share of the numbers in a column that have to be the lowest, or the highest, for it to
+# be a limit, as 0 is of rain.
+LIMITED = 0.01
 
 
 # -------------------------------------------------------------------------- kinds
@@ -55,6 +53,12 @@ class Number:
 
     decimals : int or None
         Digits after the point that the values have; None is any number of them.
+
+    unit : str
+        What is written behind each value: a per cent sign, or nothing.
+
+    has_floor, has_ceiling : bool
+        Whether many values are the lowest, or the highest.
     """
 
     fill: float
@@ -63,19 +67,32 @@ class Number:
     lowest: float
     highest: float
     decimals: int | None
+    unit: str = ""
+    has_floor: bool = False
+    has_ceiling: bool = False
 
     kind = "number"
 
     @classmethod
-    def learn(cls, column, standardize):
+    def learn(cls, column, standardize, unit=""):
         """Learn from numbers, some of them missing."""
-        values = numbers_of(column)
+        values = numbers_of(column, unit)
         seen = values[np.isfinite(values)]
         fill = float(np.median(seen))
         filled = np.where(np.isfinite(values), values, fill)
         center, scale = _moments(filled) if standardize else (0.0, 1.0)
         lowest, highest = float(seen.min()), float(seen.max())
-        learned = cls(fill, center, scale, lowest, highest, decimals_of(seen))
+        learned = cls(
+            fill,
+            center,
+            scale,
+            lowest,
+            highest,
+            decimals_of(seen),
+            unit,
+            has_floor=_are_many(seen == lowest),
+            has_ceiling=_are_many(seen == highest),
+        )
         learned._check_squares(filled, column.name)
         return learned
 
@@ -96,82 +113,39 @@ class Number:
 
     def encode(self, column):
         """Fill, center and scale."""
-        values = numbers_of(column)
-        _check_read(column, np.isfinite(values), "number")
+        values = numbers_of(column, self.unit)
+        check_read(column, np.isfinite(values), "finite number")
         filled = np.where(np.isfinite(values), values, self.fill)
         return ((filled - self.center) / self.scale)[:, None]
 
     def decode(self, numbers):
         """Undo ``encode``, to as many decimals as the values had."""
-        values = numbers[:, 0] * self.scale + self.center
+        values = self._folded(numbers[:, 0] * self.scale + self.center)
         if self.decimals is not None:
             values = np.round(values, self.decimals)
-        values = np.clip(values, self.lowest, self.highest)
+        values = np.clip(values, self.lowest, self.highest) + 0.0  # never -0.0
+        if self.unit:
+            return np.array([self._written(value) for value in values], dtype=object)
         is_whole = self.decimals == 0 and max(-self.lowest, self.highest) < 2**53
         return values.astype(np.int64) if is_whole else values
 
+    def _folded(self, values):
+        """Fold what is out of range back into it, where values do not pile up there.
 
-@dataclass(frozen=True)
-class Date:
-    """A day, or a moment of one, as days since the first.
+        Draws from a smooth density know no range; cut off, many would be the lowest
+        value of all. Those that are far out are left as they are.
+        """
+        ends = (self.lowest, self.has_floor), (self.highest, self.has_ceiling)
+        for end, is_limit in ends:
+            folded = end - (values - end)
+            are_in = (folded >= self.lowest) & (folded <= self.highest)
+            values = np.where(are_in & (not is_limit), folded, values)
+        return values
 
-    Attributes
-    ----------
-    first : str
-        The earliest date, in ISO 8601.
-
-    format : str or None
-        How it is written; None where the column holds dates, not text.
-
-    days : Number
-        What becomes of the days since the first.
-
-    zone : str or None
-        The time zone that dates are in, ``"UTC"`` or as ``"+02:00"`` where they are
-        text; None where they have none.
-    """
-
-    first: str
-    format: str | None
-    days: Number
-    zone: str | None = None
-
-    kind = "date"
-
-    @classmethod
-    def learn(cls, column, standardize, format=None):
-        """Learn from dates, or from text in a format."""
-        moments = _moments_of(column, format)
-        first = np.nanmin(moments)
-        days = Number.learn(_series(_days(moments, first)), standardize)
-        return cls(str(first), format, days, _zone_of(column, format))
-
-    def names(self, name):
-        """Name the columns of what ``encode`` returns."""
-        return [name]
-
-    def encode(self, column):
-        """Count the days, and scale them."""
-        moments = _moments_of(column, self.format)
-        _check_read(column, ~np.isnat(moments), "date")
-        return self.days.encode(_series(_days(moments, np.datetime64(self.first))))
-
-    def decode(self, numbers):
-        """Give dates back, written as they were."""
-        import pandas as pd
-
-        seconds = np.round(self.days.decode(numbers) * 86_400.0)
-        moments = np.datetime64(self.first, "s") + seconds.astype("timedelta64[s]")
-        if self.format is None and self.zone is None:
-            return moments
-        moments = pd.Series(moments)
-        if self.zone is not None:
-            moments = moments.dt.tz_localize("UTC").dt.tz_convert(self.zone)
-        if self.format is None:
-            return moments
-        format = ISO_TIME if self.format == "ISO8601" else self.format
-        suffix = "Z" if self.zone == "UTC" else self.zone or ""
-        return moments.dt.strftime(format + suffix).to_numpy(dtype=object)
+    def _written(self, value):
+        """Write a value as those with a unit were."""
+        number = value if self.decimals is None else f"{value:.{self.decimals}f}"
+        return f"{number}{self.unit}"
 
 
 @dataclass(frozen=True)
@@ -307,21 +281,17 @@ def nature_of(column):
     return "text" if column.dropna().map(type).isin(plain).all() else "other"
 
 
-def _series(values):
-    import pandas as pd
-
-    return pd.Series(values)
-
-
 def texts_of(column):
     """Write the values of a column as text; missing ones stay missing."""
     return column.map(lambda value: str(value).strip(), na_action="ignore")
 
 
-def numbers_of(column):
+def numbers_of(column, unit=""):
     """Numbers of a column; what is none, or infinite, is not a number."""
     import pandas as pd
 
+    if unit and nature_of(column) == "text":
+        column = texts_of(column).str.removesuffix(unit.strip())
     if column.dtype.kind == "m":
         return column.dt.total_seconds().to_numpy()
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -329,6 +299,11 @@ def numbers_of(column):
     numbers = pd.to_numeric(column, errors="coerce")
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def _are_many(are_equal):
+    """Whether more than one value, and more than few, are an end of their range."""
+    return bool(are_equal.sum() > max(1, LIMITED * len(are_equal)))
 
 
 def _moments(values):
@@ -341,44 +316,6 @@ def _moments(values):
     small = np.ldexp(values, -exponent)
     deviation = float(np.ldexp(small.std(), exponent))
     return float(np.ldexp(small.mean(), exponent)), deviation or 1.0
-
-
-def _moments_of(column, format):
-    """Dates of a column, in UTC and without a zone; what is none is not a time."""
-    import pandas as pd
-
-    is_text = nature_of(column) == "text"
-    moments = pd.to_datetime(
-        column,
-        format=(format or "ISO8601") if is_text else None,
-        errors="coerce",
-        utc=True,
-    )
-    return moments.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-
-
-def _zone_of(column, format):
-    """Find the zone of dates; where texts have several offsets it is UTC."""
-    import pandas as pd
-
-    if format is None:
-        zone = getattr(column.dtype, "tz", None)
-        try:
-            return None if zone is None else str(pd.Timestamp(0, tz=str(zone)).tz)
-        except (ValueError, KeyError):  # a zone that has no name
-            return "UTC"
-    offsets = column.dropna().str.strip().str.extract(OFFSET, expand=False).unique()
-    if format != "ISO8601" or pd.isna(offsets).any():
-        return None
-    if len(offsets) > 1 or offsets[0] == "Z":
-        return "UTC"
-    hours, minutes = offsets[0][:3], offsets[0][3:].strip(":") or "00"
-    return f"{hours}:{minutes}"
-
-
-def _days(moments, first):
-    days = (moments - first) / np.timedelta64(1, "D")
-    return np.where(np.isnat(moments), np.nan, days)
 
 
 def decimals_of(values):
@@ -396,18 +333,19 @@ def decimals_of(values):
     return None
 
 
-def _check_read(column, is_read, what):
+def check_read(column, is_read, what):
     """Say which values are not of the column's kind, and refuse if none is."""
-    n_present = int(column.notna().sum())
-    n_lost = n_present - int(is_read.sum())
-    if n_lost and n_lost == n_present:
+    present = column.dropna()
+    n_lost = len(present) - int(is_read.sum())
+    if n_lost and n_lost == len(present):
         raise ValueError(
-            f"column {column.name!r} holds no {what}, but was fitted to some"
+            f"column {column.name!r} holds no {what}, but was fitted to some; its "
+            f"first value is {str(present.iloc[0])!r}"
         )
     if n_lost:
         warnings.warn(
-            f"column {column.name!r}: {n_lost:,} of its values are no {what} (or "
-            "infinite), and count as missing",
+            f"column {column.name!r}: {n_lost:,} of its values are no {what}, and "
+            "count as missing",
             stacklevel=4,
         )
 

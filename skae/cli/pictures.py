@@ -12,7 +12,7 @@ from skae.plotting import (
     ReconstructionDisplay,
 )
 
-from .report import NARROW, Picture, components
+from .report import Picture, components
 
 __all__ = ["curve_pictures", "model_pictures"]
 
@@ -20,6 +20,9 @@ DOTS_PER_INCH = 150
 
 # Width in inches of a picture that fits a column or a telephone, its letters readable.
 COLUMN = 5.4
+
+# One panel less wide than so many times its height leaves room for another picture.
+NARROW = 2.0
 
 # A page's colour, so that a picture has no edge.
 LIGHT, DARK = "#ffffff", "#14171f"
@@ -147,20 +150,23 @@ def _picture(name, title, caption, draw):
 
     with plt.style.context({"figure.facecolor": LIGHT, "axes.facecolor": LIGHT}):
         display = draw()
-        light = _png(display.figure_)
+        light, is_narrow = _png(display)
     dark_page = {"figure.facecolor": DARK, "axes.facecolor": DARK}
     with plt.style.context(["dark_background", dark_page]):
-        dark = _png(display.plot().figure_)
-    return Picture(name, title, caption, light, dark)
+        dark, _ = _png(display.plot())
+    return Picture(name, title, caption, light, dark, is_narrow)
 
 
-def _png(figure):
+def _png(display):
+    """Give a picture as a file, and whether it fits a column."""
     import matplotlib.pyplot as plt
 
+    figure = display.figure_
     width, height = figure.get_size_inches()
-    if width < NARROW * height:
+    is_narrow = len(display.axes_) == 1 and width < NARROW * height
+    if is_narrow:  # several panels side by side would be crushed
         figure.set_size_inches(min(width, COLUMN), height)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=DOTS_PER_INCH, facecolor="auto")
     plt.close(figure)
-    return image.getvalue()
+    return image.getvalue(), is_narrow

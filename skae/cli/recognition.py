@@ -4,12 +4,11 @@ import re
 
 import numpy as np
 
+from .dates import DIGITS, Date, are_dates, date_format
 from .kinds import (
-    ISO_TIME,
     MOSTLY,
     Category,
     Constant,
-    Date,
     Number,
     decimals_of,
     nature_of,
@@ -18,28 +17,6 @@ from .kinds import (
 )
 
 __all__ = ["LeftOut", "learn_column"]
-
-# Ways to write a day; the first that fits all of a column is taken. So 03/04/2021 is
-# in March unless another row cannot be.
-DAYS = (
-    "%Y-%m-%d",
-    "%d.%m.%Y",
-    "%d.%m.%y",
-    "%m/%d/%Y",
-    "%d/%m/%Y",
-    "%m/%d/%y",
-    "%d/%m/%y",
-    "%Y/%m/%d",
-    "%d-%m-%Y",
-    "%d %b %Y",
-    "%d %B %Y",
-    "%b %d, %Y",
-    "%B %d, %Y",
-    "%d-%b-%Y",
-    "%Y.%m.%d",
-)
-TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M %p")
-FORMATS = (*(day + time for time in TIMES for day in DAYS), ISO_TIME, "ISO8601")
 
 # Integers that number the rows, by the name of their column.
 IS_IDENTIFIER = re.compile(
@@ -122,6 +99,8 @@ def _learn_numbers(column, standardize):
     if IS_IDENTIFIER.search(name) and decimals_of(seen) == 0:
         if len(np.unique(seen)) == len(column):
             raise LeftOut("an identifier: every value differs")
+    if are_dates(column):
+        return Date.learn(column, standardize, DIGITS)
     return Number.learn(column, standardize)
 
 
@@ -132,11 +111,14 @@ def _learn_texts(column, standardize, max_categories):
         return constant
     texts = texts_of(column)
     present = texts.dropna()
-    if np.isfinite(numbers_of(present)).mean() >= MOSTLY:
+    unit = _unit_of(present)
+    if np.isfinite(numbers_of(present, unit)).mean() >= MOSTLY:
+        if unit:
+            return Number.learn(column, standardize, unit)
         return _learn_numbers(column, standardize)
-    format = _date_format(present)
+    format = date_format(present)
     if format is not None:
-        return Date.learn(texts, standardize, format)
+        return Date.learn(column, standardize, format)
     n_values = present.nunique()
     if n_values == len(present) and n_values > 2:
         raise LeftOut("an identifier: every value differs")
@@ -145,28 +127,15 @@ def _learn_texts(column, standardize, max_categories):
     return Category.learn(column, max_categories)
 
 
+def _unit_of(texts):
+    """Find the per cent sign behind most texts, as it is set; else nothing."""
+    signs = texts.str.extract(r"\d(\s?%)$", expand=False).dropna()
+    return signs.iloc[0] if len(signs) >= MOSTLY * len(texts) else ""
+
+
 def _constant(column):
     """Take a column of one value, none of them missing, as a constant."""
     if column.notna().all() and column.nunique() == 1:
         value = column.iloc[0]
         return Constant(value.item() if isinstance(value, np.generic) else value)
     return None
-
-
-def _date_format(texts):
-    """Find the format in which most texts are dates, or None."""
-    import pandas as pd
-
-    sample = texts.drop_duplicates()
-    sample = sample.iloc[:: max(1, len(sample) // 500)]
-    if sample.str.contains(r"\d.*[-/. :]", regex=True).mean() < MOSTLY:
-        return None
-    best, best_share = None, MOSTLY
-    for format in FORMATS:
-        read = pd.to_datetime(sample, format=format, errors="coerce", utc=True)
-        share = read.notna().mean()
-        if share == 1.0:
-            return format
-        if share > best_share:
-            best, best_share = format, share
-    return best

@@ -7,7 +7,6 @@ reader's preference for light or dark.
 import base64
 import html
 import math
-import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,6 @@ from .saying import percent
 
 __all__ = [
     "LEGEND",
-    "NARROW",
     "Picture",
     "components",
     "failures",
@@ -26,9 +24,6 @@ __all__ = [
     "table_of",
     "write_report",
 ]
-
-# A picture less wide than so many times its height leaves room for another.
-NARROW = 2.0
 
 # Measures in the order of the table: heading, and format of a value.
 MEASURES = {
@@ -77,6 +72,9 @@ class Picture:
 
     light, dark : bytes
         PNG, for a light and for a dark page.
+
+    is_narrow : bool
+        Whether two stand side by side.
     """
 
     name: str
@@ -84,12 +82,7 @@ class Picture:
     caption: str
     light: bytes
     dark: bytes
-
-    @property
-    def is_narrow(self):
-        """Whether two stand side by side; a PNG begins with its width and height."""
-        width, height = struct.unpack(">II", self.light[16:24])
-        return width < NARROW * height
+    is_narrow: bool
 
 
 # ---------------------------------------------------------------- table and sentences

@@ -17,7 +17,7 @@ from skae.estimators.autoencoder import AutoencoderTransformer
 from skae.estimators.vae import VAETransformer
 from skae.trust import TRUSTED_TYPES
 
-from . import kinds
+from . import dates, kinds
 from .tables import TableEncoder
 
 __all__ = ["check_saver", "load_pipeline", "replacing", "save_pipeline"]
@@ -30,7 +30,7 @@ OWN_TYPES = {
         for own in (
             kinds.Category,
             kinds.Constant,
-            kinds.Date,
+            dates.Date,
             kinds.Number,
             TableEncoder,
         )

@@ -285,7 +285,9 @@ def read_target(column):
 
 
 def _detail(kind):
-    """Say in brackets what a date or a category has become."""
+    """Say in brackets a unit, and what a date or a category has become."""
+    if kind.kind == "number" and kind.unit:
+        return f" ({kind.unit.strip()})"
     if kind.kind == "date":
         return f" (days since {kind.first[:10]})"
     if kind.kind == "category":

@@ -153,14 +153,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
     def _plan(self, X, y, sample_weight, X_val, y_val):
         """Check what a fit is given, and say what is to be learned."""
-        X, weight = check_rows(self, X, sample_weight, reset=not self._goes_on)
-        check_n_components(self, X)
+        checked, weight = check_rows(self, X, sample_weight, reset=not self._goes_on)
+        check_n_components(self, checked)
         if self._goes_on:
             check_goes_on(self, self._stored.blueprint)
-        given = WeightedSet(X, weight, self._find_labels(y, weight))
+        given = WeightedSet(checked, weight, self._find_labels(y, weight))
         is_merged = sample_weight is not None or len(given) <= CANONICAL_ROWS
         rows = given.distinct() if is_merged else given
-        likelihood = self._find_likelihood(rows, given)
+        likelihood = self._find_likelihood(rows, given, X)
         judges = self._find_judges(X_val, y_val, likelihood)
         return self._task_of(
             rows, judges, likelihood, is_judged=True, continues=self.warm_start
@@ -216,10 +216,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         refuse_auto_width(self)
         given = self._check_part(X, sample_weight)
         if not self._goes_on and len(given) < max(2, np.ceil(self.n_components)):
-            check_values(resolve_likelihood(self, given), given.X, given.weight)
+            likelihood = resolve_likelihood(self, given, X)
+            check_values(self, likelihood, given.X, given.weight)
             self._waiting = _set_aside(given)
             return self
-        task = self._plan_part(given)
+        task = self._plan_part(given, X)
         learned = self._learn(task, None)
         if learned.result.interrupted:
             raise KeyboardInterrupt  # the loop that calls this is to end
@@ -243,14 +244,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             X, weight = stacked(earlier, X), np.append(earlier_weight, weight)
         return WeightedSet(X, weight)
 
-    def _plan_part(self, given):
+    def _plan_part(self, given, X):
         """Say what is to be learned from rows of a stream: in an epoch, unjudged."""
         if self._goes_on:
             check_goes_on(self, self._stored.blueprint)
         else:
             check_n_components(self, given.X)
         rows = given.distinct()
-        likelihood = self._find_likelihood(rows, given)
+        likelihood = self._find_likelihood(rows, given, X)
         task = self._task_of(rows, None, likelihood, is_judged=False, continues=True)
         one_epoch = task.settings.for_epochs(1)
         if self._goes_on_after_fit() and self.learning_rate_init == "auto":
@@ -304,17 +305,20 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             return None
         return WeightedSet(X_val, np.ones(X_val.shape[0]), labels)
 
-    def _find_likelihood(self, rows, given):
-        """Say what rows are taken to be, and see that those given can be that."""
+    def _find_likelihood(self, rows, given, X):
+        """Say what rows are taken to be, and see that those given can be that.
+
+        A callable chooses their columns from X, which is as the user has it.
+        """
         if self._goes_on:
             if isinstance(self.likelihood, list):
-                check_same_columns(self, resolve_likelihood(self, rows))
+                check_same_columns(self, resolve_likelihood(self, rows, X))
             check_fitted_values(self, given.X, given.weight)
             return self.likelihood_
-        likelihood = resolve_likelihood(self, rows)
+        likelihood = resolve_likelihood(self, rows, X)
         if self.verbose and isinstance(self.likelihood, str):
             print(f"[{type(self).__name__}] likelihood: {likelihood}")
-        check_values(likelihood, given.X, given.weight)
+        check_values(self, likelihood, given.X, given.weight)
         return likelihood
 
     def _learn(self, task, reporter):

@@ -306,7 +306,7 @@ def _check_tensor(X, validate):
     return X.to(torch.from_numpy(np.zeros(1, checked.dtype)).dtype)
 
 
-def check_values(likelihood, X, weight=None):
+def check_values(estimator, likelihood, X, weight=None):
     """Check that a likelihood can have made rows, those of weight 0 aside.
 
     Those on a GPU are brought from it only where the likelihood looks at them.
@@ -315,13 +315,14 @@ def check_values(likelihood, X, weight=None):
         return
     if weight is not None and not weight.all():
         X = X[np.flatnonzero(weight)]
-    likelihood.check(as_array(X))
+    names = getattr(estimator, "feature_names_in_", None)
+    likelihood.check(as_array(X), np.arange(X.shape[1]) if names is None else names)
 
 
 def check_fitted_values(estimator, X, weight=None):
     """Check new rows against the likelihood of a fitted model, whoever chose it."""
     try:
-        check_values(estimator.likelihood_, X, weight)
+        check_values(estimator, estimator.likelihood_, X, weight)
     except ValueError as error:
         if estimator.likelihood != "auto":
             raise
@@ -335,7 +336,7 @@ def check_X_val(estimator, X_val, likelihood):
     """Check rows that judge; errors about them say so."""
     try:
         X_val = check_X(estimator, X_val)
-        check_values(likelihood, X_val)
+        check_values(estimator, likelihood, X_val)
         return X_val
     except (TypeError, ValueError) as error:
         raise type(error)(f"X_val, the rows that judge: {error}") from error

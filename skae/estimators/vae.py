@@ -91,7 +91,8 @@ class VAETransformer(BaseDensity):
 
         A mixed table has a list, as a ColumnTransformer: ``[("gaussian_diag", [0, 1]),
         ("bernoulli", ["smoker"]), ("categorical", ["city_a", "city_b"])]``, with
-        columns by number, name, slice (of names with both ends) or mask, every column
+        columns by number, name, slice (of names with both ends), mask, or a callable
+        of X that gives one of these, such as ``make_column_selector``, every column
         once; counts there are counts of their own, without a size. ``"auto"`` looks at
         the columns, and ``likelihood_`` is what it chose.
 

@@ -23,7 +23,7 @@ from .blueprint import Variational, is_factory
 __all__ = ["resolve_likelihood", "resolve_networks", "resolve_variational"]
 
 
-def resolve_likelihood(estimator, rows):
+def resolve_likelihood(estimator, rows, given):
     """Find a likelihood by its name, by column, or by a look at the columns.
 
     Parameters
@@ -31,6 +31,9 @@ def resolve_likelihood(estimator, rows):
     estimator : BaseAutoencoder
 
     rows : WeightedSet
+
+    given : {array-like, sparse matrix, tensor, DataFrame}
+        The rows as the user has them, by which a callable selects columns.
 
     Returns
     -------
@@ -47,7 +50,7 @@ def resolve_likelihood(estimator, rows):
     _refuse_class("likelihood", likelihood)
     names = getattr(estimator, "feature_names_in_", None)
     n_features = rows.X.shape[1]
-    locate = functools.partial(_locate, names=names, n_features=n_features)
+    locate = functools.partial(_locate, given=given, names=names, n_features=n_features)
     if isinstance(likelihood, PerColumn):
         called = np.arange(n_features) if names is None else names
         return _resolve_columns(likelihood.parts, called, locate)
@@ -99,8 +102,10 @@ def _resolve_part(part):
     return spec, columns
 
 
-def _locate(columns, *, names, n_features):
-    """Numbers of columns that are given by number, name, slice or mask."""
+def _locate(columns, *, given, names, n_features):
+    """Numbers of columns that are given by number, name, slice, mask or callable."""
+    if callable(columns):
+        columns = columns(given)
     if isinstance(columns, slice):
         return _locate_slice(columns, names, n_features)
     chosen = np.atleast_1d(np.asarray(columns, dtype=object))
@@ -136,7 +141,8 @@ def _locate_one(column, names, n_features):
             return column % n_features
     raise ValueError(
         f"likelihood: there is no column {column!r}; columns are numbers below "
-        f"{n_features}, names, a slice, or a mask of {n_features} truth values."
+        f"{n_features}, names, a slice, a mask of {n_features} truth values, or a "
+        "callable that gives these."
     )
 
 

@@ -14,10 +14,14 @@ __all__ = [
     "LikelihoodModule",
     "PredictorStart",
     "Viewed",
+    "few_of",
     "linked_start",
     "remaining_variance",
     "widest",
 ]
+
+# Columns that one error names.
+MOST_CALLED = 5
 
 # Largest change of a predictor that is a logarithm or a logit, per unit of a code of
 # unit spread, at the start.
@@ -84,8 +88,16 @@ class Likelihood(BaseEstimator):
     def tied_noise(self):
         """None: what noise a column has is its own."""
 
-    def check(self, X):
-        """Refuse rows that the likelihood cannot have made; here any are accepted."""
+    def check(self, X, called):
+        """Refuse rows that the likelihood cannot have made; here any are accepted.
+
+        Parameters
+        ----------
+        X : {ndarray, CSR} of shape (n_samples, n_features)
+
+        called : ndarray of shape (n_features,)
+            What an error calls the columns: their names, or numbers in the table.
+        """
 
     def bind(self, numbers, locate):
         """Copy, with columns that are given by name replaced by numbers.
@@ -240,6 +252,12 @@ class Viewed:
         if isinstance(rows, torch.Tensor):
             rows = rows.numpy(force=True)  # from a GPU, too
         return self._function(np.asarray(rows, dtype=np.float64))[:, columns]
+
+
+def few_of(columns):
+    """Write the names or numbers of some columns, the first of many."""
+    more = ", ..." * (len(columns) > MOST_CALLED)
+    return f"[{', '.join(map(repr, columns[:MOST_CALLED].tolist()))}{more}]"
 
 
 def clipped_slopes(slopes, code_scale):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .base import Likelihood, LikelihoodModule, linked_start
+from .base import Likelihood, LikelihoodModule, few_of, linked_start
 
 __all__ = ["Categorical"]
 
@@ -59,7 +59,7 @@ class Categorical(Likelihood):
             )
         return Categorical([[position[j] for j in group] for group in located])
 
-    def check(self, X):
+    def check(self, X, called):
         """Refuse groups that are not one-hot."""
         for group in self.groups:
             columns = X[:, group]
@@ -67,17 +67,27 @@ class Categorical(Likelihood):
             is_binary = ((columns == 0) | (columns == 1)).all(axis=1)
             wrong = np.flatnonzero(~is_binary | (columns.sum(axis=1) != 1))
             if wrong.size:
+                found = _what_is_wrong(columns[wrong[0]], called[group])
                 raise ValueError(
                     "likelihood='categorical' needs groups of columns of which one is "
-                    f"1 and the others 0, but the columns {list(group)} of row "
-                    f"{wrong[0]} are {columns[wrong[0]].tolist()}; encode categories "
-                    "by OneHotEncoder(drop=None, handle_unknown='error'), or use "
-                    "likelihood='bernoulli'."
+                    f"1 and the others 0, but in row {wrong[0]} {found}; encode "
+                    "categories by OneHotEncoder(drop=None, handle_unknown='error'), "
+                    "or use likelihood='bernoulli'."
                 )
 
     def build(self, n_features):
         """Make the module."""
         return _CategoricalModule(self.groups, n_features)
+
+
+def _what_is_wrong(values, called):
+    """Say why the values of a group in one row are no category."""
+    odd = np.flatnonzero((values != 0) & (values != 1))
+    if odd.size:
+        return f"column {called.tolist()[odd[0]]!r} is {values[odd[0]]:.6g}"
+    if values.any():
+        return f"the columns {few_of(called[values == 1])} are 1"
+    return f"none of the columns {few_of(called)} is 1"
 
 
 class _CategoricalModule(LikelihoodModule):

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from .base import Likelihood, LikelihoodModule, PredictorStart, Viewed
+from .base import Likelihood, LikelihoodModule, PredictorStart, Viewed, few_of
 
 __all__ = ["PerColumn"]
 
@@ -55,14 +55,14 @@ class PerColumn(Likelihood):
                 ties[columns] = columns[0]
         return ties
 
-    def check(self, X):
+    def check(self, X, called):
         """Refuse what one of the parts refuses, naming its columns."""
         for spec, columns in self.parts:
             try:
-                spec.check(X[:, columns])
+                spec.check(X[:, columns], called[columns])
             except ValueError as error:
-                shown = f"{list(columns)[:10]}{'...' * (len(columns) > 10)}"
-                raise ValueError(f"columns {shown}: {error}") from error
+                few = few_of(called[columns])
+                raise ValueError(f"columns {few}: {error}") from error
 
     def origin(self, mean):
         """Say what rows are measured from: the means of columns that are centred."""

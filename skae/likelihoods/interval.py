@@ -54,7 +54,7 @@ class Bernoulli(Likelihood):
     def __init__(self, binarize=False):
         self.binarize = binarize
 
-    def check(self, X):
+    def check(self, X, called):
         """Refuse values that are no probabilities."""
         if not isinstance(self.binarize, bool | np.bool_):
             raise ValueError(
@@ -83,7 +83,7 @@ class ContinuousBernoulli(Likelihood):
     tensor([0.])
     """
 
-    def check(self, X):
+    def check(self, X, called):
         """Refuse values outside of the unit interval."""
         refuse_outside_unit_interval(X, "continuous_bernoulli")
 

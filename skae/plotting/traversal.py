@@ -1,6 +1,7 @@
 """What a component of the code stands for: rows decoded along it."""
 
 import numbers
+from dataclasses import replace
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -44,7 +45,8 @@ class TraversalDisplay(RowsDisplay):
     Parameters
     ----------
     decoded : ndarray of shape (n_lines, n_steps, n_features)
-        Rows along the line of each component.
+        Rows along the line of each component; where these are relative, less the row
+        at the medians.
 
     components : list of int
         The component of each line.
@@ -57,6 +59,9 @@ class TraversalDisplay(RowsDisplay):
 
     columns : Columns
         What the columns are; see :class:`skae.plotting.columns.Columns`.
+
+    relative : bool, default=False
+        Whether rows are what they differ by from the row at the medians.
 
     estimator_name : str, default=None
         Written in the title.
@@ -88,6 +93,7 @@ class TraversalDisplay(RowsDisplay):
         code_values,
         quantiles,
         columns,
+        relative=False,
         estimator_name=None,
     ):
         self.decoded = decoded
@@ -95,6 +101,7 @@ class TraversalDisplay(RowsDisplay):
         self.code_values = code_values
         self.quantiles = quantiles
         self.columns = columns
+        self.relative = relative
         self.estimator_name = estimator_name
 
     @classmethod
@@ -106,6 +113,7 @@ class TraversalDisplay(RowsDisplay):
         components=0,
         n_steps=9,
         quantiles=(0.05, 0.95),
+        relative=False,
         image_shape=None,
         kind="auto",
         name=None,
@@ -129,6 +137,11 @@ class TraversalDisplay(RowsDisplay):
 
         quantiles : tuple of (float, float), default=(0.05, 0.95)
             Of the codes of X: from where to where each line goes.
+
+        relative : bool, default=False
+            Whether to draw only what rows differ by from the row where all codes are
+            at their medians. Changes that are small beside it are seen: those of
+            profiles at a scale for each component; in images no change is grey.
 
         image_shape : tuple of int, default=None
             (height, width) or (height, width, channels), where rows are images. A
@@ -161,16 +174,21 @@ class TraversalDisplay(RowsDisplay):
             check_component(number, codes.shape[1], "components")
         low, high = np.quantile(codes[:, components], ends, axis=0)
         values = np.linspace(low, high, n_steps, axis=1)
-        lines = np.tile(np.median(codes, axis=0), (len(components), n_steps, 1))
+        medians = np.median(codes, axis=0)
+        lines = np.tile(medians, (len(components), n_steps, 1))
         for line, number, value in zip(lines, components, values, strict=True):
             line[:, number] = value
         decoded = dense(estimator.inverse_transform(lines.reshape(-1, codes.shape[1])))
+        if relative:
+            decoded = decoded - dense(estimator.inverse_transform(medians[None]))
+            columns = _of_changes(columns, np.abs(decoded).max())
         display = cls(
             decoded.reshape(len(components), n_steps, -1),
             components=components,
             code_values=values,
             quantiles=ends,
             columns=columns,
+            relative=relative,
             estimator_name=name or name_of_codes(estimator),
         )
         return display.plot(ax=ax)
@@ -183,7 +201,10 @@ class TraversalDisplay(RowsDisplay):
     @property
     def _title(self):
         name = plain(self.estimator_name)
-        return f"Decoded by {name}, as one component of the code grows"
+        drawn = f"Decoded by {name}"
+        if self.relative:
+            drawn = f"Change of what {name} decodes"
+        return f"{drawn}, as one component of the code grows"
 
     def _draw_images(self, ax):
         """Draw a line of images per component."""
@@ -207,9 +228,9 @@ class TraversalDisplay(RowsDisplay):
 
         n_lines, n_steps, _ = self.decoded.shape
         size = (max(6.4, 3.4 * min(n_lines, 3) + 1.2), 3.0 * -(-n_lines // 3))
-        axes = panels(
-            ax, -(-n_lines // 3), min(n_lines, 3), size, sharex=True, sharey=True
-        )
+        n_columns = min(n_lines, 3)
+        shared = {"sharex": True, "sharey": not self.relative}
+        axes = panels(ax, -(-n_lines // 3), n_columns, size, **shared)
         colours = shades(axes.flat[0], n_steps)
         for panel, number, rows in zip(
             axes.flat, self.components, self.decoded, strict=False
@@ -245,15 +266,22 @@ class TraversalDisplay(RowsDisplay):
             ends = [rounded(end, 3) for end in code[[0, -1]]]
             panel.set_xticks([0, n_steps - 1], ends)
             panel.set_title(f"component {number}", fontsize="medium")
-        colour_bar(
-            image,
-            axes,
-            "decoded value, in standard deviations\nfrom the mean of its column",
+        unit = (
+            "change of the decoded value,\nin standard deviations of its column"
+            if self.relative
+            else "decoded value, in standard deviations\nfrom the mean of its column"
         )
+        colour_bar(image, axes, unit)
         label = "code of the component, from the {} to the {}".format(*self._ends)
         label_below(axes, ax, f"{label}\n(others at their medians){note}")
         title_above(axes, ax, self._title)
         return axes
+
+
+def _of_changes(columns, largest):
+    """Describe columns of changes, of which 0 is none."""
+    limit = largest or 1.0
+    return replace(columns, mean=np.zeros_like(columns.mean), limits=(-limit, limit))
 
 
 def _check_quantiles(quantiles):

@@ -53,6 +53,19 @@ def test_compare_writes_a_folder_that_needs_nothing_else(run, tmp_path):
     assert f"{results['explained_variance_mean'][0]:.3f}" in out
 
 
+def test_pictures_of_several_panels_keep_their_width():
+    """The rows of a wide table are as tall as they are wide, in eight panels."""
+    pytest.importorskip("matplotlib")
+    from skae.cli.pictures import DOTS_PER_INCH, model_pictures
+
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(12, 20))).add_prefix("x")
+    both = PCA(2).fit(X), PCA(2).fit(X)
+    drawn = {p.name: p for p in model_pictures("model", both, both, X, None, None)}
+    assert {name for name, p in drawn.items() if p.is_narrow} == {"feature_errors"}
+    width = int.from_bytes(drawn["reconstructions"].light[16:20])
+    assert width > 9 * DOTS_PER_INCH
+
+
 def test_compare_gives_the_numbers_of_its_table(run, tmp_path):
     """Standardised rows, explained variance of those held out: by hand."""
     pytest.importorskip("matplotlib")

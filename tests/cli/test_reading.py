@@ -37,6 +37,7 @@ def test_a_european_csv(tmp_path):
     [
         ("a,a,b\n1,2,3\n4,5,6\n", ["a", "a.1", "b"], [1, 2, 3]),
         ("a\tb\n1\t2\n4\t5\n", ["a", "b"], [1, 2]),
+        ("a;b\n1.001,5 %;x\n12,5 %;y\n", ["a", "b"], ["1001.5 %", "x"]),
         ("1,2.5\n3,4.5\n", ["x0", "x1"], [1, 2.5]),
         (
             "1,2,3,4,5,6,7,8\n3,1,2,1,1,1,1,1\n4,0,2,1,1,1,1,1\n",
@@ -58,6 +59,7 @@ def test_a_european_csv(tmp_path):
     ids=[
         "duplicate names",
         "tabs",
+        "per cent with decimal commas",
         "no header",
         "wavelengths",
         "numbers that rise by chance",

@@ -35,6 +35,9 @@ def table_of(**columns):
         (pd.to_timedelta([1, 2, 4], unit="h"), "number"),
         (pd.array([1, None, 3], dtype="Int64"), "number"),
         (pd.Categorical(["u", "v", "u"]), "category"),
+        ([20010307, 20020712, 20020712], "date"),
+        (pd.array([20010307, 20020712, None], dtype="Int64"), "date"),
+        ([20010307, 20020732, 20020712], "number"),
         ([None, None, None], "constant"),
         ([3, 3, 3], "constant"),
         ([2**53 + 1] * 3, "constant"),
@@ -67,13 +70,49 @@ DAYS = [str(np.datetime64("2020-01-01") + i) for i in range(41)]
 
 @pytest.mark.parametrize(
     ("odd", "usual", "what"),
-    [("n.n.", NUMBERS, "number"), (np.inf, NUMBERS, "number"), ("soon", DAYS, "date")],
+    [
+        ("n.n.", NUMBERS, "finite number"),
+        (np.inf, NUMBERS, "finite number"),
+        ("soon", DAYS, "date written as 2020-01-01"),
+    ],
 )
 def test_a_few_values_of_another_kind_are_said_and_filled(odd, usual, what):
     table = table_of(a=[odd, *usual])
     with pytest.warns(UserWarning, match=f"1 of its values are no {what}"):
         rows = TableEncoder(standardize=False).fit_transform(table)
     assert rows[0] == np.median(rows[1:]) == 20
+
+
+def test_what_is_beyond_the_range_is_no_pile_at_its_end():
+    """At the floor of rain there is one; dates are folded back, if by one range."""
+    encoder = TableEncoder(standardize=False)
+    encoder.fit(table_of(day=DAYS, rain=np.maximum(np.arange(-20.0, 21.0), 0)))
+    back = encoder.inverse_transform([[-3, -3], [43, 23], [99, 99]])
+    assert back["day"].tolist() == [DAYS[3], DAYS[37], DAYS[40]]
+    assert back["rain"].tolist() == [0, 17, 20]
+
+
+@pytest.mark.parametrize("texts", [["73%", "8%", None], ["7.25 %", "0.50 %", "1.00 %"]])
+def test_per_cent_is_a_number(texts):
+    table = table_of(a=texts)
+    encoder = TableEncoder(standardize=False).fit(table)
+    rows = encoder.transform(table)
+    assert rows[:2].ravel().tolist() == [float(text.strip(" %")) for text in texts[:2]]
+    assert encoder.inverse_transform(rows)["a"].tolist()[:2] == texts[:2]
+    assert encoder.describe()[0] == "1 number: a (%)"
+
+
+def test_dates_in_another_spelling_are_read_where_it_is_plain():
+    """15/02/2003 can be in February alone; 04/07/2002 may be in April or in July."""
+    encoder = TableEncoder(standardize=False).fit(table_of(a=DAYS))
+    with pytest.warns(UserWarning, match="'01/02/2020' is read as 2020-02-01"):
+        rows = encoder.transform(table_of(a=["01/02/2020", None, "15/02/2020"]))
+    assert rows.ravel().tolist() == [31, 20, 45]
+    rows = encoder.transform(table_of(a=[20200203, None]))
+    assert rows.ravel().tolist() == [33, 20]
+    said = "no date written as 2020-01-01, .* first value is '04/07/2002'"
+    with pytest.raises(ValueError, match=said):
+        encoder.transform(table_of(a=["04/07/2002", "05/06/2002"]))
 
 
 def test_what_says_nothing_is_left_out():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.compose import make_column_selector
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import Bernoulli, Categorical, PerColumn, Poisson
@@ -40,13 +41,19 @@ def test_counts_are_refused_by_the_name_that_was_asked_for():
 
 
 @pytest.mark.parametrize(
-    "row", [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0.5, 0.5, 0, 0, 0], [2, -1, 0, 0, 0]]
+    ("row", "found"),
+    [
+        ([1, 1, 0, 0, 0, 0], r"the columns \[0, 1\] are 1;"),
+        ([0, 0, 0, 0, 0, 0], r"none of the columns \[0, 1, 2, 3, 4, \.\.\.\] is 1;"),
+        ([0.5, 0.5, 0, 0, 0, 0], "column 0 is 0.5;"),
+        ([1, 1, -1, 0, 0, 0], "column 2 is -1;"),
+    ],
 )
 @pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
-def test_what_is_not_one_hot_is_refused(row, as_format):
-    X = np.eye(5)[np.arange(30) % 5]
+def test_what_is_not_one_hot_is_refused(row, found, as_format):
+    X = np.eye(6)[np.arange(30) % 6]
     X[7] = row
-    refused("categorical", as_format(X), r"likelihood='categorical'.*of row 7")
+    refused("categorical", as_format(X), f"likelihood='categorical'.*in row 7 {found}")
 
 
 PAIRS = {
@@ -93,6 +100,15 @@ def test_a_part_that_is_refused_names_its_columns():
     refused(MIXED, X, r"(?s)columns \[1\].*between 0 and 1")
 
 
+def test_a_refused_category_is_called_by_its_names_alone():
+    X = mixed()
+    X[3, 3:6] = 0
+    refused(MIXED, X, r"^columns \[3, 4, 5\]: .* row 3 none of the columns \[3, 4, 5\]")
+    names = [f"c{j}" for j in range(7)]
+    said = r"^columns \['c3', 'c4', 'c5'\]: .* row 3 none of the columns \['c3', 'c4'"
+    refused(MIXED, pd.DataFrame(X, columns=names), said)
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.1])
 def test_a_continuous_bernoulli_wants_the_unit_interval(value):
     X = np.random.default_rng(0).random((20, 3))
@@ -118,6 +134,21 @@ def test_slices_masks_and_single_columns_choose_columns():
     )
     assert str(first.likelihood_) == str(second.likelihood_)
     np.testing.assert_array_equal(first.transform(X), second.transform(X))
+
+
+def test_a_callable_selects_columns_of_the_frame():
+    """It sees the rows as they were given, in a call of either kind."""
+    X = pd.DataFrame(mixed(), columns=list("abcdefg")).astype({"g": int})
+    parts = [
+        ("gaussian_diag", make_column_selector("[abc]")),
+        (Categorical([["d", "e", "f"]]), make_column_selector("[def]")),
+        ("poisson", make_column_selector(dtype_include=int)),
+    ]
+    model = VAETransformer(2, likelihood=parts, **START)
+    expected = "[(GaussianDiag(), [0, 1, 2]), (Categorical(groups=[[0, 1, 2]]), "
+    for learn in (model.fit, model.partial_fit):
+        found = str(learn(X).likelihood_.parts)
+        assert found == expected + "[3, 4, 5]), (Poisson(size=None), [6])]"
 
 
 def test_a_slice_of_names_has_both_of_its_ends():

@@ -30,6 +30,31 @@ def test_a_traversal_follows_one_component_between_quantiles(case):
         assert says(display.figure_, words)
 
 
+def test_relative_is_what_differs_from_the_row_at_the_medians(case):
+    model, X, image_shape, kind = case
+    common = {"n_steps": 3, "image_shape": image_shape}
+    whole = TraversalDisplay.from_estimator(model, X, **common)
+    changes = TraversalDisplay.from_estimator(model, X, relative=True, **common)
+    middle = model.inverse_transform(np.median(model.transform(X), axis=0)[None])
+    np.testing.assert_allclose(
+        changes.decoded[0], whole.decoded[0] - np.asarray(middle), atol=1e-5
+    )
+    assert says(changes.figure_, "Change of what")
+    if kind == "profiles":
+        pair = TraversalDisplay.from_estimator(
+            model, X, components=[0, 1], relative=True, **common
+        )
+        ends = [panel.get_ylim() for panel in pair.axes_]
+        assert ends[0] != ends[1]
+    if kind == "table":
+        assert says(changes.figure_, "change of the decoded value")
+        (image,) = changes.ax_.get_images()
+        chosen = [label.get_text() for label in changes.ax_.get_yticklabels()]
+        where = [changes.columns.names.index(name) for name in chosen]
+        expected = (changes.decoded[0] / changes.columns.scale)[:, where].T
+        np.testing.assert_allclose(image.get_array(), expected)
+
+
 def test_what_is_wrong_with_a_traversal_is_named(cases):
     model, X, _, _ = cases["wine"]
 
