@@ -14,7 +14,8 @@ import threading
 import numpy as np
 import torch
 
-from skae import AutoencoderTransformer, VAETransformer, densities, device
+from skae import AutoencoderTransformer, VAETransformer, device
+from skae.densities import codes
 from skae.estimators import storage
 
 torch.set_num_threads(2)
@@ -31,7 +32,7 @@ def use():
 
 
 use()
-locks = [densities._SEARCH, device.STREAM_LOCK, storage._REBUILD]
+locks = [codes._SEARCH, device.STREAM_LOCK, storage._REBUILD]
 held, done = threading.Event(), threading.Event()
 
 

@@ -119,6 +119,12 @@ def test_a_fit_says_why_it_returned_the_start(n_rows, parameters, reason, capsys
     assert reason in capsys.readouterr().out
 
 
+def test_a_fit_says_that_pca_leaves_nothing_to_be_learned(capsys):
+    X = normal(50, 1).numpy() @ normal(1, 6, seed=1).numpy()
+    AutoencoderTransformer(2, verbose=True, **SMALL).fit(X)
+    assert "PCA leaves no more than rounding" in capsys.readouterr().out
+
+
 def task_of(X, X_val=None):
     own_judges = None if X_val is None else WeightedSet(X_val, np.ones(len(X_val)))
     return make_task(

@@ -54,3 +54,10 @@ def test_a_stream_goes_on_where_nothing_was_to_be_trained(Estimator, parameters)
     model = Estimator(1, max_iter=0, warm_start=True, **SMALL)
     model.partial_fit(bent(40, seed=0)).set_params(max_iter=2).fit(bent(40, seed=1))
     assert model.n_iter_ > 0
+
+
+def test_first_rows_wait_on_where_a_fit_trains_nothing(Estimator):
+    X = bent(60, seed=0)
+    model = Estimator(2, **SMALL).partial_fit(X[:6])
+    model.set_params(warm_start=True, max_iter=0).fit(X[:30])
+    assert model.partial_fit(X[30:])._start.n_rows == 36

@@ -38,6 +38,7 @@ PROJECTS = {
                 "sklearn.exceptions.ConvergenceWarning",
                 "sklearn.mixture.GaussianMixture",
                 "sklearn.model_selection.GridSearchCV",
+                "sklearn.model_selection.GroupKFold",
                 "sklearn.neighbors.KernelDensity",
                 "sklearn.neural_network.MLPRegressor",
                 "sklearn.pipeline.Pipeline",

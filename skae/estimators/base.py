@@ -18,6 +18,7 @@ from skae.fitting.specs import resolve_likelihood
 from skae.fitting.task import FEWEST_ROWS
 from skae.fitting.wide import carry_out
 from skae.rows import as_array, stacked
+from skae.start.maps import SMALLEST
 from skae.weighted import WeightedSet
 
 from .checking import (
@@ -134,12 +135,15 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         return hasattr(self, "_stored") and not hasattr(self, "_waiting")
 
     def _fit(self, X, y, sample_weight, X_val, y_val=None):
+        waiting = None
         if self.warm_start and hasattr(self, "_stored"):
-            self.__dict__.pop("_waiting", None)  # fit does not begin a stream anew
+            waiting = self.__dict__.pop("_waiting", None)  # of a stream's first rows
         else:
             self._forget()
         task = self._plan(X, y, sample_weight, X_val, y_val)
         if self._goes_on and not task.trains:
+            if waiting is not None:
+                self._waiting = waiting
             return self
         context = self._init_callback_context(max_subtasks=most_epochs(task))
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -390,13 +394,15 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
                 ConvergenceWarning,
             )
         if self.verbose and learned.is_start:
-            print(f"[{type(self).__name__}] {_of_start(task)}")
+            print(f"[{type(self).__name__}] {_of_start(task, learned)}")
 
 
-def _of_start(task):
+def _of_start(task, learned):
     """Say why the start is what was found."""
-    if task.trains:
+    if learned.n_epochs:
         return "Training did not improve on the start."
+    if task.trains:
+        return "PCA leaves no more than rounding: this is the start."
     n_rows = len(task.rows)
     if task.n_validation and n_rows < FEWEST_ROWS:
         return f"{n_rows} distinct rows are too few to judge by: this is the start."
@@ -411,8 +417,8 @@ def _set_aside(rows):
 def _of_divergence(task, learned):
     """Say why a training diverged, and what to do."""
     variance, held = learned.maps.variance.sum(), np.finfo(np.float32)
-    is_in_units_of_rows = task.blueprint.units == "one"
-    if is_in_units_of_rows and not held.tiny < variance < held.max:
+    smallest = held.tiny if task.blueprint.units == "one" else SMALLEST**2
+    if not smallest < variance < held.max:
         return (
             "Nothing was learned beyond the start: rows deviate by "
             f"{variance**0.5:.1g}, whose square float32 cannot hold; rescale them, as "

@@ -66,30 +66,18 @@ class Ties(NamedTuple):
 
     unit : ndarray of shape (n_features,)
         What is 1 to the column, in the units of the noise.
+
+    n_silent : ndarray of int of shape (n_noises,)
+        Further columns of each noise, without any variance.
     """
 
     group: np.ndarray
     unit: np.ndarray
+    n_silent: np.ndarray
 
-    @classmethod
-    def none(cls, n_features):
-        """Let each column have its own."""
-        return cls(np.arange(n_features), np.ones(n_features))
-
-    def among(self, some):
-        """Say the same of some columns."""
-        group = np.unique(self.group[some], return_inverse=True)[1]
-        return Ties(group, self.unit[some])
-
-    def spread(self, psi, known):
-        """Give columns of which nothing is known the noise of others of their group."""
-        psi, n = psi.copy(), self.group.max() + 1
-        count = np.bincount(self.group[known], minlength=n)
-        total = np.bincount(self.group[known], (psi * self.unit)[known], minlength=n)
-        has_any = ~known & (count[self.group] > 0)
-        of_group = self.group[has_any]
-        psi[has_any] = total[of_group] / count[of_group] / self.unit[has_any]
-        return psi
+    def log_psi(self, log_noise):
+        """Say what each noise is to its columns."""
+        return log_noise[self.group] - np.log(self.unit)
 
     def mean(self, psi):
         """Give each noise the mean of what its columns would have."""
@@ -97,13 +85,13 @@ class Ties(NamedTuple):
 
     def largest(self):
         """Give the largest variance of the columns of each noise."""
-        largest = np.zeros(self.group.max() + 1)
+        largest = np.zeros(len(self.n_silent))
         np.maximum.at(largest, self.group, self.unit)
         return largest
 
 
-def noise_of_columns(leading, least, own=None, ties=None):
-    """Find psi of columns of variance 1.
+def noise_of_columns(leading, least, ties, own=None):
+    """Find the noise of columns of variance 1.
 
     Parameters
     ----------
@@ -114,37 +102,26 @@ def noise_of_columns(leading, least, own=None, ties=None):
     least : ndarray of shape (n_features,)
         Bounds of psi from below. Maximum likelihood may want no noise at all.
 
+    ties : Ties
+
     own : ndarray of shape (n_features,), optional
         The columns' :func:`own_variance`.
 
-    ties : Ties, optional
-        None gives each column a noise of its own.
-
     Returns
     -------
-    ndarray of shape (n_features,)
+    ndarray of shape (n_noises,)
+        In its units; psi follows by the ties.
     """
-    ties = ties or Ties.none(len(least))
-
-    def log_psi_of(log_noise):
-        return log_noise[ties.group] - np.log(ties.unit)
 
     def objective(log_noise):
-        log_psi = log_psi_of(log_noise)
+        log_psi = ties.log_psi(log_noise)
         psi = np.exp(log_psi)
         axes, spectrum = leading(np.sqrt(psi))
         spectrum = np.maximum(spectrum, 1.0)
         value = (log_psi + 1 / psi).sum() + (np.log(spectrum) + 1 - spectrum).sum()
-        slope = 1 + (spectrum - 1) @ axes**2 - 1 / psi
-        return value, np.bincount(ties.group, slope)
+        slope = np.bincount(ties.group, 1 + (spectrum - 1) @ axes**2 - 1 / psi)
+        return value + ties.n_silent @ log_noise, slope + ties.n_silent
 
-    axes, spectrum = leading(np.ones(len(least)))
-    unexplained = 1 - np.maximum(spectrum, 0) @ axes**2
-    begins = [np.clip(unexplained, np.maximum(least, SMALLEST_BEGIN), 1.0)]
-    if own is not None:
-        # Joreskog's share of it: factors explain some of what the columns do not.
-        share = 1 - len(axes) / (2 * len(least))
-        begins.append(np.clip(share * own, least, 1.0))
     bounds = np.log(np.stack([ties.mean(least), ties.largest()], axis=1))
     found = [
         minimize(
@@ -155,6 +132,17 @@ def noise_of_columns(leading, least, own=None, ties=None):
             bounds=bounds,
             options={"ftol": TOLERANCE, "gtol": 1e-6, "maxiter": LARGEST_N_STEPS},
         )
-        for begin in begins
+        for begin in _begins(leading, least, own)
     ]
-    return np.exp(log_psi_of(min(found, key=lambda each: each.fun).x))
+    return np.exp(min(found, key=lambda each: each.fun).x)
+
+
+def _begins(leading, least, own):
+    """Where the search begins: from what PCA leaves, or from what other columns do."""
+    axes, spectrum = leading(np.ones(len(least)))
+    unexplained = 1 - np.maximum(spectrum, 0) @ axes**2
+    yield np.clip(unexplained, np.maximum(least, SMALLEST_BEGIN), 1.0)
+    if own is not None:
+        # Joreskog's share of it: factors explain some of what the columns do not.
+        share = 1 - len(axes) / (2 * len(least))
+        yield np.clip(share * own, least, 1.0)

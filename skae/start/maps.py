@@ -34,7 +34,7 @@ from skae.rows import weighted_moments
 from .axes import LARGEST_MATRIX, Scaled, covariance, principal_axes, scaled_axes
 from .factors import Ties, noise_of_columns, own_variance
 
-__all__ = ["LinearMaps", "fit_linear_maps", "moments"]
+__all__ = ["SMALLEST", "LinearMaps", "fit_linear_maps", "moments"]
 
 # Fewer multiplications than this gain nothing by several threads.
 LARGE_START = 10**7
@@ -43,7 +43,7 @@ LARGE_START = 10**7
 # squares, where the rows are float32 too.
 LARGEST, LARGEST_SQUARED, SMALLEST_SQUARED = 1e36, 1e18, 1e-18
 
-# Deviation of a column in units of its own, at least: float32 still divides by a
+# Deviation of a column in a unit of its own, at least: float32 still divides by a
 # thousandth, its noise.
 SMALLEST = 1e-35
 
@@ -281,12 +281,14 @@ def _linear_maps(X, weight, n_components, view, units, least_noise, ties):
     mean = center if seen is X else weighted_moments(X, weight)[0]
     scale, own_noise = np.ones(X.shape[1]), None
     if units != "one":
+        variance = _of_any_unit(variance)
         scale = _deviations(variance, n_rows)
         seen = Scaled.of(seen, scale)
     if units == "noise" and n_components is not None:
         least = np.where(variance > 0, least_noise, np.nan)
-        tied = None if ties is None else Ties(ties, scale**2)
-        psi = _noise(seen, weight, center / scale, least, tied, n_components)
+        own = np.arange(len(scale)), np.ones(len(scale))
+        group, unit = own if ties is None else (ties, scale**2)
+        psi = _noise(seen, weight, center / scale, least, group, unit, n_components)
         seen = Scaled.of(seen, np.sqrt(psi))
         scale, own_noise = scale * np.sqrt(psi), 1.0
     if n_components is None:
@@ -321,14 +323,17 @@ def moments(X, weight):
     return mean, variance
 
 
+def _of_any_unit(variance):
+    """Take columns by whose deviation float32 cannot divide for constant ones.
+
+    Unless that were all, which are then left to the linear maps.
+    """
+    is_told = variance >= SMALLEST**2
+    return np.where(is_told, variance, 0.0) if is_told.any() else variance
+
+
 def _deviations(variance, n_rows):
     """Deviation of each column."""
-    small = np.flatnonzero((variance > 0) & (variance < SMALLEST**2))
-    if len(small):
-        raise ValueError(
-            f"X: columns {small[:10].tolist()} deviate by less than {SMALLEST}, by "
-            "which float32 does not divide; divide them by their largest values first."
-        )
     unseen = _unseen_variance(variance, n_rows)
     return np.sqrt(np.where(variance > 0, variance, unseen))
 
@@ -341,10 +346,10 @@ def _unseen_variance(variance, n_rows):
     return variance.mean() / (n_rows + 1) or SMALLEST_NOISE
 
 
-def _noise(X, weight, mean, least, ties, n_components):
+def _noise(X, weight, mean, least, group, unit, n_components):
     """Factor analysis's noise of standardised columns, at least so much each.
 
-    Columns without a bound are constant, and left at 1, unless they share a noise.
+    Columns without a bound are constant: left at 1, but for those that share a noise.
     """
     psi = np.ones(len(mean))
     is_varied = np.isfinite(least)
@@ -362,6 +367,11 @@ def _noise(X, weight, mean, least, ties, n_components):
             axes, spectrum = leading(whole)
             return axes[:, is_varied], spectrum
 
-        of_these = None if ties is None else ties.among(is_varied)
-        psi[is_varied] = noise_of_columns(of_varied, least[is_varied], own, of_these)
-    return psi if ties is None else ties.spread(psi, is_varied)
+        numbers, own_group = np.unique(group[is_varied], return_inverse=True)
+        n_silent = np.bincount(group[~is_varied], minlength=len(group))[numbers]
+        ties = Ties(own_group, unit[is_varied], n_silent)
+        noise = noise_of_columns(of_varied, least[is_varied], ties, own)
+        is_known = np.isin(group, numbers)
+        of_known = noise[np.searchsorted(numbers, group[is_known])]
+        psi[is_known] = of_known / unit[is_known]
+    return psi

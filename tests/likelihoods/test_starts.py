@@ -94,7 +94,8 @@ def test_a_noise_per_column_does_not_know_the_units():
 
 @pytest.mark.parametrize("make", [lambda: load_iris().data, lambda: load_wine().data])
 def test_gaussian_columns_of_a_mixed_table_start_at_probabilistic_pca(make):
-    X = np.insert(make(), 1, 3.0, axis=1)  # a constant has their noise, too
+    constants = np.full((len(make()), 10), 3.0)  # have their noise, too
+    X = np.column_stack([constants, make()])
     columns = list(range(X.shape[1]))
     flag = np.random.default_rng(0).random(len(X)) < 0.5
     alone = VAETransformer(2, **START).fit(X)
