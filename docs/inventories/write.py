@@ -31,6 +31,7 @@ PROJECTS = {
                 "sklearn.callback.ProgressBar",
                 "sklearn.callback.ScoringMonitor",
                 "sklearn.compose.ColumnTransformer",
+                "sklearn.compose.make_column_selector",
                 "sklearn.decomposition.FactorAnalysis",
                 "sklearn.decomposition.KernelPCA",
                 "sklearn.decomposition.NMF",
