@@ -143,6 +143,7 @@ class Entry(dict):
         self[measure] = perf_counter() - start
 
 
+@ended_by_ctrl_c()
 def measure(case, judge, X, y, fold, split, caller, context):
     """Fit a case on the training rows of a fold, and measure it on the others.
 
@@ -175,7 +176,7 @@ def measure(case, judge, X, y, fold, split, caller, context):
     estimator, entry = clone(case.estimator), Entry(case, fold)
     hooks = {"estimator": caller, "X": X_train, "y": y_train}
     with entry.attempt("fit"), _watched(estimator, context, hooks):
-        with ended_by_ctrl_c(), entry.timed("fit_seconds"):
+        with entry.timed("fit_seconds"):
             codes_train = _fit_transform(estimator, X_train, y_train)
     if not entry["error"]:
         with entry.attempt("transform"), entry.timed("transform_seconds"):

@@ -234,11 +234,14 @@ class Interrupted(torch.optim.Adam):
 
 
 def test_ctrl_c_in_a_fit_ends_the_comparison(iris):
-    X, _ = iris
+    X, y = iris
     model = AutoencoderTransformer(solver=Interrupted, **SMALL)
     methods = [make_pipeline(StandardScaler(), model)]
     with pytest.raises(KeyboardInterrupt):
         compare(X, estimators=methods, n_components=1, cv=2)
+    predictor = make_pipeline(model, LogisticRegression())
+    with pytest.raises(KeyboardInterrupt):
+        compare(X, y, estimators=[PCA()], n_components=3, cv=2, downstream=predictor)
     with pytest.warns(UserWarning, match="interrupted by user"):
         model.fit(X)
 
