@@ -1,6 +1,7 @@
 """A CSV file that a benchmark goes on with where it was interrupted."""
 
 import csv
+import os
 
 
 class Ledger:
@@ -17,7 +18,8 @@ class Ledger:
 
     **options : object
         What the results depend on beside the key, each a column too. A file that says
-        nothing of one, since it is older, is read as of those asked for.
+        nothing of one, since it is older, is read as of those asked for; nothing can
+        be added to it.
     """
 
     def __init__(self, path, key, values, **options):
@@ -36,8 +38,11 @@ class Ledger:
         return tuple(str(row[name]) for name in self.key)
 
     def has(self, **key):
-        """Whether there is a row of this key."""
-        return self._key_of(key) in self._done
+        """Whether there is a row of this key; if not, it can be added."""
+        found = self._key_of(key) in self._done
+        if not found:
+            self._refuse_other_columns()
+        return found
 
     def add(self, **row):
         """Write a row down, and show it."""
@@ -52,9 +57,13 @@ class Ledger:
         )
         print("  ".join(map(str, shown)), flush=True)
 
-    def _write(self, row):
+    def _refuse_other_columns(self):
         if self.header and self.header != self.columns:
             raise SystemExit(f"{self.path} has other columns; name another file.")
+
+    def _write(self, row):
+        self._refuse_other_columns()
+        _take_off_cut_line(self.path)
         with self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             if not self.header:
@@ -64,13 +73,17 @@ class Ledger:
 
 
 def _read(path):
-    """Columns and rows of a file; a last line that was cut short is taken off it."""
+    """Columns and rows of a file; a last line that was cut short is passed by."""
     if path is None or not path.exists():
         return [], []
     with path.open(newline="") as file:
         lines = file.readlines()
-    if lines and not lines[-1].endswith("\n"):
-        path.write_text("".join(lines[:-1]), newline="")
-        del lines[-1]
-    reader = csv.DictReader(lines)
+    reader = csv.DictReader(line for line in lines if line.endswith("\n"))
     return list(reader.fieldnames or []), list(reader)
+
+
+def _take_off_cut_line(path):
+    """Make room for a row where a last line was cut short."""
+    if path.exists():
+        written = path.read_bytes()
+        os.truncate(path, written.rfind(b"\n") + 1)

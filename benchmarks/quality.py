@@ -9,7 +9,7 @@ method in a case: its squared error on a quarter of the rows over that of
 ``PCA(svd_solver="full")``; for PCA and the VAE the score in nats per column; seconds
 to fit; the accuracy of a nearest neighbour and of a logistic regression on the codes
 where there are labels; and trustworthiness at 10 neighbours. Lines that are in the
-file already, by as many rows, are not computed again.
+file already, by the same ``--max-rows``, are not computed again.
 """
 
 import argparse
@@ -331,7 +331,7 @@ def main():
     parser.add_argument("--scalings", nargs="+", default=["standard", "raw"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--max-rows", type=int, default=2600)
-    parser.add_argument("--out", type=pathlib.Path, help="CSV; an old one is gone on")
+    parser.add_argument("--out", type=pathlib.Path, help="CSV to go on with, or new")
     parser.add_argument("--plot", type=pathlib.Path, help="picture of sorted ratios")
     parser.add_argument(
         "--quick", action="store_true", help="a few sets and rows, in five minutes"

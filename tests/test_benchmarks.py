@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import csv
+import pathlib
 
 import pytest
 
@@ -39,6 +40,8 @@ def test_a_ledger_reads_what_is_older_than_an_option_and_adds_nothing(tmp_path):
     ledger = ledger_of(path, max_rows=20)
     assert ledger.has(name="a")
     with pytest.raises(SystemExit, match="name another file"):
+        ledger.has(name="b")
+    with pytest.raises(SystemExit, match="name another file"):
         ledger.add(name="b", error=0.5)
 
 
@@ -51,6 +54,7 @@ def test_a_ledger_goes_on_where_a_write_was_cut_short(left, n_rows, tmp_path):
     path.write_text(left, newline="")
     ledger = ledger_of(path)
     assert len(ledger.rows) == n_rows
+    assert path.read_bytes() == left.encode()
     ledger.add(name="b", error=2)
     assert rows_of(path) == ledger_of(path).rows == ledger.rows
     assert len(ledger.rows) == n_rows + 1
@@ -88,6 +92,15 @@ def test_fewer_rows_are_not_taken_for_all(tmp_path):
         lines = quality.run(options)
     assert [line["rows"] for line in lines] == ["90"]
     assert [line["rows"] for line in rows_of(path)] == ["60", "90"]
+
+
+@pytest.mark.parametrize("max_rows", [2000, 20000])
+def test_the_kept_results_can_be_gone_on_with(max_rows):
+    results = pathlib.Path(quality.__file__).parent / "results"
+    path = results / f"quality_{max_rows}_rows.csv"
+    ledger = Ledger(path, quality.KEY, quality.VALUES, max_rows=max_rows)
+    assert ledger.header == ledger.columns
+    assert len(ledger.rows) == len(rows_of(path))
 
 
 @pytest.mark.parametrize("name", quality.METHODS)

@@ -1,5 +1,6 @@
 """Comparing: every method at every width, on folds that all of them share."""
 
+import datetime
 import numbers
 from itertools import islice
 
@@ -172,7 +173,7 @@ def compare(
         for width in _widths(n_components)
         for name, estimator in methods.items()
     ]
-    y = None if y is None else _column(y)
+    y, groups = _column(y), _column(groups)
     if np.ndim(y) == 1:
         check_labels(y)
     judge = _judge(y, downstream, scoring, seed)
@@ -304,7 +305,7 @@ def _judge(y, downstream, scoring, seed):
 
 def _predictor_of(y):
     """Choose by the kind of y."""
-    if np.asarray(y).dtype.kind in "mM":
+    if _holds_times(y):
         raise ValueError(
             "y holds dates or durations; make numbers of them, in a unit of your "
             "choice, or cut them into classes."
@@ -323,6 +324,14 @@ def _predictor_of(y):
     )
 
 
+def _holds_times(y):
+    """Tell dates and durations; those of a time zone, and periods, are objects."""
+    y = np.asarray(y)
+    first = next(y.flat, None)
+    is_time = isinstance(first, datetime.date | datetime.time | datetime.timedelta)
+    return y.dtype.kind in "mM" or is_time or hasattr(first, "to_timestamp")
+
+
 def _is_quantity(y):
     """Tell numbers that are measured, even if they are whole, from classes."""
     y = np.asarray(y)
@@ -332,9 +341,10 @@ def _is_quantity(y):
     return n_values > max(SURELY_CLASSES, len(y) / ROWS_OF_A_CLASS)
 
 
-def _column(y):
-    """Give a table of one column as that column."""
-    return np.ravel(y) if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
+def _column(values):
+    """Give a table of one column as that column; None stays None."""
+    is_table = np.ndim(values) == 2 and np.shape(values)[1] == 1
+    return np.ravel(values) if is_table else values
 
 
 def _reference(methods):

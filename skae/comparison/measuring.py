@@ -1,5 +1,6 @@
 """Measuring: one estimator, on the rows of one fold."""
 
+import numbers
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
@@ -14,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skae._sklearn import n_samples, safe_indexing
+from skae.estimators.checking import check_weight
 from skae.estimators.reporting import ended_by_ctrl_c
 from skae.rows import as_array
 
@@ -114,8 +116,16 @@ def _weights_of_scores():
     return asked
 
 
+def _takes_weights():
+    """Say that weights may come, to a search of several scorers without routing."""
+    return True
+
+
 explained_variance_scorer.get_metadata_routing = (  # type: ignore[attr-defined]
     _weights_of_scores
+)
+explained_variance_scorer._accept_sample_weight = (  # type: ignore[attr-defined]
+    _takes_weights
 )
 
 
@@ -143,6 +153,7 @@ class Entry(dict):
         self[measure] = perf_counter() - start
 
 
+@ended_by_ctrl_c()
 def measure(case, judge, X, y, fold, split, caller, context):
     """Fit a case on the training rows of a fold, and measure it on the others.
 
@@ -175,7 +186,7 @@ def measure(case, judge, X, y, fold, split, caller, context):
     estimator, entry = clone(case.estimator), Entry(case, fold)
     hooks = {"estimator": caller, "X": X_train, "y": y_train}
     with entry.attempt("fit"), _watched(estimator, context, hooks):
-        with ended_by_ctrl_c(), entry.timed("fit_seconds"):
+        with entry.timed("fit_seconds"):
             codes_train = _fit_transform(estimator, X_train, y_train)
     if not entry["error"]:
         with entry.attempt("transform"), entry.timed("transform_seconds"):
@@ -191,9 +202,10 @@ def measure(case, judge, X, y, fold, split, caller, context):
 
 
 def _number(score):
-    """Check that a scorer has given one number."""
-    number = np.asarray(as_array(score))
-    if number.ndim > 0 or number.dtype.kind not in "biuf":
+    """Check that a scorer has given one number, be it in an array."""
+    found = np.asarray(as_array(score))
+    number = found.item() if found.size == 1 else None
+    if not isinstance(number, numbers.Real):
         raise TypeError(f"the scorer returned {score!r}, which is no number.")
     return float(number)
 
@@ -246,6 +258,7 @@ def _explained_variance(X, decoded, weight=None):
     if n_samples(X) < 2:
         raise ValueError("one row has no variance; hold out two or more.")
     X, decoded = _dense(X), _dense(decoded)
+    weight = None if weight is None else check_weight(weight, X)
     share = r2_score(X, decoded, sample_weight=weight, multioutput="variance_weighted")
     return float(share)
 

@@ -290,7 +290,7 @@ def _with_rows(X, rows, drawn):
         for name, kind in X.dtypes.items():
             values = added[name].to_numpy()
             if hasattr(kind, "categories"):
-                values = _nearest(values, kind.categories)
+                values = _nearest(values, X[name].unique())
             else:
                 values = _within(values, kind)
             added[name] = pd.Series(values, dtype=kind)
@@ -312,6 +312,11 @@ def _like_polars(column, values):
     """Bring values to those that a column of polars can hold."""
     if hasattr(column.dtype, "categories"):
         return _nearest(values, column.unique().to_numpy())
+    if column.dtype.is_integer():
+        # NumPy has none of 128 bits, and a draw no more digits than 64 hold.
+        return _within(values, np.dtype(str(column.dtype).lower().replace("128", "64")))
+    if column.dtype.is_object():
+        return values.astype(object)
     return _within(values, column.clear().to_numpy().dtype)
 
 

@@ -2,6 +2,7 @@
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.callback import ProgressBar
@@ -25,6 +26,8 @@ from skae import (
 )
 
 from .folds import SMALL, Columns
+
+DAYS = pd.date_range("2026-01-01", periods=150)
 
 
 def test_in_a_list_they_are_named_by_their_classes(iris):
@@ -189,6 +192,9 @@ def test_a_score_that_is_no_number_costs_that_measure_only(score, iris):
         ({"y": np.r_[np.nan, :149]}, ValueError, "y contains NaN"),
         ({"y": ["b", None, "c"] * 50}, ValueError, "y: 50 rows have no class"),
         ({"y": np.arange(150).astype("M8[D]")}, ValueError, "y holds dates"),
+        ({"y": DAYS.tz_localize("CET")}, ValueError, "y holds dates"),
+        ({"y": DAYS.date}, ValueError, "y holds dates"),
+        ({"y": DAYS.to_period("D")}, ValueError, "y holds dates"),
         ({"y": np.arange(150).astype(object) % 3}, ValueError, r"y\.astype\(int\)"),
         ({"y": None, "scoring": "accuracy"}, ValueError, "pass y"),
         ({"y": None, "downstream": Ridge()}, ValueError, "pass y"),
@@ -234,11 +240,14 @@ class Interrupted(torch.optim.Adam):
 
 
 def test_ctrl_c_in_a_fit_ends_the_comparison(iris):
-    X, _ = iris
+    X, y = iris
     model = AutoencoderTransformer(solver=Interrupted, **SMALL)
     methods = [make_pipeline(StandardScaler(), model)]
     with pytest.raises(KeyboardInterrupt):
         compare(X, estimators=methods, n_components=1, cv=2)
+    predictor = make_pipeline(model, LogisticRegression())
+    with pytest.raises(KeyboardInterrupt):
+        compare(X, y, estimators=[PCA()], n_components=3, cv=2, downstream=predictor)
     with pytest.warns(UserWarning, match="interrupted by user"):
         model.fit(X)
 

@@ -139,3 +139,11 @@ def test_labels_may_be_words(iris):
     np.testing.assert_array_equal(
         by_word.folds["downstream_score"], by_number.folds["downstream_score"]
     )
+
+
+@pytest.mark.parametrize("score", [np.array([0.5]), 2**70])
+def test_a_score_is_a_number_of_any_size_or_an_array_of_one(score, iris):
+    X, y = iris
+    options = {"estimators": [PCA()], "n_components": 1, "cv": 2}
+    folds = compare(X, y, scoring=lambda *_: score, **options).folds
+    assert folds["downstream_score"].tolist() == [float(np.max(score))] * 2

@@ -122,11 +122,16 @@ def test_folds_are_stratified_for_classes_only(iris):
 def test_groups_stay_together(iris):
     X, _ = iris
     groups, cv = np.arange(150) // 10, GroupKFold(3)
-    found = compare(X, estimators=[PCA()], n_components=1, cv=cv, groups=groups)
+    found, in_a_column = (
+        compare(X, estimators=[PCA()], n_components=1, cv=cv, groups=each)
+        for each in (groups, groups[:, None])
+    )
     expected = cross_validate(
         PCA(1), X, cv=cv, groups=groups, scoring=explained_variance_scorer
     )["test_score"]
-    np.testing.assert_allclose(found.folds["explained_variance"], expected, rtol=1e-9)
+    for each in (found, in_a_column):
+        shares = each.folds["explained_variance"]
+        np.testing.assert_allclose(shares, expected, rtol=1e-9)
 
 
 def test_supervised_transformers_are_given_y(iris):

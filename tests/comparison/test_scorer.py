@@ -30,22 +30,37 @@ def test_the_scorer_is_the_autoencoders_own_score(iris):
     )
 
 
+@pytest.mark.parametrize(
+    "scoring", [explained_variance_scorer, {"share": explained_variance_scorer}]
+)
 @pytest.mark.parametrize("routed", [False, True])
-def test_weights_of_a_search_reach_the_scorer(routed, iris):
+def test_weights_of_a_search_reach_the_scorer(routed, scoring, iris):
     X = iris[0][:60]
     weight = np.random.RandomState(0).randint(0, 4, len(X))
     model = AutoencoderTransformer(1, **SMALL | {"max_iter": 0})
     with config_context(enable_metadata_routing=routed):
         if routed:
             model.set_fit_request(sample_weight=True)
-        search = GridSearchCV(
-            model, {}, cv=KFold(2), scoring=explained_variance_scorer
-        ).fit(X, sample_weight=weight)
+        search = GridSearchCV(model, {}, cv=KFold(2), scoring=scoring, refit=False).fit(
+            X, sample_weight=weight
+        )
     expected = []
     for train, test in KFold(2).split(X):
         model.fit(X[train], sample_weight=weight[train])
         expected.append(model.score(X[test], sample_weight=weight[test]))
-    assert search.best_score_ == pytest.approx(np.mean(expected), rel=1e-6)
+    name = "share" if isinstance(scoring, dict) else "score"
+    found = search.cv_results_[f"mean_test_{name}"]
+    assert found == pytest.approx(np.mean(expected), rel=1e-6)
+
+
+def test_weights_of_the_scorer_are_checked(iris):
+    X = iris[0]
+    pca = PCA(1).fit(X)
+    assert explained_variance_scorer(pca, X, sample_weight=2) == pytest.approx(
+        explained_variance_scorer(pca, X)
+    )
+    with pytest.raises(ValueError, match="Negative values in data passed to"):
+        explained_variance_scorer(pca, X, sample_weight=-np.ones(len(X)))
 
 
 def test_the_scorer_needs_a_way_back(iris):
