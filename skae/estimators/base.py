@@ -399,7 +399,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
 def _of_start(task, learned):
     """Say why the start is what was found."""
-    if learned.n_epochs:
+    if learned.n_epochs or learned.result.interrupted:
         return "Training did not improve on the start."
     if task.trains:
         return "PCA leaves no more than rounding: this is the start."
