@@ -1,4 +1,4 @@
-"""Densities of codes: what ``sample`` draws from."""
+"""The density of some codes: few Gaussians, and one about each where that is better."""
 
 import warnings
 from typing import NamedTuple

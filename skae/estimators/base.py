@@ -18,7 +18,7 @@ from skae.fitting.specs import resolve_likelihood
 from skae.fitting.task import FEWEST_ROWS
 from skae.fitting.wide import carry_out
 from skae.rows import as_array, stacked
-from skae.start.maps import SMALLEST
+from skae.start.maps import SMALLEST_DEVIATION
 from skae.weighted import WeightedSet
 
 from .checking import (
@@ -417,7 +417,7 @@ def _set_aside(rows):
 def _of_divergence(task, learned):
     """Say why a training diverged, and what to do."""
     variance, held = learned.maps.variance.sum(), np.finfo(np.float32)
-    smallest = held.tiny if task.blueprint.units == "one" else SMALLEST**2
+    smallest = held.tiny if task.blueprint.units == "one" else SMALLEST_DEVIATION**2
     if not smallest < variance < held.max:
         return (
             "Nothing was learned beyond the start: rows deviate by "

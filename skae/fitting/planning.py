@@ -218,7 +218,7 @@ def make_blueprint(estimator, rows, shape, likelihood, variational, seed):
             "use 'gmm' or 'flow'."
         )
     encoder, decoder = resolve_networks(estimator, shape)
-    n_refinements = _count_refinements(estimator, likelihood, rows.X.shape)
+    n_refinements = _count_refinements(estimator, likelihood, variational, rows.X.shape)
     can_reach = n_refinements > 0 and likelihood.starts_exact
     return Blueprint(
         n_features=rows.X.shape[1],
@@ -235,9 +235,9 @@ def make_blueprint(estimator, rows, shape, likelihood, variational, seed):
     )
 
 
-def _count_refinements(estimator, likelihood, shape):
+def _count_refinements(estimator, likelihood, variational, shape):
     """Count the steps by which codes are refined."""
-    if estimator._is_variational:
+    if variational is not None:
         return 0
     if not isinstance(estimator.n_refinements, str):
         return int(estimator.n_refinements)

@@ -1,7 +1,7 @@
-"""Models: networks and a likelihood put together, as an ``nn.Module``.
+"""Coders: two paths and a likelihood put together, as an ``nn.Module``.
 
-They are made of two :class:`~skae.models.paths.Path` and a likelihood that are handed
-in. What they minimise is their own: that of the autoencoder is here.
+Both are handed in, the paths as :class:`~skae.models.paths.Path`. What a model
+minimises is its own: that of the autoencoder is here.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Flows: invertible maps of codes whose volume is known, starting at the identity.
+"""Couplings: invertible maps of codes whose volume is known, starting at the identity.
 
 A coupling leaves every other component as it is and bends the rest, each by a monotone
 rational quadratic spline (Durkan et al., 2019) on [-BOUND, BOUND], the identity beyond:

@@ -34,7 +34,7 @@ from skae.rows import weighted_moments
 from .axes import LARGEST_MATRIX, Scaled, covariance, principal_axes, scaled_axes
 from .factors import Ties, noise_of_columns, own_variance
 
-__all__ = ["SMALLEST", "LinearMaps", "fit_linear_maps", "moments"]
+__all__ = ["SMALLEST_DEVIATION", "LinearMaps", "fit_linear_maps", "moments"]
 
 # Fewer multiplications than this gain nothing by several threads.
 LARGE_START = 10**7
@@ -45,7 +45,7 @@ LARGEST, LARGEST_SQUARED, SMALLEST_SQUARED = 1e36, 1e18, 1e-18
 
 # Deviation of a column in a unit of its own, at least: float32 still divides by a
 # thousandth, its noise.
-SMALLEST = 1e-35
+SMALLEST_DEVIATION = 1e-35
 
 # The noise variance is at least this share of the mean column variance.
 NOISE_FLOOR = 1e-7
@@ -328,7 +328,7 @@ def _of_any_unit(variance):
 
     Unless that were all, which are then left to the linear maps.
     """
-    is_told = variance >= SMALLEST**2
+    is_told = variance >= SMALLEST_DEVIATION**2
     return np.where(is_told, variance, 0.0) if is_told.any() else variance
 
 
