@@ -14,6 +14,8 @@ from functools import cache
 import numpy as np
 import torch
 
+from .processor import has_fast_bfloat16
+
 __all__ = [
     "STREAM_LOCK",
     "Sideline",
@@ -90,17 +92,15 @@ def resolve_device(device, *, fall_back=False):
 def compute_dtype(precision, device):
     """Type of the matrix products of training: float32, or bfloat16 where it pays.
 
-    It pays where the hardware has units for it; elsewhere bfloat16 is emulated and
-    slower than float32. Weights, sums and everything after training are float32.
+    It pays where the hardware has fast units for it; elsewhere bfloat16 is emulated
+    and slower than float32. Weights, sums and everything after training are float32.
     """
     if precision == "float32":
         return torch.float32
     if device.type == "cuda":
         has_units = torch.cuda.get_device_capability(device) >= (8, 0)
     elif device.type == "cpu":
-        has_units = torch.backends.mkldnn.is_available() and (
-            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        )
+        has_units = has_fast_bfloat16()
     else:
         has_units = False
     return torch.bfloat16 if has_units else torch.float32

@@ -19,7 +19,8 @@ NOTHING: set[str] = set()
 MAY_LOOK_INTO = {
     # the ground
     "_sklearn": NOTHING,
-    "device": NOTHING,
+    "processor": NOTHING,
+    "device": {"processor"},
     "labels": NOTHING,
     "naming": NOTHING,
     "normal": NOTHING,
@@ -27,7 +28,7 @@ MAY_LOOK_INTO = {
     "weighted": {"rows"},
     # parts
     "likelihoods": {"normal"},
-    "networks": NOTHING,
+    "networks": {"processor"},
     "densities": {"device", "normal"},
     "models": {"networks", "normal"},
     "priors": {"densities", "models", "networks", "normal"},

@@ -152,10 +152,12 @@ def test_counts_that_are_not_on_the_cpu_are_not_looked_at():
     assert (there.shape, there.dtype) == (x.shape, x.dtype)
 
 
-@pytest.mark.parametrize("has_avx512", [True, False])
-def test_products_are_onednns_where_the_processor_has_avx512(has_avx512, monkeypatch):
-    monkeypatch.setattr(products, "HAS_AVX512", has_avx512)
+@pytest.mark.parametrize("is_unused", [True, False])
+def test_products_are_onednns_where_half_of_the_processor_is_unused(
+    is_unused, monkeypatch
+):
+    monkeypatch.setattr(products, "is_half_unused", lambda: is_unused)
     monkeypatch.setattr(products, "_onednn_linear", torch.nn.functional.linear)
     cpu, size = torch.device("cpu"), products.LARGE_PRODUCT
-    assert products.is_onednn_faster(size, torch.float32, cpu) == has_avx512
+    assert products.is_onednn_faster(size, torch.float32, cpu) == is_unused
     assert not products.is_onednn_faster(size - 1, torch.float32, cpu)

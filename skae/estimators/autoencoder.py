@@ -182,7 +182,8 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     precision : {"auto", "float32"}, default="auto"
         ``"auto"`` trains large layers with products in bfloat16 where the hardware has
-        units for them. Weights, and everything after training, are float32 or wider.
+        fast units for them. Weights, and everything after training, are float32 or
+        wider.
 
     device : str or torch.device, default="auto"
         ``"auto"`` is the first of cuda, mps and xpu that is there, else the CPU.

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from skae.processor import is_half_unused
+
 __all__ = [
     "is_onednn_faster",
     "linear_by_onednn",
@@ -16,12 +18,10 @@ __all__ = [
 # Widths that matrix kernels treat alike wherever a row stands in its block.
 LANES = 16
 
-# Float32 products of so many multiplications are oneDNN's where torch has it and the
-# processor has AVX-512, half of whose arithmetic the default library leaves unused on
-# some; with AVX2 alone most of oneDNN's take a tenth to a half longer. Below, what it
-# takes to call oneDNN is more than it saves.
+# Float32 products of so many multiplications are oneDNN's where torch has it and its
+# default library leaves half of the processor unused. Elsewhere most of oneDNN's take a
+# tenth to a half longer. Below, what it takes to call oneDNN is more than it saves.
 LARGE_PRODUCT = 2**21
-HAS_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
 _onednn_linear: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
@@ -31,7 +31,7 @@ def is_onednn_faster(n_multiplications, dtype, device):
         n_multiplications >= LARGE_PRODUCT
         and dtype == torch.float32
         and device.type == "cpu"
-        and HAS_AVX512
+        and is_half_unused()
         and _onednn_linear is not None
     )
 
