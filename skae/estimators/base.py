@@ -21,18 +21,10 @@ from skae.rows import as_array, stacked
 from skae.start.maps import SMALLEST_DEVIATION
 from skae.weighted import WeightedSet
 
-from .checking import (
-    PARAMETER_CONSTRAINTS,
-    check_fitted_values,
-    check_goes_on,
-    check_n_components,
-    check_rows,
-    check_same_columns,
-    check_values,
-    check_X_val,
-    refuse_auto_width,
-)
+from .checking import check_fitted_values, check_rows, check_values, check_X_val
+from .continuing import check_goes_on, check_same_columns
 from .fitted import FittedCodes
+from .parameters import PARAMETER_CONSTRAINTS, check_n_components, refuse_auto_width
 from .reporting import Reporter, report_ctrl_c, warn
 from .storage import StoredModule, to_arrays, to_tensors
 

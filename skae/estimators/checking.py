@@ -1,16 +1,14 @@
-"""Checking: what is accepted, of parameters and of rows.
+"""Checking: what is accepted of rows, their weights, their classes and their codes.
 
 Whatever is refused is refused before anything is learned, by an error that names the
 argument and says what would be right.
 """
 
 import functools
-import numbers
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
@@ -18,85 +16,25 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skae._sklearn import (
-    HasMethods,
-    Interval,
-    RealNotInt,
-    StrOptions,
-    check_sample_weight,
-)
-from skae.fitting.blueprint import is_factory
-from skae.fitting.task import FEWEST_ROWS
+from skae._sklearn import check_sample_weight
 from skae.labels import kind_of_labels
-from skae.likelihoods import LIKELIHOODS, Likelihood
-from skae.networks import ACTIVATIONS, MLP
-from skae.priors import PRIORS
+from skae.likelihoods import Likelihood
 from skae.rows import as_array
-from skae.training.solvers import SOLVERS
 
 __all__ = [
-    "PARAMETER_CONSTRAINTS",
     "check_X",
     "check_X_val",
     "check_classes",
     "check_codes",
-    "check_count",
     "check_fitted_values",
-    "check_goes_on",
-    "check_n_components",
     "check_rows",
-    "check_same_columns",
     "check_values",
     "check_weight",
     "number_classes",
-    "refuse_auto_width",
 ]
 
 # Types of X that are taken as they are; anything else becomes the first of them.
 INPUT_TYPES = [np.float64, np.float32, np.uint8]
-
-PARAMETER_CONSTRAINTS: dict = {
-    "n_components": [
-        StrOptions({"auto"}),
-        Interval(numbers.Integral, 1, None, closed="left"),
-        Interval(RealNotInt, 0, 1, closed="neither"),
-    ],
-    "hidden_layer_sizes": [StrOptions({"auto"}), "array-like", numbers.Integral],
-    "activation": [StrOptions(set(ACTIVATIONS))],
-    "encoder": [HasMethods("build"), callable, None],
-    "decoder": [HasMethods("build"), callable, None],
-    "init": [StrOptions({"pca", "random"})],
-    "likelihood": [StrOptions({"auto", *LIKELIHOODS}), HasMethods("build"), list],
-    "solver": [StrOptions(set(SOLVERS)), type, functools.partial],
-    "learning_rate_init": [
-        StrOptions({"auto"}),
-        Interval(numbers.Real, 0, None, closed="neither"),
-    ],
-    "alpha": [StrOptions({"auto"}), Interval(numbers.Real, 0, None, closed="left")],
-    "batch_size": [
-        StrOptions({"auto"}),
-        Interval(numbers.Integral, 1, None, closed="left"),
-    ],
-    "max_iter": [
-        StrOptions({"auto"}),
-        Interval(numbers.Integral, 0, None, closed="left"),
-    ],
-    "tol": [Interval(numbers.Real, 0, None, closed="left")],
-    "early_stopping": ["boolean"],
-    "validation_fraction": [
-        StrOptions({"auto"}),
-        Interval(numbers.Real, 0, 1, closed="neither"),
-    ],
-    "n_iter_no_change": [
-        StrOptions({"auto"}),
-        Interval(numbers.Integral, 1, None, closed="left"),
-    ],
-    "precision": [StrOptions({"auto", "float32"})],
-    "device": [str, torch.device],
-    "warm_start": ["boolean"],
-    "random_state": ["random_state"],
-    "verbose": ["verbose"],
-}
 
 
 def check_rows(estimator, X, sample_weight, *, reset, fewest=2):
@@ -263,11 +201,6 @@ def _refusing_text():
         ) from error
 
 
-def check_count(value, name):
-    """Check a number of something."""
-    return int(check_scalar(value, name, numbers.Integral, min_val=1))
-
-
 def check_codes(codes):
     """Check codes that are to be decoded."""
     validate = functools.partial(check_array, dtype=[np.float64, np.float32])
@@ -340,153 +273,3 @@ def check_X_val(estimator, X_val, likelihood):
         return X_val
     except (TypeError, ValueError) as error:
         raise type(error)(f"X_val, the rows that judge: {error}") from error
-
-
-def check_n_components(estimator, X):
-    """Check the size of the code against the rows."""
-    wanted, limit = estimator.n_components, min(X.shape)
-    if isinstance(wanted, bool | np.bool_):
-        raise ValueError(
-            f"n_components={wanted!r} must be an integer of 1 or more, a float "
-            "between 0 and 1, or 'auto'."
-        )
-    if isinstance(wanted, str):
-        return _check_auto_width(estimator, X)
-    if estimator.init == "pca" and wanted > limit:
-        raise ValueError(
-            f"n_components={wanted!r} must be at most min(n_samples, n_features)="
-            f"{limit} with init='pca'; choose fewer, or init='random'."
-        )
-
-
-def _check_auto_width(estimator, X):
-    if estimator.init != "pca":
-        raise ValueError(
-            "n_components='auto' tries widths from PCA on; give a number, or set "
-            "init='pca'."
-        )
-    if X.shape[0] < FEWEST_ROWS:
-        raise ValueError(
-            f"n_components='auto' holds rows out, and {X.shape[0]} are too few; give a "
-            f"number, or {FEWEST_ROWS} rows or more."
-        )
-
-
-def refuse_auto_width(estimator):
-    """Refuse a width that is to be found, where the rows come one part at a time."""
-    if isinstance(estimator.n_components, str):
-        raise ValueError(
-            f"n_components={estimator.n_components!r} needs all rows at once; give "
-            "partial_fit a number, or use fit."
-        )
-
-
-def check_goes_on(estimator, blueprint):
-    """Refuse to train a model further as one that it is not.
-
-    What ``"auto"``, or a share of the variance, made of the first rows stays.
-    """
-    made_with = {
-        "n_components": blueprint.n_components,
-        "init": "pca" if blueprint.from_pca else "random",
-        "likelihood": blueprint.likelihood,
-    }
-    own = _own_perceptron(estimator, blueprint)
-    if own is not None:
-        made_with |= own.get_params()
-    if blueprint.variational is None:
-        made_with["n_refinements"] = blueprint.n_refinements
-    else:
-        made_with |= vars(blueprint.variational)
-    changed = [
-        name
-        for name, made in made_with.items()
-        if not _is_open(name, getattr(estimator, name))
-        and not _is_same(getattr(estimator, name), made)
-    ]
-    decoder = estimator.decoder
-    if decoder is None and not is_factory(blueprint.encoder):
-        decoder = blueprint.encoder  # which it mirrors
-    networks = {"encoder": estimator.encoder, "decoder": decoder}
-    changed += [
-        role
-        for role, asked in networks.items()
-        if not _is_same_network(asked, getattr(blueprint, role))
-    ]
-    if changed:
-        _refuse_change(estimator, changed[0])
-
-
-def check_same_columns(estimator, asked):
-    """Refuse to train a model further with another likelihood of some columns."""
-    ours, theirs = (_parts(one) for one in (asked, estimator.likelihood_))
-    is_same = len(ours) == len(theirs) and all(
-        np.array_equal(our_columns, their_columns) and _is_same_spec(our, their, object)
-        for (our, our_columns), (their, their_columns) in zip(ours, theirs, strict=True)
-    )
-    if not is_same:
-        _refuse_change(estimator, "likelihood")
-
-
-def _parts(likelihood):
-    """Likelihoods of some columns each; one of all is the only part."""
-    return getattr(likelihood, "parts", [(likelihood, None)])
-
-
-def _refuse_change(estimator, name):
-    raise ValueError(
-        f"{name}={getattr(estimator, name)!r} is not what the fitted model was made "
-        "with; set it back, or begin anew by fit with warm_start=False."
-    )
-
-
-def _own_perceptron(estimator, blueprint):
-    """Give the network that the estimator's own parameters describe, if there is one.
-
-    Beside an encoder that is a factory, it is the decoder.
-    """
-    if estimator.encoder is None:
-        network = blueprint.encoder
-    elif estimator.decoder is None and is_factory(blueprint.encoder):
-        network = blueprint.decoder
-    else:
-        return None
-    return network if isinstance(network, MLP) else None
-
-
-def _is_open(name, asked):
-    """Whether a parameter leaves to the first rows what a model is made with."""
-    if name == "n_components":
-        return not isinstance(asked, numbers.Integral)
-    has_columns = name == "likelihood" and isinstance(asked, list)
-    return has_columns or (isinstance(asked, str) and asked == "auto")
-
-
-def _is_same_network(asked, made):
-    """Compare a network's spec, by plain values; a factory's are its own affair."""
-    if asked is None:
-        return isinstance(made, MLP)
-    if not hasattr(asked, "get_params"):
-        return not hasattr(made, "get_params")
-    return _is_same_spec(asked, made, numbers.Number | str | tuple | list)
-
-
-def _is_same(asked, made):
-    """Compare a value, or a part that comes by name or as a spec.
-
-    What is said of columns, by names or numbers, is not looked at.
-    """
-    if not hasattr(made, "build"):
-        return np.array_equal(np.ravel(asked), np.ravel(made))
-    if isinstance(asked, str):
-        asked = (LIKELIHOODS | PRIORS)[asked]()
-    return _is_same_spec(asked, made, numbers.Number | str | None)
-
-
-def _is_same_spec(asked, made, kinds):
-    """Compare specs, by those of their parameters that are of some kinds."""
-    return type(asked) is type(made) and all(
-        np.array_equal(np.ravel(value), np.ravel(getattr(made, name)))
-        for name, value in asked.get_params(deep=False).items()
-        if isinstance(value, kinds)
-    )

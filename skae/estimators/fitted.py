@@ -14,9 +14,10 @@ from skae._sklearn import check_feature_names_in, to_output_container
 from skae.device import generator_from, made_on_cpu, seed_from
 from skae.rows import as_array, floating_type
 
-from .checking import check_codes, check_count, check_fitted_values, check_X
+from .checking import check_codes, check_fitted_values, check_X
 from .inference import map_blocks
 from .opening import check_opened
+from .parameters import check_count
 
 __all__ = ["FittedCodes"]
 

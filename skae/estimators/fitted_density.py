@@ -20,8 +20,9 @@ from skae.models.evidence import (
 )
 from skae.rows import as_array
 
-from .checking import check_count, check_weight, number_classes
+from .checking import check_weight, number_classes
 from .fitted import FittedCodes
+from .parameters import check_count
 
 __all__ = ["FittedDensity"]
 
