@@ -62,6 +62,20 @@ def test_a_fit_that_fails_leaves_the_one_before(Estimator, iris):
     np.testing.assert_array_equal(model.transform(X), before)
 
 
+def test_what_a_fit_or_a_stream_left_is_forgotten_whole(Estimator, iris):
+    X, y = iris
+    monitor = ScoringMonitor(scoring={"s": score})
+    model = Estimator(2, **SMALL).set_callbacks(monitor)
+    before = set(vars(model))
+    model.fit(X, y).partial_fit(X).sample()
+    model._forget()
+    assert set(vars(model)) == before
+    model.partial_fit(X[:1])
+    assert "_waiting" in vars(model)
+    model._forget()
+    assert set(vars(model)) == before
+
+
 def test_parameters_whose_names_end_like_attributes_stay(iris):
     class Named(AutoencoderTransformer):
         def __init__(self, n_components=2, *, lambda_=1.0, max_iter=1):
