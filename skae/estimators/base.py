@@ -318,9 +318,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         return likelihood
 
     def _learn(self, task, reporter):
-        with task.forked_stream(self._n_drawn() if self._goes_on else 0):
-            if not self._goes_on:
+        if not self._goes_on:
+            with task.forked_stream():
                 return carry_out(task, observer=reporter)
+        with task.forked_stream(self._n_drawn()):
             model, state = self._copy_to_train(), to_tensors(self._training)
             learned = resume(task, model, self._start, state, observer=reporter)
         if math.isfinite(self.start_loss_) and not math.isfinite(learned.start_loss):
