@@ -117,11 +117,13 @@ def learn(task, *, observer=None):
     if maps is None or _leaves_rounding(task, maps):
         return _started(task)
     training = _Training.begun(task, kept, maps, observer)
-    learned = training.judged_by(held_out)
-    if training.is_judged and not task.blueprint.from_pca:
-        learned.pca_loss = _pca_loss(task, kept, held_out)
-    if training.is_judged and not (learned.is_better or task.continues):
-        return _back_at_start(task, learned)
+    valid = task.judges(held_out, maps)
+    learned = training.judged_by(valid)
+    if valid is not None:
+        if not task.blueprint.from_pca:
+            learned.pca_loss = _pca_loss(task, kept, held_out)
+        if not (learned.is_better or task.continues):
+            return _back_at_start(task, learned)
     if training.is_ended or not _is_refitted(task):
         return learned
     try:
@@ -136,7 +138,7 @@ def resume(task, model, maps, state, *, observer=None):
     kept, held_out = _split(task)
     training = _Training(task, kept, maps, task.subset(kept, maps), model, observer)
     model.meet(training.rows, anew=not task.of_stream)
-    return training.judged_by(held_out, state)
+    return training.judged_by(task.judges(held_out, maps), state)
 
 
 def most_epochs(task):
@@ -284,8 +286,7 @@ class _Training:
     def __init__(self, task, index, maps, rows, model, observer):
         self.task, self.index, self.maps = task, index, maps
         self.rows, self.model, self.observer = rows, model, observer
-        self.start_loss = math.inf
-        self.is_judged = self.is_ended = False
+        self.start_loss, self.is_ended = math.inf, False
 
     @classmethod
     def begun(cls, task, index, maps, observer):
@@ -293,13 +294,13 @@ class _Training:
         rows = task.subset(index, maps)
         return cls(task, index, maps, rows, task.begin(maps, rows), observer)
 
-    def judged_by(self, held_out, state=None):
-        """Train, and say what came of it by the rows that judge, if there are any.
+    def judged_by(self, valid, state=None):
+        """Train, and say what came of it by the rows that judge.
 
         Parameters
         ----------
-        held_out : ndarray of int or None
-            Their numbers, unless they are the user's own.
+        valid : Rows or None
+            None where nothing judges.
 
         state : dict, optional
             Of an earlier training, to be continued.
@@ -308,16 +309,11 @@ class _Training:
         -------
         Learned
         """
-        task, model = self.task, self.model
-        valid = task.judges(held_out, self.maps)
-        self.is_judged = valid is not None
         judges = self._some_rows() if valid is None else valid
-        before = task.row_losses(model, judges)
+        before = self.task.row_losses(self.model, judges)
         self.start_loss = self._epoch_loss(judges, before)
-        if task.own_judges is not None and not math.isfinite(self.start_loss):
+        if self.task.own_judges is not None and not math.isfinite(self.start_loss):
             self._refuse_judges()
-        if not task.of_stream:
-            model.unsettle()  # codes move while a network is trained
         learned = self._train(valid=valid, state=state)
         if valid is not None:
             self._judge(learned, valid, before)
@@ -345,18 +341,20 @@ class _Training:
 
     def _train(self, **how):
         """Train the model, and take from the rows what follows a training."""
-        settings = self.task.settings
+        task, model = self.task, self.model
+        if not task.of_stream:
+            model.unsettle()  # codes move while a network is trained
         result = train(
-            self.model,
+            model,
             self.rows,
-            settings,
-            seed=self.task.seed,
+            task.settings,
+            seed=task.seed,
             start_loss=self.start_loss,
             observer=self,
             **how,
         )
-        with limited_threads(n_threads(self.model, settings.batch_size)):
-            self.model.settle(self.rows)
+        with limited_threads(n_threads(model, task.settings.batch_size)):
+            model.settle(self.rows)
         self.is_ended |= result.interrupted
         return self._learned(result)
 
