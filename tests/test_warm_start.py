@@ -720,8 +720,18 @@ def test_a_decoder_that_mirrors_goes_on(Estimator, made, iris):
 
 def test_a_model_of_classes_does_not_go_on_without_them(iris):
     model = VAETransformer(2, conditional=True, max_iter=1, **UNJUDGED).fit(*iris)
-    with pytest.raises(ValueError, match="conditional=False is not what"):
+    with pytest.raises(ValueError, match=r"^conditional=False is not .*begin anew"):
         model.set_params(conditional=False).partial_fit(iris[0])
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_classes_neither_go_nor_come_while_a_fit_goes_on(made, iris):
+    parameters = UNJUDGED | {"max_iter": 1, "warm_start": True}
+    model = VAETransformer(2, conditional=made, **parameters).fit(*iris)
+    before = opened(model)
+    with pytest.raises(ValueError, match=f"^conditional={not made} is not what"):
+        model.set_params(conditional=not made).fit(*iris)
+    assert_same_model(model, before, iris[0])
 
 
 class Interrupting(nn.Linear):

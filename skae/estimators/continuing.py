@@ -69,7 +69,8 @@ def _made_with(estimator, blueprint):
         made_with |= own.get_params()
     if blueprint.variational is None:
         return made_with | {"n_refinements": blueprint.n_refinements}
-    return made_with | vars(blueprint.variational)
+    is_conditional = blueprint.class_shares is not None
+    return made_with | vars(blueprint.variational) | {"conditional": is_conditional}
 
 
 def _own_perceptron(estimator, blueprint):

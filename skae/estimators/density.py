@@ -72,19 +72,9 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
                 "conditional=True needs all classes at once; use fit in place of "
                 "partial_fit, or conditional=False."
             )
-        self._refuse_other_kind()
         return super()._partial_fit(X, sample_weight)
 
-    def _refuse_other_kind(self):
-        """Refuse to go on with classes without them, or the other way round."""
-        if self._goes_on and self._is_conditional != self.conditional:
-            raise ValueError(
-                f"conditional={self.conditional} is not what the fitted model was made "
-                "with; set it back, or warm_start=False."
-            )
-
     def _find_labels(self, y, weight):
-        self._refuse_other_kind()
         if not self.conditional:
             self.__dict__.pop("classes_", None)
             return None
