@@ -101,9 +101,9 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "aggregate": {"base", "gaussians"},
     },
     "start": {
-        "factors": NOTHING,
         "span": NOTHING,
         "axes": {"span"},
+        "factors": {"axes"},
         "maps": {"axes", "factors"},
     },
     "training": {
