@@ -7,7 +7,7 @@ import torch
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from skae.densities.codes import CodeMixture
+from skae.densities.codes import fit_code_mixture
 from skae.device import generator_from, limited_threads, made_on_cpu, seed_from
 from skae.models.draws import MOST_ROWS, draw_table
 from skae.models.evidence import (
@@ -393,7 +393,7 @@ class FittedDensity(FittedCodes):
         module, waiting = self._stored.module, self._prior_codes
         if waiting is not None:
             codes, rows = waiting
-            mixture = CodeMixture(codes, self._stored.blueprint.seed, rows)
+            mixture = fit_code_mixture(codes, self._stored.blueprint.seed, rows)
             gaussians = mixture.gaussians() if mixture.gain > 0 else []
             module.prior.fit(gaussians, len(codes))
             self._prior_codes = None
