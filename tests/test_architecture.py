@@ -74,11 +74,14 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "convolution": {"layers"},
     },
     "models": {
-        "evidence": NOTHING,
+        "draws": NOTHING,
         "posteriors": NOTHING,
         "refinement": NOTHING,
         "paths": NOTHING,
-        "objectives": {"posteriors"},
+        "start_density": NOTHING,
+        "laplace": {"draws"},
+        "evidence": {"draws", "laplace"},
+        "objectives": {"draws"},
         "penalties": {"posteriors"},
         "coders": {"paths"},
         "variational": {"coders", "paths", "posteriors"},
@@ -101,9 +104,9 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "aggregate": {"base", "gaussians"},
     },
     "start": {
-        "factors": NOTHING,
         "span": NOTHING,
         "axes": {"span"},
+        "factors": {"axes"},
         "maps": {"axes", "factors"},
     },
     "training": {

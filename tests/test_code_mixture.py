@@ -10,8 +10,8 @@ from sklearn.mixture import GaussianMixture
 
 from skae import AutoencoderTransformer
 from skae.densities import trials
-from skae.densities.codes import CodeMixture
-from skae.densities.gaussians import FORMS, Few
+from skae.densities.codes import fit_code_mixture
+from skae.densities.gaussians import FORMS, MixtureSpec
 from skae.densities.kernels import KernelSearch
 from skae.densities.limits import MAX_KERNELS, MIXTURE_SIZES, representatives
 from skae.priors import AggregatePosterior
@@ -21,8 +21,8 @@ def test_codes_are_drawn_from_as_many_clusters_as_there_are():
     rng = np.random.default_rng(0)
     centres = np.array([[-20.0, 0.0], [20.0, 0.0]])
     codes = np.repeat(centres, 200, axis=0) + rng.normal(size=(400, 2))
-    density = CodeMixture(codes, seed=0)
-    assert density.mixture_.n_components == 2
+    density = fit_code_mixture(codes, seed=0)
+    assert density.mixture.n_components == 2
     drawn = density.sample(2000, random_state=0)
     np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=1.5)
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(codes.T), rtol=0.1, atol=1.5)
@@ -33,7 +33,7 @@ def test_codes_are_drawn_from_as_many_clusters_as_there_are():
 
 @pytest.mark.parametrize("codes", [np.zeros((1, 2)), np.ones((5, 2)), np.eye(3)])
 def test_codes_too_few_or_all_equal_can_be_drawn_from(codes):
-    drawn = CodeMixture(codes, seed=0).sample(100, random_state=0)
+    drawn = fit_code_mixture(codes, seed=0).sample(100, random_state=0)
     assert np.isfinite(drawn).all()
     np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=0.3)
 
@@ -41,23 +41,23 @@ def test_codes_too_few_or_all_equal_can_be_drawn_from(codes):
 def test_the_search_does_not_mind_how_the_user_hears_of_underflows():
     codes = np.random.default_rng(0).normal(size=(60, 1)) + [[0], [1000]] * 30
     with np.errstate(all="raise"):
-        mixture = CodeMixture(codes, 0)
+        mixture = fit_code_mixture(codes, 0)
     assert len(mixture.gaussians()[0].means) >= 2
 
 
 def test_codes_of_one_row_are_held_out_together():
     """Else each would be known by its double, and no mixture would be too many."""
     codes = np.random.default_rng(0).normal(size=(60, 2))
-    once = CodeMixture(codes, seed=0)
-    again = CodeMixture(np.repeat(codes, 4, axis=0), seed=0)
+    once = fit_code_mixture(codes, seed=0)
+    again = fit_code_mixture(np.repeat(codes, 4, axis=0), seed=0)
     rows = np.repeat(np.arange(60), 4)
     shaken = np.repeat(codes, 4, axis=0) + 1e-6 * np.arange(240)[:, None]
-    told = CodeMixture(shaken, seed=0, rows=rows)
-    untold = CodeMixture(shaken, seed=0)
-    assert once.mixture_.n_components == 1
-    assert again.held_out_ < once.held_out_ + 0.2
-    assert told.held_out_ < once.held_out_ + 0.2
-    assert untold.held_out_ > told.held_out_ + 1
+    told = fit_code_mixture(shaken, seed=0, rows=rows)
+    untold = fit_code_mixture(shaken, seed=0)
+    assert once.mixture.n_components == 1
+    assert again.held_out < once.held_out + 0.2
+    assert told.held_out < once.held_out + 0.2
+    assert untold.held_out > told.held_out + 1
 
 
 def near_copies(n_rows, n_copies, seed=0):
@@ -69,10 +69,10 @@ def near_copies(n_rows, n_copies, seed=0):
 
 def test_near_copies_have_a_gaussian_each():
     codes = near_copies(100, 3)
-    density = CodeMixture(codes, seed=0)
+    density = fit_code_mixture(codes, seed=0)
     few, about_each = density.gaussians()
     assert few.shares.sum() + about_each.shares.sum() == pytest.approx(1)
-    assert density.kernel_share_ > 0.2
+    assert density.kernel_share > 0.2
     np.testing.assert_allclose(about_each.means, codes)
     values, axes = np.linalg.eigh(about_each.covariances[0])
     assert abs(axes[:, 1].sum()) == pytest.approx(2**0.5, rel=0.01)
@@ -81,7 +81,7 @@ def test_near_copies_have_a_gaussian_each():
     distance = ((drawn[:, None] - codes) ** 2).sum(-1).min(1)
     assert (distance < 0.1).mean() > 0.8
     normal = np.random.default_rng(1).normal(size=(300, 2))
-    assert CodeMixture(normal, seed=0).kernels_ is None
+    assert fit_code_mixture(normal, seed=0).kernels is None
 
 
 def test_the_covariance_about_each_code_is_the_likeliest_of_codes_left_out():
@@ -120,7 +120,7 @@ def test_few_gaussians_have_at_least_a_share_of_one_about_each_code():
     codes = near_copies(40, 2)
     for kind in ("full", "diag"):
         kernels = KernelSearch()(codes, np.arange(80), is_diagonal=kind == "diag")
-        few = Few(kind, 0.1, 20).fit(codes, kernels, 0)
+        few = MixtureSpec(kind, 0.1, 20).fit(codes, kernels, 0)
         root = np.linalg.cholesky(kernels.covariance)
         alike = GaussianMixture(
             20, covariance_type=kind, reg_covar=0.1, random_state=0
@@ -149,7 +149,7 @@ def test_near_copies_along_lines_of_their_own_have_gaussians_along_these(monkeyp
 
     def height(forms):
         monkeypatch.setattr(trials, "FORMS", forms)
-        density = CodeMixture(codes, seed=0)
+        density = fit_code_mixture(codes, seed=0)
         prior = AggregatePosterior().build(8, 8)
         prior.fit(density.gaussians(), len(codes))
         return prior.log_prob(torch.from_numpy(new), None).mean().item()
@@ -163,8 +163,8 @@ def test_codes_of_one_row_have_no_others_about_them():
     rows = np.zeros(30, dtype=int)
     kernels = KernelSearch()(codes, rows, is_diagonal=False)
     np.testing.assert_array_equal(kernels.covariance, 1e-6 * np.eye(2))
-    density = CodeMixture(codes, seed=0, rows=rows)
-    assert density.kernels_ is None
+    density = fit_code_mixture(codes, seed=0, rows=rows)
+    assert density.kernels is None
     drawn = density.sample(2000, random_state=0)
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(codes.T), atol=0.1)
 
@@ -173,28 +173,28 @@ def test_what_several_searches_find_is_averaged():
     """Where there is more than one best, each has its share, and none more parts."""
     random = np.random.RandomState(0)
     codes = random.standard_t(3, size=(400, 2)) ** 3
-    density = CodeMixture(codes, seed=0)
-    mixture = density.mixture_
+    density = fit_code_mixture(codes, seed=0)
+    mixture = density.mixture
     assert mixture.n_components not in MIXTURE_SIZES
     assert mixture.weights_.sum() == pytest.approx(1)
     parts = zip(mixture.weights_, *density.gaussians()[0][1:], strict=True)
     wanted = sum(w * multivariate_normal(m, c).pdf(codes) for w, m, c in parts)
-    found = mixture.score_samples((codes - density.mean_) / density.scale_)
-    found = found - np.log(density.scale_).sum()
+    found = mixture.score_samples((codes - density.mean) / density.scale)
+    found = found - np.log(density.scale).sum()
     np.testing.assert_allclose(found, np.log(wanted), rtol=1e-6)
 
 
 def test_many_codes_are_stood_for_by_some():
     codes = near_copies(100, 12)
-    density = CodeMixture(codes, seed=0)
-    assert density.kernels_.n_components == MAX_KERNELS
+    density = fit_code_mixture(codes, seed=0)
+    assert density.kernels.n_components == MAX_KERNELS
 
 
 def test_a_single_far_code_does_not_decide_on_a_mixture():
     codes = np.random.default_rng(0).normal(size=(300, 2))
     codes[:150] += 8
     codes[0] = 300
-    assert CodeMixture(codes, seed=0).mixture_.n_components > 1
+    assert fit_code_mixture(codes, seed=0).mixture.n_components > 1
 
 
 def test_representatives_stand_for_weighted_rows():

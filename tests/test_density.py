@@ -22,8 +22,11 @@ from sklearn.pipeline import make_pipeline
 
 from skae import VAETransformer
 from skae.fitting.planning import EPOCH_PASSES
-from skae.models import evidence
-from skae.models.evidence import draw_table, log_likelihood
+from skae.models import draws
+from skae.models.draws import draw_table
+from skae.models.evidence import log_likelihood
+from skae.models.laplace import rows_at_once
+from skae.models.start_density import StartDensity
 from skae.rows import Rows
 from skae.training.engine import mean_loss
 
@@ -124,7 +127,7 @@ def test_the_draws_that_are_decoded_together_do_not_change_a_score(
 ):
     X, few = split[1][:3], copy.deepcopy(fitted).set_params(n_score_samples=4)
     whole = few.score_samples(X)
-    monkeypatch.setattr("skae.models.evidence.DECODED_NUMBERS", 1)
+    monkeypatch.setattr("skae.models.draws.DECODED_NUMBERS", 1)
     np.testing.assert_allclose(few.score_samples(X), whole, rtol=1e-6, atol=1e-3)
 
 
@@ -239,9 +242,8 @@ def test_the_start_with_pcas_noise_is_pca(n_rows, n_columns, n_components):
     X = bent(n_rows, n_columns)
     vae = VAETransformer(n_components, max_iter=0).fit(X)
     start, rows = vae._start, X.mean(axis=0) + 3 * (X - X.mean(axis=0))
-    x, noise = map(torch.from_numpy, (rows - X.mean(axis=0), start.column_noise))
-    arguments = noise, n_rows / (n_rows - 1), x, start.noise_excess
-    found = evidence.start_log_likelihood(vae.module_, *arguments)
+    density = StartDensity(vae.module_, start, has_column_noise=False)
+    found = density.log_prob(torch.from_numpy(rows - X.mean(axis=0)))
     pca = PCA(n_components, svd_solver="full").fit(X)
     np.testing.assert_allclose(found, pca.score_samples(rows), rtol=1e-7)
 
@@ -720,7 +722,7 @@ def test_a_model_that_was_told_no_classes_says_so(iris):
 def test_few_rows_at_once_score_as_many_do(fitted, split, monkeypatch):
     X = split[1]
     wanted = fitted.score_samples(X)
-    monkeypatch.setattr(evidence, "DECODED_NUMBERS", 2**16)
+    monkeypatch.setattr(draws, "DECODED_NUMBERS", 2**16)
     np.testing.assert_allclose(fitted.score_samples(X), wanted, rtol=1e-9)
 
 
@@ -728,9 +730,9 @@ def test_few_rows_at_once_score_as_many_do(fitted, split, monkeypatch):
 @pytest.mark.parametrize("p", [64, 784, 20_000])
 def test_codes_beside_a_piece_have_room(fitted, k, p, monkeypatch):
     monkeypatch.setattr(fitted.module_.prior, "n_components", k)
-    size = evidence._piece_rows(fitted.module_, torch.empty(1, p))
-    assert evidence.PIECE % size == 0
-    assert size == 1 or size * (2 * k + 1) * p <= evidence.DECODED_NUMBERS
+    size = rows_at_once(fitted.module_, torch.empty(1, p))
+    assert draws.MOST_ROWS % size == 0
+    assert size == 1 or size * (2 * k + 1) * p <= draws.DECODED_NUMBERS
 
 
 def test_draws_are_finite_where_a_point_of_the_sequence_is_zero():

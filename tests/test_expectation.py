@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from skae.densities.expectation import JointMixture
-from skae.densities.gaussians import Few
+from skae.densities.gaussians import MixtureSpec
 
 KINDS = ["full", "diag"]
 
@@ -97,7 +97,7 @@ def test_codes_too_far_for_their_squares_are_left_to_scikit_learn():
     codes = 1e7 + bent(200, 3)
     with pytest.raises(np.linalg.LinAlgError):
         JointMixture(2, reg_covar=1e-4, random_state=0).fit(codes)
-    found = Few("full", 1e-4, 2)._found(codes, 0)
+    found = MixtureSpec("full", 1e-4, 2)._found(codes, 0)
     wanted = GaussianMixture(2, reg_covar=1e-4, random_state=0).fit(codes)
     np.testing.assert_array_equal(found.covariances_, wanted.covariances_)
 

@@ -7,7 +7,7 @@ from waiting import NothingIsWaitedFor
 
 from skae.likelihoods import LIKELIHOODS, counts
 from skae.models.coders import Autoencoder
-from skae.models.objectives import EvidenceBound
+from skae.models.objectives import PenalisedBound
 from skae.models.paths import Path
 from skae.models.penalties import KullbackLeibler
 from skae.models.posteriors import DiagonalGaussian
@@ -50,7 +50,7 @@ def model_of_parts(is_variational, likelihood, activation, from_pca):
             noise,
             posterior=DiagonalGaussian,
             prior=NormalPrior().build(2, 6),
-            objective=EvidenceBound(KullbackLeibler(0.7)),
+            objective=PenalisedBound(KullbackLeibler(0.7)),
         )
     return Autoencoder(encoder, decoder, noise, Refinement(2, n_steps=0))
 

@@ -13,8 +13,8 @@ from torch.distributions import Normal as TorchNormal
 from skae import VAETransformer
 from skae.fitting.blueprint import Variational
 from skae.likelihoods import Bernoulli, Gaussian
-from skae.models import objectives
-from skae.models.objectives import COMPARED_ROWS, EvidenceBound, ImportanceBound
+from skae.models import draws
+from skae.models.objectives import COMPARED_ROWS, ImportanceBound, PenalisedBound
 from skae.models.penalties import (
     DIVERGENCES,
     KERNEL_SCALES,
@@ -185,7 +185,7 @@ def test_rows_that_judge_are_compared_in_batches():
     x = X2.repeat(n, 1)[:n]
     with torch.no_grad():
         for penalty in (TotalCorrelation(3.0), MeanDiscrepancy(2.0)):
-            model, stream = linear_model(EvidenceBound(penalty)), generator()
+            model, stream = linear_model(PenalisedBound(penalty)), generator()
             found = model.row_losses(x, generator())
             order = torch.randperm(n, generator=stream)
             for some in order.tensor_split(3):
@@ -196,7 +196,7 @@ def test_rows_that_judge_are_compared_in_batches():
 @pytest.mark.parametrize("penalty", [TotalCorrelation(3.0), MeanDiscrepancy(50.0)])
 def test_rows_that_judge_are_compared_in_any_order_and_by_their_weights(penalty):
     """Neighbours may be alike, and those of one batch must not be."""
-    model, n = linear_model(EvidenceBound(penalty)), 3 * COMPARED_ROWS
+    model, n = linear_model(PenalisedBound(penalty)), 3 * COMPARED_ROWS
     x = torch.linspace(-3, 3, n).double()[:, None] * torch.ones(1, X2.shape[1])
     weight = torch.where(torch.arange(n) < n // 2, 10.0, 1.0).double()
     mixed = torch.randperm(n, generator=generator(1))
@@ -272,7 +272,7 @@ def test_more_draws_make_the_bound_tighter():
 def test_one_importance_sample_is_the_evidence_bound():
     with torch.no_grad():
         one = linear_model(ImportanceBound(1, 0.7))
-        other = linear_model(EvidenceBound(KullbackLeibler(0.7)))
+        other = linear_model(PenalisedBound(KullbackLeibler(0.7)))
         repeated = X2.repeat(20_000, 1)
         found = one.row_losses(repeated, generator()).mean().item()
         wanted = other.row_losses(repeated, generator()).mean().item()
@@ -283,17 +283,17 @@ def test_one_importance_sample_is_the_evidence_bound():
 @pytest.mark.parametrize(
     ("objective", "likelihood"),
     [
-        (EvidenceBound(KullbackLeibler(0.7)), Gaussian()),
-        (EvidenceBound(KullbackLeibler(0.7)), Bernoulli(binarize=True)),
-        (EvidenceBound(KullbackLeibler(0.7, free_bits=0.2)), Gaussian()),
-        (EvidenceBound(TotalCorrelation(3.0)), Gaussian()),
+        (PenalisedBound(KullbackLeibler(0.7)), Gaussian()),
+        (PenalisedBound(KullbackLeibler(0.7)), Bernoulli(binarize=True)),
+        (PenalisedBound(KullbackLeibler(0.7, free_bits=0.2)), Gaussian()),
+        (PenalisedBound(TotalCorrelation(3.0)), Gaussian()),
         (ImportanceBound(3, 0.7), Gaussian()),
     ],
 )
 def test_passes_are_judged_together_as_one_by_one(
     objective, likelihood, at_once, monkeypatch
 ):
-    monkeypatch.setattr(objectives, "DECODED_NUMBERS", at_once)
+    monkeypatch.setattr(draws, "DECODED_NUMBERS", at_once)
     model, stream = linear_model(objective), generator()
     model.likelihood = likelihood.build(2)
     x = torch.sigmoid(X2).repeat(4, 1)

@@ -333,8 +333,8 @@ def test_the_density_is_the_same_before_and_after_pickling(iris):
         np.testing.assert_array_equal(copied.sample(50, random_state=0), drawn)
         for name in ("weights_", "means_", "covariances_"):
             np.testing.assert_array_equal(
-                getattr(copied.latent_density_.mixture_, name),
-                getattr(model.latent_density_.mixture_, name),
+                getattr(copied.latent_density_.mixture, name),
+                getattr(model.latent_density_.mixture, name),
             )
 
 

@@ -19,7 +19,8 @@ from torch.distributions import MultivariateNormal
 from torch.distributions import kl_divergence as torch_divergence
 
 from skae import VAETransformer
-from skae.densities.codes import CodeMixture, Gaussians
+from skae.densities.codes import fit_code_mixture
+from skae.densities.gaussians import Gaussians
 from skae.densities.limits import MAX_KERNELS, most_parts
 from skae.models.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
 from skae.priors import (
@@ -376,21 +377,22 @@ def test_the_prior_is_fitted_by_itself_where_something_was_trained():
         assert vae.module_.prior.is_standard
 
 
-class Counted(CodeMixture):
+class Counted:
     """Says how often Gaussians were fitted; the first time the user presses Ctrl-C."""
 
     n_fits = 0
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        type(self).n_fits += 1
+    def __call__(self, *arguments):
+        mixture = fit_code_mixture(*arguments)
+        self.n_fits += 1
         if self.n_fits == 1:
             raise KeyboardInterrupt
+        return mixture
 
 
 def test_gaussians_of_the_codes_are_fitted_once_they_are_asked_for(monkeypatch):
-    monkeypatch.setattr("skae.estimators.fitted_density.CodeMixture", Counted)
-    monkeypatch.setattr(Counted, "n_fits", 0)
+    counted = Counted()
+    monkeypatch.setattr("skae.estimators.fitted_density.fit_code_mixture", counted)
     X = blobs()
     vae = VAETransformer(2, **SMALL).fit(X)
     codes = vae.transform(X)
@@ -399,20 +401,20 @@ def test_gaussians_of_the_codes_are_fitted_once_they_are_asked_for(monkeypatch):
     np.testing.assert_array_equal(vae.inverse_transform(codes), vae.reconstruct(X))
     vae._repr_mimebundle_()  # asks for every attribute
     opened = pickle.loads(pickle.dumps(vae))
-    assert Counted.n_fits == 0
+    assert counted.n_fits == 0
     with pytest.raises(KeyboardInterrupt):
         vae.score(X[:20])
     threads, filters = threadpool_info(), list(warnings.filters)
     with ThreadPoolExecutor(3) as pool:
         scores = [*pool.map(vae.score_samples, [X[:20]] * 3)]
     assert (threadpool_info(), warnings.filters) == (threads, filters)
-    n_fits = Counted.n_fits
+    n_fits = counted.n_fits
     scores.append(vae.score_samples(X[:20]))
     vae.sample(3)
     vae.elbo(X)
-    assert Counted.n_fits == n_fits
+    assert counted.n_fits == n_fits
     scores.append(opened.score_samples(X[:20]))
-    assert Counted.n_fits == n_fits + 1
+    assert counted.n_fits == n_fits + 1
     for others in scores[1:]:
         np.testing.assert_array_equal(others, scores[0])
 
@@ -441,11 +443,11 @@ def test_a_code_far_from_all_is_hardly_less_likely_than_under_the_standard_norma
 def test_there_is_room_for_every_mixture_that_is_tried():
     for n_components in (1, 7, 100, 1500):
         prior = AggregatePosterior().build(n_components, 3)
-        assert len(prior.apart.offset) == 1 + most_parts(n_components)
-        assert prior.apart.whiten.weight.numel() <= 2.5 * n_components * max(
+        assert len(prior.full.offset) == 1 + most_parts(n_components)
+        assert prior.full.whiten.weight.numel() <= 2.5 * n_components * max(
             n_components, 1000
         )
-        assert len(prior.alike.log_shares) == MAX_KERNELS
+        assert len(prior.tied.log_shares) == MAX_KERNELS
 
 
 def test_draws_of_both_kinds_of_gaussians_have_their_density():
@@ -464,14 +466,14 @@ def test_draws_of_both_kinds_of_gaussians_have_their_density():
         np.testing.assert_allclose(found, wanted[is_near], atol=1e-5)
 
 
-@pytest.mark.parametrize("n_alike", [0, 37])
-def test_the_slope_of_gaussians_is_that_of_their_log_density(n_alike):
+@pytest.mark.parametrize("n_tied", [0, 37])
+def test_the_slope_of_gaussians_is_that_of_their_log_density(n_tied):
     random = np.random.RandomState(0)
     roots = random.randn(21, 3, 3) / 4 + np.eye(3)
     parts = [(21, roots @ roots.transpose(0, 2, 1))]
-    if n_alike:
-        parts.append((n_alike, np.diag([0.01, 0.1, 1.0])[None]))
-    total = 21 + n_alike
+    if n_tied:
+        parts.append((n_tied, np.diag([0.01, 0.1, 1.0])[None]))
+    total = 21 + n_tied
     some = [Gaussians(np.full(n, 1 / total), random.randn(n, 3), c) for n, c in parts]
     prior = AggregatePosterior().build(3, 4)
     prior.fit(some, 1000)
@@ -496,14 +498,14 @@ def test_gaussians_of_many_components_have_the_same_density():
 
 def test_gaussians_of_codes_are_in_the_units_of_the_codes():
     codes = np.random.RandomState(0).randn(1000, 2) @ [[3, 0.5], [0, 0.1]] + [5, -1]
-    mixture = CodeMixture(codes, 0)
+    mixture = fit_code_mixture(codes, 0)
     assert mixture.gain > 0
     ((shares, means, covariances),) = mixture.gaussians()
     np.testing.assert_allclose(shares @ means, codes.mean(0), atol=1e-3)
     if len(shares) == 1:
         np.testing.assert_allclose(covariances[0], np.cov(codes.T), rtol=1e-2)
     normal = np.random.RandomState(1).randn(1000, 2)
-    assert CodeMixture(normal, 0).gain <= 0
+    assert fit_code_mixture(normal, 0).gain <= 0
 
 
 # ------------------------------------------------------------------------------ users

@@ -361,15 +361,15 @@ def test_a_state_of_the_wrong_kind_is_refused(fitted, damage, message):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("mixture_", LogisticRegression()),
-        ("mixture_", GaussianMixture()),
-        ("scale_", np.ones(5)),
+        ("mixture", LogisticRegression()),
+        ("mixture", GaussianMixture()),
+        ("scale", np.ones(5)),
     ],
 )
 def test_a_density_of_the_wrong_kind_is_refused(iris, name, value):
     model = AutoencoderTransformer(**SMALL).fit(iris[0])
     model.sample()
-    setattr(model.latent_density_, name, value)
+    model._density = replace(model.latent_density_, **{name: value})
     with pytest.raises(ValueError, match="no fitted estimator of skae"):
         opened(model)
 

@@ -12,11 +12,12 @@ from sklearn.base import clone
 __all__ = [
     "COVARIANCES",
     "FORMS",
-    "Few",
+    "Gaussians",
+    "MixtureSpec",
+    "averaged",
     "draw",
-    "made_of",
+    "gaussian_mixture",
     "on_arrays",
-    "side_by_side",
 ]
 
 
@@ -42,7 +43,26 @@ on_arrays = partial(
 )
 
 
-class Few(NamedTuple):
+class Gaussians(NamedTuple):
+    """A mixture of Gaussians.
+
+    Attributes
+    ----------
+    shares : ndarray of shape (n_gaussians,)
+        Of a density that they may have together with others.
+
+    means : ndarray of shape (n_gaussians, n_components)
+
+    covariances : ndarray of shape (n_gaussians or 1, n_components, n_components)
+        One for all, or one for each.
+    """
+
+    shares: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+
+class MixtureSpec(NamedTuple):
     """Few Gaussians: their covariances, the floor of these, and their number."""
 
     kind: str
@@ -65,7 +85,7 @@ class Few(NamedTuple):
         else:
             covariances = root @ covariances @ root.T
         means = found.means_ @ root.T
-        made = made_of(found.weights_, means, covariances, self.kind)
+        made = gaussian_mixture(found.weights_, means, covariances, self.kind)
         made.lower_bound_ = found.lower_bound_
         return made
 
@@ -99,7 +119,7 @@ def draw(mixture, n_samples, random_state):
         return sampler.sample(n_samples)[0]
 
 
-def made_of(weights, means, covariances, kind):
+def gaussian_mixture(weights, means, covariances, kind):
     """Make a GaussianMixture of what is known of it."""
     from sklearn.mixture import GaussianMixture
 
@@ -114,14 +134,14 @@ def made_of(weights, means, covariances, kind):
     return mixture
 
 
-def side_by_side(mixtures):
+def averaged(mixtures):
     """Average the densities of mixtures; of several that are the same one is kept."""
-    heights = np.array([mixture.lower_bound_ for mixture in mixtures])
-    first = (np.abs(heights[:, None] - heights) <= SAME).argmax(axis=1)
+    bounds = np.array([mixture.lower_bound_ for mixture in mixtures])
+    first = (np.abs(bounds[:, None] - bounds) <= SAME).argmax(axis=1)
     kept, counts = np.unique(first, return_counts=True)
     shares = counts / len(mixtures)
     of_kept = [mixtures[number] for number in kept]
-    return made_of(
+    return gaussian_mixture(
         np.concatenate([s * m.weights_ for s, m in zip(shares, of_kept, strict=True)]),
         np.concatenate([mixture.means_ for mixture in of_kept]),
         np.concatenate([mixture.covariances_ for mixture in of_kept]),

@@ -52,8 +52,8 @@ class Kernels(NamedTuple):
         root = np.linalg.cholesky(self.covariance)
         logs = _log_products(_whitened(root, codes), _whitened(root, self.codes))
         _, total, largest = relative_weights(logs)
-        height = largest + np.log(total) - _squares(_whitened(root, codes)) / 2
-        return height + _log_constant(root, len(self.codes))
+        logs = largest + np.log(total) - _squares(_whitened(root, codes)) / 2
+        return logs + _log_constant(root, len(self.codes))
 
 
 class KernelSearch:
@@ -91,13 +91,13 @@ class KernelSearch:
         covariance = self._covariance
         if covariance is None:
             covariance = np.eye(n_components) * n_codes ** (-2 / (n_components + 4))
-        height = -np.inf
+        score = -np.inf
         for _ in range(N_STEPS):
             if is_diagonal:
                 covariance = np.diag(np.diag(covariance))
-            kept, before = covariance, height
-            height, covariance = _step(codes, is_same_row, kept)
-            if height - before < TOLERANCE:
+            kept, before = covariance, score
+            score, covariance = _step(codes, is_same_row, kept)
+            if score - before < TOLERANCE:
                 break
         self._covariance = kept
         return Kernels(codes, kept)
@@ -110,10 +110,10 @@ def _step(codes, is_same_row, covariance):
     logs = _log_products(whitened, whitened)
     logs[is_same_row] = -np.inf
     weights, total, largest = relative_weights(logs)
-    heights = largest + np.log(total) - _squares(whitened) / 2
-    height = heights.mean() + _log_constant(root, len(codes))
+    logs = largest + np.log(total) - _squares(whitened) / 2
+    score = logs.mean() + _log_constant(root, len(codes))
     following = _mean_square(codes, weights, total)
-    return height, following + LEAST_VARIANCE * np.eye(len(root))
+    return score, following + LEAST_VARIANCE * np.eye(len(root))
 
 
 def _whitened(root, codes):

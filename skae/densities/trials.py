@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 
 from skae.normal import log_density
 
-from .gaussians import COVARIANCES, FORMS, Few
+from .gaussians import COVARIANCES, FORMS, MixtureSpec
 from .limits import MAX_KERNELS, MIXTURE_SIZES, at_steps, most_gaussians
 
 __all__ = ["ENOUGH_CODES", "Choice", "Folds", "Trials", "kernels_of"]
@@ -30,7 +30,7 @@ class Choice(NamedTuple):
     """Mean log-density of codes held out, and under what they have it."""
 
     held_out: float
-    few: Few
+    spec: MixtureSpec
     kernel_kind: str = COVARIANCES[0]
     kernel_share: float = 0.0
 
@@ -67,21 +67,21 @@ class Trials:
         for size in MIXTURE_SIZES:
             if size > most:
                 return
-            alone, *beside = self._trials(Few(kind, floor, size))
+            alone, *beside = self._trials(MixtureSpec(kind, floor, size))
             yield from (alone, *beside)
             if alone.held_out <= highest:
                 return
             highest = alone.held_out
 
-    def _trials(self, few):
+    def _trials(self, spec):
         """Try few Gaussians by themselves, and beside one about each code."""
         folds = self.folds
-        logs = folds.logs(folds.few(few, self.about_each[few.kind]))
-        yield Choice(folds.height(logs), few)
+        logs = folds.logs(folds.mixtures(spec, self.about_each[spec.kind]))
+        yield Choice(folds.mean_log_density(logs), spec)
         for kind, own in self.logs.items():
             share = _best_share(own, logs)
             both = np.logaddexp(np.log(share) + own, np.log1p(-share) + logs)
-            yield Choice(folds.height(both), few, kind, share)
+            yield Choice(folds.mean_log_density(both), spec, kind, share)
 
 
 class Folds:
@@ -117,10 +117,10 @@ class Folds:
             logs[~is_seen] = fit.score_samples(self.codes[~is_seen])
         return logs
 
-    def few(self, few, kernels):
+    def mixtures(self, spec, kernels):
         """Fit few Gaussians without each fold."""
         return [
-            few.fit(self.codes[is_seen], found, self._seed)
+            spec.fit(self.codes[is_seen], found, self._seed)
             for is_seen, found in zip(self.seen, kernels, strict=True)
         ]
 
@@ -131,7 +131,7 @@ class Folds:
             for is_seen in self.seen
         ]
 
-    def height(self, logs):
+    def mean_log_density(self, logs):
         """Mean log-density, one code more having been seen, the standard normal's."""
         seen = logs + np.log(self.n_seen)
         both = np.logaddexp(seen, log_density(self.codes))

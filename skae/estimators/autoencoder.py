@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import Interval, StrOptions
-from skae.densities.codes import CodeMixture
+from skae.densities.codes import CodeMixture, fit_code_mixture
 from skae.densities.limits import MAX_CODES, representatives
 from skae.device import wide_dtype
 from skae.models.refinement import MOST_REFINEMENTS
@@ -399,7 +399,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         """
         check_is_fitted(self)
         if self._density is None:
-            self._density = CodeMixture(self._codes, self._stored.blueprint.seed)
+            self._density = fit_code_mixture(self._codes, self._stored.blueprint.seed)
         return self._density
 
     # Fitted when it is asked for.

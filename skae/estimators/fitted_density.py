@@ -7,17 +7,16 @@ import torch
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from skae.densities.codes import CodeMixture
+from skae.densities.codes import fit_code_mixture
 from skae.device import generator_from, limited_threads, made_on_cpu, seed_from
+from skae.models.draws import MOST_ROWS, draw_table
 from skae.models.evidence import (
-    PIECE,
     EvidenceBound,
-    StartDensity,
     bound_terms,
     class_bound_terms,
-    draw_table,
     log_likelihood,
 )
+from skae.models.start_density import StartDensity
 from skae.rows import as_array
 
 from .checking import check_weight, number_classes
@@ -243,7 +242,7 @@ class FittedDensity(FittedCodes):
 
     def _map_dear(self, X, function):
         """Apply a function of draws to rows, no more at once than it looks at."""
-        return self._map(X, function, most_rows=PIECE)
+        return self._map(X, function, most_rows=MOST_ROWS)
 
     def _scored(self, likelihood_of):
         """Score rows as if one more had been seen, by the start where it is exact.
@@ -395,7 +394,7 @@ class FittedDensity(FittedCodes):
         module, waiting = self._stored.module, self._prior_codes
         if waiting is not None:
             codes, rows = waiting
-            mixture = CodeMixture(codes, self._stored.blueprint.seed, rows)
+            mixture = fit_code_mixture(codes, self._stored.blueprint.seed, rows)
             gaussians = mixture.gaussians() if mixture.gain > 0 else []
             module.prior.fit(gaussians, len(codes))
             self._prior_codes = None

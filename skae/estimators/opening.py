@@ -166,11 +166,11 @@ def _check_density(density, n_components):
     from sklearn.mixture import GaussianMixture  # slow, and seldom needed
 
     _expect(isinstance(density, CodeMixture), "_density", "a CodeMixture")
-    _check_array(density, "mean_", (n_components,))
-    _check_array(density, "scale_", (n_components,))
-    for name in ("mixture_", "kernels_"):
+    _check_array(density, "mean", (n_components,))
+    _check_array(density, "scale", (n_components,))
+    for name in ("mixture", "kernels"):
         mixture = getattr(density, name, None)
-        if mixture is None and name == "kernels_":
+        if mixture is None and name == "kernels":
             continue
         _expect(isinstance(mixture, GaussianMixture), name, "a GaussianMixture")
         _check_array(mixture, "means_", (None, n_components))

@@ -13,8 +13,8 @@ from torch import nn
 
 from skae.device import forked_stream, wide_dtype
 from skae.models.coders import Autoencoder
-from skae.models.conditional import ConditionalAutoencoder, OfCode
-from skae.models.objectives import EvidenceBound, ImportanceBound
+from skae.models.conditional import ConditionalAutoencoder, LinearWithClass
+from skae.models.objectives import ImportanceBound, PenalisedBound
 from skae.models.paths import Path
 from skae.models.penalties import DIVERGENCES, KullbackLeibler
 from skae.models.posteriors import POSTERIORS
@@ -108,8 +108,8 @@ class Variational:
         if self.n_importance_samples > 1:
             return ImportanceBound(self.n_importance_samples, self.beta)
         if self.divergence == "kl":
-            return EvidenceBound(KullbackLeibler(self.beta, self.free_bits))
-        return EvidenceBound(DIVERGENCES[self.divergence](self.beta))
+            return PenalisedBound(KullbackLeibler(self.beta, self.free_bits))
+        return PenalisedBound(DIVERGENCES[self.divergence](self.beta))
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,8 @@ class Blueprint:
             n_linear = n_inputs if is_encoder else self.n_components
             linear = FixedLinear(n_linear, n_outputs, dtype)
             if n_linear < n_inputs:
-                n_classes = n_inputs - n_linear
-                linear = OfCode(linear, FixedLinear(n_classes, n_outputs, dtype))
+                added = FixedLinear(n_inputs - n_linear, n_outputs, dtype)
+                linear = LinearWithClass(linear, added)
         return Path(
             network,
             linear,

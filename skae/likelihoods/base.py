@@ -13,7 +13,7 @@ __all__ = [
     "Likelihood",
     "LikelihoodModule",
     "PredictorStart",
-    "Viewed",
+    "ViewedRows",
     "few_of",
     "linked_start",
     "remaining_variance",
@@ -235,7 +235,7 @@ class LearnedLog(nn.Module):
             torch.mul(gradient.to(torch.float32), self.RATE, out=self.shift.grad)
 
 
-class Viewed:
+class ViewedRows:
     """Dense rows seen through a function, when they are asked for.
 
     What is seen of a column may depend on the others, so whole rows are looked at.

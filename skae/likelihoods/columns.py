@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from .base import Likelihood, LikelihoodModule, PredictorStart, Viewed, few_of
+from .base import Likelihood, LikelihoodModule, PredictorStart, ViewedRows, few_of
 
 __all__ = ["PerColumn"]
 
@@ -77,7 +77,7 @@ class PerColumn(Likelihood):
             views = [spec.view(X[:, columns]) for spec, columns in self.parts]
             order = np.concatenate([columns for _, columns in self.parts])
             return sp.hstack(views, format="csr")[:, np.argsort(order)]
-        return Viewed(X, self._view)
+        return ViewedRows(X, self._view)
 
     def _view(self, X):
         seen = np.empty_like(X)

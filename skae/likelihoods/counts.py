@@ -32,7 +32,7 @@ from .base import (
     LearnedLog,
     Likelihood,
     LikelihoodModule,
-    Viewed,
+    ViewedRows,
     linked_start,
     widest,
 )
@@ -97,7 +97,7 @@ class _Counts(Likelihood):
                 total = np.maximum(X.sum(axis=1), SMALLEST_SIZE)
                 X = sp.diags_array(X.shape[1] / total) @ X
             return X.log1p()
-        return Viewed(X, self._view)
+        return ViewedRows(X, self._view)
 
     def _view(self, X):
         if self.size == "total":

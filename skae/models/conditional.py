@@ -20,13 +20,13 @@ from torch.nn import functional
 
 from .variational import VariationalAutoencoder
 
-__all__ = ["ConditionalAutoencoder", "OfCode"]
+__all__ = ["ConditionalAutoencoder", "LinearWithClass"]
 
 # Weight of a class that no row has, and what keeps a square of 0 from dividing by 0.
 LEAST_COUNT, LEAST_SQUARE = 1e-9, 1e-30
 
 
-class OfCode(nn.Module):
+class LinearWithClass(nn.Module):
     """A linear map of the code, and what each class adds to it.
 
     Parameters
@@ -115,7 +115,7 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         """
         count = torch.zeros_like(self.shares)[:, None]
         total, squares = 0.0, 0.0
-        left = _LeftOfClasses()
+        left = _ClassResiduals()
         for block, weight in labelled.weighted_blocks():
             x, labels = _apart(block)
             posterior = self.posterior(x)
@@ -179,8 +179,8 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         log_scale = self.log_scales.view(self.n_classes, -1)[labels]
         classes = functional.one_hot(labels, self.n_classes)
         model = VariationalAutoencoder(
-            _About(self.encoder, center, log_scale),
-            _WithClass(self.decoder, center, log_scale, classes),
+            _EncoderAboutClass(self.encoder, center, log_scale),
+            _DecoderAboutClass(self.decoder, center, log_scale, classes),
             self.likelihood,
             posterior=self.posterior_kind,
             prior=self.prior,
@@ -211,11 +211,11 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         """Mean of the rows given their codes, over the classes that these may have."""
         models = list(self.each_class())
         about = [model.decoder.about(z) for model in models]
-        heights = [
+        logs = [
             model.log_prior(code) - model.decoder.log_scale.sum(-1)
             for model, code in zip(models, about, strict=True)
         ]
-        share = torch.softmax(torch.stack(heights) + self.shares.log()[:, None], dim=0)
+        share = torch.softmax(torch.stack(logs) + self.shares.log()[:, None], dim=0)
         mean = torch.zeros((), dtype=z.dtype, device=z.device)
         for model, code, weight in zip(models, about, share, strict=True):
             of_class = self.likelihood.mean(model.decoder(code), x)
@@ -249,7 +249,7 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         return self.given(labels.to(codes.device)).decoder.coded(codes).cpu()
 
 
-class _LeftOfClasses:
+class _ClassResiduals:
     """What a start leaves of the mean of each class."""
 
     def __init__(self):
@@ -300,7 +300,7 @@ def _apart(labelled):
     return labelled[:, :-1], labelled[:, -1].long()
 
 
-class _About(nn.Module):
+class _EncoderAboutClass(nn.Module):
     """The encoder's statistics, of the code about its class."""
 
     def __init__(self, encoder, center, log_scale):
@@ -315,7 +315,7 @@ class _About(nn.Module):
         return torch.cat([mean, log_variance, statistics[:, 2 * k :]], dim=1)
 
 
-class _WithClass(nn.Module):
+class _DecoderAboutClass(nn.Module):
     """The decoder of the code about its class; draws of a row follow one another."""
 
     def __init__(self, decoder, center, log_scale, classes):

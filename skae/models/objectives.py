@@ -13,18 +13,16 @@ import torch
 
 from skae.normal import noise_like
 
-__all__ = ["COMPARED_ROWS", "EvidenceBound", "ImportanceBound", "log_weights"]
+from .draws import most_draws
 
-# Numbers that the decoded draws of a block of rows may take, where none is kept for a
-# gradient.
-DECODED_NUMBERS = 2**22
+__all__ = ["COMPARED_ROWS", "ImportanceBound", "PenalisedBound", "log_weights"]
 
 # Rows that a penalty compares with each other where they are judged, at most; in
 # training it is those of a batch.
 COMPARED_ROWS = 256
 
 
-class EvidenceBound:
+class PenalisedBound:
     """``- E_q log p(x | z) + penalty``, at one draw of z per row.
 
     With :class:`~skae.models.penalties.KullbackLeibler` at beta 1 it is minus the
@@ -144,7 +142,7 @@ def _noise_of_passes(like, generator, passes, x):
     x : torch.Tensor of shape (n_rows, n_features)
         What draws are decoded to.
     """
-    n_together = max(1, DECODED_NUMBERS // (x.numel() * like.shape[1]))
+    n_together = most_draws(x, like.shape[1])
     while passes > 0:
         some = range(min(n_together, passes))
         yield torch.cat([noise_like(like, generator) for _ in some], dim=1)
@@ -169,7 +167,7 @@ def log_weights(model, x, posterior, noise, power=1.0):
     power : float, default=1.0
     """
     logs = []
-    for some in noise.split(max(1, DECODED_NUMBERS // x.numel()), dim=1):
+    for some in noise.split(most_draws(x), dim=1):
         z = posterior.at(some)
         # log p(z) - log q(z | x): the terms in log(2 pi) cancel.
         log_ratio = some.square() - z.square() + posterior.log_variance

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from skae.densities.codes import Gaussians
+from skae.densities.gaussians import Gaussians
 from skae.densities.limits import MAX_KERNELS, most_parts
 
 from .base import Prior, PriorModule, in_pieces
-from .gaussians import Alike, Apart
+from .gaussians import FullGaussians, TiedGaussians
 
 __all__ = ["AggregatePosterior"]
 
@@ -44,14 +44,14 @@ class _AggregateModule(PriorModule):
     """The standard normal with Gaussians of maps of their own, or of one map."""
 
     is_fitted: torch.Tensor
-    apart: Apart
-    alike: Alike
+    full: FullGaussians
+    tied: TiedGaussians
 
     def __init__(self, n_components):
         super().__init__(n_components)
         self.is_fitted = nn.Buffer(torch.zeros((), dtype=torch.bool))
-        self.apart = Apart(n_components, 1 + most_parts(n_components))
-        self.alike = Alike(n_components, MAX_KERNELS)
+        self.full = FullGaussians(n_components, 1 + most_parts(n_components))
+        self.tied = TiedGaussians(n_components, MAX_KERNELS)
 
     @property
     def is_standard(self):
@@ -72,9 +72,9 @@ class _AggregateModule(PriorModule):
         n_codes : int
         """
         # In copies, that whoever reads the old ones meanwhile has them whole.
-        apart, alike = copy.deepcopy(self.apart), copy.deepcopy(self.alike)
-        apart.clear()
-        alike.clear()
+        full, tied = copy.deepcopy(self.full), copy.deepcopy(self.tied)
+        full.clear()
+        tied.clear()
         log_share = math.log(n_codes / (n_codes + 1))
         standard = Gaussians(
             np.full(1, 1 / n_codes),
@@ -84,10 +84,10 @@ class _AggregateModule(PriorModule):
         for some in gaussians:
             if len(some.covariances) == len(some.shares):
                 some = Gaussians(*map(np.concatenate, zip(standard, some, strict=True)))
-                apart.set(log_share, some)
+                full.set(log_share, some)
             else:
-                alike.set(log_share, some)
-        self.apart, self.alike = apart, alike
+                tied.set(log_share, some)
+        self.full, self.tied = full, tied
         self.is_fitted.fill_(len(gaussians) > 0)
 
     def tilt(self, z, infer):
@@ -96,18 +96,19 @@ class _AggregateModule(PriorModule):
         return in_pieces(self._tilt, z)
 
     def _tilt(self, z):
-        heights = [some.height(z) for some in (self.apart, self.alike) if some.n_used]
-        return reduce(torch.logaddexp, heights) + z.square().sum(-1) / 2
+        used = (some for some in (self.full, self.tied) if some.n_used)
+        logs = [some.log_prob_less_2pi(z) for some in used]
+        return reduce(torch.logaddexp, logs) + z.square().sum(-1) / 2
 
     def sample(self, n, generator, infer):
         noise = self._noise(n, generator)
         if self.is_standard:
             return noise
-        log_shares = torch.cat([self.apart.log_shares, self.alike.log_shares])
+        log_shares = torch.cat([self.full.log_shares, self.tied.log_shares])
         shares = log_shares.exp().cpu().double()
         chosen = shares.multinomial(n, replacement=True, generator=generator)
-        n_apart = len(self.apart.log_shares)
-        is_apart = chosen < n_apart
-        noise[is_apart] = self.apart.at(noise[is_apart], chosen[is_apart])
-        noise[~is_apart] = self.alike.at(noise[~is_apart], chosen[~is_apart] - n_apart)
+        n_full = len(self.full.log_shares)
+        is_full = chosen < n_full
+        noise[is_full] = self.full.at(noise[is_full], chosen[is_full])
+        noise[~is_full] = self.tied.at(noise[~is_full], chosen[~is_full] - n_full)
         return noise

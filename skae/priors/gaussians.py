@@ -16,7 +16,7 @@ from torch.nn import functional
 from skae.networks import FixedLinear
 from skae.networks.products import padded
 
-__all__ = ["Alike", "Apart"]
+__all__ = ["FullGaussians", "TiedGaussians"]
 
 # Codes that are drawn at a time, each by a map of its own.
 CODES_AT_ONCE = 1024
@@ -26,7 +26,7 @@ CODES_AT_ONCE = 1024
 MANY_COMPONENTS = 33
 
 
-class _LogSum(torch.autograd.Function):
+class _LogSumExp(torch.autograd.Function):
     """``log sum_i exp(w_i'f + c_i)`` of some features f.
 
     Its slope is the mean of the w by the shares of the terms in the sum. Autograd would
@@ -77,8 +77,8 @@ class _Gaussians(nn.Module):
         self.log_shares.fill_(-math.inf)
 
 
-class Apart(_Gaussians):
-    """Gaussians, each kept as the map ``y = A z + b`` to the standard normal."""
+class FullGaussians(_Gaussians):
+    """Gaussians of a covariance each, kept as the map ``y = A z + b`` to N(0, I)."""
 
     def __init__(self, k, n_parts):
         super().__init__(n_parts)
@@ -100,8 +100,8 @@ class Apart(_Gaussians):
         self.offset[:m] = torch.from_numpy(offset)
         self.log_volume[:m] = torch.from_numpy(np.log(diagonals).sum(1))
 
-    def height(self, z):
-        """Log-density of codes, but for the terms in log(2 pi)."""
+    def log_prob_less_2pi(self, z):
+        """Log-density of codes, without the term in log(2 pi)."""
         offset = self.offset[: self.n_used]
         logs = (self.log_shares + self.log_volume)[: len(offset)]
         if z.shape[1] < MANY_COMPONENTS:
@@ -123,7 +123,7 @@ class Apart(_Gaussians):
         products = wide[:, :, None] * wide[:, None]
         features = torch.cat([products.flatten(1), wide], dim=1)
         constants = logs - offset.square().sum(1) / 2
-        return _LogSum.apply(features, weight, constants).to(z.dtype)
+        return _LogSumExp.apply(features, weight, constants).to(z.dtype)
 
     def at(self, noise, chosen):
         """Codes that standard normal noise becomes."""
@@ -135,7 +135,7 @@ class Apart(_Gaussians):
         return torch.cat([(roots[c] * own[:, None]).sum(-1) for own, c in pieces])
 
 
-class Alike(_Gaussians):
+class TiedGaussians(_Gaussians):
     """Gaussians of one covariance, each kept as its place c in ``y = A z - c``.
 
     Narrow ones are far apart there, so all is done in the type of the places.
@@ -156,13 +156,13 @@ class Alike(_Gaussians):
         self.whiten.weight.copy_(torch.from_numpy(inverse))
         self.places.weight[:m] = torch.from_numpy(means @ inverse.T)
 
-    def height(self, z):
-        """Log-density of codes, but for the terms in log(2 pi)."""
+    def log_prob_less_2pi(self, z):
+        """Log-density of codes, without the term in log(2 pi)."""
         whiten, places = self.whiten.weight, self.places.weight[: self.n_used]
         y = self.whiten(z.to(whiten.dtype))
         logs = self.log_shares[: len(places)] - places.square().sum(1) / 2
-        height = _LogSum.apply(y, places, logs) - y.square().sum(1) / 2
-        return (height + whiten.diagonal().log().sum()).to(z.dtype)
+        log_prob = _LogSumExp.apply(y, places, logs) - y.square().sum(1) / 2
+        return (log_prob + whiten.diagonal().log().sum()).to(z.dtype)
 
     def at(self, noise, chosen):
         """Codes that standard normal noise becomes."""

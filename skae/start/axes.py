@@ -26,7 +26,7 @@ from .span import DIRECT_SVD_SIZE, Span
 
 __all__ = [
     "LARGEST_MATRIX",
-    "Scaled",
+    "ScaledRows",
     "covariance",
     "peak_signs",
     "principal_axes",
@@ -41,7 +41,7 @@ LARGEST_MATRIX = 8000
 SMALL_MATRIX = 300
 
 
-class Scaled:
+class ScaledRows:
     """Dense rows divided by a scale, when they are asked for."""
 
     def __init__(self, X, scale):
@@ -119,7 +119,7 @@ def scaled_axes(X, weight, mean, n_components, C):
     is_sparse = is_mostly_zero(X) and _asks_for_few(smaller, n_components)
     if smaller > LARGEST_MATRIX or is_sparse:
         return lambda scale: _from_products(
-            Scaled.of(X, scale), weight, mean / scale, n_components
+            ScaledRows.of(X, scale), weight, mean / scale, n_components
         )
     A = centred_rows(X, mean, np.sqrt(weight))
 

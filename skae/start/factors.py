@@ -25,7 +25,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-__all__ = ["Ties", "noise_of_columns", "own_variance"]
+from .axes import LARGEST_MATRIX, covariance, scaled_axes
+
+__all__ = ["noise_of_columns", "own_variance"]
 
 # Noise from which the search begins, at least.
 SMALLEST_BEGIN = 0.05
@@ -56,7 +58,61 @@ def own_variance(C, least):
     return 1 / np.diag(np.linalg.inv(C + np.diag(least)))
 
 
-class Ties(NamedTuple):
+def noise_of_columns(X, weight, mean, n_components, *, least, group, unit):
+    """Find the noise of each column of standardised rows, ``psi``.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n_samples, n_features)
+        Each column of variance 1, or constant.
+
+    weight : ndarray of shape (n_samples,)
+        Of sum 1.
+
+    mean : ndarray of shape (n_features,)
+
+    n_components : int
+
+    least : ndarray of shape (n_features,)
+        Bounds of psi from below; NaN for a constant column.
+
+    group : ndarray of int of shape (n_features,)
+        Number of the noise of each column.
+
+    unit : ndarray of shape (n_features,)
+        What is 1 to the column, in the units of the noise.
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+        1 for a constant column, unless others that vary have its noise.
+    """
+    psi, is_varied = np.ones(len(mean)), np.isfinite(least)
+    if not is_varied.any():
+        return psi
+    C = own = None
+    if X.shape[1] <= min(X.shape[0], LARGEST_MATRIX):
+        C = covariance(X, weight, mean)
+        own = own_variance(C[np.ix_(is_varied, is_varied)], least[is_varied])
+    leading = scaled_axes(X, weight, mean, n_components, C)
+
+    def of_varied(scale):
+        whole = np.ones(len(mean))
+        whole[is_varied] = scale
+        axes, spectrum = leading(whole)
+        return axes[:, is_varied], spectrum
+
+    numbers, own_group = np.unique(group[is_varied], return_inverse=True)
+    n_silent = np.bincount(group[~is_varied], minlength=len(group))[numbers]
+    ties = TiedNoise(own_group, unit[is_varied], n_silent)
+    noise = _likeliest_noise(of_varied, least[is_varied], ties, own)
+    is_known = np.isin(group, numbers)
+    of_known = noise[np.searchsorted(numbers, group[is_known])]
+    psi[is_known] = of_known / unit[is_known]
+    return psi
+
+
+class TiedNoise(NamedTuple):
     """Which columns have a noise in common.
 
     Attributes
@@ -90,8 +146,8 @@ class Ties(NamedTuple):
         return largest
 
 
-def noise_of_columns(leading, least, ties, own=None):
-    """Find the noise of columns of variance 1.
+def _likeliest_noise(leading, least, ties, own):
+    """Find each noise, in its units; psi follows by the ties.
 
     Parameters
     ----------
@@ -102,15 +158,14 @@ def noise_of_columns(leading, least, ties, own=None):
     least : ndarray of shape (n_features,)
         Bounds of psi from below. Maximum likelihood may want no noise at all.
 
-    ties : Ties
+    ties : TiedNoise
 
-    own : ndarray of shape (n_features,), optional
+    own : ndarray of shape (n_features,) or None
         The columns' :func:`own_variance`.
 
     Returns
     -------
     ndarray of shape (n_noises,)
-        In its units; psi follows by the ties.
     """
 
     def objective(log_noise):

@@ -31,8 +31,8 @@ from skae._sklearn import is_constant_feature
 from skae.device import one_thread_unless
 from skae.rows import weighted_moments
 
-from .axes import LARGEST_MATRIX, Scaled, covariance, principal_axes, scaled_axes
-from .factors import Ties, noise_of_columns, own_variance
+from .axes import ScaledRows, principal_axes
+from .factors import noise_of_columns
 
 __all__ = ["SMALLEST_DEVIATION", "LinearMaps", "fit_linear_maps", "moments"]
 
@@ -49,9 +49,6 @@ SMALLEST_DEVIATION = 1e-35
 
 # The noise variance is at least this share of the mean column variance.
 NOISE_FLOOR = 1e-7
-
-# The same for a column of its own noise, as a share of its variance.
-LEAST_NOISE = 1e-6
 
 # The noise variance where no column varies.
 SMALLEST_NOISE = 1e-12
@@ -235,7 +232,7 @@ def fit_linear_maps(
     *,
     view=None,
     units="one",
-    least_noise=LEAST_NOISE,
+    least_noise=None,
     ties=None,
 ):
     """Find PCA of a weighted set of rows.
@@ -256,8 +253,9 @@ def fit_linear_maps(
     units : {"one", "deviations", "noise"}, default="one"
         Scale of the columns: none, their deviations, or factor analysis's noise.
 
-    least_noise : float or ndarray of shape (n_features,)
-        Share of a column's variance that is noise to factor analysis, at least.
+    least_noise : float or ndarray of shape (n_features,), optional
+        Share of a column's variance that is noise to factor analysis, at least; needed
+        where that is asked for.
 
     ties : ndarray of int of shape (n_features,), optional
         Number of each column's noise, which those of one number have in common. None
@@ -283,13 +281,21 @@ def _linear_maps(X, weight, n_components, view, units, least_noise, ties):
     if units != "one":
         variance = _of_any_unit(variance)
         scale = _deviations(variance, n_rows)
-        seen = Scaled.of(seen, scale)
+        seen = ScaledRows.of(seen, scale)
     if units == "noise" and n_components is not None:
         least = np.where(variance > 0, least_noise, np.nan)
         own = np.arange(len(scale)), np.ones(len(scale))
         group, unit = own if ties is None else (ties, scale**2)
-        psi = _noise(seen, weight, center / scale, least, group, unit, n_components)
-        seen = Scaled.of(seen, np.sqrt(psi))
+        psi = noise_of_columns(
+            seen,
+            weight,
+            center / scale,
+            n_components,
+            least=least,
+            group=group,
+            unit=unit,
+        )
+        seen = ScaledRows.of(seen, np.sqrt(psi))
         scale, own_noise = scale * np.sqrt(psi), 1.0
     if n_components is None:
         components, spectrum = np.zeros((0, X.shape[1])), np.zeros(0)
@@ -344,34 +350,3 @@ def _unseen_variance(variance, n_rows):
     As if one row more had been seen, at the others' mean deviation.
     """
     return variance.mean() / (n_rows + 1) or SMALLEST_NOISE
-
-
-def _noise(X, weight, mean, least, group, unit, n_components):
-    """Factor analysis's noise of standardised columns, at least so much each.
-
-    Columns without a bound are constant: left at 1, but for those that share a noise.
-    """
-    psi = np.ones(len(mean))
-    is_varied = np.isfinite(least)
-    if is_varied.any():
-        C = own = None
-        if X.shape[1] <= min(X.shape[0], LARGEST_MATRIX):
-            C = covariance(X, weight, mean)
-            varied = C[np.ix_(is_varied, is_varied)]
-            own = own_variance(varied, least[is_varied])
-        leading = scaled_axes(X, weight, mean, n_components, C)
-
-        def of_varied(scale):
-            whole = np.ones(len(mean))
-            whole[is_varied] = scale
-            axes, spectrum = leading(whole)
-            return axes[:, is_varied], spectrum
-
-        numbers, own_group = np.unique(group[is_varied], return_inverse=True)
-        n_silent = np.bincount(group[~is_varied], minlength=len(group))[numbers]
-        ties = Ties(own_group, unit[is_varied], n_silent)
-        noise = noise_of_columns(of_varied, least[is_varied], ties, own)
-        is_known = np.isin(group, numbers)
-        of_known = noise[np.searchsorted(numbers, group[is_known])]
-        psi[is_known] = of_known / unit[is_known]
-    return psi
