@@ -28,7 +28,7 @@ __all__ = [
     "one_thread_unless",
     "resolve_device",
     "seed_from",
-    "wide_dtype",
+    "widest_dtype",
 ]
 
 ACCELERATORS = ("cuda", "mps", "xpu")
@@ -106,7 +106,7 @@ def compute_dtype(precision, device):
     return torch.bfloat16 if has_units else torch.float32
 
 
-def wide_dtype(device):
+def widest_dtype(device):
     """Widest floating type of a device: float64 everywhere but on Apple's GPUs."""
     return torch.float32 if device.type == "mps" else torch.float64
 

@@ -121,9 +121,10 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "task": NOTHING,
         "learning": {"readout"},
         "specs": {"auto", "blueprint"},
-        "wide": {"learning", "task"},
-        "width": {"readout"},
-        "planning": {"auto", "blueprint", "specs", "task", "wide", "width"},
+        "coordinates": {"learning", "task"},
+        "n_components": {"readout"},
+        "planning": {"auto", "blueprint", "coordinates", "n_components", "specs"}
+        | {"task"},
     },
     "estimators": {
         "checking": NOTHING,

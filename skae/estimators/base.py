@@ -12,11 +12,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skae._sklearn import fit_context
 from skae.device import made_on_cpu, seed_from
+from skae.fitting.coordinates import carry_out
 from skae.fitting.learning import most_epochs, resume
 from skae.fitting.planning import continued_task, make_task
 from skae.fitting.specs import resolve_likelihood
 from skae.fitting.task import FEWEST_ROWS
-from skae.fitting.wide import carry_out
 from skae.rows import as_array, stacked
 from skae.start.maps import SMALLEST_DEVIATION
 from skae.weighted import WeightedSet
@@ -30,7 +30,7 @@ from .checking import (
     check_same_columns,
     check_values,
     check_X_val,
-    refuse_auto_width,
+    refuse_auto_components,
 )
 from .fitted import FittedCodes
 from .reporting import Reporter, report_ctrl_c, warn
@@ -217,7 +217,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             return self._partial_fit(X, sample_weight)
 
     def _partial_fit(self, X, sample_weight):
-        refuse_auto_width(self)
+        refuse_auto_components(self)
         given = self._check_part(X, sample_weight)
         if not self._goes_on and len(given) < max(2, np.ceil(self.n_components)):
             likelihood = resolve_likelihood(self, given, X)

@@ -49,7 +49,7 @@ __all__ = [
     "check_values",
     "check_weight",
     "number_classes",
-    "refuse_auto_width",
+    "refuse_auto_components",
 ]
 
 # Types of X that are taken as they are; anything else becomes the first of them.
@@ -351,7 +351,7 @@ def check_n_components(estimator, X):
             "between 0 and 1, or 'auto'."
         )
     if isinstance(wanted, str):
-        return _check_auto_width(estimator, X)
+        return _check_auto_components(estimator, X)
     if estimator.init == "pca" and wanted > limit:
         raise ValueError(
             f"n_components={wanted!r} must be at most min(n_samples, n_features)="
@@ -359,11 +359,11 @@ def check_n_components(estimator, X):
         )
 
 
-def _check_auto_width(estimator, X):
+def _check_auto_components(estimator, X):
     if estimator.init != "pca":
         raise ValueError(
-            "n_components='auto' tries widths from PCA on; give a number, or set "
-            "init='pca'."
+            "n_components='auto' tries one number after another from PCA on; give a "
+            "number, or set init='pca'."
         )
     if X.shape[0] < FEWEST_ROWS:
         raise ValueError(
@@ -372,8 +372,8 @@ def _check_auto_width(estimator, X):
         )
 
 
-def refuse_auto_width(estimator):
-    """Refuse a width that is to be found, where the rows come one part at a time."""
+def refuse_auto_components(estimator):
+    """Refuse a number that is to be found, where the rows come one part at a time."""
     if isinstance(estimator.n_components, str):
         raise ValueError(
             f"n_components={estimator.n_components!r} needs all rows at once; give "

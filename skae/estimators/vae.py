@@ -195,7 +195,7 @@ class VAETransformer(BaseDensity):
     max_iter : "auto" or int, default="auto"
         Largest number of epochs of a training; up to 10,000 rows a second training, on
         all rows, may take as many again. 0 is the start itself. ``"auto"`` allows 6,000
-        updates, and at least 20 and at most 300 epochs, but fewer of wide rows, so
+        updates, and at least 20 and at most 300 epochs, but fewer of many columns, so
         that up to 2,000 rows 50 million values are read, and in proportion above.
 
     tol : float, default=1e-3

@@ -50,7 +50,7 @@ class Task:
     device : torch.device
     span : Span or None
         The space that the rows span, where they are to be learned in its coordinates;
-        see :mod:`skae.fitting.wide`.
+        see :mod:`skae.fitting.coordinates`.
     of_stream : bool
         Whether the rows are some of a stream, of which earlier ones still count.
     """
@@ -86,8 +86,8 @@ class Task:
             return nullcontext()
         return forked_stream(self.seed + n_drawn, self.device)
 
-    def of_width(self, n_components):
-        """Say the same for a code of another size."""
+    def with_components(self, n_components):
+        """Say the same with another number of components."""
         return replace(
             self, blueprint=replace(self.blueprint, n_components=n_components)
         )

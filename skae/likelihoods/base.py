@@ -225,8 +225,8 @@ class LearnedLog(nn.Module):
     def set(self, value):
         """Begin at a value."""
         with torch.no_grad():
-            wide = torch.as_tensor(value, dtype=self.begin.dtype)
-            self.begin.copy_(wide.log().expand_as(self.begin))
+            value = torch.as_tensor(value, dtype=self.begin.dtype)
+            self.begin.copy_(value.log().expand_as(self.begin))
             self.shift.zero_()
 
     def set_gradient(self, gradient):
@@ -280,5 +280,5 @@ def remaining_variance(maps, shrinkage):
 
 
 def widest(tensor):
-    """As wide as can be: Apple's GPUs have no float64."""
+    """Of the widest type: Apple's GPUs have no float64."""
     return tensor if tensor.device.type == "mps" else tensor.double()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from skae.device import generator_from, limited_threads, wide_dtype
+from skae.device import generator_from, limited_threads, widest_dtype
 
 from .pace import DECAY, Pace, Replay
 from .steps import Steps, evaluating
@@ -157,7 +157,7 @@ def n_threads(model, n_rows):
 
 
 def row_losses(model, rows, seed=0, passes=1):
-    """Loss of each row, as wide as can be, by the same draws whenever asked."""
+    """Loss of each row, in the widest type, by the same draws whenever asked."""
     with limited_threads(n_threads(model, len(rows))):
         return _row_losses(model, model, rows, seed, passes)
 
@@ -170,7 +170,7 @@ def _row_losses(model, judge, rows, seed, passes):
             judge.row_losses(x, generator, passes, weight)
             for x, weight in rows.weighted_blocks()
         ]
-    return torch.cat(losses).to(wide_dtype(rows.device))
+    return torch.cat(losses).to(widest_dtype(rows.device))
 
 
 def mean_loss(model, rows, seed=0, passes=1):
