@@ -107,11 +107,13 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "maps": {"axes", "factors"},
     },
     "training": {
+        "clipping": NOTHING,
         "pace": NOTHING,
         "recording": NOTHING,
         "solvers": NOTHING,
         "weights": NOTHING,
-        "steps": {"recording", "solvers", "weights"},
+        "losses": {"weights"},
+        "steps": {"clipping", "losses", "recording", "solvers", "weights"},
         "engine": {"pace", "steps"},
     },
     "fitting": {

@@ -227,7 +227,7 @@ def test_a_column_constant_in_fit_may_vary_later(Estimator):
     assert_finite(model, later)
     # A step that gains less than the change is rounded to is not taken.
     np.testing.assert_allclose(model.transform(later), model.transform(X), atol=1e-4)
-    model.module_.unsettle()  # where the encoder puts them, codes are the same
+    model.module_.prepare_training()  # where the encoder puts them, codes are the same
     np.testing.assert_allclose(model.transform(later), model.transform(X), atol=1e-5)
 
 

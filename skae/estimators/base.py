@@ -259,7 +259,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         task = self._task_of(rows, None, likelihood, is_judged=False, continues=True)
         one_epoch = task.settings.for_epochs(1)
         if self._goes_on_after_fit() and self.learning_rate_init == "auto":
-            one_epoch = one_epoch.lowered()
+            one_epoch = one_epoch.at_final_rate()
         return replace(task, settings=one_epoch, of_stream=True)
 
     def _goes_on_after_fit(self):

@@ -173,7 +173,7 @@ class VAETransformer(BaseDensity):
             default="adamw"
         A name, a ``torch.optim.Optimizer`` class, or a ``functools.partial`` of one.
         ``"sgd"`` has Nesterov's momentum of 0.9. With a name, a gradient 2.5 times as
-        long as usual is shortened to that, as one of a few far rows would be.
+        long as usual is clipped to that, as one of a few far rows would be.
 
     learning_rate_init : "auto" or float, default="auto"
         Learning rate. Where rows judge and ``warm_start`` is off it falls along a

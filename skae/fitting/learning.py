@@ -135,7 +135,7 @@ def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
     kept, held_out = _split(task)
     training = _Training(task, kept, maps, task.subset(kept, maps), model, observer)
-    model.meet(training.rows, anew=not task.of_stream)
+    model.fit_totals(training.rows, anew=not task.of_stream)
     return training.judged_by(held_out, state)
 
 
@@ -317,7 +317,7 @@ class _Training:
         if task.own_judges is not None and not math.isfinite(self.start_loss):
             self._refuse_judges()
         if not task.of_stream:
-            model.unsettle()  # codes move while a network is trained
+            model.prepare_training()  # codes move while a network is trained
         learned = self._train(valid=valid, state=state)
         if valid is not None:
             self._judge(learned, valid, before)
@@ -356,7 +356,7 @@ class _Training:
             **how,
         )
         with limited_threads(n_threads(self.model, settings.batch_size)):
-            self.model.settle(self.rows)
+            self.model.prepare_inference(self.rows)
         self.is_ended |= result.interrupted
         return self._learned(result)
 

@@ -159,9 +159,9 @@ class Task:
         return model.eval()
 
     def _set_start(self, model, maps, rows):
-        model.meet(rows, anew=True)
+        model.fit_totals(rows, anew=True)
         x, weight = rows.some(SHRINKAGE_ROWS)
-        model.observe(x, weight)
+        model.initialize_from(x, weight)
         shrinkage = 1.0
         if self.blueprint.from_pca and not self.blueprint.likelihood.starts_exact:
             shrinkage = _best_shrinkage(self, model, maps, x, weight)

@@ -157,8 +157,8 @@ class LikelihoodModule(nn.Module):
         """Rows to be learned from: as they are, or a draw from what they stand for."""
         return x
 
-    def meet(self, weighted_blocks, *, anew):
-        """Take from rows that are about to be trained on what no training finds.
+    def fit_totals(self, weighted_blocks, *, anew):
+        """Find the distribution of the rows' totals, where they have one of their own.
 
         Parameters
         ----------
@@ -166,11 +166,11 @@ class LikelihoodModule(nn.Module):
             Walks through pairs of rows and weights.
 
         anew : bool
-            Whether those that were met before are forgotten.
+            Whether those of earlier calls are forgotten.
         """
 
-    def observe(self, x, weight):
-        """Look at some training rows, before the start."""
+    def initialize_from(self, x, weight):
+        """Begin as some training rows suggest, where PCA does not say how."""
 
     def explain(self, variance, explained):
         """Take off the noise what explains a part of the variance left in columns."""

@@ -94,7 +94,7 @@ class Settings:
             self, max_iter=n_epochs, patience=sys.maxsize, warmup=0.0, descent=0.0
         )
 
-    def lowered(self):
+    def at_final_rate(self):
         """Train by steps as small as those by which a training ends."""
         rate = self.learning_rate
         return self if rate is None else replace(self, learning_rate=DECAY * rate)
@@ -185,21 +185,21 @@ class _HeldOut:
         self.steps, self.limit = steps, limit
         self.rows, self.draws = rows, (seed, steps.settings.validation_passes)
 
-    def look_by(self, judge):
-        """Give the mean loss of the rows that judge, by the model or in its place."""
+    def mean_loss(self, judge):
+        """Mean loss of the rows that judge, by the model or what stands for it."""
         losses = _row_losses(self.steps.model, judge, self.rows, *self.draws)
         return self.rows.mean(losses)
 
     def begin(self, result, pace):
         """Judge the start, which is among the candidates, as it will be elsewhere."""
-        result.best_loss = self.look_by(self.steps.model)
+        result.best_loss = self.mean_loss(self.steps.model)
         result.validation_curve.append(result.best_loss)
         pace.begin(result.best_loss)
         pace.plateau.observe(result.best_loss, 0.0)
 
     def judge(self, loss):
         """Give the loss by which an epoch is judged; None where it has diverged."""
-        judged = self.look_by(self.steps)
+        judged = self.mean_loss(self.steps.loss)
         return judged if loss < self.limit and judged < self.limit else None
 
     def enter(self, result, judged):
@@ -308,8 +308,7 @@ def train(
         settings = replace(settings, dtype=torch.float32)
     with limited_threads(n_threads(model, settings.batch_size)):
         steps = Steps(model, rows, settings, seed, state)
-        # A derivative that is written out is that of the model as it is used.
-        model.train(steps.derivative is None)
+        model.train(steps.loss.needs_training_mode)
         plateau = state["plateau"] if state else {}
         if learning_rates is None:
             pace = Pace(settings, steps.rate, steps.unit, plateau)
@@ -329,7 +328,7 @@ def train(
         finally:
             steps.end()
             model.eval()
-        result.learning_rates = steps.path
+        result.learning_rates = steps.learning_rates
         result.state = steps.state() | {"plateau": pace.state()}
     return result
 
