@@ -102,7 +102,7 @@ def test_unfolding_changes_no_loss(X, Estimator, far, monkeypatch):
     folded = in_coordinates(task)
     kept, everything = np.arange(40), np.arange(len(X))
     maps = folded.maps(kept)
-    model = drawn(folded.begin(maps, folded.subset(kept, maps)))
+    model = drawn(folded.model_at(maps, folded.subset(kept, maps)))
     learned = Learned(model, maps, TrainingResult(), 0.0, index=kept)
     unfolded = folded.unfolded(learned)
     losses = folded.row_losses(model, folded.subset(everything, maps))
@@ -119,12 +119,12 @@ def test_what_was_learned_sees_as_far_in_columns(X, monkeypatch):
     folded = in_coordinates(task)
     kept = np.arange(40)
     maps = folded.maps(kept)
-    model = drawn(folded.begin(maps, folded.subset(kept, maps)))
+    model = drawn(folded.model_at(maps, folded.subset(kept, maps)))
     model.limit(folded.subset(kept, maps))
     learned = Learned(model, maps, TrainingResult(), 0.0, index=kept)
     unfolded = folded.unfolded(learned).model
     torch.testing.assert_close(unfolded.decoder.highest, model.decoder.highest)
-    directly = task.begin(task.maps(kept), task.subset(kept, task.maps(kept)))
+    directly = task.model_at(task.maps(kept), task.subset(kept, task.maps(kept)))
     directly.limit(task.subset(kept, task.maps(kept)))
     torch.testing.assert_close(unfolded.encoder.highest, directly.encoder.highest)
 
@@ -139,8 +139,8 @@ def test_both_start_at_the_same_place(X, Estimator, monkeypatch):
     np.testing.assert_allclose(axes, in_columns.components, atol=1e-9)
     assert maps.noise_variance == pytest.approx(in_columns.noise_variance, rel=1e-9)
     rows, same_rows = folded.subset(index, maps), task.subset(index, in_columns)
-    losses = folded.row_losses(folded.begin(maps, rows), rows)
-    same = task.row_losses(task.begin(in_columns, same_rows), same_rows)
+    losses = folded.row_losses(folded.model_at(maps, rows), rows)
+    same = task.row_losses(task.model_at(in_columns, same_rows), same_rows)
     np.testing.assert_allclose(same, losses, rtol=1e-4)
 
 

@@ -106,10 +106,10 @@ def test_matrices_of_few_columns_may_lie_column_by_column(dtype):
             derivative = model.written_out(working)
             loss = derivative.loss_and_grad(x, torch.ones(9) / 9, generator())
             working.return_gradients()
-        gradients = [p.grad.clone() for p in parameters.views]
+        gradients = [p.grad.clone() for p in parameters.trained]
         parameters.release()
         assert first.is_contiguous()
-        found.append([loss, *gradients, *(p.detach() for p in parameters.views)])
+        found.append([loss, *gradients, *(p.detach() for p in parameters.trained)])
     tolerance = 1e-5 if dtype == torch.float32 else 2e-2
     torch.testing.assert_close(*found, rtol=tolerance, atol=tolerance)
 

@@ -115,8 +115,8 @@ def learn(task, *, observer=None):
     kept, held_out = _split(task)
     maps = task.maps(kept) if task.trains else None
     if maps is None or _leaves_rounding(task, maps):
-        return _started(task)
-    training = _Training.begun(task, kept, maps, observer)
+        return _start_of_all_rows(task)
+    training = _Training.from_start(task, kept, maps, observer)
     learned = training.judged_by(held_out)
     if training.is_judged and not task.blueprint.from_pca:
         learned.pca_loss = _pca_loss(task, kept, held_out)
@@ -176,10 +176,10 @@ def _some_of(index):
     return index[np.linspace(0, len(index) - 1, START_ROWS).astype(int)]
 
 
-def _started(task):
+def _start_of_all_rows(task):
     """Find the start of all rows, and train nothing."""
     maps = task.maps(task.everything)
-    model = task.begin(maps, task.subset(task.everything, maps))
+    model = task.model_at(maps, task.subset(task.everything, maps))
     rows = task.subset(_some_of(task.everything), maps)
     loss = rows.mean(task.row_losses(model, rows))
     result = TrainingResult(best_loss=loss)
@@ -188,7 +188,7 @@ def _started(task):
 
 def _back_at_start(task, learned):
     """Return the start of all rows in place of what training gave."""
-    started = _started(task)
+    started = _start_of_all_rows(task)
     result = replace(learned.result, best_epoch=0, best_loss=learned.start_loss)
     return replace(
         learned,
@@ -206,7 +206,7 @@ def _pca_loss(task, kept, held_out):
         return None
     linear = replace(task, blueprint=task.blueprint.linear())
     maps = linear.maps(kept)
-    model = linear.begin(maps, linear.subset(kept, maps))
+    model = linear.model_at(maps, linear.subset(kept, maps))
     valid = linear.judges(held_out, maps)
     return valid.mean(linear.row_losses(model, valid))
 
@@ -219,7 +219,8 @@ def _refitted(task, learned, held_out, observer):
     where the first was stopped; otherwise that network stays.
     """
     maps = task.maps(task.everything)
-    again = _Training.begun(task, task.everything, maps, observer).replayed(learned)
+    training = _Training.from_start(task, task.everything, maps, observer)
+    again = training.replayed(learned)
     learned.result.interrupted |= again.result.interrupted
     learned.n_epochs += again.n_epochs
     is_whole = again.n_epochs == len(learned.result.learning_rates)
@@ -288,10 +289,10 @@ class _Training:
         self.is_judged = self.is_ended = False
 
     @classmethod
-    def begun(cls, task, index, maps, observer):
-        """Make a model that stands at the start."""
+    def from_start(cls, task, index, maps, observer):
+        """Begin with a model that stands at the start of some rows."""
         rows = task.subset(index, maps)
-        return cls(task, index, maps, rows, task.begin(maps, rows), observer)
+        return cls(task, index, maps, rows, task.model_at(maps, rows), observer)
 
     def judged_by(self, held_out, state=None):
         """Train, and say what came of it by the rows that judge, if there are any.

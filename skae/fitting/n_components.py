@@ -86,7 +86,7 @@ def find_n_components(task):
 
 def _after_a_moment(task, maps, rows, valid):
     """Train a model for a moment."""
-    model = task.begin(maps, rows)
+    model = task.model_at(maps, rows)
     n_epochs = max(1, round(UPDATES * task.settings.batch_size / len(rows)))
     settings = task.settings.for_epochs(min(n_epochs, task.settings.max_iter))
     start_loss = valid.mean(task.row_losses(model, valid))

@@ -151,7 +151,7 @@ class Task:
         origin = self.origin(maps)
         return Rows(rows.X, rows.weight, origin, self.device, rows.labels)
 
-    def begin(self, maps, rows):
+    def model_at(self, maps, rows):
         """Make a model that stands at a start."""
         model = self.blueprint.build(self.device)
         with limited_threads(n_threads(model, self.settings.batch_size)):

@@ -47,7 +47,7 @@ class AutogradLoss:
         """Give the loss of a batch; set its gradient."""
         self.parameters.clear_gradient()
         with (
-            _spared_of_one(self.model, x),
+            _frozen_norms(self.model, x),
             torch.enable_grad(),
             torch.autocast(
                 x.device.type, self.dtype, enabled=self.dtype != torch.float32
@@ -65,7 +65,7 @@ class AutogradLoss:
 
 
 @contextmanager
-def _spared_of_one(model, x):
+def _frozen_norms(model, x):
     """Keep layers that measure a batch from a batch of one row, which has no spread."""
     norms = []
     if len(x) == 1:

@@ -222,7 +222,7 @@ def make_optimizer(settings, parameters):
         groups = _groups(parameters.decayed, parameters.undecayed, settings.alpha)
         return _make_named(SOLVERS[settings.solver], groups, settings.learning_rate)
     try:
-        made = _make_own(settings, parameters.views)
+        made = _make_own(settings, parameters.trained)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"solver={settings.solver!r} does not take this network's parameters: "

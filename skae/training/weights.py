@@ -32,6 +32,9 @@ class FlatParameters:
 
     Attributes
     ----------
+    trained : list of nn.Parameter
+        All of them.
+
     matrices, others : list of nn.Parameter
         Those that are views: of two or more axes, and of fewer.
 
@@ -43,9 +46,9 @@ class FlatParameters:
     """
 
     def __init__(self, model, *, column_major=False):
-        self.views = [p for p in model.parameters() if p.requires_grad]
+        self.trained = [p for p in model.parameters() if p.requires_grad]
         self._column_major = column_major
-        plain = [p for p in self.views if p.dtype == torch.float32]
+        plain = [p for p in self.trained if p.dtype == torch.float32]
         self.matrices = [p for p in plain if p.ndim >= 2]
         self.others = [p for p in plain if p.ndim < 2]
         self.decayed, self.undecayed = [], []
@@ -58,13 +61,13 @@ class FlatParameters:
             first, last = slice(n_decayed), slice(n_decayed, None)
             self.decayed = self._as_views(self.matrices, flat[first], gradient[first])
             self.undecayed = self._as_views(self.others, flat[last], gradient[last])
-        for p in self.views:
+        for p in self.trained:
             if p.dtype != torch.float32:
                 p.grad = torch.zeros_like(p)
                 (self.decayed if p.ndim >= 2 else self.undecayed).append(p)
                 weights.append(p.data)
                 self.gradient.append(p.grad)
-        self._gradients = [p.grad for p in self.views]
+        self._gradients = [p.grad for p in self.trained]
         self._kept = [*weights, *model.buffers()]
 
     def clear_gradient(self):
@@ -74,7 +77,7 @@ class FlatParameters:
 
     def attach_gradients(self):
         """Give the parameters their gradients back, which an optimizer may take off."""
-        for p, gradient in zip(self.views, self._gradients, strict=True):
+        for p, gradient in zip(self.trained, self._gradients, strict=True):
             p.grad = gradient
 
     def copy(self):
@@ -90,7 +93,7 @@ class FlatParameters:
 
     def release(self):
         """Give every parameter a memory of its own again."""
-        for p in self.views:
+        for p in self.trained:
             p.data = p.data.clone(memory_format=torch.contiguous_format)
             p.grad = None
 
@@ -148,7 +151,7 @@ class WorkingWeights:
 
     def __init__(self, parameters, dtype, batch_size):
         self.dtype, self.batch_size = dtype, batch_size
-        self._pairs = {p: (p.data, p.grad) for p in parameters.views}
+        self._pairs = {p: (p.data, p.grad) for p in parameters.trained}
         self._weights, self._gradients = [], []
         if dtype != torch.float32:
             self._copy(parameters, parameters.matrices, parameters.decayed[0])
