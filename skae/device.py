@@ -18,7 +18,7 @@ from .processor import has_fast_bfloat16
 
 __all__ = [
     "STREAM_LOCK",
-    "Sideline",
+    "CopyStream",
     "compute_dtype",
     "forked_stream",
     "generator_from",
@@ -28,7 +28,7 @@ __all__ = [
     "one_thread_unless",
     "resolve_device",
     "seed_from",
-    "wide_dtype",
+    "widest_dtype",
 ]
 
 ACCELERATORS = ("cuda", "mps", "xpu")
@@ -106,7 +106,7 @@ def compute_dtype(precision, device):
     return torch.bfloat16 if has_units else torch.float32
 
 
-def wide_dtype(device):
+def widest_dtype(device):
     """Widest floating type of a device: float64 everywhere but on Apple's GPUs."""
     return torch.float32 if device.type == "mps" else torch.float64
 
@@ -186,11 +186,11 @@ def one_thread_unless(is_large):
     return nullcontext() if is_large else limited_threads(1)
 
 
-class Sideline:
-    """Brings tensors to a device while it is computing.
+class CopyStream:
+    """Copies tensors to a device while it is computing.
 
-    Copies to a GPU are made by a stream of their own, for which the one that computes
-    has to wait before it uses what was brought.
+    A GPU copies on a stream of its own, for which the one that computes has to wait
+    before it uses what was copied.
 
     Parameters
     ----------
@@ -202,16 +202,16 @@ class Sideline:
         if device.type == "cuda":
             is_current = device.index is None
             number = torch.cuda.current_device() if is_current else device.index
-            self._stream = _stream_that_copies(number)
-            # What is to be brought may still be on its way to be computed.
+            self._stream = _copy_stream(number)
+            # What is to be copied may still be on its way to be computed.
             self._stream.wait_stream(torch.cuda.current_stream(device))
 
-    def bring(self, read):
-        """Call what reads a tensor, in whatever thread, and begin to bring it.
+    def begin(self, read):
+        """Call what reads a tensor, in whatever thread, and begin to copy it.
 
         Returns
         -------
-        tensor, arrival : to be given to :meth:`received`.
+        tensor, event : to be given to :meth:`end`.
         """
         if self._stream is None:
             return read().to(self.device), None
@@ -222,16 +222,16 @@ class Sideline:
             tensor = tensor.to(self.device, non_blocking=True)
             return tensor, self._stream.record_event()
 
-    def received(self, tensor, arrival):
-        """Give a tensor that was brought to the stream that computes."""
-        if arrival is not None:
+    def end(self, tensor, event):
+        """Give a copy to the stream that computes, which waits for it."""
+        if event is not None:
             computing = torch.cuda.current_stream(self.device)
-            computing.wait_event(arrival)
+            computing.wait_event(event)
             tensor.record_stream(computing)
         return tensor
 
 
 @cache
-def _stream_that_copies(number):
+def _copy_stream(number):
     """Give the one stream of a GPU; each would keep freed memory for itself."""
     return torch.cuda.Stream(number)

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .device import Sideline
+from .device import CopyStream
 
 __all__ = [
     "Rows",
@@ -84,7 +84,7 @@ class Rows:
         self._X = X
         self._labels = labels
         self._origin = origin.astype(floating_type(X))
-        self._sideline = Sideline(device)
+        self._copies = CopyStream(device)
         self._resident = None
         if _float32_bytes(X) <= RESIDENT_BYTES:
             self._resident = self._take(slice(None))
@@ -100,13 +100,13 @@ class Rows:
             block = torch.cat([block, labels[:, None]], dim=1)
         return block
 
-    def _bring(self, index):
-        """Read rows by number, and begin to bring them to the device."""
-        return self._sideline.bring(lambda: self._read(index))
+    def _begin_copy(self, index):
+        """Read rows by number, and begin to copy them to the device."""
+        return self._copies.begin(lambda: self._read(index))
 
     def _take(self, index):
         """Read rows by number, and have them on the device."""
-        return self._sideline.received(*self._bring(index))
+        return self._copies.end(*self._begin_copy(index))
 
     def take(self, index):
         """Rows by number, as a float32 tensor on the device.
@@ -194,11 +194,11 @@ class Rows:
             yield from map(self.take, indices)
             return
         with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self._bring, indices[0].numpy())
+            ahead = reader.submit(self._begin_copy, indices[0].numpy())
             for index in indices[1:]:
-                here, ahead = ahead, reader.submit(self._bring, index.numpy())
-                yield self._sideline.received(*here.result())
-            yield self._sideline.received(*ahead.result())
+                here, ahead = ahead, reader.submit(self._begin_copy, index.numpy())
+                yield self._copies.end(*here.result())
+            yield self._copies.end(*ahead.result())
 
 
 def _batch_sizes(n_rows, size):

@@ -110,11 +110,13 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "maps": {"axes", "factors"},
     },
     "training": {
+        "clipping": NOTHING,
         "pace": NOTHING,
         "recording": NOTHING,
         "solvers": NOTHING,
         "weights": NOTHING,
-        "steps": {"recording", "solvers", "weights"},
+        "losses": {"weights"},
+        "steps": {"clipping", "losses", "recording", "solvers", "weights"},
         "engine": {"pace", "steps"},
     },
     "fitting": {
@@ -124,9 +126,10 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "task": NOTHING,
         "learning": {"readout"},
         "specs": {"auto", "blueprint"},
-        "wide": {"learning", "task"},
-        "width": {"readout"},
-        "planning": {"auto", "blueprint", "specs", "task", "wide", "width"},
+        "coordinates": {"learning", "task"},
+        "n_components": {"readout"},
+        "planning": {"auto", "blueprint", "coordinates", "n_components", "specs"}
+        | {"task"},
     },
     "estimators": {
         "checking": NOTHING,

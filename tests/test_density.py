@@ -716,7 +716,7 @@ def test_a_model_that_was_told_no_classes_says_so(iris):
             untold.classes_  # noqa: B018
 
 
-# ------------------------------------------------------------------------ wide rows
+# --------------------------------------------------------------------- many columns
 
 
 def test_few_rows_at_once_score_as_many_do(fitted, split, monkeypatch):

@@ -16,7 +16,7 @@ from skae.models.variational import VariationalAutoencoder
 from skae.networks import ACTIVATIONS, MLP, FixedLinear, products
 from skae.priors import Normal as NormalPrior
 from skae.training import solvers
-from skae.training.weights import FlatParameters, Working
+from skae.training.weights import FlatParameters, WorkingWeights
 
 
 def path(n_inputs, n_outputs, activation, from_pca):
@@ -64,7 +64,7 @@ def test_the_gradient_written_out_is_that_of_autograd(
 ):
     model = model_of_parts(is_variational, likelihood, activation, from_pca)
     model.train()
-    assert model.is_traceable
+    assert model.has_derivative
     x = torch.rand((9, 6), generator=generator(1))
     if likelihood == "categorical":
         x = torch.eye(6)[[0, 1, 2, 3, 4, 5, 5, 4, 1]]
@@ -76,7 +76,7 @@ def test_the_gradient_written_out_is_that_of_autograd(
     parameters = FlatParameters(model)
     for p in trained.values():
         p.grad.fill_(7.0)
-    working = Working(parameters, torch.float32, len(x))
+    working = WorkingWeights(parameters, torch.float32, len(x))
     with torch.no_grad():
         derivative = model.written_out(working)
         found = derivative.loss_and_grad(x, row_factor, generator())
@@ -94,22 +94,22 @@ def test_the_gradient_written_out_is_that_of_autograd(
 def test_matrices_of_few_columns_may_lie_column_by_column(dtype):
     x = torch.rand((9, 6), generator=generator(1))
     found = []
-    for turns in (False, True):
+    for column_major in (False, True):
         model = model_of_parts(False, "gaussian", "silu", True)
         first = model.decoder.network[0].weight  # two columns
         before = first.detach().clone()
-        parameters = FlatParameters(model, turns=turns)
-        working = Working(parameters, dtype, len(x))
-        assert all(t.t().is_contiguous() is turns for t in working[first])
+        parameters = FlatParameters(model, column_major=column_major)
+        working = WorkingWeights(parameters, dtype, len(x))
+        assert all(t.t().is_contiguous() is column_major for t in working[first])
         torch.testing.assert_close(first.detach(), before, rtol=0, atol=0)
         with torch.no_grad():
             derivative = model.written_out(working)
             loss = derivative.loss_and_grad(x, torch.ones(9) / 9, generator())
-            working.lift()
-        gradients = [p.grad.clone() for p in parameters.views]
+            working.return_gradients()
+        gradients = [p.grad.clone() for p in parameters.trained]
         parameters.release()
         assert first.is_contiguous()
-        found.append([loss, *gradients, *(p.detach() for p in parameters.views)])
+        found.append([loss, *gradients, *(p.detach() for p in parameters.trained)])
     tolerance = 1e-5 if dtype == torch.float32 else 2e-2
     torch.testing.assert_close(*found, rtol=tolerance, atol=tolerance)
 
@@ -125,7 +125,7 @@ def test_a_step_on_the_cpu_has_no_operation_that_waits_for_a_gpu(
     model = model_of_parts(is_variational, likelihood, "silu", True)
     x = torch.eye(6)[[0, 1, 2, 3, 4, 5, 5, 4, 1]]
     parameters = FlatParameters(model)
-    derivative = model.written_out(Working(parameters, torch.float32, len(x)))
+    derivative = model.written_out(WorkingWeights(parameters, torch.float32, len(x)))
     optimizer = solvers.FusedAdam(
         [{"params": parameters.decayed, "weight_decay": 0.0}], 0.01, torch._fused_adam_
     )

@@ -33,7 +33,7 @@ def mixed(rng, sources, n_features):
     )
 
 
-def wide(rng, n_rows):
+def many_columns(rng, n_rows):
     X = mixed(rng, rng.normal(size=(n_rows, 3)), 1500)
     return X + 0.5 * rng.normal(size=X.shape)
 
@@ -90,7 +90,7 @@ def counts(rng, n_rows):
 
 # From a name to the rows, how many of them there are to learn from, and a code size.
 HARD = {
-    "1,500 columns, 40 rows": (wide, 40, 5),
+    "1,500 columns, 40 rows": (many_columns, 40, 5),
     "scales that differ by 1e8": (uneven, 200, 2),
     "near-collinear spectra": (spectra, 120, 8),
     "constant columns": (constants, 100, 2),
@@ -227,7 +227,7 @@ def test_a_column_constant_in_fit_may_vary_later(Estimator):
     assert_finite(model, later)
     # A step that gains less than the change is rounded to is not taken.
     np.testing.assert_allclose(model.transform(later), model.transform(X), atol=1e-4)
-    model.module_.unsettle()  # where the encoder puts them, codes are the same
+    model.module_.prepare_training()  # where the encoder puts them, codes are the same
     np.testing.assert_allclose(model.transform(later), model.transform(X), atol=1e-5)
 
 

@@ -25,7 +25,7 @@ from skae.models.penalties import (
 from skae.models.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
 from skae.models.variational import VariationalAutoencoder
 from skae.priors import Normal
-from skae.training.weights import FlatParameters, Working
+from skae.training.weights import FlatParameters, WorkingWeights
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
 
@@ -221,7 +221,7 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(weight)
         self.offset = None if offset is None else nn.Parameter(offset)
         self.linear = None
-        self.is_traceable = False
+        self.has_derivative = False
 
     def forward(self, x):
         y = x @ self.weight.T
@@ -393,7 +393,7 @@ def test_the_gradient_written_out_knows_of_the_warm_up(warmth, iris):
         p.grad = torch.zeros_like(p)
     flat = FlatParameters(model)
     with torch.no_grad():
-        working = Working(flat, torch.float32, len(X))
+        working = WorkingWeights(flat, torch.float32, len(X))
         derivative = model.written_out(working)
         found = derivative.loss_and_grad(X, factor, generator(1))
     assert found.item() == pytest.approx(loss.item(), rel=1e-4)

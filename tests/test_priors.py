@@ -57,7 +57,7 @@ def disturbed(name, n_components, seed=0):
     torch.manual_seed(seed)
     module = prior.build(n_components, n_components + 1)
     with torch.no_grad():
-        module.observe(torch.randn(40, n_components + 1), torch.ones(40))
+        module.initialize_from(torch.randn(40, n_components + 1), torch.ones(40))
         for parameter in module.parameters():
             parameter.add_(
                 torch.randn_like(parameter) * (0.2 if name == "flow" else 0.5)
@@ -154,7 +154,7 @@ def test_mixtures_have_the_density_that_scipy_finds(name):
 def test_the_parts_of_a_vamp_prior_are_posteriors_of_its_pseudo_inputs():
     prior = Vamp(4).build(2, 3)
     rows = torch.randn(40, 3, generator=generator())
-    prior.observe(rows, torch.ones(40))
+    prior.initialize_from(rows, torch.ones(40))
     z = torch.randn(20, 2, generator=generator(1))
     parts = infer(rows[[0, 10, 20, 30]])
     densities = parts.log_prob(z[:, None]).exp().mean(1)
@@ -168,8 +168,8 @@ def test_a_vamp_prior_begins_at_rows_that_weigh_as_at_their_copies():
     rows = torch.randn(6, 3, generator=generator())
     weight = torch.tensor([4.0, 1.0, 1.0, 4.0, 1.0, 1.0])
     weighted, copied = Vamp(12).build(2, 3), Vamp(12).build(2, 3)
-    weighted.observe(rows, weight)
-    copied.observe(rows.repeat_interleave(weight.int(), dim=0), torch.ones(12))
+    weighted.initialize_from(rows, weight)
+    copied.initialize_from(rows.repeat_interleave(weight.int(), dim=0), torch.ones(12))
     torch.testing.assert_close(weighted.unit, copied.unit)
     torch.testing.assert_close(weighted.rows, copied.rows)
 
@@ -177,7 +177,9 @@ def test_a_vamp_prior_begins_at_rows_that_weigh_as_at_their_copies():
 @pytest.mark.parametrize("n_rows", [1, 3])
 def test_a_vamp_prior_begins_at_fewer_rows_than_it_has_pseudo_inputs(n_rows):
     prior = Vamp(7).build(2, 3)
-    prior.observe(torch.randn(n_rows, 3, generator=generator()), torch.ones(n_rows))
+    prior.initialize_from(
+        torch.randn(n_rows, 3, generator=generator()), torch.ones(n_rows)
+    )
     z = torch.zeros(2, 2)
     assert torch.isfinite(prior.log_prob(z, infer)).all()
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from given import images
 from recorded import FusedAdamThere, RecordingOnCPU
-from waiting import UnseenRestraint
+from waiting import UnseenClipping
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import LIKELIHOODS, Categorical, counts
-from skae.training import recording, solvers, steps
+from skae.training import clipping, recording, solvers, steps
 
 EPOCHS, USUAL_STEPS = 4, 12
 LONG = {
@@ -34,9 +34,9 @@ class Refusing(RecordingOnCPU):
 @pytest.fixture
 def fit_as_on_a_gpu(monkeypatch):
     """Fits as on a GPU that records, and soon; the recordings say how often it did."""
-    monkeypatch.setattr(solvers, "USUAL_STEPS", USUAL_STEPS)
+    monkeypatch.setattr(clipping, "USUAL_STEPS", USUAL_STEPS)
     monkeypatch.setattr(counts, "_at_counts", counts._everywhere)
-    monkeypatch.setattr(steps, "Restraint", UnseenRestraint)
+    monkeypatch.setattr(steps, "Clipping", UnseenClipping)
     for room in (solvers, steps):
         monkeypatch.setattr(room, "FusedAdam", FusedAdamThere)
 
@@ -171,7 +171,7 @@ def test_a_gpu_replays_what_it_recorded(Estimator, monkeypatch):
     monkeypatch.setattr(steps, "RecordedStep", Counted)
     settings = LONG | {"max_iter": 14, "device": "cuda", "precision": "float32"}
     replayed = Estimator(4, **settings).fit(X)
-    assert n_recorded == [64] * (14 * 6 - solvers.USUAL_STEPS)
+    assert n_recorded == [64] * (14 * 6 - clipping.USUAL_STEPS)
     monkeypatch.setattr(steps.Recording, "devices", ())
     eager = Estimator(4, **settings).fit(X)
     np.testing.assert_allclose(replayed.loss_curve_, eager.loss_curve_, rtol=1e-3)

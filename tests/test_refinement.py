@@ -132,7 +132,7 @@ def test_what_auto_means():
     assert counts.module_.refinement.n_steps == 0
 
 
-def test_wide_rows_are_refined_as_their_coordinates_are():
+def test_rows_of_many_columns_are_refined_as_their_coordinates_are():
     rng = np.random.default_rng(0)
     t = rng.uniform(-2, 2, (90, 1))
     bent = np.hstack([t, t**2, np.sin(2 * t)])

@@ -8,11 +8,11 @@ import pytest
 import torch
 from given import LEARNS, SMALL, images, tensors
 from torch import nn
-from waiting import UnseenRestraint
+from waiting import UnseenClipping
 
 from skae import AutoencoderTransformer
-from skae.training import solvers
-from skae.training.solvers import LONGEST, USUAL_STEPS, Restraint
+from skae.training import clipping, solvers
+from skae.training.clipping import LONGEST, USUAL_STEPS, Clipping
 
 SOLVERS = {
     "adam": "adam",
@@ -44,67 +44,67 @@ def test_fused_steps_are_those_of_torch(name):
     assert (p - begin).abs().max() > 0.01
 
 
-restrained = pytest.mark.parametrize("Restraint", [Restraint, UnseenRestraint])
+clips = pytest.mark.parametrize("Clipping", [Clipping, UnseenClipping])
 
 
-@restrained
-def test_a_gradient_much_longer_than_usual_is_shortened(Restraint):
+@clips
+def test_a_gradient_much_longer_than_usual_is_clipped(Clipping):
     gradient = [torch.tensor([3.0, 0.0]), torch.tensor([4.0], dtype=torch.float64)]
-    restraint = Restraint(gradient)
+    seen = Clipping(gradient)
     for _ in range(USUAL_STEPS + 3):
-        restraint.shorten()
-        assert float(restraint.usual) == pytest.approx(5.0)
-    restraint = Restraint(gradient, **restraint.state())
+        seen.clip()
+        assert float(seen.usual) == pytest.approx(5.0)
+    seen = Clipping(gradient, **seen.state())
     for part in gradient:
         part.mul_(100.0)
-    restraint.shorten()
+    seen.clip()
     np.testing.assert_allclose(gradient[0], [3.0 * LONGEST, 0.0], rtol=1e-6)
     np.testing.assert_allclose(gradient[1], [4.0 * LONGEST], rtol=1e-6)
-    assert 5.0 < restraint.usual < 5.0 * LONGEST
+    assert 5.0 < seen.usual < 5.0 * LONGEST
 
 
-@restrained
-def test_a_gradient_beyond_what_can_be_measured_is_no_end(Restraint):
+@clips
+def test_a_gradient_beyond_what_can_be_measured_is_no_end(Clipping):
     gradient = [torch.ones(3)]
-    restraint = Restraint(gradient)
+    seen = Clipping(gradient)
     for _ in range(USUAL_STEPS):
-        restraint.shorten()
+        seen.clip()
     gradient[0].fill_(1e30)
-    restraint.shorten()
+    seen.clip()
     assert (gradient[0] == 0).all()
-    assert 3**0.5 < restraint.usual < 3**0.5 * LONGEST
+    assert 3**0.5 < seen.usual < 3**0.5 * LONGEST
 
 
-@restrained
-def test_the_first_gradients_say_what_is_usual(Restraint):
+@clips
+def test_the_first_gradients_say_what_is_usual(Clipping):
     gradient = [torch.zeros(3)]
-    restraint = Restraint(gradient)
+    seen = Clipping(gradient)
     for step in range(USUAL_STEPS):
         gradient[0].fill_(step)
-        restraint.shorten()
+        seen.clip()
         assert (gradient[0] == step).all()
     usual = 3**0.5 * np.arange(USUAL_STEPS).mean()
-    assert float(restraint.usual) == pytest.approx(usual, rel=1e-5)
+    assert float(seen.usual) == pytest.approx(usual, rel=1e-5)
 
 
-@restrained
-def test_a_training_begins_where_there_was_nothing_to_learn(Restraint):
+@clips
+def test_a_training_begins_where_there_was_nothing_to_learn(Clipping):
     gradient = [torch.zeros(3)]
-    restraint = Restraint(gradient)
+    seen = Clipping(gradient)
     for _ in range(USUAL_STEPS + 1):
-        restraint.shorten()
+        seen.clip()
     gradient[0].fill_(1.0)
-    restraint.shorten()
+    seen.clip()
     assert (gradient[0] == 1).all()
 
 
 def test_gradients_of_an_optimizer_of_the_users_are_left_alone(monkeypatch):
     """It may search along a line, or measure them itself."""
 
-    def shorten(self):
+    def clip(self):
         raise AssertionError("a gradient was looked at")
 
-    monkeypatch.setattr(Restraint, "shorten", shorten)
+    monkeypatch.setattr(Clipping, "clip", clip)
     settings = {"max_iter": 1, "hidden_layer_sizes": (4,), "random_state": 0}
     X = np.random.default_rng(0).normal(size=(40, 5))
     AutoencoderTransformer(2, solver=torch.optim.NAdam, **settings).fit(X)
@@ -142,8 +142,8 @@ def test_every_solver_gives_the_same_model_twice(name):
 
 
 def test_the_learning_rate_reaches_the_solver(monkeypatch):
-    # Gradients are shortened for solvers by name alone.
-    monkeypatch.setattr(solvers, "LONGEST", math.inf)
+    # Gradients are clipped for solvers by name alone.
+    monkeypatch.setattr(clipping, "LONGEST", math.inf)
     curves = []
     for solver in ("adam", torch.optim.Adam, functools.partial(torch.optim.Adam)):
         for rate in (1e-5, 1e-2):

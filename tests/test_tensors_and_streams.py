@@ -55,7 +55,7 @@ def test_buffers_are_float32_where_float64_is_taken_away(
     wanted = Estimator(2, **SMALL, **as_trained).fit(X)
     rooms = ("fitting.blueprint", "fitting.readout", "training.engine")
     for room in (*rooms, "estimators.inference"):
-        monkeypatch.setattr(f"skae.{room}.wide_dtype", lambda _: torch.float32)
+        monkeypatch.setattr(f"skae.{room}.widest_dtype", lambda _: torch.float32)
     model = Estimator(2, **SMALL, **as_trained).fit(X)
     assert all(b.dtype != torch.float64 for b in model.module_.buffers())
     assert model.score(X) == pytest.approx(wanted.score(X), rel=1e-3)

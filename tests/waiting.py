@@ -4,7 +4,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from skae.training.solvers import Restraint
+from skae.training.clipping import Clipping
 
 # What needs a number that a GPU has found, or brings it one that Python has.
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "lift_fresh"}
@@ -22,13 +22,13 @@ class NothingIsWaitedFor(TorchDispatchMode):
         return function(*args, **kwargs or {})
 
 
-class UnseenRestraint(Restraint):
+class UnseenClipping(Clipping):
     """As on a GPU, where numbers stay tensors."""
 
     def __init__(self, gradient, usual=0.0, n_seen=0):
         super().__init__(gradient, torch.tensor(usual), n_seen)
         self.is_seen = False
 
-    def shorten(self):
+    def clip(self):
         with NothingIsWaitedFor():
-            super().shorten()
+            super().clip()

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae._sklearn import Interval, StrOptions
 from skae.densities.codes import CodeMixture, fit_code_mixture
 from skae.densities.limits import MAX_CODES, representatives
-from skae.device import wide_dtype
+from skae.device import widest_dtype
 from skae.models.refinement import MOST_REFINEMENTS
 from skae.rows import as_array, weighted_moments
 
@@ -128,7 +128,7 @@ class AutoencoderTransformer(BaseAutoencoder):
             default="adamw"
         A name, a ``torch.optim.Optimizer`` class, or a ``functools.partial`` of one.
         ``"sgd"`` has Nesterov's momentum of 0.9. With a name, a gradient 2.5 times as
-        long as usual is shortened to that, as one of a few far rows would be.
+        long as usual is clipped to that, as one of a few far rows would be.
 
     learning_rate_init : "auto" or float, default="auto"
         Learning rate. Where rows judge and ``warm_start`` is off it falls along a
@@ -150,7 +150,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     max_iter : "auto" or int, default="auto"
         Largest number of epochs of a training; up to 10,000 rows a second training, on
         all rows, may take as many again. 0 is the start itself. ``"auto"`` allows 6,000
-        updates, and at least 20 and at most 300 epochs, but fewer of wide rows, so
+        updates, and at least 20 and at most 300 epochs, but fewer of many columns, so
         that up to 2,000 rows 50 million values are read, and in proportion above.
 
     tol : float, default=1e-3
@@ -454,8 +454,8 @@ def _squared_errors(task, learned):
     n_rows = len(task.rows)
     some = np.linspace(0, n_rows - 1, min(n_rows, MEASURED_ROWS)).astype(int)
     rows = task.subset(some, learned.maps)
-    x, wide = rows.take(slice(None)), wide_dtype(task.device)
+    x, dtype = rows.take(slice(None)), widest_dtype(task.device)
     with torch.no_grad():
-        errors = (x - learned.model(x)).to(wide).square()
-    weight = rows.weight.to(wide)
+        errors = (x - learned.model(x)).to(dtype).square()
+    weight = rows.weight.to(dtype)
     return weight @ errors / weight.sum()

@@ -12,11 +12,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skae._sklearn import fit_context
 from skae.device import made_on_cpu, seed_from
+from skae.fitting.coordinates import carry_out
 from skae.fitting.learning import most_epochs, resume
 from skae.fitting.planning import continued_task, make_task
 from skae.fitting.specs import resolve_likelihood
 from skae.fitting.task import FEWEST_ROWS
-from skae.fitting.wide import carry_out
 from skae.rows import as_array, stacked
 from skae.start.maps import SMALLEST_DEVIATION
 from skae.weighted import WeightedSet
@@ -24,7 +24,11 @@ from skae.weighted import WeightedSet
 from .checking import check_fitted_values, check_rows, check_values, check_X_val
 from .continuing import check_goes_on, check_same_columns
 from .fitted import FittedCodes
-from .parameters import PARAMETER_CONSTRAINTS, check_n_components, refuse_auto_width
+from .parameters import (
+    PARAMETER_CONSTRAINTS,
+    check_n_components,
+    refuse_auto_components,
+)
 from .reporting import Reporter, report_ctrl_c, warn
 from .storage import StoredModule, to_arrays, to_tensors
 
@@ -209,7 +213,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             return self._partial_fit(X, sample_weight)
 
     def _partial_fit(self, X, sample_weight):
-        refuse_auto_width(self)
+        refuse_auto_components(self)
         given = self._check_part(X, sample_weight)
         if not self._goes_on and len(given) < max(2, np.ceil(self.n_components)):
             likelihood = resolve_likelihood(self, given, X)
@@ -251,7 +255,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         task = self._task_of(rows, None, likelihood, is_judged=False, continues=True)
         one_epoch = task.settings.for_epochs(1)
         if self._goes_on_after_fit() and self.learning_rate_init == "auto":
-            one_epoch = one_epoch.lowered()
+            one_epoch = one_epoch.at_final_rate()
         return replace(task, settings=one_epoch, of_stream=True)
 
     def _goes_on_after_fit(self):

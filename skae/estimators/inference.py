@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from skae.device import made_on_cpu, one_thread_unless, wide_dtype
+from skae.device import made_on_cpu, one_thread_unless, widest_dtype
 from skae.rows import BLOCK_SIZE, floating_type, measured
 
 __all__ = ["map_blocks", "rows_at_once"]
@@ -80,7 +80,7 @@ def map_blocks(
         float32 for float32 and uint8, else float64.
     """
     origin = np.asarray(origin, dtype=floating_type(X))
-    computed = torch.float32 if origin.dtype == np.float32 else wide_dtype(device)
+    computed = torch.float32 if origin.dtype == np.float32 else widest_dtype(device)
     is_small = block_rows(X.shape[1]) * max(X.shape[1], n_outputs) < SMALL_BLOCK
     n_rows = block_rows(X.shape[1], most_rows)
     mapped: Any = None

@@ -17,7 +17,7 @@ __all__ = [
     "PARAMETER_CONSTRAINTS",
     "check_count",
     "check_n_components",
-    "refuse_auto_width",
+    "refuse_auto_components",
 ]
 
 PARAMETER_CONSTRAINTS: dict = {
@@ -78,7 +78,7 @@ def check_n_components(estimator, X):
             "between 0 and 1, or 'auto'."
         )
     if isinstance(wanted, str):
-        return _check_auto_width(estimator, X)
+        return _check_auto_components(estimator, X)
     if estimator.init == "pca" and wanted > limit:
         raise ValueError(
             f"n_components={wanted!r} must be at most min(n_samples, n_features)="
@@ -86,11 +86,11 @@ def check_n_components(estimator, X):
         )
 
 
-def _check_auto_width(estimator, X):
+def _check_auto_components(estimator, X):
     if estimator.init != "pca":
         raise ValueError(
-            "n_components='auto' tries widths from PCA on; give a number, or set "
-            "init='pca'."
+            "n_components='auto' tries one number after another from PCA on; give a "
+            "number, or set init='pca'."
         )
     if X.shape[0] < FEWEST_ROWS:
         raise ValueError(
@@ -99,8 +99,8 @@ def _check_auto_width(estimator, X):
         )
 
 
-def refuse_auto_width(estimator):
-    """Refuse a width that is to be found, where the rows come one part at a time."""
+def refuse_auto_components(estimator):
+    """Refuse a number that is to be found, where the rows come one part at a time."""
     if isinstance(estimator.n_components, str):
         raise ValueError(
             f"n_components={estimator.n_components!r} needs all rows at once; give "

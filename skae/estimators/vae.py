@@ -173,7 +173,7 @@ class VAETransformer(BaseDensity):
             default="adamw"
         A name, a ``torch.optim.Optimizer`` class, or a ``functools.partial`` of one.
         ``"sgd"`` has Nesterov's momentum of 0.9. With a name, a gradient 2.5 times as
-        long as usual is shortened to that, as one of a few far rows would be.
+        long as usual is clipped to that, as one of a few far rows would be.
 
     learning_rate_init : "auto" or float, default="auto"
         Learning rate. Where rows judge and ``warm_start`` is off it falls along a
@@ -195,7 +195,7 @@ class VAETransformer(BaseDensity):
     max_iter : "auto" or int, default="auto"
         Largest number of epochs of a training; up to 10,000 rows a second training, on
         all rows, may take as many again. 0 is the start itself. ``"auto"`` allows 6,000
-        updates, and at least 20 and at most 300 epochs, but fewer of wide rows, so
+        updates, and at least 20 and at most 300 epochs, but fewer of many columns, so
         that up to 2,000 rows 50 million values are read, and in proportion above.
 
     tol : float, default=1e-3

@@ -35,7 +35,7 @@ VALUES, FEW_ROWS = 5 * 10**7, 2000
 # their weights decay.
 MANY_VALUES = 5_000_000
 MANY_ROWS = 10_000
-WIDE_DECAY = 0.2
+WEIGHT_DECAY = 0.2
 
 # Steps by which codes are refined, up to so many values.
 REFINEMENTS, REFINED_VALUES = 5, 10**7
@@ -74,7 +74,7 @@ def auto_hidden_layer_sizes(n_rows, n_features):
 
 def auto_alpha(n_rows, n_features):
     """Let weights decay from 5 million values on; below, stopping early is enough."""
-    return WIDE_DECAY if n_rows * n_features >= MANY_VALUES else 0.0
+    return WEIGHT_DECAY if n_rows * n_features >= MANY_VALUES else 0.0
 
 
 def auto_batch_size(n_rows):
@@ -99,7 +99,7 @@ def auto_validation_rows(n_rows, n_components):
 
 
 def auto_max_iter(n_rows, n_features, batch_size):
-    """As many epochs as make 6,000 updates, between 20 and 300; fewer of wide rows.
+    """As many epochs as make 6,000 updates, between 20 and 300; fewer of many columns.
 
     Up to 2,000 rows 50 million values may be read in all, and in proportion above.
     """
@@ -122,7 +122,7 @@ def auto_refinements(n_rows, n_features):
     """Five steps up to 10 million values; none of more.
 
     An encoder that has seen many rows puts others of their kind where it should, and of
-    wide rows a step takes long.
+    many columns a step takes long.
     """
     return REFINEMENTS if n_rows * n_features <= REFINED_VALUES else 0
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from skae.device import forked_stream, wide_dtype
+from skae.device import forked_stream, widest_dtype
 from skae.models.coders import Autoencoder
 from skae.models.conditional import ConditionalAutoencoder, LinearWithClass
 from skae.models.objectives import ImportanceBound, PenalisedBound
@@ -175,7 +175,7 @@ class Blueprint:
 
     def build(self, device):
         """Make the model, its networks at their random start."""
-        dtype = wide_dtype(device)
+        dtype = widest_dtype(device)
         with forked_stream(self.seed, torch.device("cpu")):
             encoder = self._path("encoder", self.n_features, self._n_statistics, dtype)
             decoder = self._path("decoder", self._n_coded, self.n_features, dtype)
@@ -243,8 +243,8 @@ class Blueprint:
 
 
 def _on(device, model):
-    """Bring a model to a device, its numbers as wide as they can be there."""
-    if wide_dtype(device) == torch.float32:
+    """Bring a model to a device, its numbers of the widest type it has."""
+    if widest_dtype(device) == torch.float32:
         model = model.float()
     return model.to(device)
 

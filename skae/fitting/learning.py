@@ -115,8 +115,8 @@ def learn(task, *, observer=None):
     kept, held_out = _split(task)
     maps = task.maps(kept) if task.trains else None
     if maps is None or _leaves_rounding(task, maps):
-        return _started(task)
-    training = _Training.begun(task, kept, maps, observer)
+        return _start_of_all_rows(task)
+    training = _Training.from_start(task, kept, maps, observer)
     valid = task.judges(held_out, maps)
     learned = training.judged_by(valid)
     if valid is not None:
@@ -137,7 +137,7 @@ def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
     kept, held_out = _split(task)
     training = _Training(task, kept, maps, task.subset(kept, maps), model, observer)
-    model.meet(training.rows, anew=not task.of_stream)
+    model.fit_totals(training.rows, anew=not task.of_stream)
     return training.judged_by(task.judges(held_out, maps), state)
 
 
@@ -178,10 +178,10 @@ def _some_of(index):
     return index[np.linspace(0, len(index) - 1, START_ROWS).astype(int)]
 
 
-def _started(task):
+def _start_of_all_rows(task):
     """Find the start of all rows, and train nothing."""
     maps = task.maps(task.everything)
-    model = task.begin(maps, task.subset(task.everything, maps))
+    model = task.model_at(maps, task.subset(task.everything, maps))
     rows = task.subset(_some_of(task.everything), maps)
     loss = rows.mean(task.row_losses(model, rows))
     result = TrainingResult(best_loss=loss)
@@ -190,7 +190,7 @@ def _started(task):
 
 def _back_at_start(task, learned):
     """Return the start of all rows in place of what training gave."""
-    started = _started(task)
+    started = _start_of_all_rows(task)
     result = replace(learned.result, best_epoch=0, best_loss=learned.start_loss)
     return replace(
         learned,
@@ -208,7 +208,7 @@ def _pca_loss(task, kept, held_out):
         return None
     linear = replace(task, blueprint=task.blueprint.linear())
     maps = linear.maps(kept)
-    model = linear.begin(maps, linear.subset(kept, maps))
+    model = linear.model_at(maps, linear.subset(kept, maps))
     valid = linear.judges(held_out, maps)
     return valid.mean(linear.row_losses(model, valid))
 
@@ -221,7 +221,8 @@ def _refitted(task, learned, held_out, observer):
     where the first was stopped; otherwise that network stays.
     """
     maps = task.maps(task.everything)
-    again = _Training.begun(task, task.everything, maps, observer).replayed(learned)
+    training = _Training.from_start(task, task.everything, maps, observer)
+    again = training.replayed(learned)
     learned.result.interrupted |= again.result.interrupted
     learned.n_epochs += again.n_epochs
     is_whole = again.n_epochs == len(learned.result.learning_rates)
@@ -289,10 +290,10 @@ class _Training:
         self.start_loss, self.is_ended = math.inf, False
 
     @classmethod
-    def begun(cls, task, index, maps, observer):
-        """Make a model that stands at the start."""
+    def from_start(cls, task, index, maps, observer):
+        """Begin with a model that stands at the start of some rows."""
         rows = task.subset(index, maps)
-        return cls(task, index, maps, rows, task.begin(maps, rows), observer)
+        return cls(task, index, maps, rows, task.model_at(maps, rows), observer)
 
     def judged_by(self, valid, state=None):
         """Train, and say what came of it by the rows that judge.
@@ -343,7 +344,7 @@ class _Training:
         """Train the model, and take from the rows what follows a training."""
         task, model = self.task, self.model
         if not task.of_stream:
-            model.unsettle()  # codes move while a network is trained
+            model.prepare_training()  # codes move while a network is trained
         result = train(
             model,
             self.rows,
@@ -354,7 +355,7 @@ class _Training:
             **how,
         )
         with limited_threads(n_threads(model, task.settings.batch_size)):
-            model.settle(self.rows)
+            model.prepare_inference(self.rows)
         self.is_ended |= result.interrupted
         return self._learned(result)
 

@@ -32,10 +32,10 @@ from .auto import (
     auto_validation_rows,
 )
 from .blueprint import Blueprint, is_factory
+from .coordinates import in_coordinates, with_span
+from .n_components import find_n_components
 from .specs import resolve_networks, resolve_variational
 from .task import FEWEST_ROWS, Task
-from .wide import narrowed, spanned
-from .width import find_width
 
 __all__ = ["continued_task", "make_task"]
 
@@ -83,13 +83,13 @@ def make_task(
     Task
     """
     variational = resolve_variational(estimator)
-    is_wide = (
+    has_span = (
         not continues
         and rows.labels is None
-        and _can_turn(estimator, likelihood, variational)
-        and _is_wide(rows, own_judges)
+        and _is_rotation_invariant(estimator, likelihood, variational)
+        and _has_more_columns(rows, own_judges)
     )
-    n_columns = _count_spanning(rows, own_judges) if is_wide else rows.X.shape[1]
+    n_columns = _count_spanning(rows, own_judges) if has_span else rows.X.shape[1]
     shape = len(rows), n_columns
     task = _task_of(
         estimator,
@@ -101,11 +101,11 @@ def make_task(
         continues=continues,
     )
     is_known = estimator.n_components != "auto"
-    if not is_wide:
+    if not has_span:
         task = task.placed()
     elif task.trains or not is_known:
-        task = spanned(task)
-    return task if is_known else _of_found_width(estimator, task)
+        task = with_span(task)
+    return task if is_known else _with_found_components(estimator, task)
 
 
 def continued_task(estimator, blueprint, rows, own_judges=None, *, is_judged):
@@ -179,18 +179,20 @@ def _has_to_learn(blueprint, settings, n_rows, n_validation):
     return settings.max_iter > 0 and not _start_is_final(blueprint) and not has_too_few
 
 
-def _of_found_width(estimator, task):
-    """Find the width of a task; how many rows judge depends on it, too."""
+def _with_found_components(estimator, task):
+    """Find the number of components; how many rows judge depends on it, too."""
+    searched = task if task.span is None else in_coordinates(task)
     with task.forked_stream():
-        n_components = find_width(task if task.span is None else narrowed(task))
-    blueprint = replace(task.blueprint, n_components=n_components)
-    n_validation = 0
+        n_components = find_n_components(searched)
+    found, n_validation = task.with_components(n_components), 0
     if task.n_validation:
-        n_validation = _count_validation_rows(estimator, len(task.rows), blueprint)
-    return replace(task, blueprint=blueprint, n_validation=n_validation)
+        n_validation = _count_validation_rows(
+            estimator, len(task.rows), found.blueprint
+        )
+    return replace(found, n_validation=n_validation)
 
 
-def _is_wide(rows, own_judges):
+def _has_more_columns(rows, own_judges):
     """Whether rows span a smaller space than their columns, that can be found."""
     n_columns = rows.X.shape[1]
     return _count_spanning(rows, own_judges) < min(n_columns, LARGEST_MATRIX)
@@ -201,7 +203,7 @@ def _count_spanning(rows, own_judges):
     return len(rows) if own_judges is None else len(rows) + len(own_judges)
 
 
-def _can_turn(estimator, likelihood, variational):
+def _is_rotation_invariant(estimator, likelihood, variational):
     """Whether a model of rows is the same after any orthogonal change of columns."""
     if variational is not None and isinstance(variational.prior, Vamp):
         return False  # it is made of rows
@@ -222,7 +224,7 @@ def make_blueprint(estimator, rows, shape, likelihood, variational, seed):
     can_reach = n_refinements > 0 and likelihood.starts_exact
     return Blueprint(
         n_features=rows.X.shape[1],
-        n_components=_resolve_width(estimator.n_components, rows, likelihood),
+        n_components=_resolve_n_components(estimator.n_components, rows, likelihood),
         encoder=encoder,
         decoder=decoder,
         likelihood=likelihood,
@@ -248,8 +250,8 @@ def _count_refinements(estimator, likelihood, variational, shape):
     return auto_refinements(*shape)
 
 
-def _resolve_width(n_components, rows, likelihood):
-    """Find the size of the code; 1 where it is to be found later."""
+def _resolve_n_components(n_components, rows, likelihood):
+    """Find the number of components; 1 where it is to be found later."""
     if isinstance(n_components, str):
         return 1
     if isinstance(n_components, numbers.Integral):

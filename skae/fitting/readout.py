@@ -13,7 +13,7 @@ most where rows are few and the steps of a training are too.
 import numpy as np
 import torch
 
-from skae.device import one_thread_unless, wide_dtype
+from skae.device import one_thread_unless, widest_dtype
 
 __all__ = ["Readout", "has_readout"]
 
@@ -59,17 +59,17 @@ class Readout:
         """Find the moments of the hidden layer, with each other and with the rest.
 
         Products are those of float32, of blocks measured from the first one's mean,
-        and their sums are wide.
+        and their sums of the widest type.
         """
         n_outputs, n_hidden = self.layer.weight.shape
-        wide = wide_dtype(rows.device)
-        total = rows.weight.to(wide).sum()
-        means = torch.zeros(n_hidden + n_outputs, dtype=wide, device=rows.device)
-        products = torch.zeros(n_hidden, len(means), dtype=wide, device=rows.device)
+        dtype = widest_dtype(rows.device)
+        total = rows.weight.to(dtype).sum()
+        means = torch.zeros(n_hidden + n_outputs, dtype=dtype, device=rows.device)
+        products = torch.zeros(n_hidden, len(means), dtype=dtype, device=rows.device)
         origin = torch.zeros(len(means), dtype=torch.float32, device=rows.device)
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = slice(start, start + ROWS_AT_ONCE)
-            share = (rows.weight[some].to(wide) / total).float()
+            share = (rows.weight[some].to(dtype) / total).float()
             both = torch.cat(model.left_to_readout(rows.take(some)), dim=1).float()
             if start == 0:
                 origin = both.mean(dim=0)

@@ -50,7 +50,7 @@ class Task:
     device : torch.device
     span : Span or None
         The space that the rows span, where they are to be learned in its coordinates;
-        see :mod:`skae.fitting.wide`.
+        see :mod:`skae.fitting.coordinates`.
     of_stream : bool
         Whether the rows are some of a stream, of which earlier ones still count.
     """
@@ -86,8 +86,8 @@ class Task:
             return nullcontext()
         return forked_stream(self.seed + n_drawn, self.device)
 
-    def of_width(self, n_components):
-        """Say the same for a code of another size."""
+    def with_components(self, n_components):
+        """Say the same with another number of components."""
         return replace(
             self, blueprint=replace(self.blueprint, n_components=n_components)
         )
@@ -151,7 +151,7 @@ class Task:
         origin = self.origin(maps)
         return Rows(rows.X, rows.weight, origin, self.device, rows.labels)
 
-    def begin(self, maps, rows):
+    def model_at(self, maps, rows):
         """Make a model that stands at a start."""
         model = self.blueprint.build(self.device)
         with limited_threads(n_threads(model, self.settings.batch_size)):
@@ -159,9 +159,9 @@ class Task:
         return model.eval()
 
     def _set_start(self, model, maps, rows):
-        model.meet(rows, anew=True)
+        model.fit_totals(rows, anew=True)
         x, weight = rows.some(SHRINKAGE_ROWS)
-        model.observe(x, weight)
+        model.initialize_from(x, weight)
         shrinkage = 1.0
         if self.blueprint.from_pca and not self.blueprint.likelihood.starts_exact:
             shrinkage = _best_shrinkage(self, model, maps, x, weight)

@@ -15,8 +15,8 @@ learned. The module offers
     view(x)            rows as the encoder and the linear maps see them
     spread(maps)       what the encoder takes for 1 in each column
     drawn(x, generator)   rows to be learned from, where they stand for draws
-    meet(weighted_blocks, anew)   a walk through the rows of a training, before it
-    observe(x, weight)    a look at some of them before the start
+    fit_totals(weighted_blocks, anew)   the distribution of the rows' totals
+    initialize_from(x, weight)   begins as some rows suggest, where PCA does not say how
     start(maps, loadings, code_scale, shrinkage)   where the predictor begins
 
 Rows and ``eta`` are measured from an origin: the column means where ``centred`` is

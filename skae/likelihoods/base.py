@@ -157,8 +157,8 @@ class LikelihoodModule(nn.Module):
         """Rows to be learned from: as they are, or a draw from what they stand for."""
         return x
 
-    def meet(self, weighted_blocks, *, anew):
-        """Take from rows that are about to be trained on what no training finds.
+    def fit_totals(self, weighted_blocks, *, anew):
+        """Find the distribution of the rows' totals, where they have one of their own.
 
         Parameters
         ----------
@@ -166,11 +166,11 @@ class LikelihoodModule(nn.Module):
             Walks through pairs of rows and weights.
 
         anew : bool
-            Whether those that were met before are forgotten.
+            Whether those of earlier calls are forgotten.
         """
 
-    def observe(self, x, weight):
-        """Look at some training rows, before the start."""
+    def initialize_from(self, x, weight):
+        """Begin as some training rows suggest, where PCA does not say how."""
 
     def explain(self, variance, explained):
         """Take off the noise what explains a part of the variance left in columns."""
@@ -225,8 +225,8 @@ class LearnedLog(nn.Module):
     def set(self, value):
         """Begin at a value."""
         with torch.no_grad():
-            wide = torch.as_tensor(value, dtype=self.begin.dtype)
-            self.begin.copy_(wide.log().expand_as(self.begin))
+            value = torch.as_tensor(value, dtype=self.begin.dtype)
+            self.begin.copy_(value.log().expand_as(self.begin))
             self.shift.zero_()
 
     def set_gradient(self, gradient):
@@ -280,5 +280,5 @@ def remaining_variance(maps, shrinkage):
 
 
 def widest(tensor):
-    """As wide as can be: Apple's GPUs have no float64."""
+    """Of the widest type: Apple's GPUs have no float64."""
     return tensor if tensor.device.type == "mps" else tensor.double()

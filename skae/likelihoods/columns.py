@@ -139,18 +139,20 @@ class _PerColumnModule(LikelihoodModule):
             x, lambda part: part.likelihood.drawn(part.of(x), generator)
         )
 
-    def meet(self, weighted_blocks, *, anew):
+    def fit_totals(self, weighted_blocks, *, anew):
         for part in self.parts:
-            part.likelihood.meet(partial(_blocks_of, part, weighted_blocks), anew=anew)
+            part.likelihood.fit_totals(
+                partial(_blocks_of, part, weighted_blocks), anew=anew
+            )
 
     def explain(self, variance, explained):
         for part in self.parts:
             columns = part.columns.cpu().numpy()
             part.likelihood.explain(variance[columns], explained[columns])
 
-    def observe(self, x, weight):
+    def initialize_from(self, x, weight):
         for part in self.parts:
-            part.likelihood.observe(part.of(x), weight)
+            part.likelihood.initialize_from(part.of(x), weight)
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         n_features = maps.n_features

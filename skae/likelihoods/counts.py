@@ -167,8 +167,8 @@ class _Rates(nn.Module):
     def view(self, x):
         return torch.log1p(x)
 
-    def meet(self, weighted_blocks, anew):
-        """There is nothing to learn from rows."""
+    def fit_totals(self, weighted_blocks, anew):
+        """There are no totals."""
 
     def log_rates(self, x, eta):
         return eta.clamp(max=LARGEST_LOG_RATE)
@@ -201,25 +201,25 @@ class _Shares(nn.Module):
         super().__init__()
         self.total_mean = nn.Buffer(torch.ones((), dtype=torch.float64))
         self.total_shape = nn.Buffer(torch.ones((), dtype=torch.float64))
-        self.n_met = nn.Buffer(torch.zeros((), dtype=torch.float64))
+        self.n_seen = nn.Buffer(torch.zeros((), dtype=torch.float64))
 
     def view(self, x):
         total = x.sum(-1, keepdim=True).clamp(min=SMALLEST_SIZE)
         return torch.log1p(x * (x.shape[-1] / total))
 
-    def meet(self, weighted_blocks, anew):
-        """Find the distribution of the totals, by the moments of all rows met."""
-        mean, n_met = self.total_mean, 0.0 if anew else self.n_met
+    def fit_totals(self, weighted_blocks, anew):
+        """Find the distribution of the totals, by the moments of all rows seen."""
+        mean, n_seen = self.total_mean, 0.0 if anew else self.n_seen
         square = mean**2 * (1 + 1 / self.total_shape) + mean
-        moments = n_met * torch.stack([torch.ones_like(mean), mean, square])
+        moments = n_seen * torch.stack([torch.ones_like(mean), mean, square])
         for x, weight in weighted_blocks():
             total = widest(x).sum(-1)
             powers = torch.stack([torch.ones_like(total), total, total.square()])
             moments = moments + powers @ widest(weight)
-        n_met, total, square = moments
-        mean = torch.where(total > 0, total, UNSEEN) / n_met
-        excess = square / n_met - mean**2 - mean
-        self.n_met.copy_(n_met)
+        n_seen, total, square = moments
+        mean = torch.where(total > 0, total, UNSEEN) / n_seen
+        excess = square / n_seen - mean**2 - mean
+        self.n_seen.copy_(n_seen)
         self.total_mean.copy_(mean)
         self.total_shape.copy_(mean**2 / excess.clamp(min=mean**2 / LARGEST_SHAPE))
 
@@ -269,8 +269,8 @@ class _CountsModule(LikelihoodModule):
     def view(self, x):
         return self.rates.view(x)
 
-    def meet(self, weighted_blocks, *, anew):
-        self.rates.meet(weighted_blocks, anew)
+    def fit_totals(self, weighted_blocks, *, anew):
+        self.rates.fit_totals(weighted_blocks, anew)
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         mean = np.maximum(maps.mean, UNSEEN / max(maps.n_rows, 1))
@@ -310,7 +310,7 @@ class _NegativeBinomialModule(_CountsModule):
     def log_theta(self):
         return self.log_dispersion().clamp(*LOG_DISPERSIONS)
 
-    def observe(self, x, weight):
+    def initialize_from(self, x, weight):
         # Each row about the rates of the mean row: E (x - mu)^2 - mu = mu^2 / theta.
         x, share = widest(x), widest(weight) / weight.sum()
         expected = self.rates.typical(torch.log(share @ x + SMALLEST_SIZE), x)

@@ -155,7 +155,7 @@ class Coordinates(Gaussian):
 
     Squared errors and the noise are those of all columns. The coordinates are principal
     components, and the networks correct each by as much as PCA might leave in it; see
-    :mod:`skae.fitting.wide`.
+    :mod:`skae.fitting.coordinates`.
 
     Parameters
     ----------

@@ -35,24 +35,24 @@ class Coder(nn.Module):
         self.likelihood = likelihood
         self.loss_unit = nn.Buffer(torch.ones((), dtype=torch.float64))
 
-    def meet(self, rows, *, anew):
-        """Take from rows that are about to be trained on what no training finds."""
-        self.likelihood.meet(rows.weighted_blocks, anew=anew)
+    def fit_totals(self, rows, *, anew):
+        """Find the distribution of the totals of rows, where a likelihood has one."""
+        self.likelihood.fit_totals(rows.weighted_blocks, anew=anew)
 
-    def observe(self, x, weight):
-        """Look at some training rows, before the start."""
-        self.likelihood.observe(x, weight)
+    def initialize_from(self, x, weight):
+        """Begin as some training rows suggest, where PCA does not say how."""
+        self.likelihood.initialize_from(x, weight)
 
     @property
     def compares_rows(self):
         """Whether the loss of a row depends on the others, so that a pass is a walk."""
         return False
 
-    def settle(self, rows):
-        """Take from the rows that it was trained on what follows a training."""
+    def prepare_inference(self, rows):
+        """Let the networks see no further than the rows that they were trained on."""
         self.limit(rows)
 
-    def unsettle(self):
+    def prepare_training(self):
         """Let the networks see everything, as is right while they are trained."""
         self.encoder.unlimit()
         self.decoder.unlimit()
@@ -146,11 +146,11 @@ class Autoencoder(Coder):
         return super().encode(x)
 
     @property
-    def is_traceable(self):
+    def has_derivative(self):
         """Whether :meth:`written_out` is there for these parts."""
         return (
-            self.encoder.is_traceable
-            and self.decoder.is_traceable
+            self.encoder.has_derivative
+            and self.decoder.has_derivative
             and hasattr(self.likelihood, "deviance_slope")
         )
 
@@ -158,14 +158,14 @@ class Autoencoder(Coder):
         """Give the derivative, written out, with the weights of a training."""
         return _WrittenAutoencoder(self, working)
 
-    def settle(self, rows):
+    def prepare_inference(self, rows):
         """Take from the rows how far the networks see, and how codes are refined."""
-        super().settle(rows)
+        super().prepare_inference(rows)
         self.refinement.measure(self.deviance_given, self._encoded, rows)
 
-    def unsettle(self):
+    def prepare_training(self):
         """Let the networks see everything, and codes be where the encoder puts them."""
-        super().unsettle()
+        super().prepare_training()
         self.refinement.clear()
 
     def limit(self, rows):

@@ -73,7 +73,7 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         What else the model is made of.
     """
 
-    is_traceable = False
+    has_derivative = False
 
     def __init__(self, encoder, decoder, likelihood, shares, **parts):
         super().__init__(encoder, decoder, likelihood, **parts)
@@ -88,17 +88,17 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         """Number of classes."""
         return len(self.shares)
 
-    def meet(self, labelled, *, anew):
-        """Take from rows that are about to be trained on what no training finds."""
+    def fit_totals(self, labelled, *, anew):
+        """Find the distribution of the totals of rows, where a likelihood has one."""
 
         def blocks():
             return ((_apart(x)[0], weight) for x, weight in labelled.weighted_blocks())
 
-        self.likelihood.meet(blocks, anew=anew)
+        self.likelihood.fit_totals(blocks, anew=anew)
 
-    def observe(self, labelled, weight):
-        """Look at some training rows, before the start."""
-        super().observe(labelled[:, :-1], weight)
+    def initialize_from(self, labelled, weight):
+        """Begin as some training rows suggest, where PCA does not say how."""
+        super().initialize_from(labelled[:, :-1], weight)
 
     @torch.no_grad()
     def set_class_priors(self, labelled):
@@ -126,7 +126,7 @@ class ConditionalAutoencoder(VariationalAutoencoder):
             second = posterior.mean.square() + posterior.std.square()
             squares = squares + belongs @ second.to(count.dtype)
             coded = torch.cat([posterior.mean, classes.to(posterior.mean)], dim=1)
-            left.observe(x, self.likelihood.mean(self.decoder(coded), x), belongs)
+            left.add(x, self.likelihood.mean(self.decoder(coded), x), belongs)
         own = count.clamp(min=LEAST_COUNT)
         of_codes = squares / own - (total / own).square()
         variance = (1 + count * of_codes) / (count + 1)
@@ -255,7 +255,7 @@ class _ClassResiduals:
     def __init__(self):
         self.count = self.expected = self.error = self.squares = torch.zeros(())
 
-    def observe(self, x, mean, belongs):
+    def add(self, x, mean, belongs):
         """Look at rows, what they are expected to be, and the weight in each class."""
         mean = mean.to(belongs.dtype)
         error = x.to(belongs.dtype) - mean

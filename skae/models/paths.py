@@ -169,7 +169,7 @@ class Path(nn.Module):
         return self._corrected(x, self.network.readout(hidden)), hidden
 
     @property
-    def is_traceable(self):
+    def has_derivative(self):
         """Whether the network has its derivative written out."""
         return self._is_perceptron
 

@@ -56,10 +56,10 @@ class VariationalAutoencoder(Coder):
         self.objective = objective
         self.warmth = 1.0
 
-    def observe(self, x, weight):
-        """Look at some training rows, before the start."""
-        super().observe(x, weight)
-        self.prior.observe(self.likelihood.view(x), weight)
+    def initialize_from(self, x, weight):
+        """Begin as some training rows suggest, where PCA does not say how."""
+        super().initialize_from(x, weight)
+        self.prior.initialize_from(self.likelihood.view(x), weight)
 
     def set_start(self, maps, *, origin, shrinkage=1.0):
         """Begin at probabilistic PCA; see :meth:`Autoencoder.set_start`.
@@ -164,11 +164,11 @@ class VariationalAutoencoder(Coder):
         return losses @ row_factor
 
     @property
-    def is_traceable(self):
+    def has_derivative(self):
         """Whether :meth:`written_out` is there for these parts."""
         return (
-            self.encoder.is_traceable
-            and self.decoder.is_traceable
+            self.encoder.has_derivative
+            and self.decoder.has_derivative
             and hasattr(self.likelihood, "log_prob_slope")
             and hasattr(self.posterior_kind, "divergence_slopes")
             and self.prior.is_standard

@@ -34,7 +34,7 @@ class Linear(nn.Linear):
 
 
 class FixedLinear(nn.Module):
-    """A linear map that is not trained, kept wide and applied in the rows' own type."""
+    """A linear map that is not trained: in the widest type, applied in the rows'."""
 
     def __init__(self, n_inputs, n_outputs, dtype=torch.float64):
         super().__init__()

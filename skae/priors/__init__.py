@@ -11,7 +11,7 @@ it, stays. A prior is a spec; ``build(n_components, n_features)`` makes a module
     log_prob(z, infer)            log p(z), in nats
     sample(n, generator, infer)   codes, in float64 on the CPU
     is_standard                   whether the tilt is zero, and nothing is learned
-    observe(seen)                 a look at training rows, as the encoder sees them
+    initialize_from(seen, weight) begins as training rows, as the encoder sees them, say
 
 ``infer``, from rows as the encoder sees them to their posterior, is there for priors
 that are made of posteriors.

@@ -46,8 +46,8 @@ class PriorModule(nn.Module):
         """Whether this is the standard normal, and nothing of it is learned."""
         return False
 
-    def observe(self, seen, weight):
-        """Look at some training rows, before the start."""
+    def initialize_from(self, seen, weight):
+        """Begin as some training rows, as the encoder sees them, suggest."""
 
     def log_prob(self, z, infer):
         """Log-density of codes."""

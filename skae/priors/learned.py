@@ -142,7 +142,7 @@ class _VampModule(_MixtureModule):
         self.unit = nn.Buffer(torch.zeros(n_features, dtype=torch.float32))
         self.change = nn.Parameter(torch.zeros(shape, dtype=torch.float32))
 
-    def observe(self, seen, weight):
+    def initialize_from(self, seen, weight):
         """Begin at rows at equal steps of their weights' sum."""
         n_parts = len(self.rows)
         share = weight.cpu().double()

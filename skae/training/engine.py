@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from skae.device import generator_from, limited_threads, wide_dtype
+from skae.device import generator_from, limited_threads, widest_dtype
 
 from .pace import DECAY, Pace, Replay
 from .steps import Steps, evaluating
@@ -94,7 +94,7 @@ class Settings:
             self, max_iter=n_epochs, patience=sys.maxsize, warmup=0.0, descent=0.0
         )
 
-    def lowered(self):
+    def at_final_rate(self):
         """Train by steps as small as those by which a training ends."""
         rate = self.learning_rate
         return self if rate is None else replace(self, learning_rate=DECAY * rate)
@@ -157,7 +157,7 @@ def n_threads(model, n_rows):
 
 
 def row_losses(model, rows, seed=0, passes=1):
-    """Loss of each row, as wide as can be, by the same draws whenever asked."""
+    """Loss of each row, in the widest type, by the same draws whenever asked."""
     with limited_threads(n_threads(model, len(rows))):
         return _row_losses(model, model, rows, seed, passes)
 
@@ -170,7 +170,7 @@ def _row_losses(model, judge, rows, seed, passes):
             judge.row_losses(x, generator, passes, weight)
             for x, weight in rows.weighted_blocks()
         ]
-    return torch.cat(losses).to(wide_dtype(rows.device))
+    return torch.cat(losses).to(widest_dtype(rows.device))
 
 
 def mean_loss(model, rows, seed=0, passes=1):
@@ -185,21 +185,21 @@ class _HeldOut:
         self.steps, self.limit = steps, limit
         self.rows, self.draws = rows, (seed, steps.settings.validation_passes)
 
-    def look_by(self, judge):
-        """Give the mean loss of the rows that judge, by the model or in its place."""
+    def mean_loss(self, judge):
+        """Mean loss of the rows that judge, by the model or what stands for it."""
         losses = _row_losses(self.steps.model, judge, self.rows, *self.draws)
         return self.rows.mean(losses)
 
     def begin(self, result, pace):
         """Judge the start, which is among the candidates, as it will be elsewhere."""
-        result.best_loss = self.look_by(self.steps.model)
+        result.best_loss = self.mean_loss(self.steps.model)
         result.validation_curve.append(result.best_loss)
         pace.begin(result.best_loss)
         pace.plateau.observe(result.best_loss, 0.0)
 
     def judge(self, loss):
         """Give the loss by which an epoch is judged; None where it has diverged."""
-        judged = self.look_by(self.steps)
+        judged = self.mean_loss(self.steps.loss)
         return judged if loss < self.limit and judged < self.limit else None
 
     def enter(self, result, judged):
@@ -308,8 +308,7 @@ def train(
         settings = replace(settings, dtype=torch.float32)
     with limited_threads(n_threads(model, settings.batch_size)):
         steps = Steps(model, rows, settings, seed, state)
-        # A derivative that is written out is that of the model as it is used.
-        model.train(steps.derivative is None)
+        model.train(steps.loss.needs_training_mode)
         plateau = state["plateau"] if state else {}
         if learning_rates is None:
             pace = Pace(settings, steps.rate, steps.unit, plateau)
@@ -329,7 +328,7 @@ def train(
         finally:
             steps.end()
             model.eval()
-        result.learning_rates = steps.path
+        result.learning_rates = steps.learning_rates
         result.state = steps.state() | {"plateau": pace.state()}
     return result
 

@@ -40,7 +40,7 @@ class Recording:
         with STREAM_LOCK, _nothing_collected(), torch.cuda.device(device):
             self._graph = torch.cuda.CUDAGraph()
             self._graph.register_generator_state(generator)
-            stream = _stream_that_records(torch.cuda.current_device())
+            stream = _recording_stream(torch.cuda.current_device())
             stream.wait_stream(torch.cuda.current_stream(device))
             with torch.cuda.stream(stream):
                 self._graph.capture_begin(capture_error_mode="thread_local")
@@ -56,7 +56,7 @@ class Recording:
 
 
 @cache
-def _stream_that_records(number):
+def _recording_stream(number):
     """Give the stream of a GPU on which nothing else is done.
 
     Streams of high priority are others than those that copy.

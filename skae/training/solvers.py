@@ -1,13 +1,11 @@
-"""Solvers: optimizers by name, and what keeps a gradient from being too long.
+"""Solvers: optimizers by name, or of a class of the user's.
 
 They work on the parameters of :mod:`skae.training.weights`.
 """
 
 import inspect
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
 from itertools import groupby
 from operator import itemgetter
 
@@ -17,7 +15,6 @@ import torch
 __all__ = [
     "SOLVERS",
     "FusedAdam",
-    "Restraint",
     "hyperparameters",
     "load_state",
     "make_optimizer",
@@ -25,15 +22,6 @@ __all__ = [
     "switches",
 ]
 
-
-# A gradient is at most so many times as long as usual; what is usual is a mean over
-# about so many steps. The first of them, far from where they lead, are long themselves
-# and slow Adam down, as they should.
-LONGEST = 2.5
-USUAL_STEPS = 50
-
-# What keeps a length of 0 from dividing by 0.
-TINY = 1e-30
 
 # Of Adam's steps: how fast its means forget, and what keeps it from dividing by 0.
 BETAS = (0.9, 0.999)
@@ -170,67 +158,58 @@ SOLVERS = {
 }
 
 
-class Restraint:
-    """Shortens a gradient that is far longer than usual.
+class OwnOptimizer:
+    """An optimizer of a class of the user's.
 
-    A row far from all others makes one such, which would send the weights anywhere and
-    be remembered by the optimizer for long.
+    Its step may call for the loss several times, take the gradients off the parameters,
+    and return what it likes.
 
     Parameters
     ----------
-    gradient : list of Tensor
-        In place of which the shortened one is put.
+    solver : type or functools.partial
+        By which it was made.
 
-    usual : float, default=0.0
-        The usual length, where it is known.
+    made : torch.optim.Optimizer
 
-    n_seen : int, default=0
-        Gradients of which that is the mean.
+    parameters : FlatParameters
     """
 
-    def __init__(self, gradient, usual=0.0, n_seen=0):
-        self.gradient, self.n_seen = gradient, n_seen
-        # On a CPU it costs nothing to look; for a GPU everything would wait.
-        self.is_seen = gradient[0].device.type == "cpu"
-        self.usual = usual
-        if not self.is_seen:
-            self.usual = gradient[0].new_tensor(usual, dtype=torch.float32)
-
-    def state(self):
-        """Give what going on later takes."""
-        return {"usual": float(self.usual), "n_seen": self.n_seen}
+    def __init__(self, solver, made, parameters):
+        self.solver, self.made, self.parameters = solver, made, parameters
+        self.state_dict, self.load_state_dict = made.state_dict, made.load_state_dict
 
     @property
-    def is_settled(self):
-        """Whether it does the same at each step from now on."""
-        return self.n_seen >= USUAL_STEPS
+    def param_groups(self):
+        """Groups of parameters, and what each is worked with."""
+        return self.made.param_groups
 
-    def shorten(self):
-        """Look at the gradient, and shorten it if it is too long."""
-        length = self._length()
-        if self.is_settled:
-            length = self._shorten(length)
-        self.n_seen += 1
-        self.usual += (length - self.usual) / min(self.n_seen, USUAL_STEPS)
+    def step(self, closure):
+        """Take a step; give what the closure returned first."""
+        losses, is_ours = [], False
 
-    def _length(self):
-        """Length of the gradient: a number on a CPU, else a tensor."""
-        lengths = [torch.linalg.vector_norm(part) for part in self.gradient]
-        if self.is_seen:
-            return math.hypot(*(length.item() for length in lengths))
-        return reduce(torch.hypot, (length.float() for length in lengths))
+        def asked():
+            nonlocal is_ours
+            is_ours = True
+            self.parameters.attach_gradients()
+            losses.append(closure())
+            is_ours = False
+            return losses[-1]
 
-    def _shorten(self, length):
-        """Shorten a gradient of some length to what it may be, and give that."""
-        longest = LONGEST * self.usual
-        # Where there was nothing to learn so far, any length is unusual.
-        if not self.is_seen:
-            longest = torch.where(longest > 0, longest, length).minimum(length)
-        elif not 0 < longest < length:
-            return length
-        for part in self.gradient:
-            part.mul_(longest / (length + TINY))
-        return longest
+        try:
+            self.made.step(asked)
+        except Exception as error:
+            if is_ours:
+                raise
+            raise ValueError(
+                f"solver={self.solver!r} fails at its step: {error}; use another "
+                f"class, or one of {sorted(SOLVERS)}."
+            ) from error
+        if not losses:
+            raise ValueError(
+                f"solver={self.solver!r} has a step that does not call its closure, by "
+                "which it is given the loss and the gradient."
+            )
+        return losses[0]
 
 
 def make_optimizer(settings, parameters):
@@ -243,12 +222,13 @@ def make_optimizer(settings, parameters):
         groups = _groups(parameters.decayed, parameters.undecayed, settings.alpha)
         return _make_named(SOLVERS[settings.solver], groups, settings.learning_rate)
     try:
-        return _make_own(settings, parameters.views)
+        made = _make_own(settings, parameters.trained)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"solver={settings.solver!r} does not take this network's parameters: "
             f"{error}; use another class, or one of {sorted(SOLVERS)}."
         ) from error
+    return OwnOptimizer(settings.solver, made, parameters)
 
 
 def _groups(decayed, undecayed, alpha):

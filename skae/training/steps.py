@@ -1,9 +1,8 @@
 """Steps: the weights of one training, and how batches change them.
 
-The gradient is autograd's, or, for a model that ``is_traceable``, what it has
-``written_out``; of the latter a GPU records a step, and replays it. A model may offer
-``batch_loss(x, row_factor, generator)`` in place of the sum of its rows' losses, and
-``warm_up(progress)``, which is told how far the first epochs have come.
+A step asks for a batch's loss and its gradient, clips that, and lets the optimizer move
+the weights. Where the gradient is written out a GPU records a step, and replays it. A
+model may offer ``warm_up(progress)``, which is told how far the first epochs have come.
 """
 
 from contextlib import contextmanager
@@ -12,22 +11,21 @@ from operator import mul
 from typing import Any
 
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from skae.device import generator_from
 
+from .clipping import Clipping
+from .losses import AutogradLoss, WrittenLoss
 from .recording import RecordedStep, Recording
 from .solvers import (
-    SOLVERS,
     FusedAdam,
-    Restraint,
     hyperparameters,
     load_state,
     make_optimizer,
     name_of,
     switches,
 )
-from .weights import FlatParameters, Working
+from .weights import FlatParameters
 
 __all__ = ["Steps", "evaluating"]
 
@@ -47,19 +45,6 @@ def evaluating(model):
     yield
     if was_training:
         model.train()
-
-
-@contextmanager
-def _spared_of_one(model, x):
-    """Keep layers that measure a batch from a batch of one row, which has no spread."""
-    norms = []
-    if len(x) == 1:
-        norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
-    for norm in norms:
-        norm.eval()
-    yield
-    for norm in norms:
-        norm.train()
 
 
 class Steps:
@@ -83,28 +68,28 @@ class Steps:
 
     Attributes
     ----------
-    path : list of float
+    learning_rates : list of float
         Learning rate of each epoch that led to the weights as they are.
     """
 
     def __init__(self, model, rows, settings, seed, state):
         self.model, self.rows, self.settings = model, rows, settings
-        is_traceable = getattr(model, "is_traceable", False)
-        # Neither a user's network nor a user's optimizer need expect turned matrices.
-        turns = is_traceable and isinstance(settings.solver, str)
-        self.parameters = FlatParameters(model, turns=turns)
+        has_derivative = getattr(model, "has_derivative", False)
+        # Neither a user's network nor a user's optimizer need expect such matrices.
+        column_major = has_derivative and isinstance(settings.solver, str)
+        self.parameters = FlatParameters(model, column_major=column_major)
         self.optimizer = make_optimizer(settings, self.parameters)
         self.made_with = hyperparameters(self.optimizer)
-        self.restraint = self._restraint()
+        self.clipping = self._clipping()
         self.shuffle = generator_from(seed)
         self.draws = generator_from(seed + 1, rows.device)
         self.unit = model.loss_unit.item()
         if state:
             self._go_on(state)
-        self.working, self.derivative = self._write_out(is_traceable)
+        self.loss = self._loss(has_derivative)
         self.recorded: Any = None
         self.is_recordable, self.n_taken = self._can_be_recorded(), 0
-        self.path = []
+        self.learning_rates = []
         self.keep()
 
     def _go_on(self, state):
@@ -115,31 +100,31 @@ class Steps:
             load_state(
                 self.optimizer, state["optimizer"], self.settings, state["made_with"]
             )
-            self.restraint = self._restraint(**state["restraint"])
+            self.clipping = self._clipping(**state["clipping"])
         self.shuffle.set_state(state["shuffle"])
         # A GPU's stream cannot go on elsewhere; there the draws begin anew.
         if state["draws"].shape == self.draws.get_state().shape:
             self.draws.set_state(state["draws"])
 
-    def _restraint(self, **state):
-        """Make what shortens long gradients; None for a user's own optimizer."""
+    def _clipping(self, **state):
+        """Make what clips long gradients; None for a user's own optimizer."""
         if not isinstance(self.settings.solver, str):
             return None
-        return Restraint(self.parameters.gradient, **state)
+        return Clipping(self.parameters.gradient, **state)
 
-    def _write_out(self, is_traceable):
-        """Give the derivative of a model that has it written out; else None."""
-        if not is_traceable:
-            return None, None
-        dtype, batch_size = self.settings.dtype, self.settings.batch_size
-        working = Working(self.parameters, dtype, batch_size)
-        return working, self.model.written_out(working)
+    def _loss(self, has_derivative):
+        """Make what gives a batch's loss and gradient: written out, if it can be."""
+        dtype = self.settings.dtype
+        if has_derivative:
+            batch_size = self.settings.batch_size
+            return WrittenLoss(self.model, self.parameters, dtype, batch_size)
+        return AutogradLoss(self.model, self.parameters, dtype)
 
     def _can_be_recorded(self):
         """Whether a device that records does all of a step, and Python nothing."""
         return (
             self.rows.device.type in Recording.devices
-            and self.derivative is not None
+            and isinstance(self.loss, WrittenLoss)
             and isinstance(self.optimizer, FusedAdam)
         )
 
@@ -159,20 +144,20 @@ class Steps:
             "solver": name_of(self.settings.solver),
             "optimizer": self.optimizer.state_dict(),
             "made_with": self.made_with,
-            "restraint": self.restraint.state() if self.restraint else {},
+            "clipping": self.clipping.state() if self.clipping else {},
             "shuffle": self.shuffle.get_state(),
             "draws": self.draws.get_state(),
         }
 
     def keep(self):
         """Remember the weights as they are, and how they were reached."""
-        self._kept = self.parameters.copy(), list(self.path)
+        self._kept = self.parameters.copy(), list(self.learning_rates)
 
     def go_back(self):
         """Return to the weights that were kept."""
-        weights, path = self._kept
+        weights, learning_rates = self._kept
         self.parameters.restore(weights)
-        self.path = list(path)
+        self.learning_rates = list(learning_rates)
 
     def end(self):
         """Leave the model with the weights that were kept, in memory of its own."""
@@ -184,7 +169,7 @@ class Steps:
         """Return to the weights that were kept, with a fresh optimizer."""
         self.go_back()
         self.optimizer = make_optimizer(self.settings, self.parameters)
-        self.restraint = self._restraint()
+        self.clipping = self._clipping()
         self.recorded = None
 
     def probe(self):
@@ -192,17 +177,7 @@ class Steps:
         x = self.rows.take(slice(PROBED_ROWS))
         draws = generator_from(0, self.rows.device)
         with torch.no_grad(), evaluating(self.model):
-            return self.row_losses(x, draws).mean().item()
-
-    def row_losses(self, x, generator, passes=1, weight=None):
-        """Loss of each row by the weights as they are, in float32.
-
-        What the written-out derivative has ready finds one pass sooner.
-        """
-        is_ready = self.derivative is not None and self.working.dtype == torch.float32
-        if is_ready and passes == 1:
-            return self.derivative.row_losses(x, generator)
-        return self.model.row_losses(x, generator, passes, weight)
+            return self.loss.row_losses(x, draws).mean().item()
 
     def epoch(self, n_before, n_warm):
         """Go through the rows once; return their mean loss on the way.
@@ -215,7 +190,7 @@ class Steps:
         n_warm : float
             Epochs over which the model is warmed up.
         """
-        self.path.append(self.rate)
+        self.learning_rates.append(self.rate)
         losses, sizes, n_seen = [], [], 0
         with torch.no_grad():
             for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
@@ -235,7 +210,7 @@ class Steps:
         may_be_recorded = (
             self.is_recordable
             and is_warmed_up
-            and self.restraint.is_settled
+            and self.clipping.is_active
             and self.n_taken >= LOADING_STEPS
             and len(x) <= self.settings.batch_size
         )
@@ -248,42 +223,7 @@ class Steps:
     def take(self, x, row_factor):
         """Take a step; give the loss of the batch before it."""
         self.n_taken += 1
-        closure = partial(self.loss_and_grad, x, row_factor)
-        if isinstance(self.settings.solver, str):
-            return self.optimizer.step(closure)
-        return self._take_own(closure)
-
-    def _take_own(self, closure):
-        """Take a step by an optimizer of the user's; give the loss before it.
-
-        It may call for the loss several times, and return what it likes.
-        """
-        losses, is_ours = [], False
-
-        def asked():
-            nonlocal is_ours
-            is_ours = True
-            self.parameters.attach_gradients()
-            losses.append(closure())
-            is_ours = False
-            return losses[-1]
-
-        solver = self.settings.solver
-        try:
-            self.optimizer.step(asked)
-        except Exception as error:
-            if is_ours:
-                raise
-            raise ValueError(
-                f"solver={solver!r} fails at its step: {error}; use another class, or "
-                f"one of {sorted(SOLVERS)}."
-            ) from error
-        if not losses:
-            raise ValueError(
-                f"solver={solver!r} has a step that does not call its closure, by "
-                "which it is given the loss and the gradient."
-            )
-        return losses[0]
+        return self.optimizer.step(partial(self.loss_and_grad, x, row_factor))
 
     def replay(self, x, row_factor):
         """Do the same by the recording."""
@@ -313,42 +253,12 @@ class Steps:
 
     def loss_and_grad(self, x, row_factor):
         """Loss of a batch; its gradient is set, and no longer than it may be."""
-        if self.derivative is None:
-            loss = self.autograd(x, row_factor)
-        else:
-            loss = self.written_out(x, row_factor)
-        if self.restraint is not None:
-            self.restraint.shorten()
+        loss = self.loss.loss_and_grad(x, row_factor, self.draws)
+        if self.clipping is not None:
+            self.clipping.clip()
         return loss
-
-    def autograd(self, x, row_factor):
-        """Loss of a batch, with its gradient by autograd."""
-        dtype = self.settings.dtype
-        self.parameters.clear_gradient()
-        with (
-            _spared_of_one(self.model, x),
-            torch.enable_grad(),
-            torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32),
-        ):
-            loss = self.batch_loss(x, row_factor)
-        loss.backward()
-        return loss.detach()
-
-    def batch_loss(self, x, row_factor):
-        """Loss of a batch, as the model wants it to be trained on."""
-        if hasattr(self.model, "batch_loss"):
-            return self.model.batch_loss(x, row_factor, self.draws)
-        return self.model.row_losses(x, self.draws) @ row_factor
 
     def warm_up(self, progress):
         """Tell the model how far its warm-up has come."""
         if hasattr(self.model, "warm_up"):
             self.model.warm_up(min(progress, 1.0))
-
-    def written_out(self, x, row_factor):
-        """Loss of a batch, with the gradient that the model has written out."""
-        with torch.no_grad():
-            self.working.lower()
-            loss = self.derivative.loss_and_grad(x, row_factor, self.draws)
-            self.working.lift()
-        return loss

@@ -9,11 +9,11 @@ each, however many layers there are.
 import torch
 from torch import nn
 
-__all__ = ["FlatParameters", "Working"]
+__all__ = ["FlatParameters", "WorkingWeights"]
 
 # A matrix of fewer columns, and of more rows, is multiplied faster where it lies column
 # by column: some kernels for its gradient take up to four times as long row by row.
-NARROW = 64
+FEW_COLUMNS = 64
 
 
 class FlatParameters:
@@ -26,12 +26,15 @@ class FlatParameters:
     ----------
     model : nn.Module
 
-    turns : bool, default=False
+    column_major : bool, default=False
         Whether matrices of few columns lie column by column meanwhile: what works
         with them has to expect that.
 
     Attributes
     ----------
+    trained : list of nn.Parameter
+        All of them.
+
     matrices, others : list of nn.Parameter
         Those that are views: of two or more axes, and of fewer.
 
@@ -42,10 +45,10 @@ class FlatParameters:
         The whole gradient, in as few tensors as can be.
     """
 
-    def __init__(self, model, *, turns=False):
-        self.views = [p for p in model.parameters() if p.requires_grad]
-        self._turns = turns
-        plain = [p for p in self.views if p.dtype == torch.float32]
+    def __init__(self, model, *, column_major=False):
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        self._column_major = column_major
+        plain = [p for p in self.trained if p.dtype == torch.float32]
         self.matrices = [p for p in plain if p.ndim >= 2]
         self.others = [p for p in plain if p.ndim < 2]
         self.decayed, self.undecayed = [], []
@@ -58,13 +61,13 @@ class FlatParameters:
             first, last = slice(n_decayed), slice(n_decayed, None)
             self.decayed = self._as_views(self.matrices, flat[first], gradient[first])
             self.undecayed = self._as_views(self.others, flat[last], gradient[last])
-        for p in self.views:
+        for p in self.trained:
             if p.dtype != torch.float32:
                 p.grad = torch.zeros_like(p)
                 (self.decayed if p.ndim >= 2 else self.undecayed).append(p)
                 weights.append(p.data)
                 self.gradient.append(p.grad)
-        self._gradients = [p.grad for p in self.views]
+        self._gradients = [p.grad for p in self.trained]
         self._kept = [*weights, *model.buffers()]
 
     def clear_gradient(self):
@@ -74,7 +77,7 @@ class FlatParameters:
 
     def attach_gradients(self):
         """Give the parameters their gradients back, which an optimizer may take off."""
-        for p, gradient in zip(self.views, self._gradients, strict=True):
+        for p, gradient in zip(self.trained, self._gradients, strict=True):
             p.grad = gradient
 
     def copy(self):
@@ -90,7 +93,7 @@ class FlatParameters:
 
     def release(self):
         """Give every parameter a memory of its own again."""
-        for p in self.views:
+        for p in self.trained:
             p.data = p.data.clone(memory_format=torch.contiguous_format)
             p.grad = None
 
@@ -110,27 +113,30 @@ class FlatParameters:
         whole.grad = gradient
         return [whole]
 
-    def _is_turned(self, p):
+    def _is_column_major(self, p):
         """Whether a parameter lies column by column."""
-        return self._turns and p.ndim == 2 and p.shape[1] < min(p.shape[0], NARROW)
+        if not self._column_major or p.ndim != 2:
+            return False
+        n_rows, n_columns = p.shape
+        return n_columns < min(n_rows, FEW_COLUMNS)
 
     def _in_memory(self, p):
         """Give the numbers of a parameter in the order in which they are to lie."""
-        return (p.data.t() if self._is_turned(p) else p.data).flatten()
+        return (p.data.t() if self._is_column_major(p) else p.data).flatten()
 
     def _shaped(self, p, numbers):
         """Give numbers that lie like those of a parameter its shape."""
-        if self._is_turned(p):
+        if self._is_column_major(p):
             return numbers.view(p.shape[::-1]).t()
         return numbers.view(p.shape)
 
 
-class Working:
+class WorkingWeights:
     """The weights of a model as the products of one training use them.
 
     In float32 they and their gradients are the parameters' own. In another type the
-    weights are copies, and so are the gradients of the matrices; :meth:`lower` and
-    :meth:`lift` keep them up to date.
+    weights are copies, and so are the gradients of the matrices: the one are brought
+    up to date by :meth:`refresh`, the others given back by :meth:`return_gradients`.
 
     Parameters
     ----------
@@ -145,31 +151,31 @@ class Working:
 
     def __init__(self, parameters, dtype, batch_size):
         self.dtype, self.batch_size = dtype, batch_size
-        self._pairs = {p: (p.data, p.grad) for p in parameters.views}
-        self._lowered, self._lifted = [], []
+        self._pairs = {p: (p.data, p.grad) for p in parameters.trained}
+        self._weights, self._gradients = [], []
         if dtype != torch.float32:
             self._copy(parameters, parameters.matrices, parameters.decayed[0])
             self._copy(parameters, parameters.others, parameters.undecayed[0])
             flat = parameters.decayed[0].grad
             copy = torch.zeros_like(flat, dtype=dtype)
-            self._lifted = [(flat, copy)]
+            self._gradients = [(flat, copy)]
             for p, gradient in parameters.split_like(parameters.matrices, copy):
                 self._pairs[p] = self._pairs[p][0], gradient
 
     def _copy(self, parameters, some, flat):
         copy = flat.detach().to(self.dtype)
-        self._lowered.append((copy, flat.detach()))
+        self._weights.append((copy, flat.detach()))
         for p, value in parameters.split_like(some, copy):
             self._pairs[p] = value, p.grad
 
-    def lower(self):
+    def refresh(self):
         """Bring the copies up to date with the weights."""
-        for copy, flat in self._lowered:
+        for copy, flat in self._weights:
             copy.copy_(flat)
 
-    def lift(self):
-        """Bring the gradients up to date with their copies."""
-        for flat, copy in self._lifted:
+    def return_gradients(self):
+        """Give the gradients of the copies to the weights."""
+        for flat, copy in self._gradients:
             flat.copy_(copy)
 
     def __getitem__(self, parameter):

@@ -231,7 +231,7 @@ def test_a_network_of_the_users_own_falls_back_to_autograd(name):
     model = VAETransformer(
         2, likelihood=name, decoder=torch.nn.Linear, **SMALL | {"max_iter": 2}
     )
-    assert not model.fit(X).module_.is_traceable
+    assert not model.fit(X).module_.has_derivative
     assert np.isfinite(model.score(X[:20]))
 
 

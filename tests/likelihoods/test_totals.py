@@ -46,8 +46,8 @@ def test_totals_are_those_of_all_rows_met(n_columns):
         return lambda: zip(*blocks, strict=True)
 
     for size in (len(X), 7):
-        module.meet(walk(slice(30), size), anew=True)
-        module.meet(walk(slice(30, None), size), anew=False)
+        module.fit_totals(walk(slice(30), size), anew=True)
+        module.fit_totals(walk(slice(30, None), size), anew=False)
         assert rates.total_mean.item() == pytest.approx(mean.item())
         found = rates.total_mean + rates.total_mean**2 / rates.total_shape
         assert found.item() == pytest.approx(variance.item())

@@ -10,9 +10,9 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
 from skae import AutoencoderTransformer, VAETransformer
+from skae.fitting.coordinates import in_coordinates
 from skae.fitting.learning import Learned
 from skae.fitting.task import Task
-from skae.fitting.wide import narrowed
 from skae.likelihoods import Gaussian
 from skae.likelihoods.gaussian import Coordinates
 from skae.rows import weighted_moments
@@ -98,16 +98,16 @@ def test_unfolding_changes_no_loss(X, Estimator, far, monkeypatch):
     X = X.copy()
     X[far] += 40 * np.sin(np.arange(X.shape[1]))
     X[:, 7] = 0.1  # a column that says nothing
-    wide = task_of(Estimator(3, **SMALL), X, monkeypatch)
-    narrow = narrowed(wide)
+    task = task_of(Estimator(3, **SMALL), X, monkeypatch)
+    folded = in_coordinates(task)
     kept, everything = np.arange(40), np.arange(len(X))
-    maps = narrow.maps(kept)
-    model = drawn(narrow.begin(maps, narrow.subset(kept, maps)))
+    maps = folded.maps(kept)
+    model = drawn(folded.model_at(maps, folded.subset(kept, maps)))
     learned = Learned(model, maps, TrainingResult(), 0.0, index=kept)
-    unfolded = narrow.widened(learned)
-    losses = narrow.row_losses(model, narrow.subset(everything, maps))
-    rows = wide.subset(everything, unfolded.maps)
-    same = wide.row_losses(unfolded.model, rows)
+    unfolded = folded.unfolded(learned)
+    losses = folded.row_losses(model, folded.subset(everything, maps))
+    rows = task.subset(everything, unfolded.maps)
+    same = task.row_losses(unfolded.model, rows)
     np.testing.assert_allclose(same, losses, rtol=1e-3, atol=1e-3)
     assert losses.std() > 0.1
     assert unfolded.maps.noise_variance == pytest.approx(maps.noise_variance)
@@ -115,32 +115,32 @@ def test_unfolding_changes_no_loss(X, Estimator, far, monkeypatch):
 
 
 def test_what_was_learned_sees_as_far_in_columns(X, monkeypatch):
-    wide = task_of(AutoencoderTransformer(3, **SMALL), X, monkeypatch)
-    narrow = narrowed(wide)
+    task = task_of(AutoencoderTransformer(3, **SMALL), X, monkeypatch)
+    folded = in_coordinates(task)
     kept = np.arange(40)
-    maps = narrow.maps(kept)
-    model = drawn(narrow.begin(maps, narrow.subset(kept, maps)))
-    model.limit(narrow.subset(kept, maps))
+    maps = folded.maps(kept)
+    model = drawn(folded.model_at(maps, folded.subset(kept, maps)))
+    model.limit(folded.subset(kept, maps))
     learned = Learned(model, maps, TrainingResult(), 0.0, index=kept)
-    unfolded = narrow.widened(learned).model
+    unfolded = folded.unfolded(learned).model
     torch.testing.assert_close(unfolded.decoder.highest, model.decoder.highest)
-    directly = wide.begin(wide.maps(kept), wide.subset(kept, wide.maps(kept)))
-    directly.limit(wide.subset(kept, wide.maps(kept)))
+    directly = task.model_at(task.maps(kept), task.subset(kept, task.maps(kept)))
+    directly.limit(task.subset(kept, task.maps(kept)))
     torch.testing.assert_close(unfolded.encoder.highest, directly.encoder.highest)
 
 
 @pytest.mark.parametrize("Estimator", [AutoencoderTransformer, VAETransformer])
 def test_both_start_at_the_same_place(X, Estimator, monkeypatch):
-    wide = task_of(Estimator(3, **SMALL), X, monkeypatch)
-    narrow = narrowed(wide)
+    task = task_of(Estimator(3, **SMALL), X, monkeypatch)
+    folded = in_coordinates(task)
     index = np.arange(40)
-    maps, wide_maps = narrow.maps(index), wide.maps(index)
-    axes = narrow.span.lift(maps.components)
-    np.testing.assert_allclose(axes, wide_maps.components, atol=1e-9)
-    assert maps.noise_variance == pytest.approx(wide_maps.noise_variance, rel=1e-9)
-    rows, wide_rows = narrow.subset(index, maps), wide.subset(index, wide_maps)
-    losses = narrow.row_losses(narrow.begin(maps, rows), rows)
-    same = wide.row_losses(wide.begin(wide_maps, wide_rows), wide_rows)
+    maps, in_columns = folded.maps(index), task.maps(index)
+    axes = folded.span.lift(maps.components)
+    np.testing.assert_allclose(axes, in_columns.components, atol=1e-9)
+    assert maps.noise_variance == pytest.approx(in_columns.noise_variance, rel=1e-9)
+    rows, same_rows = folded.subset(index, maps), task.subset(index, in_columns)
+    losses = folded.row_losses(folded.model_at(maps, rows), rows)
+    same = task.row_losses(task.model_at(in_columns, same_rows), same_rows)
     np.testing.assert_allclose(same, losses, rtol=1e-4)
 
 
@@ -158,7 +158,7 @@ def test_the_noise_of_coordinates_is_that_of_all_columns():
 
 
 @pytest.mark.parametrize("kind", [np.asarray, np.float32, sp.csr_array, torch.tensor])
-def test_wide_rows_gain_on_pca(X, kind):
+def test_rows_of_many_columns_gain_on_pca(X, kind):
     X_test = curved(200, seed=1)
     model = AutoencoderTransformer(1, **SMALL).fit(kind(X))
     pca = PCA(1).fit(X)
@@ -166,11 +166,11 @@ def test_wide_rows_gain_on_pca(X, kind):
     assert -model.score_samples(X_test).mean() < 0.5 * (error**2).sum(1).mean()
 
 
-def test_a_vae_of_wide_rows_gains_on_probabilistic_pca(X):
-    X_test, wider = curved(60, seed=1), {"hidden_layer_sizes": (64, 32)}
+def test_a_vae_of_many_columns_gains_on_probabilistic_pca(X):
+    X_test, layers = curved(60, seed=1), {"hidden_layer_sizes": (64, 32)}
     start = VAETransformer(1, max_iter=0).fit(X)
     assert (
-        VAETransformer(1, **SMALL | wider).fit(X).score(X_test)
+        VAETransformer(1, **SMALL | layers).fit(X).score(X_test)
         > start.score(X_test) + 1
     )
 
@@ -186,7 +186,7 @@ def test_losses_are_those_of_the_rows(X):
     assert model.start_loss_ == pytest.approx(-start.score_samples(X_val).mean())
 
 
-def test_where_nothing_is_gained_wide_rows_are_left_to_pca():
+def test_where_nothing_is_gained_rows_are_left_to_pca():
     X = np.random.default_rng(0).normal(size=(40, 100))
     X[:, 3] *= 1e4
     model = AutoencoderTransformer(3, **SMALL).fit(X)
@@ -203,7 +203,7 @@ def test_fewer_directions_than_components():
 
 
 @pytest.mark.parametrize("n_factors", [1, 3])
-def test_the_width_of_wide_rows_is_found(n_factors):
+def test_the_number_of_components_is_found_in_coordinates(n_factors):
     rng = np.random.default_rng(0)
     factors = rng.normal(size=(150, n_factors)) @ rng.normal(size=(n_factors, 400))
     X = 3 * factors + rng.normal(size=(150, 400))
@@ -212,7 +212,7 @@ def test_the_width_of_wide_rows_is_found(n_factors):
 
 
 def test_the_user_sees_epochs_in_columns(X):
-    widths = []
+    shapes = []
 
     class Look:
         def setup(self, estimator, context):
@@ -223,14 +223,14 @@ def test_the_user_sees_epochs_in_columns(X):
 
         def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
             if fitted_estimator is not None:
-                widths.append(fitted_estimator.reconstruct(X[:3]).shape)
+                shapes.append(fitted_estimator.reconstruct(X[:3]).shape)
 
         def teardown(self, estimator, context):
             """Nothing to do."""
 
     AutoencoderTransformer(2, **SMALL | {"max_iter": 2}).set_callbacks(Look()).fit(X)
-    assert len(widths) > 2
-    assert set(widths) == {(3, X.shape[1])}
+    assert len(shapes) > 2
+    assert set(shapes) == {(3, X.shape[1])}
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_what_depends_on_columns_is_learned_from_columns(X, parameters, monkeypa
     def refuse(task):
         raise AssertionError
 
-    monkeypatch.setattr("skae.fitting.planning.spanned", refuse)
+    monkeypatch.setattr("skae.fitting.planning.with_span", refuse)
     AutoencoderTransformer(2, **SMALL | {"max_iter": 1} | parameters).fit(X)
 
 
@@ -258,18 +258,18 @@ def test_the_span_is_found_once(X, n_components, monkeypatch):
             found.append(X.shape)
             super().__init__(X, *arguments)
 
-    monkeypatch.setattr("skae.fitting.wide.Span", Counted)
+    monkeypatch.setattr("skae.fitting.coordinates.Span", Counted)
     AutoencoderTransformer(n_components, **SMALL | {"max_iter": 1}).fit(X)
     assert found == [X.shape]
 
 
 def test_every_part_of_a_task_is_carried_over(X, monkeypatch):
-    wide = task_of(AutoencoderTransformer(2, **SMALL), X, monkeypatch)
-    narrow = narrowed(wide)
+    task = task_of(AutoencoderTransformer(2, **SMALL), X, monkeypatch)
+    folded = in_coordinates(task)
     changed = {"rows", "own_judges", "blueprint"}
     for name in set(Task.__dataclass_fields__) - changed:
-        assert getattr(narrow, name) is getattr(wide, name)
-    assert narrow.rows.weight is wide.rows.weight
+        assert getattr(folded, name) is getattr(task, name)
+    assert folded.rows.weight is task.rows.weight
 
 
 # ---------------------------------------------------------- some columns at a time

@@ -1,4 +1,4 @@
-"""Wide rows: learned in coordinates of the space that they span, then unfolded.
+"""Coordinates: in which rows of more columns than rows are learned, then unfolded.
 
 n rows of p > n columns lie in a space of fewer than n dimensions
 (:mod:`skae.start.span`):
@@ -26,20 +26,20 @@ from skae.start.span import Span
 from .learning import learn
 from .task import Task
 
-__all__ = ["NarrowTask", "carry_out", "narrowed", "spanned"]
+__all__ = ["CoordinateTask", "carry_out", "in_coordinates", "with_span"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NarrowTask(Task):
-    """A task of wide rows, in coordinates of the space that they span.
+class CoordinateTask(Task):
+    """A task in coordinates of the space that the rows span.
 
     Attributes
     ----------
-    wide : Task
+    of_columns : Task
         What it stands for.
     """
 
-    wide: Task
+    of_columns: Task
 
     def maps(self, index):
         """Find the start of some rows, with signs as the columns ask for."""
@@ -50,10 +50,10 @@ class NarrowTask(Task):
             n_silent=len(self.span.mean) - maps.n_features,
         )
 
-    def widened(self, learned):
+    def unfolded(self, learned):
         """Say what was learned of the columns."""
-        narrow, index = learned.model, learned.index
-        rows = self.wide.rows.take(index)
+        index = learned.index
+        rows = self.of_columns.rows.take(index)
         mean, variance = moments(as_array(rows.X), rows.weight)
         maps = LinearMaps(
             n_rows=learned.maps.n_rows,
@@ -64,15 +64,15 @@ class NarrowTask(Task):
             components=self.span.lift(learned.maps.components),
             explained_variance=learned.maps.explained_variance,
         )
-        model = self.wide.blueprint.build(self.wide.device)
+        model = self.of_columns.blueprint.build(self.of_columns.device)
         model.set_start(maps, origin=mean)
-        if narrow.encoder.is_limited:
-            model.limit(self.wide.subset(index, maps))
-        unfold(narrow, model, self.span)
+        if learned.model.encoder.is_limited:
+            model.limit(self.of_columns.subset(index, maps))
+        unfold(learned.model, model, self.span)
         return replace(learned, model=model.eval(), maps=maps)
 
 
-def spanned(task):
+def with_span(task):
     """Say the same with the space that the rows span, those that judge among them.
 
     Parameters
@@ -91,7 +91,7 @@ def spanned(task):
     return replace(task, span=Span(X, weight, weighted_moments(X, weight)[0]))
 
 
-def narrowed(task):
+def in_coordinates(task):
     """Say the same of the coordinates of rows.
 
     Rows that judge enter the coordinates alone, as the rows of any orthogonal change
@@ -104,7 +104,7 @@ def narrowed(task):
 
     Returns
     -------
-    NarrowTask
+    CoordinateTask
     """
     n_rows, n_columns = task.rows.X.shape
     blueprint = replace(
@@ -117,55 +117,55 @@ def narrowed(task):
     parts |= {"blueprint": blueprint, "rows": replace(task.rows, X=C[:n_rows])}
     if task.own_judges is not None:
         parts["own_judges"] = replace(task.own_judges, X=C[n_rows:])
-    return NarrowTask(**parts, wide=task)
+    return CoordinateTask(**parts, of_columns=task)
 
 
 def carry_out(task, *, observer=None):
-    """Carry out a task, in coordinates where its rows are wide.
+    """Carry out a task, in coordinates where its rows have a span.
 
     See :func:`skae.fitting.learning.learn`.
     """
     span = task.span if task.trains else None
     if span is None or span.n_dimensions < task.blueprint.n_components:
         return learn(task, observer=observer)
-    narrow = narrowed(task)
+    folded = in_coordinates(task)
     if observer is not None:
-        observer = _Unfolding(observer, narrow)
-    return narrow.widened(learn(narrow, observer=observer))
+        observer = _Unfolding(observer, folded)
+    return folded.unfolded(learn(folded, observer=observer))
 
 
 class _Unfolding:
     """Shows an observer, where it asks, what has been learned of the columns."""
 
-    def __init__(self, observer, narrow):
+    def __init__(self, observer, task):
         self.begin = observer.begin
-        self._end, self._narrow = observer.end, narrow
+        self._end, self._task = observer.end, task
 
     def end(self, result, learned):
-        return self._end(result, lambda: self._narrow.widened(learned()))
+        return self._end(result, lambda: self._task.unfolded(learned()))
 
 
-def unfold(narrow, wide, span):
+def unfold(learned, model, span):
     """Set a model of columns, at its start, to what one of coordinates has learned."""
-    state = wide.state_dict()
+    state = model.state_dict()
     # There are more columns than coordinates: what is theirs has another shape.
     state |= {
         name: value
-        for name, value in narrow.state_dict().items()
+        for name, value in learned.state_dict().items()
         if value.shape == state[name].shape
     }
-    wide.load_state_dict(state)
+    model.load_state_dict(state)
     with torch.no_grad():
-        first, unit = narrow.encoder.network[0], narrow.encoder.unit
+        first, unit = learned.encoder.network[0], learned.encoder.unit
         weight = span.lift(_numbers(first.weight * unit))
-        weight *= reciprocal(_numbers(wide.encoder.unit))
-        wide.encoder.network[0].weight.copy_(torch.from_numpy(weight))
+        weight *= reciprocal(_numbers(model.encoder.unit))
+        model.encoder.network[0].weight.copy_(torch.from_numpy(weight))
 
-        last, gain = narrow.decoder.readout, narrow.decoder.gain
+        last, gain = learned.decoder.readout, learned.decoder.gain
         both = torch.cat([last.weight.T, last.bias[None]]) * gain
-        both = span.lift(_numbers(both)) * reciprocal(_numbers(wide.decoder.gain))
-        wide.decoder.readout.weight.copy_(torch.from_numpy(both[:-1].T))
-        wide.decoder.readout.bias.copy_(torch.from_numpy(both[-1]))
+        both = span.lift(_numbers(both)) * reciprocal(_numbers(model.decoder.gain))
+        model.decoder.readout.weight.copy_(torch.from_numpy(both[:-1].T))
+        model.decoder.readout.bias.copy_(torch.from_numpy(both[-1]))
 
 
 def _numbers(tensor):

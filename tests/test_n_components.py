@@ -1,4 +1,4 @@
-"""n_components="auto": the width that rows ask for."""
+"""n_components="auto": as many as rows ask for."""
 
 import pickle
 
@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from skae import AutoencoderTransformer
-from skae.fitting.width import WIDTHS
+from skae.fitting.n_components import CANDIDATES
 
 FEW = {
     "hidden_layer_sizes": (16, 8),
@@ -41,14 +41,14 @@ def test_as_many_components_as_there_are_factors(Estimator, n_factors, scale):
 
 
 @pytest.mark.parametrize(("n_factors", "scale"), [(1, 1e-3), (3, 1.0), (3, 1e3)])
-def test_columns_with_a_noise_of_their_own_have_a_width_in_any_unit(n_factors, scale):
+def test_columns_with_a_noise_of_their_own_are_searched_in_any_unit(n_factors, scale):
     X = scale * factors(n_factors, 20)
     model = AutoencoderTransformer("auto", likelihood="student_t", **FEW).fit(X)
     assert model.n_components_ == n_factors
 
 
 @pytest.mark.parametrize("likelihood", ["poisson", "negative_binomial", "bernoulli"])
-def test_counts_and_flags_have_the_width_of_what_they_follow(likelihood):
+def test_counts_and_flags_have_as_many_as_what_they_follow(likelihood):
     follow = np.sqrt(10) * factors(3, 30, noise=0)
     rng = np.random.default_rng(1)
     if likelihood == "bernoulli":
@@ -84,10 +84,10 @@ def test_a_bent_sheet_asks_for_fewer_components_than_its_linear_hull():
     assert model.n_components_ < linear.n_components_
 
 
-def test_a_width_is_one_of_those_tried_and_the_rest_follows(Estimator):
+def test_what_is_found_is_one_of_those_tried_and_the_rest_follows(Estimator):
     X = images(200)
     model = Estimator("auto", **FEW).fit(X)
-    assert model.n_components_ in WIDTHS
+    assert model.n_components_ in CANDIDATES
     assert model.transform(X).shape == (200, model.n_components_)
     assert model.inverse_transform(model.transform(X)).shape == X.shape
     names = model.get_feature_names_out()
@@ -98,14 +98,14 @@ def test_a_width_is_one_of_those_tried_and_the_rest_follows(Estimator):
     np.testing.assert_array_equal(twin.transform(X), model.transform(X))
 
 
-def test_the_width_is_that_of_a_fit_by_number():
+def test_what_is_found_is_fitted_as_if_it_were_given():
     X = factors(3, 10)
     found = AutoencoderTransformer("auto", **FEW).fit(X)
     given = AutoencoderTransformer(3, **FEW).fit(X)
     np.testing.assert_array_equal(found.transform(X), given.transform(X))
 
 
-def test_a_width_is_found_within_a_pipeline():
+def test_a_number_is_found_within_a_pipeline():
     X, y = load_digits(return_X_y=True)
     pipeline = make_pipeline(
         AutoencoderTransformer("auto", **FEW), LogisticRegression(max_iter=2000)
@@ -113,7 +113,7 @@ def test_a_width_is_found_within_a_pipeline():
     assert pipeline.fit(X[:400] / 16, y[:400]).score(X[400:600] / 16, y[400:600]) > 0.8
 
 
-def test_constant_columns_and_equal_rows_have_a_width(Estimator):
+def test_constant_columns_and_equal_rows_are_searched(Estimator):
     for X in (np.ones((30, 4)), np.repeat(np.eye(4), 5, axis=0)):
         assert Estimator("auto", **FEW).fit(X).n_components_ >= 1
 
@@ -130,9 +130,9 @@ def test_what_cannot_be_found_is_refused(Estimator):
         Estimator("mle", **FEW).fit(X)
 
 
-def test_a_found_width_leaves_rows_enough_as_one_by_number_does(monkeypatch):
+def test_a_number_that_is_found_leaves_rows_enough_as_one_given_does(monkeypatch):
     """Of 40 rows 13 would be held out, but for 16 components only 8 are."""
-    monkeypatch.setattr("skae.fitting.planning.find_width", lambda task: 16)
+    monkeypatch.setattr("skae.fitting.planning.find_n_components", lambda task: 16)
     X, parameters = images(40), FEW | {"early_stopping": True}
     found = AutoencoderTransformer("auto", **parameters).fit(X)
     given = AutoencoderTransformer(16, **parameters).fit(X)
