@@ -202,9 +202,9 @@ def test_fewer_directions_than_components():
     np.testing.assert_allclose(model.reconstruct(X), X, atol=1e-6)
 
 
-@pytest.mark.parametrize("n_factors", [1, 3])
-def test_the_number_of_components_is_found_in_coordinates(n_factors):
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize(("n_factors", "seed"), [(1, 0), (3, 0), (3, 5)])
+def test_the_number_of_components_is_found_in_coordinates(n_factors, seed):
+    rng = np.random.default_rng(seed)
     factors = rng.normal(size=(150, n_factors)) @ rng.normal(size=(n_factors, 400))
     X = 3 * factors + rng.normal(size=(150, 400))
     model = AutoencoderTransformer("auto", **SMALL | {"max_iter": 5}).fit(X)

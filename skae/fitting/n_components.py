@@ -32,9 +32,6 @@ UPDATES = 600
 # Standard errors that a gain has to be above noise.
 STANDARD_ERRORS = 2.0
 
-# Strength at which the last layer of a network is solved; see :mod:`.readout`.
-STRENGTH = 0.1
-
 # What a direction of noise is, where the loss is minus a logarithm: half of this where
 # it is Gaussian, more where it has longer tails.
 NATS = 1.0
@@ -95,7 +92,9 @@ def _after_a_moment(task, maps, rows, valid):
     if result.interrupted:
         raise KeyboardInterrupt  # of no number is enough known
     if has_readout(model):
-        Readout(model, rows).set(STRENGTH)
+        # As in a fit: at one strength for all, rows few beside their columns would be
+        # learned by heart, and more components have less to learn so.
+        Readout(model, rows).set_best(lambda: valid.mean(task.row_losses(model, valid)))
     return model
 
 
