@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skae._sklearn import check_sample_weight
+from skae._sklearn import check_sample_weight, n_samples
 from skae.labels import kind_of_labels
 from skae.likelihoods import Likelihood
 from skae.rows import as_array
@@ -67,7 +67,7 @@ def check_rows(estimator, X, sample_weight, *, reset, fewest=2):
 
 def check_weight(sample_weight, X):
     """Check one weight per row; None is 1 for each."""
-    given, rows = as_array(sample_weight), np.empty(X.shape[0])
+    given, rows = as_array(sample_weight), np.empty(n_samples(X))
     weight = check_sample_weight(
         given, rows, dtype=np.float64, ensure_non_negative=True
     )

@@ -63,6 +63,14 @@ def test_weights_of_the_scorer_are_checked(iris):
         explained_variance_scorer(pca, X, sample_weight=-np.ones(len(X)))
 
 
+def test_weighted_rows_may_come_as_lists(iris):
+    X, weight = iris[0], np.arange(len(iris[0])) % 3
+    pca = PCA(1).fit(X)
+    assert explained_variance_scorer(pca, X.tolist(), sample_weight=weight) == (
+        explained_variance_scorer(pca, X, sample_weight=weight)
+    )
+
+
 def test_the_scorer_needs_a_way_back(iris):
     with pytest.raises(TypeError, match="Columns has no inverse_transform"):
         explained_variance_scorer(Columns().fit(iris[0]), iris[0])
