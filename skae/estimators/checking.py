@@ -127,8 +127,11 @@ def number_classes(y, name, n_rows, classes, is_needed=None):
         The rows whose classes have to be known; others get any.
     """
     y = check_classes(y, name, n_rows)
-    labels = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-    is_unknown = classes[labels] != y
+    try:
+        labels = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+        is_unknown = classes[labels] != y
+    except TypeError:  # of another kind, with no order among both
+        labels, is_unknown = np.zeros(n_rows, int), np.ones(n_rows, bool)
     if is_needed is not None:
         is_unknown &= is_needed
     if is_unknown.any():

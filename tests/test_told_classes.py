@@ -1,0 +1,52 @@
+"""Classes that a model is told of: which are taken, and what is said of others."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skae import VAETransformer
+
+SMALL = {"hidden_layer_sizes": (6,), "max_iter": 1, "random_state": 0}
+
+NUMBERS = np.arange(40) % 3
+NAMES = np.array(["a", "b", "c"])[NUMBERS]
+DAYS = np.datetime64("2020-01-01") + NUMBERS
+
+KINDS = {
+    "numbers": NUMBERS,
+    "names": NAMES,
+    "objects": pd.Series(NAMES, dtype=object),
+    "days": DAYS,
+}
+
+
+def rows():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(40, 2)) @ rng.normal(size=(2, 4))
+
+
+def conditional(**parameters):
+    return VAETransformer(2, conditional=True, **SMALL | parameters)
+
+
+# What may be told of classes that are not those of fit, by the name of the argument.
+USES = [
+    ("y", lambda model, X, y, other: model.sample(2, y=np.asarray(other)[0])),
+    ("y", lambda model, X, y, other: model.score(X, other)),
+    ("y", lambda model, X, y, other: model.inverse_transform(X[:, :2], y=other)),
+    ("as_y", lambda model, X, y, other: model.reconstruct(X, y, as_y=other)),
+    ("y", lambda model, X, y, other: model.fit(X, other)),
+    ("y_val", lambda model, X, y, other: model.fit(X, y, X_val=X, y_val=other)),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_classes_of_another_kind_have_not_been_seen(kind):
+    X, y = rows(), KINDS[kind]
+    model = conditional(warm_start=True).fit(X, y)
+    others = [y for y in KINDS.values() if np.asarray(y)[0] not in model.classes_]
+    assert len(others) >= 2
+    for other in others:
+        for name, use in USES:
+            with pytest.raises(ValueError, match=f"^{name} has classes that fit has"):
+                use(model, X, y, other)
