@@ -50,3 +50,21 @@ def test_classes_of_another_kind_have_not_been_seen(kind):
         for name, use in USES:
             with pytest.raises(ValueError, match=f"^{name} has classes that fit has"):
                 use(model, X, y, other)
+
+
+@pytest.mark.parametrize("name", ["y", "y_val"])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (pd.Series(NAMES).where(NUMBERS > 0), "14 rows have no class; give such rows"),
+        (np.r_[[None], NAMES[1:]], "1 row has no class; give such rows"),
+        (np.r_[[np.datetime64("NaT")], DAYS[1:]], "1 row has no class; give such rows"),
+        (np.r_[[pd.NaT, pd.NA], NAMES[2:]], "2 rows have no class; give such rows"),
+        (np.array(["a", 1] * 20, dtype=object), "one type, but these are int, str"),
+    ],
+)
+def test_missing_and_mixed_classes_are_called_so(name, wrong, message):
+    X = rows()
+    given = {"y": NAMES, "X_val": X, "y_val": NAMES} | {name: wrong}
+    with pytest.raises(ValueError, match=f"^{name}: .*{message}"):
+        conditional().fit(X, **given)

@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from skae._sklearn import check_sample_weight, n_samples
-from skae.labels import kind_of_labels
+from skae.labels import check_labels, kind_of_labels
 from skae.likelihoods import Likelihood
 from skae.rows import as_array
 
@@ -89,13 +89,8 @@ def check_classes(y, name, n_rows):
             "None; give the class of each row, or set conditional=False."
         )
     y = column_or_1d(as_array(y), warn=True)
-    try:
-        kind = kind_of_labels(y, name)
-    except TypeError as error:  # text and None have no order
-        raise ValueError(
-            f"{name}: conditional=True needs classes of one type; give rows whose "
-            "class is missing a class of their own, or leave them out."
-        ) from error
+    check_labels(y, name)
+    kind = kind_of_labels(y, name)
     if kind not in ("binary", "multiclass"):
         raise ValueError(
             f"{name}: conditional=True needs classes, but these values are {kind}; "
