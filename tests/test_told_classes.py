@@ -68,3 +68,15 @@ def test_missing_and_mixed_classes_are_called_so(name, wrong, message):
     given = {"y": NAMES, "X_val": X, "y_val": NAMES} | {name: wrong}
     with pytest.raises(ValueError, match=f"^{name}: .*{message}"):
         conditional().fit(X, **given)
+
+
+@pytest.mark.parametrize("absent", [None, "z"])
+def test_a_row_of_weight_0_may_have_any_class_or_none(absent):
+    X, y, weight = rows(), pd.Series(NAMES, dtype=object), np.ones(40)
+    y[5], weight[5] = absent, 0
+    there = weight > 0
+    model = conditional().fit(X, y, sample_weight=weight)
+    other = conditional().fit(X[there], NAMES[there])
+    np.testing.assert_array_equal(model.transform(X), other.transform(X))
+    assert model.classes_.tolist() == ["a", "b", "c"]
+    assert model.score(X, y, sample_weight=weight) == other.score(X[there], y[there])

@@ -81,14 +81,32 @@ def check_weight(sample_weight, X):
     return weight
 
 
-def check_classes(y, name, n_rows):
-    """Check classes of rows, one for each."""
+def check_classes(y, name, n_rows, needed=slice(None)):
+    """Check classes of rows, one for each; give those that are needed.
+
+    Parameters
+    ----------
+    y : array-like
+
+    name : str
+        Of the argument.
+
+    n_rows : int
+
+    needed : ndarray of bool, optional
+        The rows whose classes are; others may have any, or none.
+    """
     if y is None:
         raise ValueError(
             f"conditional=True requires {name} to be passed, but the target {name} is "
             "None; give the class of each row, or set conditional=False."
         )
     y = column_or_1d(as_array(y), warn=True)
+    if len(y) != n_rows:
+        raise ValueError(
+            f"{name} has {len(y)} classes for {n_rows} rows; give as many of both."
+        )
+    y = y[needed]
     check_labels(y, name)
     kind = kind_of_labels(y, name)
     if kind not in ("binary", "multiclass"):
@@ -96,14 +114,10 @@ def check_classes(y, name, n_rows):
             f"{name}: conditional=True needs classes, but these values are {kind}; "
             "cut them into classes, or set conditional=False."
         )
-    if len(y) != n_rows:
-        raise ValueError(
-            f"{name} has {len(y)} classes for {n_rows} rows; give as many of both."
-        )
     return y
 
 
-def number_classes(y, name, n_rows, classes, is_needed=None):
+def number_classes(y, name, n_rows, classes, needed=slice(None)):
     """Turn classes into their numbers among those that are known.
 
     Parameters
@@ -118,22 +132,22 @@ def number_classes(y, name, n_rows, classes, is_needed=None):
     classes : ndarray
         In order.
 
-    is_needed : ndarray of bool, optional
-        The rows whose classes have to be known; others get any.
+    needed : ndarray of bool, optional
+        The rows whose classes have to be known; others get the first.
     """
-    y = check_classes(y, name, n_rows)
+    y = check_classes(y, name, n_rows, needed)
     try:
-        labels = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-        is_unknown = classes[labels] != y
+        found = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+        is_unknown = classes[found] != y
     except TypeError:  # of another kind, with no order among both
-        labels, is_unknown = np.zeros(n_rows, int), np.ones(n_rows, bool)
-    if is_needed is not None:
-        is_unknown &= is_needed
+        found, is_unknown = 0, np.ones(len(y), bool)
     if is_unknown.any():
         raise ValueError(
             f"{name} has classes that fit has not seen: "
             f"{np.unique(y[is_unknown]).tolist()[:5]}; it has seen {classes.tolist()}."
         )
+    labels = np.zeros(n_rows, dtype=int)
+    labels[needed] = found
     return labels
 
 

@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from skae._sklearn import check_feature_names_in, to_output_container
 from skae.device import generator_from, made_on_cpu, seed_from
 from skae.rows import as_array, floating_type
+from skae.weighted import WeightedSet
 
-from .checking import check_codes, check_fitted_values, check_X
+from .checking import check_codes, check_fitted_values, check_weight, check_X
 from .inference import map_blocks
 from .opening import check_opened
 from .parameters import check_count
@@ -172,6 +173,14 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         X = check_X(self, X)
         check_fitted_values(self, X)
         return _as_asked(X)
+
+    def _check_weighted_X(self, X, sample_weight):
+        """Check rows that are scored; at weight 0 they may be what cannot be."""
+        check_is_fitted(self)
+        X = check_X(self, X)
+        weight = check_weight(sample_weight, X)
+        check_fitted_values(self, X, weight)
+        return WeightedSet(_as_asked(X), weight)
 
     def _check_fitted_codes(self, X):
         check_is_fitted(self)
