@@ -27,6 +27,7 @@ __all__ = [
     "check_classes",
     "check_codes",
     "check_fitted_values",
+    "check_has_variance",
     "check_rows",
     "check_values",
     "check_weight",
@@ -79,6 +80,14 @@ def check_weight(sample_weight, X):
             "largest."
         )
     return weight
+
+
+def check_has_variance(n_rows):
+    """Refuse to explain the variance of a single row, or of one that alone counts."""
+    if n_rows < 2:
+        raise ValueError(
+            "X: one row has no variance; hold out two or more, of weight above 0."
+        )
 
 
 def check_classes(y, name, n_rows, needed=slice(None)):
