@@ -53,8 +53,9 @@ class Judge:
 def explained_variance_scorer(estimator, X, y=None, sample_weight=None):
     """Share of the variance of rows that is left after ``inverse_transform``.
 
-    The autoencoder's own ``score``, for any transformer: a grid search over PCA (whose
-    own is a log-likelihood) and autoencoders can rank by it.
+    The autoencoder's own ``score``, for any transformer, but that errors in columns
+    that are constant in X do not count: a grid search over PCA (whose own is a
+    log-likelihood) and autoencoders can rank by it.
 
     Parameters
     ----------
