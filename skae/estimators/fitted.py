@@ -58,6 +58,8 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        # Tensors are taken, but array_api_support stays False: weights and classes are
+        # NumPy's, and scikit-learn's checks of that tag want arrays of other libraries.
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
