@@ -174,7 +174,7 @@ def check_X(estimator, X, *, reset=False, fewest=1, dtype=INPUT_TYPES):
         return _check_tensor(X, validate)
     _refuse_damaged(X)
     _refuse_dates(X)
-    with _refusing_text():
+    with _refusing_objects():
         return validate(X)
 
 
@@ -193,13 +193,13 @@ def _refuse_damaged(X):
 
 
 def _refuse_dates(X):
-    """Refuse dates and durations: as numbers they depend on a unit, and may be none."""
+    """Refuse dates and times: as numbers they depend on a unit, and may be none."""
     is_frame = hasattr(X, "dtypes") and hasattr(X, "columns")
     kinds = X.dtypes if is_frame else [getattr(X, "dtype", None)]
     # As NumPy and pandas, and as polars, call them.
     if any(
         getattr(kind, "kind", None) in ("M", "m")
-        or str(kind).startswith(("Date", "Duration"))
+        or str(kind).startswith(("Date", "Duration", "Time"))
         for kind in kinds
     ):
         raise ValueError(
@@ -209,10 +209,17 @@ def _refuse_dates(X):
 
 
 @contextmanager
-def _refusing_text():
-    """Say what to do about text among rows, where they are checked."""
+def _refusing_objects():
+    """Say what to do about text, or dates that are objects, where rows are checked."""
     try:
         yield
+    except TypeError as error:
+        if not str(error).startswith("float() argument must be"):
+            raise
+        raise TypeError(
+            f"X: {error}; all else has to become numbers first, dates and times in a "
+            "unit of your choice, as days since some day."
+        ) from error
     except ValueError as error:
         if not str(error).startswith(("could not convert string", "Cannot cast str")):
             raise
