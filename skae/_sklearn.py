@@ -6,7 +6,7 @@ When scikit-learn moves one of them, this is the only file that changes.
 from sklearn.base import _fit_context
 from sklearn.preprocessing._data import _is_constant_feature
 from sklearn.utils import _safe_indexing
-from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils._missing import is_pandas_na
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -32,7 +32,6 @@ __all__ = [
     "fit_context",
     "is_constant_feature",
     "is_pandas_na",
-    "is_scalar_nan",
     "n_samples",
     "safe_indexing",
     "threadpool_controller",

@@ -3,17 +3,20 @@
 import numpy as np
 from sklearn.utils.multiclass import type_of_target
 
-from ._sklearn import is_pandas_na, is_scalar_nan
+from ._sklearn import is_pandas_na
 
 __all__ = ["check_labels", "kind_of_labels"]
 
 
-def check_labels(y):
+def check_labels(y, name="y"):
     """Refuse labels that are missing, or have no order among them.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
+
+    name : str, default="y"
+        Of the argument.
 
     Examples
     --------
@@ -25,25 +28,28 @@ def check_labels(y):
 them out.
     """
     y = np.asarray(y)
-    if y.dtype.kind != "O":
+    if y.dtype.kind not in "OMm":
         return
-    n_missing = sum(
-        label is None or is_pandas_na(label) or is_scalar_nan(label) for label in y
-    )
+    n_missing = sum(map(_is_missing, y))
     if n_missing:
         some = "1 row has" if n_missing == 1 else f"{n_missing} rows have"
         raise ValueError(
-            f"y: {some} no class; give such rows a class of their own, or leave them "
-            "out."
+            f"{name}: {some} no class; give such rows a class of their own, or leave "
+            "them out."
         )
     try:
         np.unique(y)
     except TypeError as error:
         kinds = ", ".join(sorted({type(label).__name__ for label in y}))
         raise ValueError(
-            f"y: classes have to be of one type, but these are {kinds}; write all of "
-            "them as text."
+            f"{name}: classes have to be of one type, but these are {kinds}; write all "
+            "of them as text."
         ) from error
+
+
+def _is_missing(label):
+    # NaN and NaT are not even themselves.
+    return label is None or is_pandas_na(label) or bool(label != label)
 
 
 def kind_of_labels(y, name="y"):

@@ -51,6 +51,10 @@ class WeightedSet:
         labels = None if self.labels is None else self.labels[index]
         return WeightedSet(take_rows(self.X, index), self.weight[index], labels)
 
+    def present(self):
+        """Drop weight 0."""
+        return self if self.weight.all() else self.take(np.flatnonzero(self.weight))
+
     def distinct(self):
         """Drop weight 0, merge equal rows, and put them in canonical order."""
         here = replace(self, X=as_array(self.X))

@@ -1,6 +1,7 @@
 """What is wrong is refused by name, before training, and changes nothing."""
 
 import copy
+import datetime
 import functools
 
 import numpy as np
@@ -399,12 +400,30 @@ def test_dates_are_refused(Estimator, no_step):
     days = np.full((20, 5), "2020-02-29", dtype="M8[D]")
     frame = pd.DataFrame(X, columns=NAMES).assign(a=pd.Timestamp("2020-02-29"))
     polars = pl.from_pandas(frame)
+    times = polars.with_columns(a=datetime.time(12))
     actions = [
         functools.partial(method, wrong)
-        for wrong in (days, days - days, frame, polars)
+        for wrong in (days, days - days, frame, polars, times)
         for method in (model.fit, model.transform)
     ]
     assert_refused(model, "^X: dates and durations", actions, X)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        [datetime.date(2020, 2, 29)] * 20,
+        pd.period_range("2020", periods=20, freq="D"),
+        pd.Categorical(pd.date_range("2020", periods=20)),
+    ],
+    ids=["objects", "periods", "categories"],
+)
+def test_dates_that_are_objects_get_advice_too(Estimator, dates, no_step):
+    X = pd.DataFrame(rows(), columns=NAMES)
+    model, wrong = fitted(Estimator, X), X.assign(a=dates)
+    no_step()
+    actions = [functools.partial(use, wrong) for use in (model.fit, model.transform)]
+    assert_refused(model, r"^X: .* dates and times in a unit", actions, X)
 
 
 def test_text_of_a_type_of_its_own_gets_the_same_advice():

@@ -104,6 +104,14 @@ def test_the_start_alone_has_no_epochs(Estimator, iris):
         assert recorder.hooks == expected_hooks(0)
 
 
+def test_a_model_that_goes_on_by_no_epochs_is_a_run_too(Estimator, iris):
+    for parameters in ({"max_iter": 0}, {"hidden_layer_sizes": ()}):
+        recorder = Recorder()
+        model = Estimator(warm_start=True, **(SMALL | parameters)).fit(iris[0])
+        model.set_callbacks(recorder).fit(iris[0])
+        assert recorder.hooks == expected_hooks(0)
+
+
 def test_hooks_are_given_what_fit_was_given(Estimator, iris):
     X, y = iris
     weight = np.random.RandomState(0).randint(1, 3, len(X))

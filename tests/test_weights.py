@@ -172,6 +172,18 @@ def test_score_of_a_vae_is_the_weighted_mean_of_row_scores():
     assert model.score(X, sample_weight=weight) == pytest.approx(wanted)
 
 
+@in_any_format
+def test_rows_of_weight_0_are_not_scored(Estimator, as_format):
+    X, weight = np.abs(rows()).round(), weights()
+    model = Estimator(2, likelihood="poisson", **START).fit(X)
+    strange = np.where(weight[:, None] > 0, X, -1)
+    found = model.score(as_format(strange), sample_weight=weight)
+    there = weight > 0
+    assert found == model.score(as_format(X[there]), sample_weight=weight[there])
+    with pytest.raises(ValueError, match="poisson"):
+        model.score(as_format(strange))
+
+
 def test_samples_resemble_the_weighted_rows(Estimator):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3)) + np.repeat([[0.0], [10.0]], 30, axis=0)

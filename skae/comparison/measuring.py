@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skae._sklearn import n_samples, safe_indexing
-from skae.estimators.checking import check_weight
+from skae.estimators.checking import check_has_variance, check_weight
 from skae.estimators.reporting import ended_by_ctrl_c
 from skae.rows import as_array
 
@@ -53,8 +53,9 @@ class Judge:
 def explained_variance_scorer(estimator, X, y=None, sample_weight=None):
     """Share of the variance of rows that is left after ``inverse_transform``.
 
-    The autoencoder's own ``score``, for any transformer: a grid search over PCA (whose
-    own is a log-likelihood) and autoencoders can rank by it.
+    The autoencoder's own ``score``, for any transformer, but that errors in columns
+    that are constant in X do not count: a grid search over PCA (whose own is a
+    log-likelihood) and autoencoders can rank by it.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def explained_variance_scorer(estimator, X, y=None, sample_weight=None):
         Fitted, with ``transform`` and ``inverse_transform``.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Rows to decode from their codes.
+        Rows to decode from their codes, two or more.
 
     y : None
         Ignored.
@@ -255,10 +256,9 @@ def _measure_codes(entry, estimator, X, codes):
 
 
 def _explained_variance(X, decoded, weight=None):
-    if n_samples(X) < 2:
-        raise ValueError("one row has no variance; hold out two or more.")
     X, decoded = _dense(X), _dense(decoded)
     weight = None if weight is None else check_weight(weight, X)
+    check_has_variance(n_samples(X) if weight is None else np.count_nonzero(weight))
     share = r2_score(X, decoded, sample_weight=weight, multioutput="variance_weighted")
     return float(share)
 

@@ -15,7 +15,7 @@ from skae.models.refinement import MOST_REFINEMENTS
 from skae.rows import as_array, weighted_moments
 
 from .base import BaseAutoencoder
-from .checking import check_weight
+from .checking import check_has_variance
 from .inference import map_blocks, rows_at_once
 
 __all__ = ["AutoencoderTransformer"]
@@ -370,7 +370,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         Parameters
         ----------
         X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
-            Rows to score.
+            Rows to score, two or more.
 
         y : None
             Ignored.
@@ -383,8 +383,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         float
             At most 1.
         """
-        X = as_array(self._check_fitted_X(X))
-        weight = check_weight(sample_weight, X)
+        rows = self._check_weighted_X(X, sample_weight).present()
+        check_has_variance(len(rows))
+        X, weight = as_array(rows.X), rows.weight
         error = -(weight @ self._map(X, self._score_rows).astype(np.float64))
         variation = weighted_moments(X, weight)[1].sum() * weight.sum()
         if variation == 0:

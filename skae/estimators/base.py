@@ -137,17 +137,16 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         else:
             self._forget()
         task = self._plan(X, y, sample_weight, X_val, y_val)
-        if self._goes_on and not task.trains:
-            if waiting is not None:
-                self._waiting = waiting
-            return self
         context = self._init_callback_context(max_subtasks=most_epochs(task))
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         hooks = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         context.call_on_fit_task_begin(**hooks)
-        learned = self._learn(task, Reporter(self, task, context, hooks))
-        self._report(task, learned)
-        self._adopt(self._attributes(task, learned))
+        if task.trains or not self._goes_on:
+            learned = self._learn(task, Reporter(self, task, context, hooks))
+            self._report(task, learned)
+            self._adopt(self._attributes(task, learned))
+        elif waiting is not None:
+            self._waiting = waiting
         context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
         return self
 

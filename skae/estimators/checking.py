@@ -16,8 +16,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skae._sklearn import check_sample_weight
-from skae.labels import kind_of_labels
+from skae._sklearn import check_sample_weight, n_samples
+from skae.labels import check_labels, kind_of_labels
 from skae.likelihoods import Likelihood
 from skae.rows import as_array
 
@@ -27,6 +27,7 @@ __all__ = [
     "check_classes",
     "check_codes",
     "check_fitted_values",
+    "check_has_variance",
     "check_rows",
     "check_values",
     "check_weight",
@@ -67,7 +68,7 @@ def check_rows(estimator, X, sample_weight, *, reset, fewest=2):
 
 def check_weight(sample_weight, X):
     """Check one weight per row; None is 1 for each."""
-    given, rows = as_array(sample_weight), np.empty(X.shape[0])
+    given, rows = as_array(sample_weight), np.empty(n_samples(X))
     weight = check_sample_weight(
         given, rows, dtype=np.float64, ensure_non_negative=True
     )
@@ -81,34 +82,51 @@ def check_weight(sample_weight, X):
     return weight
 
 
-def check_classes(y, name, n_rows):
-    """Check classes of rows, one for each."""
+def check_has_variance(n_rows):
+    """Refuse to explain the variance of a single row, or of one that alone counts."""
+    if n_rows < 2:
+        raise ValueError(
+            "X: one row has no variance; hold out two or more, of weight above 0."
+        )
+
+
+def check_classes(y, name, n_rows, needed=slice(None)):
+    """Check classes of rows, one for each; give those that are needed.
+
+    Parameters
+    ----------
+    y : array-like
+
+    name : str
+        Of the argument.
+
+    n_rows : int
+
+    needed : ndarray of bool, optional
+        The rows whose classes are; others may have any, or none.
+    """
     if y is None:
         raise ValueError(
             f"conditional=True requires {name} to be passed, but the target {name} is "
             "None; give the class of each row, or set conditional=False."
         )
     y = column_or_1d(as_array(y), warn=True)
-    try:
-        kind = kind_of_labels(y, name)
-    except TypeError as error:  # text and None have no order
+    if len(y) != n_rows:
         raise ValueError(
-            f"{name}: conditional=True needs classes of one type; give rows whose "
-            "class is missing a class of their own, or leave them out."
-        ) from error
+            f"{name} has {len(y)} classes for {n_rows} rows; give as many of both."
+        )
+    y = y[needed]
+    check_labels(y, name)
+    kind = kind_of_labels(y, name)
     if kind not in ("binary", "multiclass"):
         raise ValueError(
             f"{name}: conditional=True needs classes, but these values are {kind}; "
             "cut them into classes, or set conditional=False."
         )
-    if len(y) != n_rows:
-        raise ValueError(
-            f"{name} has {len(y)} classes for {n_rows} rows; give as many of both."
-        )
     return y
 
 
-def number_classes(y, name, n_rows, classes, is_needed=None):
+def number_classes(y, name, n_rows, classes, needed=slice(None)):
     """Turn classes into their numbers among those that are known.
 
     Parameters
@@ -123,19 +141,22 @@ def number_classes(y, name, n_rows, classes, is_needed=None):
     classes : ndarray
         In order.
 
-    is_needed : ndarray of bool, optional
-        The rows whose classes have to be known; others get any.
+    needed : ndarray of bool, optional
+        The rows whose classes have to be known; others get the first.
     """
-    y = check_classes(y, name, n_rows)
-    labels = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-    is_unknown = classes[labels] != y
-    if is_needed is not None:
-        is_unknown &= is_needed
+    y = check_classes(y, name, n_rows, needed)
+    try:
+        found = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+        is_unknown = classes[found] != y
+    except TypeError:  # of another kind, with no order among both
+        found, is_unknown = 0, np.ones(len(y), bool)
     if is_unknown.any():
         raise ValueError(
             f"{name} has classes that fit has not seen: "
             f"{np.unique(y[is_unknown]).tolist()[:5]}; it has seen {classes.tolist()}."
         )
+    labels = np.zeros(n_rows, dtype=int)
+    labels[needed] = found
     return labels
 
 
@@ -153,7 +174,7 @@ def check_X(estimator, X, *, reset=False, fewest=1, dtype=INPUT_TYPES):
         return _check_tensor(X, validate)
     _refuse_damaged(X)
     _refuse_dates(X)
-    with _refusing_text():
+    with _refusing_objects():
         return validate(X)
 
 
@@ -172,13 +193,13 @@ def _refuse_damaged(X):
 
 
 def _refuse_dates(X):
-    """Refuse dates and durations: as numbers they depend on a unit, and may be none."""
+    """Refuse dates and times: as numbers they depend on a unit, and may be none."""
     is_frame = hasattr(X, "dtypes") and hasattr(X, "columns")
     kinds = X.dtypes if is_frame else [getattr(X, "dtype", None)]
     # As NumPy and pandas, and as polars, call them.
     if any(
         getattr(kind, "kind", None) in ("M", "m")
-        or str(kind).startswith(("Date", "Duration"))
+        or str(kind).startswith(("Date", "Duration", "Time"))
         for kind in kinds
     ):
         raise ValueError(
@@ -188,10 +209,17 @@ def _refuse_dates(X):
 
 
 @contextmanager
-def _refusing_text():
-    """Say what to do about text among rows, where they are checked."""
+def _refusing_objects():
+    """Say what to do about text, or dates that are objects, where rows are checked."""
     try:
         yield
+    except TypeError as error:
+        if not str(error).startswith("float() argument must be"):
+            raise
+        raise TypeError(
+            f"X: {error}; all else has to become numbers first, dates and times in a "
+            "unit of your choice, as days since some day."
+        ) from error
     except ValueError as error:
         if not str(error).startswith(("could not convert string", "Cannot cast str")):
             raise

@@ -79,8 +79,8 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
             self.__dict__.pop("classes_", None)
             return None
         if not self._goes_on:
-            self.classes_ = np.unique(check_classes(y, "y", len(weight))[weight > 0])
-        return number_classes(y, "y", len(weight), self.classes_, weight > 0)
+            self.classes_ = np.unique(check_classes(y, "y", len(weight), weight > 0))
+        return self._labels_of(y, weight)
 
     def _find_labels_of_judges(self, X_val, y_val):
         if not self.conditional or (X_val is None and y_val is None):

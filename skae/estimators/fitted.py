@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from skae._sklearn import check_feature_names_in, to_output_container
 from skae.device import generator_from, made_on_cpu, seed_from
 from skae.rows import as_array, floating_type
+from skae.weighted import WeightedSet
 
-from .checking import check_codes, check_fitted_values, check_X
+from .checking import check_codes, check_fitted_values, check_weight, check_X
 from .inference import map_blocks
 from .opening import check_opened
 from .parameters import check_count
@@ -57,6 +58,8 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        # Tensors are taken, but array_api_support stays False: weights and classes are
+        # NumPy's, and scikit-learn's checks of that tag want arrays of other libraries.
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -172,6 +175,14 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         X = check_X(self, X)
         check_fitted_values(self, X)
         return _as_asked(X)
+
+    def _check_weighted_X(self, X, sample_weight):
+        """Check rows that are scored; at weight 0 they may be what cannot be."""
+        check_is_fitted(self)
+        X = check_X(self, X)
+        weight = check_weight(sample_weight, X)
+        check_fitted_values(self, X, weight)
+        return WeightedSet(_as_asked(X), weight)
 
     def _check_fitted_codes(self, X):
         check_is_fitted(self)

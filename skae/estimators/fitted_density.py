@@ -1,5 +1,6 @@
 """What a variational autoencoder answers once fitted: densities, draws, classes."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ from skae.models.evidence import (
 from skae.models.start_density import StartDensity
 from skae.rows import as_array
 
-from .checking import check_weight, number_classes
+from .checking import number_classes
 from .fitted import FittedCodes
 from .parameters import check_count
 
@@ -227,8 +228,11 @@ class FittedDensity(FittedCodes):
         ndarray of shape (n_samples,)
             In nats, in the units of the rows.
         """
-        X, draws = self._check_fitted_X(X), self._draws()
-        model = self._with_prior()
+        return self._score_any(self._check_fitted_X(X))
+
+    def _score_any(self, X):
+        """Log-likelihood of each row, of whichever class."""
+        model, draws = self._with_prior(), self._draws()
         if not self._is_conditional:
             return self._map_dear(
                 X, self._scored(partial(log_likelihood, model, draws=draws))
@@ -259,11 +263,9 @@ class FittedDensity(FittedCodes):
         start = StartDensity(module, self._start, has_column_noise=has_column_noise)
         return lambda x: start.mixed(likelihood_of(x), x, self._n_seen)
 
-    def _score_given(self, X, y):
-        """Log-likelihood of each row given its class."""
-        X, draws = self._check_fitted_X(X), self._draws()
-        labels = number_classes(y, "y", X.shape[0], self.classes_)
-        scores = np.empty(len(labels))
+    def _score_given(self, X, labels):
+        """Log-likelihood of each row given the number of its class."""
+        draws, scores = self._draws(), np.empty(len(labels))
         for number in np.unique(labels):
             given = partial(
                 log_likelihood, self._with_prior().given_class(number), draws=draws
@@ -297,13 +299,19 @@ class FittedDensity(FittedCodes):
         float
             In nats per row.
         """
-        check_is_fitted(self)
+        rows = self._check_weighted_X(X, sample_weight)
         if y is not None and self._is_conditional:
-            scores = self._score_given(X, y)
+            rows = replace(rows, labels=self._labels_of(y, rows.weight))
+        rows = rows.present()
+        if rows.labels is None:
+            scores = as_array(self._score_any(rows.X)).astype(np.float64)
         else:
-            scores = as_array(self.score_samples(X)).astype(np.float64)
-        weight = check_weight(sample_weight, scores)
-        return float(np.average(scores, weights=weight))
+            scores = self._score_given(rows.X, rows.labels)
+        return float(np.average(scores, weights=rows.weight))
+
+    def _labels_of(self, y, weight):
+        """Find numbers of the classes of rows; those of weight 0 may have any class."""
+        return number_classes(y, "y", len(weight), self.classes_, weight > 0)
 
     def elbo(self, X):
         """Evidence lower bound of each row, by the encoder's posterior, in its terms.

@@ -18,6 +18,10 @@ from skae import (
 from .folds import SMALL, Columns
 
 
+def own_score(estimator, X, sample_weight):
+    return estimator.score(X, sample_weight=sample_weight)
+
+
 def test_the_scorer_is_the_autoencoders_own_score(iris):
     X, _ = iris
     model = AutoencoderTransformer(2, **SMALL).fit(X)
@@ -63,6 +67,14 @@ def test_weights_of_the_scorer_are_checked(iris):
         explained_variance_scorer(pca, X, sample_weight=-np.ones(len(X)))
 
 
+def test_weighted_rows_may_come_as_lists(iris):
+    X, weight = iris[0], np.arange(len(iris[0])) % 3
+    pca = PCA(1).fit(X)
+    assert explained_variance_scorer(pca, X.tolist(), sample_weight=weight) == (
+        explained_variance_scorer(pca, X, sample_weight=weight)
+    )
+
+
 def test_the_scorer_needs_a_way_back(iris):
     with pytest.raises(TypeError, match="Columns has no inverse_transform"):
         explained_variance_scorer(Columns().fit(iris[0]), iris[0])
@@ -71,7 +83,18 @@ def test_the_scorer_needs_a_way_back(iris):
 def test_one_row_has_no_variance(iris):
     X = iris[0][:4]
     folds = compare(X, estimators=[PCA()], n_components=1, cv=LeaveOneOut()).folds
-    assert all("explained_variance: ValueError: one row" in e for e in folds["error"])
+    reason = "explained_variance: ValueError: X: one row"
+    assert all(reason in error for error in folds["error"])
+
+
+@pytest.mark.parametrize("score", [explained_variance_scorer, own_score])
+@pytest.mark.parametrize("weight", [None, [0, 2, 0]])
+def test_one_row_that_counts_has_no_variance(score, weight, iris):
+    X = iris[0]
+    model = AutoencoderTransformer(1, **SMALL | {"max_iter": 0}).fit(X)
+    held_out = X[:1] if weight is None else X[:3]
+    with pytest.raises(ValueError, match=r"^X: one row has no variance"):
+        score(model, held_out, sample_weight=weight)
 
 
 def test_a_grid_ranks_pca_and_autoencoders_by_one_score(iris):

@@ -1,0 +1,82 @@
+"""Classes that a model is told of: which are taken, and what is said of others."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skae import VAETransformer
+
+SMALL = {"hidden_layer_sizes": (6,), "max_iter": 1, "random_state": 0}
+
+NUMBERS = np.arange(40) % 3
+NAMES = np.array(["a", "b", "c"])[NUMBERS]
+DAYS = np.datetime64("2020-01-01") + NUMBERS
+
+KINDS = {
+    "numbers": NUMBERS,
+    "names": NAMES,
+    "objects": pd.Series(NAMES, dtype=object),
+    "days": DAYS,
+}
+
+
+def rows():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(40, 2)) @ rng.normal(size=(2, 4))
+
+
+def conditional(**parameters):
+    return VAETransformer(2, conditional=True, **SMALL | parameters)
+
+
+# What may be told of classes that are not those of fit, by the name of the argument.
+USES = [
+    ("y", lambda model, X, y, other: model.sample(2, y=np.asarray(other)[0])),
+    ("y", lambda model, X, y, other: model.score(X, other)),
+    ("y", lambda model, X, y, other: model.inverse_transform(X[:, :2], y=other)),
+    ("as_y", lambda model, X, y, other: model.reconstruct(X, y, as_y=other)),
+    ("y", lambda model, X, y, other: model.fit(X, other)),
+    ("y_val", lambda model, X, y, other: model.fit(X, y, X_val=X, y_val=other)),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_classes_of_another_kind_have_not_been_seen(kind):
+    X, y = rows(), KINDS[kind]
+    model = conditional(warm_start=True).fit(X, y)
+    others = [y for y in KINDS.values() if np.asarray(y)[0] not in model.classes_]
+    assert len(others) >= 2
+    for other in others:
+        for name, use in USES:
+            with pytest.raises(ValueError, match=f"^{name} has classes that fit has"):
+                use(model, X, y, other)
+
+
+@pytest.mark.parametrize("name", ["y", "y_val"])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (pd.Series(NAMES).where(NUMBERS > 0), "14 rows have no class; give such rows"),
+        (np.r_[[None], NAMES[1:]], "1 row has no class; give such rows"),
+        (np.r_[[np.datetime64("NaT")], DAYS[1:]], "1 row has no class; give such rows"),
+        (np.r_[[pd.NaT, pd.NA], NAMES[2:]], "2 rows have no class; give such rows"),
+        (np.array(["a", 1] * 20, dtype=object), "one type, but these are int, str"),
+    ],
+)
+def test_missing_and_mixed_classes_are_called_so(name, wrong, message):
+    X = rows()
+    given = {"y": NAMES, "X_val": X, "y_val": NAMES} | {name: wrong}
+    with pytest.raises(ValueError, match=f"^{name}: .*{message}"):
+        conditional().fit(X, **given)
+
+
+@pytest.mark.parametrize("absent", [None, "z"])
+def test_a_row_of_weight_0_may_have_any_class_or_none(absent):
+    X, y, weight = rows(), pd.Series(NAMES, dtype=object), np.ones(40)
+    y[5], weight[5] = absent, 0
+    there = weight > 0
+    model = conditional().fit(X, y, sample_weight=weight)
+    other = conditional().fit(X[there], NAMES[there])
+    np.testing.assert_array_equal(model.transform(X), other.transform(X))
+    assert model.classes_.tolist() == ["a", "b", "c"]
+    assert model.score(X, y, sample_weight=weight) == other.score(X[there], y[there])
