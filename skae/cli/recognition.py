@@ -11,6 +11,7 @@ from .kinds import (
     Constant,
     Number,
     decimals_of,
+    is_code,
     nature_of,
     numbers_of,
     texts_of,
@@ -105,14 +106,18 @@ def _learn_numbers(column, standardize):
 
 
 def _learn_texts(column, standardize, max_categories):
-    """Read text as numbers, as dates or as categories, in this order."""
+    """Read text as numbers, as dates or as categories, in this order.
+
+    Where one value is a code, so are all: to leave out its zeros would be to lose them.
+    """
     constant = _constant(column)
     if constant is not None:
         return constant
     texts = texts_of(column)
     present = texts.dropna()
-    unit = _unit_of(present)
-    if np.isfinite(numbers_of(present, unit)).mean() >= MOSTLY:
+    unit, has_codes = _unit_of(present), any(map(is_code, present.unique()))
+    is_number = np.isfinite(numbers_of(present, unit))
+    if not has_codes and is_number.mean() >= MOSTLY:
         if unit:
             return Number.learn(column, standardize, unit)
         return _learn_numbers(column, standardize)
