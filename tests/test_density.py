@@ -685,6 +685,8 @@ def test_wrong_uses_of_classes_are_refused(told, fitted, split, iris):
         told.sample(2, y=11)
     with pytest.raises(ValueError, match=r"n_samples=1, .* pass n_samples=2"):
         told.sample(y=[0, 1])
+    with pytest.raises(TypeError, match="noise='no' must be"):
+        told.sample(y=0, noise="no")
     with pytest.raises(ValueError, match="conditional=True"):
         fitted.sample(2, y=1)
     with pytest.raises(ValueError, match="use fit in place of partial_fit"):
