@@ -143,6 +143,27 @@ def test_what_says_nothing_is_left_out():
     }
 
 
+@pytest.mark.parametrize(
+    ("form", "sign"),
+    [("${:,.2f}", "$"), ("{:.1f} kg", "kg"), ("EUR {:.2f}", "EUR"), ("{:.1f}°C", "°C")],
+)
+def test_numbers_with_a_sign_are_left_out_with_the_remedy(form, sign):
+    numbers = np.random.default_rng(0).normal(2000, 500, 60)
+    all_differ = [form.format(each) for each in numbers]
+    for texts in (all_differ, [*all_differ, *all_differ[:20], None]):
+        encoder = TableEncoder().fit(table_of(a=texts, b=np.arange(len(texts)) % 7))
+        reason = f"numbers with a sign or unit ({sign}): write them without it"
+        assert encoder.left_out_ == {"a": reason}
+
+
+@pytest.mark.parametrize(
+    "form", ["n{}", "user{}@example.org", "{}@example.org", "{}.txt", "{:05}A"]
+)
+def test_names_with_a_number_have_no_unit(form):
+    encoder = TableEncoder().fit(table_of(a=[form.format(i) for i in range(60)]))
+    assert encoder.left_out_ == {"a": "an identifier: every value differs"}
+
+
 def test_rare_values_are_one_category():
     values = [f"v{i}" for i in range(30) for _ in range(30 - i)]
     encoder = TableEncoder(max_categories=5).fit(table_of(a=values, b=range(465)))
