@@ -494,6 +494,21 @@ def test_a_wrong_number_of_samples_is_refused_by_name(Estimator):
     assert_refused(model, "n_samples", actions, rows())
 
 
+def test_noise_is_true_or_false(Estimator):
+    model, wrong = fitted(Estimator), ("no", None, 0, [True])
+    actions = [functools.partial(model.sample, noise=noise) for noise in wrong]
+    assert_refused(model, "noise=.* must be True or False", actions, rows())
+    means = [model.sample(3, noise=no, random_state=0) for no in (False, np.False_)]
+    np.testing.assert_array_equal(*means)
+
+
+def test_deviations_are_asked_for_by_true_or_false():
+    model = fitted(VAETransformer)
+    action = functools.partial(model.transform, rows(), return_std="no")
+    assert_refused(model, "return_std='no' must be True or False", action, rows())
+    assert len(model.transform(rows(), return_std=np.True_)) == 2
+
+
 def test_a_wrong_seed_of_samples_is_refused_by_name(Estimator):
     model, wrong = fitted(Estimator), ("x", -1, 0.5, [1, 2])
     actions = [functools.partial(model.sample, 2, random_state=seed) for seed in wrong]

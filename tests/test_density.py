@@ -660,6 +660,8 @@ def test_rows_that_judge_have_classes(iris):
         model.fit(X[:100], y[:100], X_val=X[100:])
     with pytest.raises(ValueError, match="y_val: pass X_val too"):
         model.fit(X, y, y_val=y)
+    with pytest.raises(ValueError, match="y_val: pass X_val too"):
+        VAETransformer(2, max_iter=3, **SMALL).fit(X, y_val=y)
     with pytest.raises(ValueError, match="X_val, the rows that judge"):
         model.fit(X, y, X_val=5, y_val=y)
 
@@ -684,6 +686,8 @@ def test_wrong_uses_of_classes_are_refused(told, fitted, split, iris):
         told.sample(2, y=11)
     with pytest.raises(ValueError, match=r"n_samples=1, .* pass n_samples=2"):
         told.sample(y=[0, 1])
+    with pytest.raises(TypeError, match="noise='no' must be"):
+        told.sample(y=0, noise="no")
     with pytest.raises(ValueError, match="conditional=True"):
         fitted.sample(2, y=1)
     with pytest.raises(ValueError, match="use fit in place of partial_fit"):

@@ -64,6 +64,17 @@ def test_a_vae_and_an_autoencoder_judge_by_the_rows_that_the_user_gives(Estimato
     assert model.n_iter_ == len(model.loss_curve_)
 
 
+def test_rows_of_the_users_own_judge_whether_others_would_be_held_out(Estimator):
+    X, X_val = images(400)[:300], images(400)[300:]
+    stops, trains_on = (
+        Estimator(3, early_stopping=held_out, **SMALL).fit(X, X_val=X_val)
+        for held_out in (True, False)
+    )
+    assert trains_on.validation_loss_curve_ == stops.validation_loss_curve_
+    assert len(trains_on.validation_loss_curve_) > 1
+    np.testing.assert_array_equal(trains_on.transform(X), stops.transform(X))
+
+
 @pytest.mark.parametrize("n_rows", [60, 400])
 @pytest.mark.parametrize("has_judges", [True, False])
 def test_curves_and_losses_belong_together(Estimator, n_rows, has_judges):

@@ -6,6 +6,7 @@ into what such a column holds (``decode``): integers, dates, categories, within 
 range that was seen. It keeps plain values only, so it can be stored anywhere.
 """
 
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ __all__ = [
     "Number",
     "check_read",
     "decimals_of",
+    "is_code",
     "nature_of",
     "numbers_of",
     "texts_of",
@@ -27,6 +29,9 @@ OTHER = "other"
 
 # Share of the texts in a column that have to be numbers, or dates, for it to be one.
 MOSTLY = 0.95
+
+# Digits that name something and measure nothing: 0012 is not 12.
+CODE = re.compile(r"0\d+")
 
 # Share of the numbers in a column that have to be the lowest, or the highest, for it to
 # be a limit, as 0 is of rain.
@@ -284,6 +289,11 @@ def nature_of(column):
 def texts_of(column):
     """Write the values of a column as text; missing ones stay missing."""
     return column.map(lambda value: str(value).strip(), na_action="ignore")
+
+
+def is_code(text):
+    """Whether a text is digits that a number would not be written with, as 0012."""
+    return CODE.fullmatch(text.strip()) is not None
 
 
 def numbers_of(column, unit=""):

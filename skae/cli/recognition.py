@@ -11,6 +11,7 @@ from .kinds import (
     Constant,
     Number,
     decimals_of,
+    is_code,
     nature_of,
     numbers_of,
     texts_of,
@@ -21,6 +22,11 @@ __all__ = ["LeftOut", "learn_column"]
 # Integers that number the rows, by the name of their column.
 IS_IDENTIFIER = re.compile(
     r"(?i:(?:^|[ _.-])id$|^index$|^row$)|[a-z0-9]I[Dd]$|^Unnamed: 0(\.\d+)?$", re.ASCII
+)
+# A number behind a sign or the letters of a currency, or before a unit.
+MEASURE = re.compile(
+    r"^[-+]?([A-Z]{0,2}[$€£¥₹₽₩₺<>≤≥~≈]|[A-Z]{3}(?=\s))?\s?"
+    r"[-+]?(?!0\d)\d(?:[\d.,]*\d)?\s?([^\W\d_][^\s\d@_:.]{0,9}|[°%‰$€£¥₹₽₩₺][^\W\d_]?)?$"
 )
 HAS_NO_NAME = re.compile(r"^Unnamed: \d+$|^$")
 
@@ -105,26 +111,49 @@ def _learn_numbers(column, standardize):
 
 
 def _learn_texts(column, standardize, max_categories):
-    """Read text as numbers, as dates or as categories, in this order."""
+    """Read text as numbers, as dates or as categories, in this order.
+
+    Where one value is a code, so are all: to leave out its zeros would be to lose them.
+    """
     constant = _constant(column)
     if constant is not None:
         return constant
     texts = texts_of(column)
     present = texts.dropna()
-    unit = _unit_of(present)
-    if np.isfinite(numbers_of(present, unit)).mean() >= MOSTLY:
+    unit, has_codes = _unit_of(present), any(map(is_code, present.unique()))
+    is_number = np.isfinite(numbers_of(present, unit))
+    if not has_codes and is_number.mean() >= MOSTLY:
         if unit:
             return Number.learn(column, standardize, unit)
         return _learn_numbers(column, standardize)
     format = date_format(present)
     if format is not None:
         return Date.learn(column, standardize, format)
-    n_values = present.nunique()
-    if n_values == len(present) and n_values > 2:
-        raise LeftOut("an identifier: every value differs")
-    if n_values > max(max_categories, len(present) / 2):
-        raise LeftOut(f"text: {n_values:,} values, most of them in one row alone")
+    reason = _why_left_out(present, max_categories)
+    if reason is not None:
+        raise LeftOut(reason)
     return Category.learn(column, max_categories)
+
+
+def _why_left_out(texts, max_categories):
+    """Say what texts are that are no category; None where they are one."""
+    n_values = texts.nunique()
+    all_differ = n_values == len(texts) and n_values > 2
+    if not all_differ and n_values <= max(max_categories, len(texts) / 2):
+        return None
+    sign = _sign_of(texts)
+    if sign:
+        return f"numbers with a sign or unit ({sign}): write them without it"
+    if all_differ:
+        return "an identifier: every value differs"
+    return f"text: {n_values:,} values, most of them in one row alone"
+
+
+def _sign_of(texts):
+    """Find the sign or unit beside the numbers that most texts are; else nothing."""
+    signs = texts.str.extract(MEASURE).fillna("").sum(axis=1)
+    counts = signs.value_counts()
+    return counts.index[0] if counts.iloc[0] >= MOSTLY * len(texts) else ""
 
 
 def _unit_of(texts):

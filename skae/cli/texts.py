@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 
 from .forms import GROUPING, HEAD, MISSING, NUMERAL, ends_with_separator, form_of
-from .kinds import MOSTLY, texts_of
+from .kinds import MOSTLY, is_code, texts_of
 from .saying import counted, listed, quoted
 
 __all__ = ["distinct", "read_text"]
@@ -58,7 +58,7 @@ def _parse(source, head, encoding, kinds):
 
     with _parser_errors(source):
         form = form_of(source, head, encoding)
-        frame = _read_frame(source, form, kinds or {})
+        frame = _read_frame(source, form, kinds)
     notes = form.notes()
     if not isinstance(frame.index, pd.RangeIndex):
         notes.insert(0, "the first column has no name, and is taken for row labels")
@@ -78,7 +78,7 @@ def _parse(source, head, encoding, kinds):
 
 
 def _read_frame(source, form, kinds):
-    """Read a text file with pandas; categories as they are written.
+    """Read a text file with pandas; codes and categories as they are written.
 
     Left to itself, pandas takes 01 for 1 and true for True in a column of nothing else.
     """
@@ -100,13 +100,27 @@ def _read_frame(source, form, kinds):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
-        header = read(nrows=0).columns if "category" in kinds.values() else []
-        as_text = {
-            column: str
-            for column, name in zip(header, _names(header, form), strict=True)
-            if kinds.get(name) == "category"
-        }
-        return read(dtype=as_text, low_memory=False)
+        columns = read(nrows=0).columns
+        if kinds is None:
+            as_written = _columns_of_codes(columns, form)
+        else:
+            named = zip(columns, _names(columns, form), strict=True)
+            as_written = {at for at, name in named if kinds.get(name) == "category"}
+        return read(dtype=dict.fromkeys(as_written, str), low_memory=False)
+
+
+def _columns_of_codes(columns, form):
+    """Find the columns that have a code in the head."""
+    rows = form.cells[1:] if form.has_header else form.cells
+    n_labels = 0
+    if rows and not ends_with_separator(form.cells):
+        n_labels = max(0, len(rows[0]) - len(columns))
+    return {
+        column
+        for row in rows
+        for column, cell in zip(columns, row[n_labels:], strict=False)
+        if is_code(cell)
+    }
 
 
 def _names(columns, form):
@@ -141,10 +155,12 @@ def _mend_numerals(frame, decimal, kinds):
         if first.str.fullmatch(numeral).mean() < least:
             continue
         texts = texts_of(frame[name])
+        if kind is None and any(map(is_code, texts.dropna().unique())):
+            continue
         is_number = texts.str.fullmatch(numeral, na=False)
         n_marks = texts[is_number].str.count(re.escape(group))
-        is_code = n_marks.min() == n_marks.max() > 1  # of an address or a version
-        if is_code or is_number.sum() < least * texts.notna().sum():
+        is_version = n_marks.min() == n_marks.max() > 1  # or an address
+        if is_version or is_number.sum() < least * texts.notna().sum():
             continue
         if (n_marks > 0).any():
             grouped.append(name)

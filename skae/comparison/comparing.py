@@ -13,14 +13,14 @@ from sklearn.callback import (
 )
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
-from skae._sklearn import callbacks_of
+from skae._sklearn import callbacks_of, n_samples
 from skae.device import seed_from
 from skae.estimators.autoencoder import AutoencoderTransformer
 from skae.estimators.vae import VAETransformer
@@ -165,6 +165,7 @@ def compare(
     PCA            2 0.953
     FactorAnalysis 2 0.940
     """
+    _check_rows(X)
     X, y, groups = indexable(X, y, groups)
     methods = _named(estimators)
     seed = None if random_state is None else seed_from(random_state)
@@ -195,17 +196,27 @@ def compare(
 # --------------------------------------------------------- what there is to do
 
 
+def _check_rows(X):
+    """Refuse what has no rows to part into folds."""
+    try:
+        n_samples(X)
+    except TypeError as error:
+        raise TypeError(
+            f"X={X!r} must be rows, of shape (n_samples, n_features)."
+        ) from error
+
+
 def _named(estimators):
     """Check the estimators, and name those of a list."""
     if estimators is None:
         estimators = [PCA(), AutoencoderTransformer(), VAETransformer()]
-    if isinstance(estimators, list | tuple):
-        estimators = _by_class(estimators)
-    if not isinstance(estimators, dict) or not estimators:
+    if not isinstance(estimators, list | tuple | dict) or not estimators:
         raise TypeError(
             f"estimators={estimators!r} must be a list of estimators, or a dict from "
             "names to estimators, of one or more."
         )
+    if not isinstance(estimators, dict):
+        estimators = _by_class(estimators)
     for name, estimator in estimators.items():
         if not isinstance(name, str):
             raise TypeError(f"estimators has the name {name!r}, which must be a str.")
@@ -295,12 +306,38 @@ def _judge(y, downstream, scoring, seed):
                 "or leave them out."
             )
         return Judge()
-    if isinstance(scoring, list | tuple | set | dict):
-        raise TypeError(f"scoring={scoring!r} must be one scorer: a str or a callable.")
+    _check_scoring(scoring)
     if downstream is None:
         downstream = make_pipeline(StandardScaler(), _predictor_of(y))
+    _check_predictor(downstream)
     predictor = _seeded(clone(downstream), seed)
     return Judge(predictor, check_scoring(predictor, scoring))
+
+
+def _check_scoring(scoring):
+    """Refuse what is not one scorer, or the name of one."""
+    if isinstance(scoring, str):
+        if scoring not in get_scorer_names():
+            raise ValueError(
+                f"scoring={scoring!r} is not the name of a scorer; "
+                "sklearn.metrics.get_scorer_names() gives those there are."
+            )
+    elif scoring is not None and not callable(scoring):
+        raise TypeError(f"scoring={scoring!r} must be one scorer: a str or a callable.")
+
+
+def _check_predictor(downstream):
+    """Refuse what cannot predict: a transformer has a score, too, but another."""
+    if isinstance(downstream, type):
+        raise TypeError(
+            f"downstream={downstream.__name__} is a class; pass an instance, "
+            f"{downstream.__name__}()."
+        )
+    if not all(hasattr(downstream, name) for name in ("get_params", "fit", "predict")):
+        raise TypeError(
+            f"downstream={downstream!r} must be an estimator with fit and predict, to "
+            "predict y from the codes; pass a classifier or a regressor."
+        )
 
 
 def _predictor_of(y):

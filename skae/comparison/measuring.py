@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from skae._sklearn import n_samples, safe_indexing
 from skae.estimators.checking import check_has_variance, check_weight
 from skae.estimators.reporting import ended_by_ctrl_c
+from skae.plotting.transformers import brief, check_instance
 from skae.rows import as_array
 
 from .result import COSTS, QUALITIES
@@ -100,10 +101,11 @@ def explained_variance_scorer(estimator, X, y=None, sample_weight=None):
     >>> search.fit(X).best_params_["reduce__n_components"]
     2
     """
+    check_instance(estimator)
     if not _decodes(estimator):
         raise TypeError(
-            f"{type(estimator).__name__} has no inverse_transform, or a step that is a "
-            "function without inverse_func, so no rows to set beside X; give the "
+            f"estimator={brief(estimator)} has no inverse_transform, or a step that is "
+            "a function without inverse_func, so no rows to set beside X; give the "
             "inverse, or score it by what its codes are used for."
         )
     decoded = estimator.inverse_transform(estimator.transform(X))

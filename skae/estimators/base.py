@@ -88,7 +88,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
         X_val : {array-like, sparse matrix} of shape (n_validation, n_features), \
                 default=None
-            Rows that judge when to stop, in place of a share of X.
+            Rows that judge when to stop, in place of a share of X; they do so with
+            ``early_stopping=False``, too.
 
         Returns
         -------

@@ -53,10 +53,11 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
 
         X_val : {array-like, sparse matrix} of shape (n_validation, n_features), \
                 default=None
-            Rows that judge when to stop, in place of a share of X.
+            Rows that judge when to stop, in place of a share of X; they do so with
+            ``early_stopping=False``, too.
 
         y_val : array-like of shape (n_validation,), default=None
-            Their classes, with ``conditional=True``.
+            Their classes, with ``conditional=True``; else ignored, as y is.
 
         Returns
         -------
@@ -83,10 +84,10 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
         return self._labels_of(y, weight)
 
     def _find_labels_of_judges(self, X_val, y_val):
-        if not self.conditional or (X_val is None and y_val is None):
-            return None
-        if X_val is None:
+        if X_val is None and y_val is not None:
             raise ValueError("y_val: pass X_val too, the rows whose classes these are.")
+        if X_val is None or not self.conditional:
+            return None
         return number_classes(y_val, "y_val", X_val.shape[0], self.classes_)
 
     def _attributes(self, task, learned):

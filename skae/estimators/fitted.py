@@ -18,7 +18,7 @@ from skae.weighted import WeightedSet
 from .checking import check_codes, check_fitted_values, check_weight, check_X
 from .inference import map_blocks
 from .opening import check_opened
-from .parameters import check_count
+from .parameters import check_count, check_flag
 
 __all__ = ["FittedCodes"]
 
@@ -148,6 +148,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         check_is_fitted(self)
         n_samples = check_count(n_samples, "n_samples")
+        noise = check_flag(noise, "noise")
         seed = seed_from(random_state)
         codes = self._draw_codes(n_samples, np.random.RandomState(seed))
         return self._decode_drawn(codes, noise, seed)

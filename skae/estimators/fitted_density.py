@@ -22,7 +22,7 @@ from skae.rows import as_array
 
 from .checking import number_classes
 from .fitted import FittedCodes
-from .parameters import check_count
+from .parameters import check_count, check_flag
 
 __all__ = ["FittedDensity"]
 
@@ -93,7 +93,7 @@ class FittedDensity(FittedCodes):
             Only with ``return_std=True``.
         """
         X = self._check_fitted_X(X)
-        if not return_std:
+        if not check_flag(return_std, "return_std"):
             return self._map(X, self._stored.module.encode)
         both = self._map(X, self._mean_and_std)
         return both[:, : self.n_components_], both[:, self.n_components_ :]
@@ -368,6 +368,7 @@ class FittedDensity(FittedCodes):
                 self._check_has_classes("y")
             return super().sample(n_samples, noise=noise, random_state=random_state)
         n_samples = check_count(n_samples, "n_samples")
+        noise = check_flag(noise, "noise")
         seed = seed_from(random_state)
         labels = self._labels_to_draw(y, n_samples, seed)
         generator = generator_from(seed + 1)

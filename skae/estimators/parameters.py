@@ -16,6 +16,7 @@ from skae.training.solvers import SOLVERS
 __all__ = [
     "PARAMETER_CONSTRAINTS",
     "check_count",
+    "check_flag",
     "check_n_components",
     "refuse_auto_components",
 ]
@@ -67,6 +68,13 @@ PARAMETER_CONSTRAINTS: dict = {
 def check_count(value, name):
     """Check a number of something."""
     return int(check_scalar(value, name, numbers.Integral, min_val=1))
+
+
+def check_flag(value, name):
+    """Check whether something is asked for; any text would say that it is."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}={value!r} must be True or False.")
+    return bool(value)
 
 
 def check_n_components(estimator, X):

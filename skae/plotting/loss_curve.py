@@ -16,7 +16,7 @@ from .canvas import (
     rounded,
 )
 from .display import Display
-from .transformers import check_instance, last_step, short_name
+from .transformers import brief, check_instance, last_step, short_name
 
 __all__ = ["LossCurveDisplay"]
 
@@ -118,10 +118,11 @@ class LossCurveDisplay(Display):
         check_matplotlib()
         trained = last_step(estimator)
         check_instance(trained)
-        check_is_fitted(trained)
+        if hasattr(trained, "fit"):
+            check_is_fitted(trained)
         if not hasattr(trained, "loss_curve_"):
             raise TypeError(
-                f"estimator={type(trained).__name__} has no loss_curve_; give a fitted "
+                f"estimator={brief(trained)} has no loss_curve_; give a fitted "
                 "AutoencoderTransformer or VAETransformer, or a Pipeline that ends in "
                 "one."
             )

@@ -24,6 +24,7 @@ from .columns import Columns
 
 __all__ = [
     "as_rows",
+    "brief",
     "check_component",
     "check_finite",
     "check_instance",
@@ -102,14 +103,15 @@ def check_transformer(estimator, argument="estimator"):
     for method in ("transform", "inverse_transform"):
         if not hasattr(estimator, method):
             raise TypeError(
-                f"{argument}={_brief(estimator)} has no {method}; give a fitted "
+                f"{argument}={brief(estimator)} has no {method}; give a fitted "
                 "transformer that has one, or the part of a Pipeline that ends in one "
                 "(pipeline[:-1])."
             )
     check_is_fitted(estimator)
 
 
-def _brief(value):
+def brief(value):
+    """Write an argument as errors call it."""
     return repr(value) if isinstance(value, str) else type(value).__name__
 
 
@@ -188,7 +190,7 @@ def sample(estimator, n_samples, noise, random_state):
     check_instance(estimator)
     if not hasattr(estimator, "sample"):
         raise TypeError(
-            f"estimator={_brief(estimator)} has no sample; give a fitted "
+            f"estimator={brief(estimator)} has no sample; give a fitted "
             "VAETransformer, AutoencoderTransformer, KernelDensity or the like."
         )
     check_is_fitted(estimator)
@@ -198,7 +200,7 @@ def sample(estimator, n_samples, noise, random_state):
     unknown = options.keys() - signature(estimator.sample).parameters
     if unknown:
         raise TypeError(
-            f"{unknown.pop()} is not for estimator={_brief(estimator)}, whose sample "
+            f"{unknown.pop()} is not for estimator={brief(estimator)}, whose sample "
             "does not take it; leave it at its default."
         )
     rows = estimator.sample(n_samples, **options)

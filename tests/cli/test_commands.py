@@ -57,6 +57,30 @@ def test_the_size_of_a_code_can_be_found(run, tmp_path, asked, method):
     assert 1 <= model.n_components_ <= 4
 
 
+@pytest.mark.parametrize("method", ["autoencoder", "vae", "pca"])
+def test_codes_of_digits_keep_their_zeros_and_are_none_but_those_seen(
+    run, tmp_path, method
+):
+    rng = np.random.default_rng(0)
+    codes = ["0012", "0450", "1200", "0007"]
+    table = pd.DataFrame({"sku": rng.choice(codes, 80), "price": rng.normal(9, 1, 80)})
+    path, model = tmp_path / "sold.csv", tmp_path / "model.skops"
+    table.to_csv(path, index=False)
+    more = [] if method == "pca" else QUICK
+    code, _, err = run("fit", path, "--out", model, "--method", method, *more)
+    assert code == 0
+    assert "1 category: sku (4 values), one-hot" in err
+
+    _, out, err = run("sample", model, "-n", 60, "--random-state", 0)
+    rows = pd.read_csv(io.StringIO(out), dtype={"sku": str})
+    assert set(rows["sku"]) <= set(codes)
+    assert (len(rows), err) == (60, "")
+
+    _, out, err = run("transform", model, path)
+    written = pd.read_csv(io.StringIO(out))
+    np.testing.assert_allclose(written, load_pipeline(model).transform(table))
+
+
 def test_samples_of_pca_have_its_covariance(run, tmp_path):
     X = np.random.default_rng(0).normal(size=(500, 3)) @ np.diag([3.0, 2.0, 0.5])
     np.save(tmp_path / "X.npy", X)

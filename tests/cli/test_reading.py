@@ -184,6 +184,7 @@ ODD_FORMS = {
         [3, 2, 1, 4, 5, 6, 7, 8, 9, 1, np.nan],
     ),
     "numbers for names, after a word": ("NA,1,2\nr,3,4\ns,5,6\n", ["r", 3, 4]),
+    "codes, and no header": ("0012|0.5\n12|-0.3\n", ["0012", 0.5]),
     "addresses": ("a\tb\n192.168.103.203\t1\n", ["192.168.103.203", 1]),
     "versions": ("a;b\n1.100.201;0,5\n2.100.300;1,5\n", ["1.100.201", 0.5]),
 }
@@ -196,6 +197,25 @@ def test_forms_that_are_easily_mistaken(tmp_path, text, first):
     assert len(found) == len(first)
     for value, wanted in zip(found, first, strict=True):
         np.testing.assert_equal(value, wanted)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "code,a,day,b\n0012,0.5,01/02/2021,0\n12,-0.3,03/02/2021,7\n",
+        "code,a,day,b,\n 0012 ,0.5,01/02/2021,0,\n12,-0.3,03/02/2021,7,\n",
+        "code,a,day,b\n0012,0.5,01/02/2021,0,\n12,-0.3,03/02/2021,7,\n",
+        "code,a,day,b\n007,0012,0.5,01/02/2021,0\n008,12,-0.3,03/02/2021,7\n",
+        "code;a;day;b\n0012;0,5;01/02/2021;0\n12;-0,3;03/02/2021;7\n",
+    ],
+    ids=["commas", "empty column", "trailing", "row labels", "decimal commas"],
+)
+def test_codes_with_zeros_before_them_stay_text(tmp_path, text):
+    frame = read_table(str(written(tmp_path, "codes.csv", text))).frame
+    code, a, day, b = (frame.iloc[:, at].tolist() for at in range(4))
+    assert [each.strip() for each in code] == ["0012", "12"]
+    assert (a, b) == ([0.5, -0.3], [0, 7])
+    assert day == ["01/02/2021", "03/02/2021"]
 
 
 def test_a_row_counts_the_same_whatever_is_beside_it(tmp_path):

@@ -17,7 +17,10 @@ def table_of(**columns):
     [
         ([1, 2, 5], "number"),
         (["1", "2.5", "3"], "number"),
+        (["0", "-0.3", "0.5"], "number"),
         (["a", "b", "a"], "category"),
+        (["0012", "1200", "0012"], "category"),
+        (["00", "01", None], "category"),
         ([True, False, True], "category"),
         ([True, None, False], "category"),
         (["2020-01-01", "2020-05-01", None], "date"),
@@ -121,6 +124,8 @@ def test_what_says_nothing_is_left_out():
         table_of(
             name=[f"n{i}" for i in range(90)],
             text=[f"t{min(i, 80)}" for i in words],
+            phone=[f"0{4935 + i}" for i in words],
+            zip=[f"{9960 + min(i, 80):05}" for i in words],
             CUSTOMER_ID=words,
             Id=words,
             index=words,
@@ -129,8 +134,34 @@ def test_what_says_nothing_is_left_out():
         ).rename(columns={"x": "humid", "index": "Unnamed: 0"})
     )
     assert list(encoder.columns_) == ["humid"]
-    left_out = {"name", "text", "CUSTOMER_ID", "Id", "Unnamed: 0", "lists"}
-    assert set(encoder.left_out_) == left_out
+    texts = {"name", "text", "phone", "zip"}
+    assert set(encoder.left_out_) == texts | {
+        "CUSTOMER_ID",
+        "Id",
+        "Unnamed: 0",
+        "lists",
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "sign"),
+    [("${:,.2f}", "$"), ("{:.1f} kg", "kg"), ("EUR {:.2f}", "EUR"), ("{:.1f}°C", "°C")],
+)
+def test_numbers_with_a_sign_are_left_out_with_the_remedy(form, sign):
+    numbers = np.random.default_rng(0).normal(2000, 500, 60)
+    all_differ = [form.format(each) for each in numbers]
+    for texts in (all_differ, [*all_differ, *all_differ[:20], None]):
+        encoder = TableEncoder().fit(table_of(a=texts, b=np.arange(len(texts)) % 7))
+        reason = f"numbers with a sign or unit ({sign}): write them without it"
+        assert encoder.left_out_ == {"a": reason}
+
+
+@pytest.mark.parametrize(
+    "form", ["n{}", "user{}@example.org", "{}@example.org", "{}.txt", "{:05}A"]
+)
+def test_names_with_a_number_have_no_unit(form):
+    encoder = TableEncoder().fit(table_of(a=[form.format(i) for i in range(60)]))
+    assert encoder.left_out_ == {"a": "an identifier: every value differs"}
 
 
 def test_rare_values_are_one_category():
@@ -154,6 +185,9 @@ def test_targets_are_classes_or_numbers():
     assert read_target(pd.Series([0, 1, 2] * 5))[1]
     assert not read_target(pd.Series(range(30)))[1]
     assert not read_target(pd.Series(["2020-01-01", "2020-01-09"]))[1]
+    classes, is_class = read_target(pd.Series(["01", "02", "10"] * 5))
+    assert is_class
+    assert set(classes) == {"01", "02", "10"}
     with pytest.raises(ValueError, match="constant"):
         read_target(pd.Series([1, 1]))
     with pytest.raises(ValueError, match="every value differs"):

@@ -172,7 +172,8 @@ def test_a_score_that_is_no_number_costs_that_measure_only(score, iris):
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"estimators": []}, TypeError, "estimators=.. must be a list"),
+        ({"estimators": []}, TypeError, r"estimators=\[\] must be a list"),
+        ({"estimators": ()}, TypeError, r"estimators=\(\) must be a list"),
         ({"estimators": PCA()}, TypeError, "must be a list"),
         ({"estimators": [PCA]}, TypeError, r"pass an instance, PCA\(\)"),
         ({"estimators": {1: PCA()}}, TypeError, "must be a str"),
@@ -184,7 +185,11 @@ def test_a_score_that_is_no_number_costs_that_measure_only(score, iris):
         ({"n_components": [2, 0]}, ValueError, "integers of 1 or more"),
         ({"n_components": {1, 2}}, ValueError, "one or more integers"),
         ({"scoring": ["accuracy"]}, TypeError, "must be one scorer"),
-        ({"scoring": "accurate"}, ValueError, "'accurate'"),
+        ({"scoring": "accurate"}, ValueError, "scoring='accurate' is not the name"),
+        ({"scoring": 3}, TypeError, "scoring=3 must be one scorer"),
+        ({"downstream": PCA()}, TypeError, r"downstream=PCA\(\) must .* and predict"),
+        ({"downstream": "svc"}, TypeError, "downstream='svc' must .* and predict"),
+        ({"downstream": Ridge}, TypeError, r"downstream=Ridge is a .* Ridge\(\)"),
         ({"random_state": -1}, ValueError, "random_state=-1"),
         ({"callbacks": "bar"}, TypeError, "FitCallback protocol"),
         ({"cv": 1000}, ValueError, "n_splits=1000"),
@@ -207,6 +212,12 @@ def test_what_cannot_be_done_is_said_at_once(parameters, error, message, iris):
     X, y = iris
     with pytest.raises(error, match=message):
         compare(X, **({"y": y, "estimators": [PCA()]} | parameters))
+
+
+@pytest.mark.parametrize("X", [None, 3], ids=str)
+def test_what_has_no_rows_is_refused_by_name(X):
+    with pytest.raises(TypeError, match=f"X={X} must be rows"):
+        compare(X)
 
 
 def test_a_function_without_its_inverse_gives_no_rows_back(iris):

@@ -76,8 +76,12 @@ def test_weighted_rows_may_come_as_lists(iris):
 
 
 def test_the_scorer_needs_a_way_back(iris):
-    with pytest.raises(TypeError, match="Columns has no inverse_transform"):
+    with pytest.raises(TypeError, match="estimator=Columns has no inverse_transform"):
         explained_variance_scorer(Columns().fit(iris[0]), iris[0])
+    with pytest.raises(TypeError, match="estimator='a' has no inverse_transform"):
+        explained_variance_scorer("a", iris[0])
+    with pytest.raises(TypeError, match="estimator=PCA is a class; give a fitted"):
+        explained_variance_scorer(PCA, iris[0])
 
 
 def test_one_row_has_no_variance(iris):

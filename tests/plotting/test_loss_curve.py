@@ -76,6 +76,9 @@ def test_losses_of_other_estimators(digits):
     assert display.best_epoch is None
     with pytest.raises(TypeError, match="estimator=PCA has no loss_curve_"):
         LossCurveDisplay.from_estimator(PCA(2).fit(X))
+    for other, name in (("a", "'a'"), (None, "NoneType")):
+        with pytest.raises(TypeError, match=f"estimator={name} has no loss_curve_"):
+            LossCurveDisplay.from_estimator(other)
     with pytest.raises(NotFittedError):
         LossCurveDisplay.from_estimator(AutoencoderTransformer())
     with pytest.raises(TypeError, match="estimator=VAETransformer is a class"):
