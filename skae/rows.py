@@ -23,6 +23,7 @@ __all__ = [
     "block_slices",
     "centred_rows",
     "dense_blocks",
+    "few_if_wide",
     "is_mostly_zero",
     "measured",
     "placed",
@@ -53,6 +54,11 @@ LEAST_FREE = 1e-9
 
 # About how many numbers one block holds when rows are walked through.
 BLOCK_SIZE = 2**20
+
+# Numbers that rows which are looked at together may hold; of very wide ones it is so
+# many rows all the same, which a model of as many columns outweighs.
+NUMBERS_TOGETHER = 2**22
+FEWEST_TOGETHER = 64
 
 
 class Rows:
@@ -302,6 +308,11 @@ def block_slices(X):
     size = max(1, BLOCK_SIZE // X.shape[1])
     for start in range(0, X.shape[0], size):
         yield slice(start, start + size)
+
+
+def few_if_wide(n_rows, n_columns):
+    """So many rows, or fewer of so many columns that they would fill the memory."""
+    return min(n_rows, max(NUMBERS_TOGETHER // n_columns, FEWEST_TOGETHER))
 
 
 def dense_blocks(X):

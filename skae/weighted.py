@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .rows import BLOCK_SIZE, as_array, block_slices, dense_blocks, take_rows
+from .rows import (
+    BLOCK_SIZE,
+    RESIDENT_BYTES,
+    as_array,
+    block_slices,
+    dense_blocks,
+    take_rows,
+)
 
 __all__ = ["WeightedSet"]
 
@@ -132,7 +139,7 @@ def _differs_from_last(keys, order):
 
 
 def _row_keys(X):
-    """One byte string per row: equal rows, equal strings, in an order of their own.
+    """One key per row: equal rows, equal keys, in the order of the rows' bytes.
 
     Sparse rows have the order of their dense copies: of two rows the first column in
     which they differ decides, and there a zero, whose bytes are 0, comes first.
@@ -147,12 +154,42 @@ def _row_keys(X):
         entries["value"] = X.data
         together, ends = entries.tobytes(), kind.itemsize * X.indptr.astype(np.int64)
         return np.array([together[a:b] for a, b in pairwise(ends)], dtype=object)
-    X = np.ascontiguousarray(X)
-    blocks = map(X.__getitem__, block_slices(X))
-    if X.dtype.kind == "f" and any(map(_has_negative_zero, blocks)):
-        X = X + 0.0  # -0.0 and 0.0 are the same value
+    if X.flags.c_contiguous and not _has_negative_zeros(X):
+        return _bytes_of_rows(X)
+    return _row_ranks(X)
+
+
+def _row_ranks(X):
+    """Give rows numbers in the order of their bytes; -0.0 is 0.0, and equal rows equal.
+
+    Some columns are copied after others, and no more than tell all rows apart.
+    """
+    rank = np.zeros(len(X), dtype=np.int64)
+    width = max(1, RESIDENT_BYTES // (len(X) * X.dtype.itemsize))
+    for begin in range(0, X.shape[1], width):
+        some = np.array(X[:, begin : begin + width], order="C")
+        some += 0  # -0.0 becomes 0.0
+        rank = _ranks(rank * len(X) + _ranks(_bytes_of_rows(some)))
+        if rank.max() == len(X) - 1:
+            break
+    return rank
+
+
+def _ranks(keys):
+    """Give keys numbers in their order, equal ones the same."""
+    order = np.argsort(keys, kind="stable")
+    ranks = np.empty(len(keys), dtype=np.int64)
+    ranks[order] = np.cumsum(_differs_from_last(keys, order)) - 1
+    return ranks
+
+
+def _bytes_of_rows(X):
+    """View each row as one string of bytes."""
     return X.view(np.dtype((np.void, X.dtype.itemsize * X.shape[1]))).ravel()
 
 
-def _has_negative_zero(block):
-    return (np.signbit(block) & (block == 0)).any()
+def _has_negative_zeros(X):
+    if X.dtype.kind != "f":
+        return False
+    blocks = map(X.__getitem__, block_slices(X))
+    return any((np.signbit(block) & (block == 0)).any() for block in blocks)

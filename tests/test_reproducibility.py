@@ -252,6 +252,22 @@ def test_threads_take_part_where_codes_become_long_rows(n_threads, n_outputs):
     assert seen == [n_threads if n_outputs > 2 else 1]
 
 
+@pytest.mark.parametrize(("n_outputs", "n_together"), [(4096, 256), (100_000, 64)])
+def test_fewer_codes_are_decoded_together_where_they_become_long_rows(
+    n_outputs, n_together
+):
+    seen = []
+
+    def decode(z):
+        seen.append(len(z))
+        return z
+
+    for n_codes in (1, 300):  # how many are asked for says nothing
+        codes = np.ones((n_codes, 2))
+        map_blocks(decode, codes, 0, torch.device("cpu"), n_outputs=n_outputs)
+    assert set(seen) == {n_together}
+
+
 @pytest.fixture(params=[torch.float32, torch.float64], ids=str)
 def default_dtype(request):
     before = torch.get_default_dtype()

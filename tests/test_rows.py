@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from given import generator
 
@@ -72,3 +73,28 @@ def test_weights_do_not_copy_what_is_large(n_rows, monkeypatch):
     monkeypatch.setattr(rows, "RESIDENT_BYTES", 100)
     model = fitted()
     np.testing.assert_allclose(model.transform(X), whole.transform(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "early_stopping"),
+    [("gaussian", True), ("gaussian_diag", False), ("poisson", True)],
+)
+@pytest.mark.parametrize("numbers", [8000, 100])
+def test_no_step_of_a_fit_makes_many_sparse_rows_of_many_columns_dense(
+    Estimator, likelihood, early_stopping, numbers, monkeypatch
+):
+    X = np.random.default_rng(0).poisson(0.1, (300, 100)) * 1.0
+    sizes = []
+
+    def seen(block, origin, measured=rows.measured):
+        sizes.append(block.shape[0])
+        return measured(block, origin)
+
+    monkeypatch.setattr(rows, "measured", seen)
+    monkeypatch.setattr(rows, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(rows, "BLOCK_SIZE", numbers)
+    monkeypatch.setattr(rows, "NUMBERS_TOGETHER", numbers)
+    parameters = {"hidden_layer_sizes": (4,), "max_iter": 1, "batch_size": 32}
+    parameters |= {"likelihood": likelihood, "early_stopping": early_stopping}
+    Estimator(2, random_state=0, **parameters).fit(sp.csr_array(X))
+    assert max(sizes) == max(numbers // 100, 64)

@@ -1,5 +1,7 @@
 """Rows are a weighted set: a weight is a number of copies, and order says nothing."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.decomposition import PCA
 
-from skae import AutoencoderTransformer, VAETransformer
+from skae import AutoencoderTransformer, VAETransformer, weighted
+from skae import rows as all_rows
 from skae.weighted import WeightedSet
 
 SMALL = {"hidden_layer_sizes": (6,), "max_iter": 4, "random_state": 0}
@@ -101,6 +104,40 @@ def test_the_two_zeros_are_one_value(Estimator):
     assert np.signbit(negative[X == 0]).any()
     model = Estimator(2, **WHOLE).fit(X)
     assert_same_model(model, Estimator(2, **WHOLE).fit(negative), X)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+@pytest.mark.parametrize("numbers_copied", [1, 100, 2**20])
+def test_neither_layout_nor_the_sign_of_zeros_changes_the_order(
+    dtype, numbers_copied, monkeypatch
+):
+    # Few values, so that rows differ in the last of their columns only, or nowhere.
+    X = np.random.default_rng(0).integers(0, 3, (50, 4)).astype(dtype)
+    X = np.hstack([X[:, :1] * 0, X, X[:, :2]])
+    wanted = WeightedSet(X, np.arange(50.0)).distinct()
+    monkeypatch.setattr("skae.weighted.RESIDENT_BYTES", numbers_copied)
+    negative = np.where(X == 0, -X.astype(np.float32), X).astype(dtype)
+    for other in (np.asfortranarray(X), negative, np.repeat(X, 2, axis=1)[:, ::2]):
+        found = WeightedSet(other, np.arange(50.0)).distinct()
+        np.testing.assert_array_equal(found.X, wanted.X)
+        np.testing.assert_array_equal(found.weight, wanted.weight)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_weighted_rows_in_a_memory_map_are_not_copied(order, tmp_path, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(2000, 500))
+    X[-1, -1] = -0.0
+    np.save(tmp_path / "rows.npy", np.asarray(X, order=order))
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    for room in (all_rows, weighted):
+        monkeypatch.setattr(room, "RESIDENT_BYTES", X.nbytes // 50)
+        monkeypatch.setattr(room, "BLOCK_SIZE", X.size // 50)
+    tracemalloc.start()
+    try:
+        WeightedSet(mapped, np.ones(len(X))).distinct()
+        assert tracemalloc.get_traced_memory()[1] < X.nbytes / 10
+    finally:
+        tracemalloc.stop()
 
 
 def test_only_the_ratios_of_weights_matter(Estimator):

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import Interval, StrOptions
@@ -12,7 +13,7 @@ from skae.densities.codes import CodeMixture, fit_code_mixture
 from skae.densities.limits import MAX_CODES, representatives
 from skae.device import widest_dtype
 from skae.models.refinement import MOST_REFINEMENTS
-from skae.rows import as_array, weighted_moments
+from skae.rows import as_array, few_if_wide, weighted_moments
 
 from .base import BaseAutoencoder
 from .checking import check_has_variance
@@ -455,8 +456,11 @@ def _squared_errors(task, learned):
     n_rows = len(task.rows)
     some = np.linspace(0, n_rows - 1, min(n_rows, MEASURED_ROWS)).astype(int)
     rows = task.subset(some, learned.maps)
-    x, dtype = rows.take(slice(None)), widest_dtype(task.device)
-    with torch.no_grad():
-        errors = (x - learned.model(x)).to(dtype).square()
-    weight = rows.weight.to(dtype)
-    return weight @ errors / weight.sum()
+    weight, total = rows.weight.to(widest_dtype(task.device)), 0.0
+    n_together = few_if_wide(len(rows), rows.n_features)
+    for block in gen_batches(len(rows), n_together):
+        x = rows.take(block)
+        with torch.no_grad():
+            errors = (x - learned.model(x)).to(weight.dtype).square()
+        total = total + weight[block] @ errors
+    return total / weight.sum()

@@ -34,7 +34,7 @@ __all__ = [
     "number_classes",
 ]
 
-# Types of X that are taken as they are; anything else becomes the first of them.
+# Types of X that are taken as they are; anything else becomes the first of them, whole.
 INPUT_TYPES = [np.float64, np.float32, np.uint8]
 
 

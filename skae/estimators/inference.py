@@ -28,7 +28,7 @@ SMALL_BLOCK = 2**14
 
 
 def block_rows(n_columns, most_rows=LARGEST_BLOCK):
-    """Rows per block, by the width of the rows alone, and at most so many."""
+    """Rows per block, by the width of rows or results alone, and at most so many."""
     n_multiples = BLOCK_SIZE // (ROW_MULTIPLE * n_columns)
     return ROW_MULTIPLE * min(max(n_multiples, 1), most_rows // ROW_MULTIPLE)
 
@@ -67,8 +67,8 @@ def map_blocks(
         More columns, as they are: the numbers of the rows' classes.
 
     n_outputs : int, default=1
-        About how many numbers a row becomes. Of blocks that are large by these or by
-        their columns several threads take part.
+        About how many numbers a row becomes. Blocks have fewer rows where these or
+        their columns are many, and of large blocks several threads take part.
 
     most_rows : int, default=LARGEST_BLOCK
         Of a block. A single row costs as much as a block: fewer are for a function
@@ -81,8 +81,9 @@ def map_blocks(
     """
     origin = np.asarray(origin, dtype=floating_type(X))
     computed = torch.float32 if origin.dtype == np.float32 else widest_dtype(device)
-    is_small = block_rows(X.shape[1]) * max(X.shape[1], n_outputs) < SMALL_BLOCK
-    n_rows = block_rows(X.shape[1], most_rows)
+    width = max(X.shape[1], n_outputs)
+    is_small = block_rows(width) * width < SMALL_BLOCK
+    n_rows = block_rows(width, most_rows)
     mapped: Any = None
     with one_thread_unless(not is_small):
         for begin in range(0, X.shape[0], n_rows):

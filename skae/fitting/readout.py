@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from skae.device import one_thread_unless, widest_dtype
+from skae.rows import few_if_wide
 
 __all__ = ["Readout", "has_readout"]
 
@@ -24,7 +25,7 @@ STRENGTHS = (1e-2, 3e-2, 1e-1, 3e-1, 1e0, 3e0, 1e1, 3e1, 1e2)
 # Fewer multiplications than this gain nothing by several threads.
 LARGE_REGRESSION = 2**30
 
-# Rows whose hidden layer is held at a time.
+# Rows whose hidden layer is held at a time, at most.
 ROWS_AT_ONCE = 1024
 
 
@@ -67,8 +68,9 @@ class Readout:
         means = torch.zeros(n_hidden + n_outputs, dtype=dtype, device=rows.device)
         products = torch.zeros(n_hidden, len(means), dtype=dtype, device=rows.device)
         origin = torch.zeros(len(means), dtype=torch.float32, device=rows.device)
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            some = slice(start, start + ROWS_AT_ONCE)
+        n_together = few_if_wide(ROWS_AT_ONCE, rows.n_features)
+        for start in range(0, len(rows), n_together):
+            some = slice(start, start + n_together)
             share = (rows.weight[some].to(dtype) / total).float()
             both = torch.cat(model.left_to_readout(rows.take(some)), dim=1).float()
             if start == 0:

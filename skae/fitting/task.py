@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from skae.device import forked_stream, generator_from, limited_threads
-from skae.rows import Rows, placed
+from skae.rows import Rows, few_if_wide, placed
 from skae.start.maps import fit_linear_maps
 from skae.training.engine import Settings, n_threads, row_losses
 from skae.weighted import WeightedSet
@@ -160,7 +160,7 @@ class Task:
 
     def _set_start(self, model, maps, rows):
         model.fit_totals(rows, anew=True)
-        x, weight = rows.some(SHRINKAGE_ROWS)
+        x, weight = rows.some(few_if_wide(SHRINKAGE_ROWS, rows.n_features))
         model.initialize_from(x, weight)
         shrinkage = 1.0
         if self.blueprint.from_pca and not self.blueprint.likelihood.starts_exact:
