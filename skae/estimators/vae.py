@@ -94,7 +94,8 @@ class VAETransformer(BaseDensity):
         columns by number, name, slice (of names with both ends), mask, or a callable
         of X that gives one of these, such as ``make_column_selector``, every column
         once; counts there are counts of their own, without a size. ``"auto"`` looks at
-        the columns, and ``likelihood_`` is what it chose.
+        the columns, and ``likelihood_`` is what it chose; with ``conditional=True``
+        counts have no size there either, so that each class has totals of its own.
 
     prior : str or prior spec, default="auto"
         Density of the codes, by name or as a spec of :mod:`skae.priors`. ``"auto"`` is
