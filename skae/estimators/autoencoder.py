@@ -246,9 +246,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         start, whose last layer may have been solved since.
 
     noise_variance_ : float or ndarray of shape (n_features_in_,)
-        Variance of the noise that ``sample`` adds, with a Gaussian likelihood: the
-        squared error of a row, on the rows held out, divided by ``n_features -
-        n_components``. Where the start was kept, PCA's on all rows.
+        Variance of the noise, with a Gaussian likelihood: the squared error of a row,
+        on the rows held out, divided by ``n_features - n_components``. Where the start
+        was kept, PCA's on all rows. ``sample`` adds no noise in the directions of the
+        codes, which hold it already.
 
     likelihood_ : likelihood spec
         What was fitted, with columns by number.
