@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae._sklearn import Interval, StrOptions
 from skae.densities.codes import CodeMixture, fit_code_mixture
 from skae.densities.limits import MAX_CODES, representatives
-from skae.device import widest_dtype
+from skae.device import generator_from, widest_dtype
 from skae.models.refinement import MOST_REFINEMENTS
 from skae.rows import as_array, weighted_moments
 
@@ -419,10 +419,11 @@ class AutoencoderTransformer(BaseAutoencoder):
         return self.latent_density_.sample(n_samples, random_state)
 
     def _inferred(self, task, learned):
-        """Codes of some training rows that stand for all."""
+        """Codes of some training rows, as they are learned from, that stand for all."""
         rows = task.rows.take(representatives(task.rows.weight))
+        model, generator = learned.model, generator_from(task.seed, task.device)
         codes = map_blocks(
-            learned.model.encode,
+            lambda x: model.encode(model.likelihood.drawn(x, generator)),
             rows.X,
             task.origin(learned.maps),
             task.device,

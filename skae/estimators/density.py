@@ -126,7 +126,8 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
         """Posteriors of some training rows that stand for all.
 
         Their means, their divergences from the standard normal, and a draw of each;
-        the latter two of the code about its class, where there are any.
+        the latter two of the code about its class, where there are any. Of rows that
+        stand for draws they are those of a draw.
         """
         rows = task.rows.take(representatives(task.rows.weight))
         model, origin = learned.model, task.origin(learned.maps)
@@ -135,6 +136,7 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
         inferred = np.empty((3, len(rows), task.blueprint.n_components))
 
         def infer(given, x):
+            x = model.likelihood.drawn(x, generator)
             posterior = given.posterior(x)
             mean = posterior.mean if given is model else model.encode(x)
             draw = posterior.at(noise_like(mean, generator))
