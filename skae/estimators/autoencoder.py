@@ -259,10 +259,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     latent_density_ : CodeMixture
         What ``sample`` draws codes from: a Gaussian mixture, its size and kind of
         covariance chosen by codes held out, fitted on first use to at most 10,000 codes
-        of the training rows; or a Gaussian about each of up to 1,000 codes, where codes
-        held out are likelier by that. Its ``sample(n_samples, random_state)`` draws
-        codes, and ``gaussians()`` lists named tuples of ``shares``, ``means`` and
-        ``covariances``.
+        of the training rows; and beside it, with a share of ``kernel_share``, a
+        Gaussian about each of up to 1,000 codes, where codes held out are likelier by
+        that. Its ``sample(n_samples, random_state)`` draws codes, and ``gaussians()``
+        lists named tuples of ``shares``, ``means`` and ``covariances``.
 
     See Also
     --------
