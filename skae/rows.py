@@ -15,9 +15,10 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .device import CopyStream
+from .device import CopyStream, generator_from
 
 __all__ = [
+    "DrawnRows",
     "Rows",
     "as_array",
     "block_slices",
@@ -213,6 +214,41 @@ def _batch_sizes(n_rows, size):
     if rest == 1 and n_full:
         return [size] * (n_full - 1) + [size + 1]
     return [size] * n_full + [rest] * (rest > 0)
+
+
+class DrawnRows:
+    """Rows that stand for draws, by the same draws at each walk through them.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    drawn : callable
+        From a batch and a generator to what is drawn.
+
+    seed : int
+    """
+
+    def __init__(self, rows, drawn, seed):
+        self._rows, self._drawn, self._seed = rows, drawn, seed
+
+    def _generator(self):
+        return generator_from(self._seed, self._rows.device)
+
+    def some(self, size):
+        """Take so many rows at most, at equal steps, with their weights."""
+        x, weight = self._rows.some(size)
+        return self._drawn(x, self._generator()), weight
+
+    def blocks(self):
+        """Walk through all rows, some at a time."""
+        return (block for block, _ in self.weighted_blocks())
+
+    def weighted_blocks(self):
+        """Walk through all rows and their weights, as they were given."""
+        generator = self._generator()
+        for x, weight in self._rows.weighted_blocks():
+            yield self._drawn(x, generator), weight
 
 
 class RowView:

@@ -70,6 +70,17 @@ def test_the_default_vae_looks_at_the_columns():
     np.testing.assert_array_equal(np.sort(drawn, axis=1), [[0, 0, 1]] * 45)
 
 
+def test_counts_of_a_rare_class_have_its_totals():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [160, 20])
+    size = np.where(y == 1, 400, 40) * rng.gamma(5, 0.2, size=180)
+    X = rng.poisson(size[:, None] * rng.dirichlet(np.ones(12)))
+    vae = VAETransformer(2, likelihood="auto", hidden_layer_sizes=(8,), max_iter=3)
+    X_new, _ = VAEOverSampler(vae=vae, random_state=0).fit_resample(X, y)
+    wanted, drawn = X[y == 1].sum(axis=1).mean(), X_new[180:].sum(axis=1).mean()
+    assert drawn == pytest.approx(wanted, rel=0.25)
+
+
 def test_the_parameter_is_left_as_it_was(rare):
     sampler = VAEOverSampler(vae=clone(QUICK)).fit(*rare)
     assert not sampler.vae.conditional

@@ -20,6 +20,21 @@ def test_samples_without_noise_lie_on_what_the_decoder_makes(Estimator):
     assert (noisy - drawn).var() == pytest.approx(model.noise_variance_, rel=0.1)
 
 
+HALVES = [("gaussian", [0, 1, 2, 3, 4]), ("gaussian_diag", [5, 6, 7, 8, 9])]
+
+
+@pytest.mark.parametrize("n_components", [5, 9, 10])
+@pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_diag", HALVES])
+def test_samples_of_a_start_vary_as_much_as_the_rows(
+    likelihood, n_components, Estimator
+):
+    X = np.random.default_rng(0).standard_normal((1000, 10))
+    parameters = {"likelihood": likelihood, "max_iter": 0, "random_state": 0}
+    model = Estimator(n_components, **parameters).fit(X)
+    drawn = model.sample(10_000, random_state=0)
+    assert drawn.var(axis=0).sum() == pytest.approx(X.var(axis=0).sum(), rel=0.03)
+
+
 def test_samples_resemble_the_rows(Estimator):
     X = images(400)
     model = Estimator(8, **LEARNS).fit(X)

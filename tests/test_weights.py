@@ -160,6 +160,17 @@ def test_fractional_weights_give_the_weighted_moments(Estimator):
     assert model.noise_variance_ == pytest.approx(noise)
 
 
+@pytest.mark.parametrize("factor", [1.0, 0.01, 30.0])
+def test_what_is_said_of_components_counts_rows_by_their_weights(factor):
+    X, weight = rows(), factor * np.random.default_rng(0).exponential(1, 40)
+    model = VAETransformer(2, **START).fit(X, sample_weight=weight)
+    means, deviations = model.transform(X, return_std=True)
+    # The Kullback-Leibler divergence of a Gaussian from the standard normal.
+    divergences = (means**2 + deviations**2 - 1) / 2 - np.log(deviations)
+    wanted = np.average(divergences, axis=0, weights=weight)
+    np.testing.assert_allclose(model.kl_per_component_, wanted, rtol=1e-6)
+
+
 def test_weights_turn_the_start_into_pca_of_the_repeated_rows():
     X, weight = rows(), weights()
     repeated = np.repeat(X, weight, axis=0)

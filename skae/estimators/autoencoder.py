@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae._sklearn import Interval, StrOptions
 from skae.densities.codes import CodeMixture, fit_code_mixture
 from skae.densities.limits import MAX_CODES, representatives
-from skae.device import widest_dtype
+from skae.device import generator_from, widest_dtype
 from skae.models.refinement import MOST_REFINEMENTS
 from skae.rows import as_array, few_if_wide, weighted_moments
 
@@ -165,11 +165,12 @@ class AutoencoderTransformer(BaseAutoencoder):
         among the candidates: the network has to be better by Student's test, or
         Wilcoxon's, at 99 %. The start that is judged has not seen the rows that judge;
         what is returned uses all rows: the start of all rows where it won, else, up to
-        10,000 rows, a network trained again from there for as many epochs. With fewer
-        than 10 distinct rows the start is returned. Rows given to ``fit`` as
-        ``X_val`` judge in either case. With False and no ``X_val`` all rows are trained
-        on until the loss stands still, and nothing says that the end is better than
-        the start.
+        10,000 rows, a network trained again from there for as many epochs, which is
+        kept if it was not cut short, is no worse on the rows that judge, and not beyond
+        where the first was stopped. With fewer than 10 distinct rows the start is
+        returned. Rows given to ``fit`` as ``X_val`` judge in either case. With False
+        and no ``X_val`` all rows are trained on until the loss stands still, and
+        nothing says that the end is better than the start.
 
     validation_fraction : "auto" or float, default="auto"
         Share of the distinct rows that is held out. ``"auto"`` is a third, at most
@@ -217,7 +218,8 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the columns, over the rows of the start: all, or those that were not
-        held out from 10,000 rows on and with ``warm_start``.
+        held out above 10,000 rows, with ``warm_start``, or where the second training
+        was not kept.
 
     module_ : torch.nn.Module
         The network, on rows measured from ``mean_`` (or from 0 where the
@@ -247,9 +249,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         start, whose last layer may have been solved since.
 
     noise_variance_ : float or ndarray of shape (n_features_in_,)
-        Variance of the noise that ``sample`` adds, with a Gaussian likelihood: the
-        squared error of a row, on the rows held out, divided by ``n_features -
-        n_components``. Where the start was kept, PCA's on all rows.
+        Variance of the noise, with a Gaussian likelihood: the squared error of a row,
+        on the rows held out, divided by ``n_features - n_components``. Where the start
+        was kept, PCA's on all rows. ``sample`` adds no noise in the directions of the
+        codes, which hold it already.
 
     likelihood_ : likelihood spec
         What was fitted, with columns by number.
@@ -257,10 +260,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     latent_density_ : CodeMixture
         What ``sample`` draws codes from: a Gaussian mixture, its size and kind of
         covariance chosen by codes held out, fitted on first use to at most 10,000 codes
-        of the training rows; or a Gaussian about each of up to 1,000 codes, where codes
-        held out are likelier by that. Its ``sample(n_samples, random_state)`` draws
-        codes, and ``gaussians()`` lists named tuples of ``shares``, ``means`` and
-        ``covariances``.
+        of the training rows; and beside it, with a share of ``kernel_share``, a
+        Gaussian about each of up to 1,000 codes, where codes held out are likelier by
+        that. Its ``sample(n_samples, random_state)`` draws codes, and ``gaussians()``
+        lists named tuples of ``shares``, ``means`` and ``covariances``.
 
     See Also
     --------
@@ -420,10 +423,11 @@ class AutoencoderTransformer(BaseAutoencoder):
         return self.latent_density_.sample(n_samples, random_state)
 
     def _inferred(self, task, learned):
-        """Codes of some training rows that stand for all."""
+        """Codes of some training rows, as they are learned from, that stand for all."""
         rows = task.rows.take(representatives(task.rows.weight))
+        model, generator = learned.model, generator_from(task.seed, task.device)
         codes = map_blocks(
-            learned.model.encode,
+            lambda x: model.encode(model.likelihood.drawn(x, generator)),
             rows.X,
             task.origin(learned.maps),
             task.device,

@@ -8,7 +8,7 @@ from sklearn.callback import with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 
 from skae._sklearn import fit_context
-from skae.densities.limits import representatives
+from skae.densities.limits import MAX_CODES, representatives
 from skae.device import generator_from, made_on_cpu
 from skae.normal import noise_like
 from skae.priors import AggregatePosterior
@@ -91,13 +91,20 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
         return number_classes(y_val, "y_val", X_val.shape[0], self.classes_)
 
     def _attributes(self, task, learned):
-        means, divergences, codes = self._inferred(task, learned)
-        chosen = representatives(task.rows.weight)
+        weight = task.rows.weight
+        chosen = representatives(weight)
         _, rows = np.unique(chosen, return_inverse=True)
+        means, divergences, codes = self._inferred(task, learned, chosen)
+        share = np.full(len(chosen), 1 / len(chosen))
+        stand_for = np.bincount(chosen, minlength=len(weight))
+        # Where those chosen stand for the others only roughly, all are averaged.
+        if len(weight) <= MAX_CODES and not np.array_equal(stand_for, weight):
+            means, divergences, _ = self._inferred(task, learned, task.everything)
+            share = weight / weight.sum()
         return super()._attributes(task, learned) | {
-            "kl_per_component_": divergences.mean(axis=0),
-            "_code_mean": means.mean(axis=0),
-            "_code_square": np.square(means).mean(axis=0),
+            "kl_per_component_": share @ divergences,
+            "_code_mean": share @ means,
+            "_code_square": share @ np.square(means),
             "_prior_codes": (codes, rows) if self._has_prior_to_fit(task) else None,
         }
 
@@ -123,19 +130,21 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
             model.prior.fit([], n_codes=1)
         return model
 
-    def _inferred(self, task, learned):
-        """Posteriors of some training rows that stand for all.
+    def _inferred(self, task, learned, index):
+        """Posteriors of some training rows, by their numbers.
 
         Their means, their divergences from the standard normal, and a draw of each;
-        the latter two of the code about its class, where there are any.
+        the latter two of the code about its class, where there are any. Of rows that
+        stand for draws they are those of a draw.
         """
-        rows = task.rows.take(representatives(task.rows.weight))
+        rows = task.rows.take(index)
         model, origin = learned.model, task.origin(learned.maps)
         generator = generator_from(task.seed, task.device)
         labels = np.zeros(len(rows)) if rows.labels is None else rows.labels
         inferred = np.empty((3, len(rows), task.blueprint.n_components))
 
         def infer(given, x):
+            x = model.likelihood.drawn(x, generator)
             posterior = given.posterior(x)
             mean = posterior.mean if given is model else model.encode(x)
             draw = posterior.at(noise_like(mean, generator))

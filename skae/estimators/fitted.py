@@ -128,6 +128,10 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def sample(self, n_samples=1, *, noise=True, random_state=None):
         """Draw new rows.
 
+        Codes vary as those of the rows do, so a Gaussian noise leaves their directions
+        out: it is drawn with ``1 - n_components / n_features`` of ``noise_variance_``,
+        and new rows vary as much as those that were fitted.
+
         Parameters
         ----------
         n_samples : int, default=1

@@ -94,7 +94,8 @@ class VAETransformer(BaseDensity):
         columns by number, name, slice (of names with both ends), mask, or a callable
         of X that gives one of these, such as ``make_column_selector``, every column
         once; counts there are counts of their own, without a size. ``"auto"`` looks at
-        the columns, and ``likelihood_`` is what it chose.
+        the columns, and ``likelihood_`` is what it chose; with ``conditional=True``
+        counts have no size there either, so that each class has totals of its own.
 
     prior : str or prior spec, default="auto"
         Density of the codes, by name or as a spec of :mod:`skae.priors`. ``"auto"`` is
@@ -207,11 +208,12 @@ class VAETransformer(BaseDensity):
         them are kept, the start among the candidates: the network has to be better by
         Student's test, or Wilcoxon's, at 99 %. The start that is judged has not seen
         them; what is returned uses all rows: the start of all rows where it won, else,
-        up to 10,000 rows, a network trained again from there for as many epochs. With
-        fewer than 10 distinct rows the start is returned. Rows given to ``fit`` as
-        ``X_val`` judge in either case. With False and no ``X_val`` all rows are trained
-        on until the loss stands still, and nothing says that the end is better than
-        the start.
+        up to 10,000 rows, a network trained again from there for as many epochs, which
+        is kept if it was not cut short, is no worse on the rows that judge, and not
+        beyond where the first was stopped. With fewer than 10 distinct rows the start
+        is returned. Rows given to ``fit`` as ``X_val`` judge in either case. With False
+        and no ``X_val`` all rows are trained on until the loss stands still, and
+        nothing says that the end is better than the start.
 
     validation_fraction : "auto" or float, default="auto"
         Share of the distinct rows that is held out. ``"auto"`` is a third, at most
@@ -259,7 +261,8 @@ class VAETransformer(BaseDensity):
 
     mean_ : ndarray of shape (n_features_in_,)
         Mean of the columns, over the rows of the start: all, or those that were not
-        held out from 10,000 rows on and with ``warm_start``.
+        held out above 10,000 rows, with ``warm_start``, or where the second training
+        was not kept.
 
     module_ : torch.nn.Module
         The network, on rows measured from ``mean_`` (or from 0 where the

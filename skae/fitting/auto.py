@@ -145,7 +145,7 @@ def auto_likelihood(X, weight=None):
     Gaussian, with a noise per column.
 
     Where nothing but counts is left, and columns of 0 and 1 so rare that a 2 need not
-    have been seen, all are counts, with a size per row.
+    have been seen, all are counts: with a size per row, unless rows have classes.
     """
     columns = _columns(X)
     n_rows = X.shape[0] if weight is None else _n_rows(weight)

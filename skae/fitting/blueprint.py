@@ -179,8 +179,11 @@ class Blueprint:
         with forked_stream(self.seed, torch.device("cpu")):
             encoder = self._path("encoder", self.n_features, self._n_statistics, dtype)
             decoder = self._path("decoder", self._n_coded, self.n_features, dtype)
-            parts = (encoder, decoder, self.likelihood.build(self.n_features))
+            likelihood = self.likelihood.build(self.n_features)
+            parts = encoder, decoder, likelihood
             if self.variational is None:
+                # Codes vary as PCA's do, by lambda and not by lambda - sigma2.
+                likelihood.leave_to_codes(self.n_components, self.n_features)
                 steps = Refinement(self.n_components, self.n_refinements, dtype)
                 return _on(device, Autoencoder(*parts, steps, self.reach))
             own = self.variational.build(self.n_components, self.n_features)

@@ -355,7 +355,7 @@ class _Training:
             **how,
         )
         with limited_threads(n_threads(model, task.settings.batch_size)):
-            model.prepare_inference(self.rows)
+            model.prepare_inference(task.as_learned(self.rows, model))
         self.is_ended |= result.interrupted
         return self._learned(result)
 

@@ -40,13 +40,15 @@ def resolve_likelihood(estimator, rows, given):
     likelihood spec
         A copy, whose columns are given by number.
     """
-    likelihood = estimator.likelihood
+    likelihood, named = estimator.likelihood, LIKELIHOODS
     if isinstance(likelihood, str) and likelihood == "auto":
         likelihood = auto_likelihood(as_array(rows.X), rows.weight)
+        if rows.labels is not None:
+            named = PART_LIKELIHOODS  # totals of all rows are not those of a class
     if isinstance(likelihood, list):
         likelihood = PerColumn(likelihood)
     elif isinstance(likelihood, str):
-        likelihood = LIKELIHOODS[likelihood]()
+        likelihood = named[likelihood]()
     _refuse_class("likelihood", likelihood)
     names = getattr(estimator, "feature_names_in_", None)
     n_features = rows.X.shape[1]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from skae.device import forked_stream, generator_from, limited_threads
-from skae.rows import Rows, few_if_wide, placed
+from skae.rows import DrawnRows, Rows, few_if_wide, placed
 from skae.start.maps import fit_linear_maps
 from skae.training.engine import Settings, n_threads, row_losses
 from skae.weighted import WeightedSet
@@ -167,7 +167,11 @@ class Task:
             shrinkage = _best_shrinkage(self, model, maps, x, weight)
         model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
         if self.rows.labels is not None:
-            model.set_class_priors(rows)
+            model.set_class_priors(self.as_learned(rows, model))
+
+    def as_learned(self, rows, model):
+        """Give rows as a model learns from them, where they stand for draws."""
+        return DrawnRows(rows, model.drawn, self.seed)
 
     def row_losses(self, model, rows):
         """Loss of each row, as it is judged."""

@@ -175,6 +175,12 @@ class LikelihoodModule(nn.Module):
     def explain(self, variance, explained):
         """Take off the noise what explains a part of the variance left in columns."""
 
+    def leave_to_codes(self, n_components, n_features):
+        """Draw no noise in so many directions, where it is an error per other one.
+
+        Codes that vary as rows do hold the noise of their own directions already.
+        """
+
     def mean(self, eta, x=None):
         """Give the mean of rows; those at hand tell their sizes, where these count."""
         return eta

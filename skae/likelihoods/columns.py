@@ -150,6 +150,10 @@ class _PerColumnModule(LikelihoodModule):
             columns = part.columns.cpu().numpy()
             part.likelihood.explain(variance[columns], explained[columns])
 
+    def leave_to_codes(self, n_components, n_features):
+        for part in self.parts:
+            part.likelihood.leave_to_codes(n_components, n_features)
+
     def initialize_from(self, x, weight):
         for part in self.parts:
             part.likelihood.initialize_from(part.of(x), weight)

@@ -145,7 +145,10 @@ class NegativeBinomial(_Counts):
     size : {"total", None}, default="total"
         ``"total"`` predicts what share of its total a row has in each column; the
         total itself is scored by a distribution of its own. The score is then a lower
-        bound of the log-probability. None predicts the counts as they are.
+        bound of the log-probability, and decoded rows are rates times the total, not
+        the means of what is drawn: a draw shares its total out by rates that vary, and
+        a column that varies more than others gets less of it on average. None predicts
+        the counts as they are.
 
     Examples
     --------

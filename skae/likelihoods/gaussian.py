@@ -76,13 +76,19 @@ class _NormalModule(LikelihoodModule):
 
     is_squared_error = True
 
+    # Share of the noise's variance that is drawn.
+    drawn_share = 1.0
+
     def __init__(self, *shape):
         super().__init__()
         self.log_noise = LearnedLog(*shape)
 
+    def leave_to_codes(self, n_components, n_features):
+        self.drawn_share = max(n_features - n_components, 1) / n_features
+
     def sample(self, eta, generator):
         noise = torch.randn(eta.shape, generator=generator, dtype=torch.float64)
-        scale = torch.exp(self.log_noise() / 2).to(eta)
+        scale = math.sqrt(self.drawn_share) * torch.exp(self.log_noise() / 2).to(eta)
         return eta + scale * noise.to(eta)
 
     def _root_precision(self, dtype):

@@ -40,8 +40,9 @@ class Bernoulli(Likelihood):
     ----------
     binarize : bool, default=False
         Whether values between 0 and 1 are probabilities of a 1, to be drawn anew each
-        epoch: what is learned is then a distribution of binary rows. Rows that are
-        scored are taken as they are.
+        epoch: what is learned is then a distribution of binary rows, and what a fit
+        says of its rows is of a draw of them. Rows that are scored are taken as they
+        are.
 
     Examples
     --------

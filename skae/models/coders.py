@@ -48,6 +48,10 @@ class Coder(nn.Module):
         """Whether the loss of a row depends on the others, so that a pass is a walk."""
         return False
 
+    def drawn(self, x, generator):
+        """Rows to be learned from: as they are, or a draw from what they stand for."""
+        return self.likelihood.drawn(x, generator)
+
     def prepare_inference(self, rows):
         """Let the networks see no further than the rows that they were trained on."""
         self.limit(rows)

@@ -100,6 +100,11 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         """Begin as some training rows suggest, where PCA does not say how."""
         super().initialize_from(labelled[:, :-1], weight)
 
+    def drawn(self, labelled, generator):
+        """Rows to be learned from, with their classes beside them."""
+        x = super().drawn(labelled[:, :-1], generator)
+        return torch.cat([x, labelled[:, -1:]], dim=1)
+
     @torch.no_grad()
     def set_class_priors(self, labelled):
         """Set each class's prior to the moments of its codes.

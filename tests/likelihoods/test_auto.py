@@ -23,6 +23,14 @@ def test_a_table_of_counts_is_one_whatever_chance_makes_of_a_column(n_rows, seed
     assert auto_likelihood(X) == "negative_binomial"
 
 
+def test_counts_have_a_size_per_row_unless_rows_have_classes():
+    X, y = table_of_counts(60, 0), np.repeat([0, 1], 30)
+    quick = {"likelihood": "auto", "hidden_layer_sizes": (4,), "max_iter": 0}
+    assert VAETransformer(1, **quick).fit(X, y).likelihood_.size == "total"
+    told = VAETransformer(1, conditional=True, **quick).fit(X, y)
+    assert told.likelihood_.size is None
+
+
 def test_flags_are_no_counts_and_neither_are_answers():
     rng = np.random.default_rng(0)
     counts, flags = rng.poisson(3.0, (200, 5)), rng.random((200, 4)) < 0.3

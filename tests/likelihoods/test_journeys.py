@@ -204,6 +204,45 @@ def test_binary_rows_are_learned_from_grey_ones():
     assert drawn.score(binary[:100]) > start.score(binary[:100]) + 0.5
 
 
+def faint_and_drawn(share):
+    """Faint images, and a draw of what they stand for."""
+    X = share * images(300) / 16
+    return X, (np.random.default_rng(0).random(X.shape) < X) * 1.0
+
+
+BINARIZED = SMALL | {"likelihood": Bernoulli(binarize=True), "early_stopping": False}
+
+
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_what_is_said_of_components_is_of_drawn_rows(init):
+    X, binary = faint_and_drawn(0.4)
+    parameters = BINARIZED | {"max_iter": 30, "learning_rate_init": 0.01}
+    model = VAETransformer(4, init=init, prior="normal", **parameters).fit(X)
+    found = model.elbo(binary).kl.mean()
+    assert model.kl_per_component_.sum() == pytest.approx(found, rel=0.3)
+
+
+@pytest.mark.parametrize("n_components", [2, 8])
+def test_the_prior_of_a_class_is_of_the_codes_of_drawn_rows(n_components):
+    (X, binary), y = faint_and_drawn(0.8), np.arange(300) % 2
+    parameters = BINARIZED | {"max_iter": 0, "conditional": True}
+    model = VAETransformer(n_components, **parameters).fit(X, y)
+    means, deviations = model.transform(binary, return_std=True)
+    of_codes = means.var(axis=0) + np.square(deviations).mean(axis=0)
+    spread = model.module_.log_scales.detach().exp().square().numpy()
+    assert spread.mean() == pytest.approx(of_codes.mean(), rel=0.05)
+
+
+@pytest.mark.parametrize("n_refinements", [0, 3])
+def test_codes_that_an_autoencoder_draws_are_as_those_of_drawn_rows(n_refinements):
+    X, binary = faint_and_drawn(0.5)
+    parameters = BINARIZED | {"max_iter": 5, "n_refinements": n_refinements}
+    model = AutoencoderTransformer(3, **parameters).fit(X)
+    drawn = model.latent_density_.sample(3000, random_state=0)
+    found = model.transform(binary).std(axis=0)
+    np.testing.assert_allclose(drawn.std(axis=0), found, rtol=0.15)
+
+
 def test_an_autoencoder_and_a_density_take_the_same_losses():
     X = counts()
     model = AutoencoderTransformer(2, likelihood="poisson", **SMALL).fit(X)
