@@ -132,6 +132,9 @@ class LikelihoodModule(nn.Module):
     # Whether the deviance is a squared error of eta, each column in some unit.
     is_squared_error = False
 
+    # Whether a GPU may record its slopes: nothing on their way waits for a number.
+    is_recordable = False
+
     log_prob: Callable[..., torch.Tensor]
     start: Callable
     sample: Callable[..., torch.Tensor]

@@ -48,6 +48,11 @@ class Coder(nn.Module):
         """Whether the loss of a row depends on the others, so that a pass is a walk."""
         return False
 
+    @property
+    def is_recordable(self):
+        """Whether a GPU may record its steps: a user's likelihood may wait for it."""
+        return self.likelihood.is_recordable
+
     def prepare_inference(self, rows):
         """Let the networks see no further than the rows that they were trained on."""
         self.limit(rows)
