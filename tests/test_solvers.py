@@ -1,7 +1,9 @@
 """Solvers: steps, gradients that are too long, weight decay."""
 
+import dataclasses
 import functools
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -42,6 +44,17 @@ def test_fused_steps_are_those_of_torch(name):
         torchs.step()
     torch.testing.assert_close(p, q)
     assert (p - begin).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adagrad"])
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "mps", "xpu"])
+def test_steps_are_fused_where_every_torch_has_them_so(name, kind):
+    fused_on = {"sgd": {"cpu", "cuda"}, "rmsprop": set(), "adagrad": {"cpu"}}
+    made = mock.Mock()
+    solver = dataclasses.replace(solvers.SOLVERS[name], optimizer=made)
+    there = mock.Mock(device=torch.device(kind))
+    solvers._make_named(solver, [{"params": [there]}], 0.1)
+    assert made.call_args.kwargs.get("fused", False) == (kind in fused_on[name])
 
 
 clips = pytest.mark.parametrize("Clipping", [Clipping, UnseenClipping])

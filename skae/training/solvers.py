@@ -137,24 +137,32 @@ def _moments(parameter):
 class Solver:
     """An optimizer by name: its class, arguments and usual learning rate.
 
-    Where torch has a fused step, it is taken: by the class, or by its kernel.
+    Where torch has a fused step, on some kinds of device, it is taken: by the class, or
+    by its kernel.
     """
 
     optimizer: type
     learning_rate: float
     arguments: dict = field(default_factory=dict)
-    has_fused_step: bool = False
+    fused_on: tuple[str, ...] = ()
     kernel: Callable | None = None
 
 
+# Where torch has fused steps; Adagrad's came to CUDA late, about with torch 2.12.
+FUSED_ON = ("cpu", "cuda")
+
 SOLVERS = {
-    "adam": Solver(torch.optim.Adam, 2e-3, kernel=torch._fused_adam_),
-    "adamw": Solver(torch.optim.AdamW, 2e-3, kernel=torch._fused_adamw_),
+    "adam": Solver(
+        torch.optim.Adam, 2e-3, fused_on=FUSED_ON, kernel=torch._fused_adam_
+    ),
+    "adamw": Solver(
+        torch.optim.AdamW, 2e-3, fused_on=FUSED_ON, kernel=torch._fused_adamw_
+    ),
     "sgd": Solver(
-        torch.optim.SGD, 3e-3, {"momentum": 0.9, "nesterov": True}, has_fused_step=True
+        torch.optim.SGD, 3e-3, {"momentum": 0.9, "nesterov": True}, fused_on=FUSED_ON
     ),
     "rmsprop": Solver(torch.optim.RMSprop, 1e-3),
-    "adagrad": Solver(torch.optim.Adagrad, 1e-2, has_fused_step=True),
+    "adagrad": Solver(torch.optim.Adagrad, 1e-2, fused_on=("cpu",)),
 }
 
 
@@ -246,14 +254,11 @@ def _groups(decayed, undecayed, alpha):
 
 def _make_named(solver, groups, learning_rate):
     """Instantiate a solver by name, its steps fused where torch has them so."""
-    if groups[0]["params"][0].device.type not in ("cpu", "cuda"):
+    if groups[0]["params"][0].device.type not in solver.fused_on:
         return solver.optimizer(groups, lr=learning_rate, **solver.arguments)
     if solver.kernel is not None:
         return FusedAdam(groups, learning_rate, solver.kernel)
-    arguments = dict(solver.arguments)
-    if solver.has_fused_step:
-        arguments["fused"] = True
-    return solver.optimizer(groups, lr=learning_rate, **arguments)
+    return solver.optimizer(groups, lr=learning_rate, fused=True, **solver.arguments)
 
 
 def name_of(solver):
