@@ -60,15 +60,21 @@ class FusedAdam:
         return [p for group in self.param_groups for p in group["params"]]
 
     def _go_on(self, state):
-        """Go on from what is remembered; groups that decay alike take one step."""
+        """Go on from what is remembered.
+
+        Parameters of one type that decay alike take one step; a GPU's kernel works on
+        no others together.
+        """
         self.state, self._steps = state, []
         for decay, groups in groupby(self.param_groups, itemgetter("weight_decay")):
-            parameters = [p for group in groups for p in group["params"]]
-            memory = [
-                [state[p][name] for p in parameters]
-                for name in ("exp_avg", "exp_avg_sq", "step")
-            ]
-            self._steps.append((decay, parameters, *memory))
+            alike = [p for group in groups for p in group["params"]]
+            for dtype in dict.fromkeys(p.dtype for p in alike):
+                parameters = [p for p in alike if p.dtype == dtype]
+                memory = [
+                    [state[p][name] for p in parameters]
+                    for name in ("exp_avg", "exp_avg_sq", "step")
+                ]
+                self._steps.append((decay, parameters, *memory))
 
     def step(self, closure):
         """Take a step; give what the closure returned."""
