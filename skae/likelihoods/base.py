@@ -8,6 +8,8 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from torch import nn
 
+from skae.device import widest_dtype
+
 __all__ = [
     "LearnedLog",
     "Likelihood",
@@ -283,5 +285,5 @@ def remaining_variance(maps, shrinkage):
 
 
 def widest(tensor):
-    """Of the widest type: Apple's GPUs have no float64."""
-    return tensor if tensor.device.type == "mps" else tensor.double()
+    """Of the widest type that its device has."""
+    return tensor.to(widest_dtype(tensor.device))
