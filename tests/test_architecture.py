@@ -31,7 +31,7 @@ MAY_LOOK_INTO = {
     "networks": {"processor"},
     "densities": {"device", "normal"},
     "models": {"networks", "normal"},
-    "priors": {"densities", "models", "networks", "normal"},
+    "priors": {"densities", "device", "models", "networks", "normal"},
     # a fit
     "start": {"device", "rows"},
     "training": {"device"},
