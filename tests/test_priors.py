@@ -17,6 +17,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_info
 from torch.distributions import MultivariateNormal
 from torch.distributions import kl_divergence as torch_divergence
+from waiting import NothingIsWaitedFor
 
 from skae import VAETransformer
 from skae.densities.codes import fit_code_mixture
@@ -341,6 +342,26 @@ def test_a_full_posterior_finds_what_a_diagonal_one_cannot():
 def blobs(n_rows=150):
     X, _ = make_blobs(n_rows, 4, centers=3, cluster_std=0.4, random_state=0)
     return X
+
+
+@pytest.mark.parametrize("name", ["auto", "flow"])
+def test_no_step_of_a_training_waits_for_a_prior(name):
+    prior = PRIORS.get(name, AggregatePosterior)().build(3, 4)
+    with NothingIsWaitedFor():
+        tilt = prior.tilt(torch.ones(5, 3), infer)
+    torch.testing.assert_close(tilt, torch.zeros(5))
+
+
+def test_a_prior_that_is_loaded_knows_whether_it_was_fitted():
+    fresh, fitted = (AggregatePosterior().build(2, 3) for _ in range(2))
+    one = Gaussians(np.ones(1), np.ones((1, 2)), np.eye(2)[None])
+    fitted.fit([one], 100)
+    other = AggregatePosterior().build(2, 3)
+    for prior, is_standard in ((fitted, False), (fresh, True)):
+        other.load_state_dict(prior.state_dict())
+        assert (prior.is_standard, other.is_standard) == (is_standard, is_standard)
+    fitted.fit([], 100)
+    assert fitted.is_standard
 
 
 def seen_types(monkeypatch, kind, name):
