@@ -81,7 +81,7 @@ def resolve_device(device, *, fall_back=False):
     if found.type == "cpu":
         return found
     if found.type in ACCELERATORS and _is_available(found.type):
-        count = torch.cuda.device_count() if found.type == "cuda" else 1
+        count = 1 if found.type == "mps" else getattr(torch, found.type).device_count()
         if (found.index or 0) < count:
             return found
     if fall_back:
@@ -107,8 +107,11 @@ def compute_dtype(precision, device):
 
 
 def widest_dtype(device):
-    """Widest floating type of a device: float64 everywhere but on Apple's GPUs."""
-    return torch.float32 if device.type == "mps" else torch.float64
+    """Widest floating type of a device: some GPUs, as Apple's, have no float64."""
+    has_float64 = device.type != "mps"
+    if device.type == "xpu":
+        has_float64 = getattr(torch.xpu.get_device_properties(device), "has_fp64", True)
+    return torch.float64 if has_float64 else torch.float32
 
 
 def seed_from(random_state):

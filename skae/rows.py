@@ -287,18 +287,24 @@ def stacked(above, below):
 
 def placed(X, device):
     """Bring large dense rows to a GPU, in their own type, if it has room for them."""
-    if device.type != "cuda" or not isinstance(X, np.ndarray | RowView):
+    is_there = isinstance(X, torch.Tensor) and X.device.type != "cpu"
+    if device.type != "cuda" or sp.issparse(X) or is_there:
         return X
     free, _ = torch.cuda.mem_get_info(device)
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     room = DEVICE_SHARE * (free + kept)
-    if not RESIDENT_BYTES < X.shape[0] * X.shape[1] * X.dtype.itemsize <= room:
+    dtype = _copied(X[:0]).dtype
+    if not RESIDENT_BYTES < X.shape[0] * X.shape[1] * dtype.itemsize <= room:
         return X
-    dtype = torch.from_numpy(X[:0].copy()).dtype
     there = torch.empty(X.shape, dtype=dtype, device=device)
     for where in block_slices(X):
-        there[where] = torch.from_numpy(X[where].copy())
+        there[where] = _copied(X[where])
     return there
+
+
+def _copied(block):
+    """Copy some rows to a tensor of their type, as NumPy has it, on the CPU."""
+    return torch.from_numpy(as_array(block).copy())
 
 
 def as_array(X):

@@ -27,11 +27,11 @@ MAY_LOOK_INTO = {
     "rows": {"device"},
     "weighted": {"rows"},
     # parts
-    "likelihoods": {"normal"},
+    "likelihoods": {"device", "normal"},
     "networks": {"processor"},
     "densities": {"device", "normal"},
     "models": {"networks", "normal"},
-    "priors": {"densities", "models", "networks", "normal"},
+    "priors": {"densities", "device", "models", "networks", "normal"},
     # a fit
     "start": {"device", "rows"},
     "training": {"device"},

@@ -17,11 +17,14 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_info
 from torch.distributions import MultivariateNormal
 from torch.distributions import kl_divergence as torch_divergence
+from waiting import NothingIsWaitedFor
 
 from skae import VAETransformer
 from skae.densities.codes import fit_code_mixture
 from skae.densities.gaussians import Gaussians
 from skae.densities.limits import MAX_KERNELS, most_parts
+from skae.fitting import blueprint
+from skae.models import conditional
 from skae.models.posteriors import POSTERIORS, DiagonalGaussian, FullGaussian
 from skae.priors import (
     PRIORS,
@@ -30,8 +33,9 @@ from skae.priors import (
     Mixture,
     Normal,
     Vamp,
+    flow,
 )
-from skae.priors.couplings import BOUND, N_BINS, Spline
+from skae.priors.couplings import BOUND, N_BINS, Coupling, Spline
 from skae.priors.gaussians import MANY_COMPONENTS
 from skae.priors.learned import NORMAL_SHARE
 
@@ -338,6 +342,66 @@ def test_a_full_posterior_finds_what_a_diagonal_one_cannot():
 def blobs(n_rows=150):
     X, _ = make_blobs(n_rows, 4, centers=3, cluster_std=0.4, random_state=0)
     return X
+
+
+@pytest.mark.parametrize("name", ["auto", "flow"])
+def test_no_step_of_a_training_waits_for_a_prior(name):
+    prior = PRIORS.get(name, AggregatePosterior)().build(3, 4)
+    with NothingIsWaitedFor():
+        tilt = prior.tilt(torch.ones(5, 3), infer)
+    torch.testing.assert_close(tilt, torch.zeros(5))
+
+
+def test_a_prior_that_is_loaded_knows_whether_it_was_fitted():
+    fresh, fitted = (AggregatePosterior().build(2, 3) for _ in range(2))
+    one = Gaussians(np.ones(1), np.ones((1, 2)), np.eye(2)[None])
+    fitted.fit([one], 100)
+    other = AggregatePosterior().build(2, 3)
+    for prior, is_standard in ((fitted, False), (fresh, True)):
+        other.load_state_dict(prior.state_dict())
+        assert (prior.is_standard, other.is_standard) == (is_standard, is_standard)
+    fitted.fit([], 100)
+    assert fitted.is_standard
+
+
+def seen_types(monkeypatch, kind, name):
+    """Types of the first argument with which a method is called, as it goes on."""
+    seen, method = [], getattr(kind, name)
+
+    def seeing(self, z):
+        seen.append(z.dtype)
+        return method(self, z)
+
+    monkeypatch.setattr(kind, name, seeing)
+    return seen
+
+
+def test_a_flow_draws_in_float32_where_float64_is_taken_away(monkeypatch):
+    prior = disturbed("flow", 2)
+    wide = prior.sample(50, generator(), infer)
+    assert wide.dtype == torch.float64
+    monkeypatch.setattr(flow, "widest_dtype", lambda device: torch.float32)
+    seen = seen_types(monkeypatch, Coupling, "inverse")
+    narrow = prior.sample(50, generator(), infer)
+    assert set(seen) == {torch.float32}
+    assert narrow.dtype == torch.float64
+    torch.testing.assert_close(narrow, wide, rtol=1e-3, atol=1e-4)
+
+
+def test_classes_are_drawn_in_float32_where_float64_is_taken_away(monkeypatch):
+    X, y = blobs(60), np.arange(60) % 2
+    parameters = {"conditional": True, "max_iter": 0, "hidden_layer_sizes": (8,)}
+    wide = VAETransformer(2, random_state=0, **parameters).fit(X, y)
+    monkeypatch.setattr(blueprint, "widest_dtype", lambda device: torch.float32)
+    narrow = VAETransformer(2, random_state=0, **parameters).fit(X, y)
+    seen = seen_types(monkeypatch, conditional._DecoderAboutClass, "coded")
+    coded = [
+        vae.module_.draw_coded(torch.from_numpy(y), generator())
+        for vae in (wide, narrow)
+    ]
+    assert seen == [torch.float64, torch.float32]
+    assert all(z.dtype == torch.float64 for z in coded)
+    torch.testing.assert_close(*coded, rtol=1e-3, atol=1e-4)
 
 
 def test_gaussians_are_fitted_to_the_codes():

@@ -8,7 +8,14 @@ from recorded import FusedAdamThere, RecordingOnCPU
 from waiting import UnseenClipping
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.likelihoods import LIKELIHOODS, Categorical, counts
+from skae.likelihoods import (
+    LIKELIHOODS,
+    Categorical,
+    Likelihood,
+    LikelihoodModule,
+    PredictorStart,
+    counts,
+)
 from skae.training import clipping, recording, solvers, steps
 
 EPOCHS, USUAL_STEPS = 4, 12
@@ -156,6 +163,45 @@ def test_a_training_that_goes_on_loads_what_it_needs_before_it_records(
 def test_steps_of_other_solvers_are_not_recorded(solver, fit_as_on_a_gpu):
     model = AutoencoderTransformer(4, **LONG, solver=solver)
     assert fit_as_on_a_gpu(model, images(384))[1].n_made == 0
+
+
+class Laplace(Likelihood):
+    """A likelihood of a user's own, by torch's distributions."""
+
+    centred = True
+
+    def build(self, n_features):
+        return LaplaceModule()
+
+
+class LaplaceModule(LikelihoodModule):
+    """Whether the values are valid is asked of the GPU at each step."""
+
+    def start(self, maps, loadings, code_scale, shrinkage=1.0):
+        gain = np.sqrt(maps.variance)
+        return PredictorStart(0 * gain, shrinkage * loadings, gain, len(gain))
+
+    def log_prob(self, x, eta):
+        noise = torch.distributions.Laplace(eta, 1.0, validate_args=True)
+        return noise.log_prob(x).sum(-1)
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+@pytest.mark.parametrize(
+    "likelihood", [Laplace(), [("gaussian", range(60)), (Laplace(), range(60, 64))]]
+)
+def test_no_recording_is_begun_that_may_fail(Estimator, likelihood, fit_as_on_a_gpu):
+    X, settings = images(384), LONG | {"likelihood": likelihood}
+    one, _ = fit_as_on_a_gpu(Estimator(4, **settings), X, Never)
+    other, used = fit_as_on_a_gpu(Estimator(4, **settings), X)
+    assert (used.n_made, used.n_replayed) == (0, 0)
+    np.testing.assert_array_equal(weights(one), weights(other))
+
+
+def test_steps_of_several_likelihoods_are_recorded(fit_as_on_a_gpu):
+    columns = [("gaussian", range(32)), ("poisson", range(32, 64))]
+    model = VAETransformer(4, likelihood=columns, **LONG)
+    assert fit_as_on_a_gpu(model, images(384))[1].n_replayed > 0
 
 
 @pytest.mark.gpu

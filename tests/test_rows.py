@@ -98,3 +98,46 @@ def test_no_step_of_a_fit_makes_many_sparse_rows_of_many_columns_dense(
     parameters |= {"likelihood": likelihood, "early_stopping": early_stopping}
     Estimator(2, random_state=0, **parameters).fit(sp.csr_array(X))
     assert max(sizes) == max(numbers // 100, 64)
+
+
+@pytest.fixture
+def roomy_gpu(monkeypatch):
+    """A GPU with room for whatever is large, whose memory is the CPU's."""
+    empty, cuda = torch.empty, torch.cuda
+    monkeypatch.setattr(rows, "RESIDENT_BYTES", 100)
+    monkeypatch.setattr(cuda, "mem_get_info", lambda device: (10_000, 20_000))
+    monkeypatch.setattr(cuda, "memory_reserved", lambda device: 0)
+    monkeypatch.setattr(cuda, "memory_allocated", lambda device: 0)
+    monkeypatch.setattr(
+        torch, "empty", lambda shape, *, dtype, device: empty(shape, dtype=dtype)
+    )
+    return torch.device("cuda")
+
+
+LARGE = np.arange(200.0, dtype=np.float32).reshape(40, 5)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+@pytest.mark.parametrize("is_view", [False, True])
+def test_large_rows_are_kept_on_a_gpu_whatever_holds_them(kind, is_view, roomy_gpu):
+    X, index = kind(LARGE), np.arange(40)[::-1].copy()
+    there = rows.placed(rows.RowView(X, index) if is_view else X, roomy_gpu)
+    assert isinstance(there, torch.Tensor)
+    assert there is not X
+    np.testing.assert_array_equal(there, LARGE[::-1] if is_view else LARGE)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        LARGE[:4],
+        torch.from_numpy(LARGE[:4]),
+        np.tile(LARGE, (10, 1)),
+        torch.from_numpy(LARGE).repeat(10, 1),
+        sp.csr_array(LARGE),
+        torch.empty(40, 5, device="meta"),
+    ],
+    ids=["few", "few, a tensor", "too many", "too many, a tensor", "sparse", "there"],
+)
+def test_other_rows_stay_where_they_are(X, roomy_gpu):
+    assert rows.placed(X, roomy_gpu) is X

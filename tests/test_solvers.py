@@ -1,7 +1,9 @@
 """Solvers: steps, gradients that are too long, weight decay."""
 
+import dataclasses
 import functools
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -42,6 +44,45 @@ def test_fused_steps_are_those_of_torch(name):
         torchs.step()
     torch.testing.assert_close(p, q)
     assert (p - begin).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_fused_steps_are_of_one_type_each(name):
+    solver, called = solvers.SOLVERS[name], []
+
+    def kernel(parameters, *others, **settings):
+        called.append([p.dtype for p in parameters])
+        solver.kernel(parameters, *others, **settings)
+
+    narrow, wide = torch.float32, torch.float64
+    begin, slope = tensors((4,), (4,))
+    ours, torchs = (
+        [nn.Parameter(begin.to(dtype)) for dtype in (narrow, wide, narrow, wide)]
+        for _ in range(2)
+    )
+    groups = [{"params": ours[:3], "weight_decay": 0.1}]
+    groups += [{"params": ours[3:], "weight_decay": 0.0}]
+    of_torch = [{"params": torchs[:3]}, {"params": torchs[3:], "weight_decay": 0.0}]
+    fused = solvers.FusedAdam(groups, 0.01, kernel)
+    plain = solver.optimizer(of_torch, lr=0.01, weight_decay=0.1)
+    for p in ours + torchs:
+        p.grad = slope.to(p.dtype)
+    with torch.no_grad():
+        fused.step(lambda: None)
+    plain.step()
+    assert called == [[narrow, narrow], [wide], [wide]]
+    torch.testing.assert_close(ours, torchs)
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adagrad"])
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "mps", "xpu"])
+def test_steps_are_fused_where_every_torch_has_them_so(name, kind):
+    fused_on = {"sgd": {"cpu", "cuda"}, "rmsprop": set(), "adagrad": {"cpu"}}
+    made = mock.Mock()
+    solver = dataclasses.replace(solvers.SOLVERS[name], optimizer=made)
+    there = mock.Mock(device=torch.device(kind))
+    solvers._make_named(solver, [{"params": [there]}], 0.1)
+    assert made.call_args.kwargs.get("fused", False) == (kind in fused_on[name])
 
 
 clips = pytest.mark.parametrize("Clipping", [Clipping, UnseenClipping])

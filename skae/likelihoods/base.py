@@ -8,6 +8,8 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from torch import nn
 
+from skae.device import widest_dtype
+
 __all__ = [
     "LearnedLog",
     "Likelihood",
@@ -131,6 +133,9 @@ class LikelihoodModule(nn.Module):
 
     # Whether the deviance is a squared error of eta, each column in some unit.
     is_squared_error = False
+
+    # Whether a GPU may record its slopes: nothing on their way waits for a number.
+    is_recordable = False
 
     log_prob: Callable[..., torch.Tensor]
     start: Callable
@@ -286,5 +291,5 @@ def remaining_variance(maps, shrinkage):
 
 
 def widest(tensor):
-    """Of the widest type: Apple's GPUs have no float64."""
-    return tensor if tensor.device.type == "mps" else tensor.double()
+    """Of the widest type that its device has."""
+    return tensor.to(widest_dtype(tensor.device))

@@ -93,6 +93,8 @@ def _what_is_wrong(values, called):
 class _CategoricalModule(LikelihoodModule):
     """Softmax in each group; groups of all sizes are padded to the largest."""
 
+    is_recordable = True
+
     def __init__(self, groups, n_features):
         super().__init__()
         padded = torch.full((len(groups), max(map(len, groups))), n_features)

@@ -119,6 +119,7 @@ class _PerColumnModule(LikelihoodModule):
     def __init__(self, parts):
         super().__init__()
         self.parts = nn.ModuleList(_Part(*part) for part in parts)
+        self.is_recordable = all(p.likelihood.is_recordable for p in self.parts)
 
     def _gathered(self, like, function):
         """Put what each part gives where its columns are."""

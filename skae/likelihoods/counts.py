@@ -265,6 +265,8 @@ class _Shares(nn.Module):
 class _CountsModule(LikelihoodModule):
     """What the two distributions share: rates, and their start."""
 
+    is_recordable = True
+
     def __init__(self, rates):
         super().__init__()
         self.rates = rates

@@ -75,6 +75,7 @@ class _NormalModule(LikelihoodModule):
     """Normal noise about eta, of one variance or of several."""
 
     is_squared_error = True
+    is_recordable = True
 
     # Share of the noise's variance that is drawn.
     drawn_share = 1.0
@@ -313,6 +314,8 @@ class StudentT(Likelihood):
 
 class _StudentTModule(LikelihoodModule):
     """``log p = sum c(nu) - log s - (nu + 1)/2 log(1 + (x - eta)^2 / (nu s^2))``."""
+
+    is_recordable = True
 
     def __init__(self, n_features):
         super().__init__()

@@ -107,6 +107,8 @@ def refuse_outside_unit_interval(X, name):
 class _ExponentialFamilyModule(LikelihoodModule):
     """``log p(x | z) = sum x eta - A(eta)``, with the mean ``A'(eta)``."""
 
+    is_recordable = True
+
     link: Callable[..., tuple[np.ndarray, np.ndarray]]
     log_partition: Callable[..., torch.Tensor]
     mean: Callable[..., torch.Tensor]

@@ -52,6 +52,11 @@ class Coder(nn.Module):
         """Rows to be learned from: as they are, or a draw from what they stand for."""
         return self.likelihood.drawn(x, generator)
 
+    @property
+    def is_recordable(self):
+        """Whether a GPU may record its steps: a user's likelihood may wait for it."""
+        return self.likelihood.is_recordable
+
     def prepare_inference(self, rows):
         """Let the networks see no further than the rows that they were trained on."""
         self.limit(rows)

@@ -249,9 +249,13 @@ class ConditionalAutoencoder(VariationalAutoencoder):
 
     @torch.no_grad()
     def draw_coded(self, labels, generator):
-        """Draw what the decoder takes: codes with their classes, on the CPU."""
-        codes = self.draw_codes(len(labels), generator).to(self.shares.device)
-        return self.given(labels.to(codes.device)).decoder.coded(codes).cpu()
+        """Draw what the decoder takes: codes with their classes, as :meth:`draw_codes`.
+
+        Meanwhile they are of the widest type of the device, as the shares are.
+        """
+        codes = self.draw_codes(len(labels), generator).to(self.shares)
+        coded = self.given(labels.to(codes.device)).decoder.coded(codes)
+        return coded.cpu().double()
 
 
 class _ClassResiduals:

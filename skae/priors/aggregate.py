@@ -50,12 +50,15 @@ class _AggregateModule(PriorModule):
     def __init__(self, n_components):
         super().__init__(n_components)
         self.is_fitted = nn.Buffer(torch.zeros((), dtype=torch.bool))
+        # The same in Python, since each question to a GPU waits for it.
+        self._is_standard = True
+        self.register_load_state_dict_post_hook(_note_whether_fitted)
         self.full = FullGaussians(n_components, 1 + most_parts(n_components))
         self.tied = TiedGaussians(n_components, MAX_KERNELS)
 
     @property
     def is_standard(self):
-        return not self.is_fitted.item()
+        return self._is_standard
 
     def fit(self, gaussians, n_codes):
         """Take over Gaussians that were fitted to codes.
@@ -89,6 +92,7 @@ class _AggregateModule(PriorModule):
                 tied.set(log_share, some)
         self.full, self.tied = full, tied
         self.is_fitted.fill_(len(gaussians) > 0)
+        self._is_standard = not gaussians
 
     def tilt(self, z, infer):
         if self.is_standard:
@@ -112,3 +116,8 @@ class _AggregateModule(PriorModule):
         noise[is_full] = self.full.at(noise[is_full], chosen[is_full])
         noise[~is_full] = self.tied.at(noise[~is_full], chosen[~is_full] - n_full)
         return noise
+
+
+def _note_whether_fitted(module, incompatible):
+    """Note in Python what a module has been loaded with."""
+    module._is_standard = not module.is_fitted.item()

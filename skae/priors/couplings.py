@@ -53,12 +53,10 @@ class Spline(NamedTuple):
         edges = 2 * BOUND * shares.cumsum(1)[:, :-1] - BOUND
         slopes = functional.softplus(slopes + UNIT_SLOPE) + LEAST_SLOPE
         inner = torch.cat([edges, slopes[None]])
-        first, last = (
-            numbers.new_tensor([side, side, 1.0])
-            .view(3, 1, *(1 for _ in inner.shape[2:]))
-            .expand(3, 1, *inner.shape[2:])
-            for side in (-BOUND, BOUND)
-        )
+        # Filled where they are: what Python brings, a GPU is waited for.
+        ends = inner.new_full((2, 1, *inner.shape[2:]), BOUND)
+        slope = inner.new_ones((1, 1, *inner.shape[2:]))
+        first, last = (torch.cat([side, slope]) for side in (-ends, ends))
         return cls(torch.cat([first, inner, last], dim=1))
 
     def __call__(self, x):

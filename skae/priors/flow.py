@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from skae.device import widest_dtype
+
 from .base import Prior, PriorModule, in_pieces
 from .couplings import Coupling
 
@@ -66,7 +68,8 @@ class _FlowModule(PriorModule):
         return (z.square() - u.square()).sum(-1) / 2 + total
 
     def sample(self, n, generator, infer):
-        z = self._noise(n, generator).to(next(self.parameters()).device)
+        device = next(self.parameters()).device
+        z = self._noise(n, generator).to(device, widest_dtype(device))
         for coupling in reversed(self.couplings):
             z = coupling.inverse(z)
-        return z.cpu()
+        return z.cpu().double()

@@ -60,15 +60,21 @@ class FusedAdam:
         return [p for group in self.param_groups for p in group["params"]]
 
     def _go_on(self, state):
-        """Go on from what is remembered; groups that decay alike take one step."""
+        """Go on from what is remembered.
+
+        Parameters of one type that decay alike take one step; a GPU's kernel works on
+        no others together.
+        """
         self.state, self._steps = state, []
         for decay, groups in groupby(self.param_groups, itemgetter("weight_decay")):
-            parameters = [p for group in groups for p in group["params"]]
-            memory = [
-                [state[p][name] for p in parameters]
-                for name in ("exp_avg", "exp_avg_sq", "step")
-            ]
-            self._steps.append((decay, parameters, *memory))
+            alike = [p for group in groups for p in group["params"]]
+            for dtype in dict.fromkeys(p.dtype for p in alike):
+                parameters = [p for p in alike if p.dtype == dtype]
+                memory = [
+                    [state[p][name] for p in parameters]
+                    for name in ("exp_avg", "exp_avg_sq", "step")
+                ]
+                self._steps.append((decay, parameters, *memory))
 
     def step(self, closure):
         """Take a step; give what the closure returned."""
@@ -137,24 +143,32 @@ def _moments(parameter):
 class Solver:
     """An optimizer by name: its class, arguments and usual learning rate.
 
-    Where torch has a fused step, it is taken: by the class, or by its kernel.
+    Where torch has a fused step, on some kinds of device, it is taken: by the class, or
+    by its kernel.
     """
 
     optimizer: type
     learning_rate: float
     arguments: dict = field(default_factory=dict)
-    has_fused_step: bool = False
+    fused_on: tuple[str, ...] = ()
     kernel: Callable | None = None
 
 
+# Where torch has fused steps; Adagrad's came to CUDA late, about with torch 2.12.
+FUSED_ON = ("cpu", "cuda")
+
 SOLVERS = {
-    "adam": Solver(torch.optim.Adam, 2e-3, kernel=torch._fused_adam_),
-    "adamw": Solver(torch.optim.AdamW, 2e-3, kernel=torch._fused_adamw_),
+    "adam": Solver(
+        torch.optim.Adam, 2e-3, fused_on=FUSED_ON, kernel=torch._fused_adam_
+    ),
+    "adamw": Solver(
+        torch.optim.AdamW, 2e-3, fused_on=FUSED_ON, kernel=torch._fused_adamw_
+    ),
     "sgd": Solver(
-        torch.optim.SGD, 3e-3, {"momentum": 0.9, "nesterov": True}, has_fused_step=True
+        torch.optim.SGD, 3e-3, {"momentum": 0.9, "nesterov": True}, fused_on=FUSED_ON
     ),
     "rmsprop": Solver(torch.optim.RMSprop, 1e-3),
-    "adagrad": Solver(torch.optim.Adagrad, 1e-2, has_fused_step=True),
+    "adagrad": Solver(torch.optim.Adagrad, 1e-2, fused_on=("cpu",)),
 }
 
 
@@ -246,14 +260,11 @@ def _groups(decayed, undecayed, alpha):
 
 def _make_named(solver, groups, learning_rate):
     """Instantiate a solver by name, its steps fused where torch has them so."""
-    if groups[0]["params"][0].device.type not in ("cpu", "cuda"):
+    if groups[0]["params"][0].device.type not in solver.fused_on:
         return solver.optimizer(groups, lr=learning_rate, **solver.arguments)
     if solver.kernel is not None:
         return FusedAdam(groups, learning_rate, solver.kernel)
-    arguments = dict(solver.arguments)
-    if solver.has_fused_step:
-        arguments["fused"] = True
-    return solver.optimizer(groups, lr=learning_rate, **arguments)
+    return solver.optimizer(groups, lr=learning_rate, fused=True, **solver.arguments)
 
 
 def name_of(solver):

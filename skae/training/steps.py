@@ -1,8 +1,9 @@
 """Steps: the weights of one training, and how batches change them.
 
 A step asks for a batch's loss and its gradient, clips that, and lets the optimizer move
-the weights. Where the gradient is written out a GPU records a step, and replays it. A
-model may offer ``warm_up(progress)``, which is told how far the first epochs have come.
+the weights. Where the gradient is written out and the model ``is_recordable``, a GPU
+records a step, and replays it. A model may offer ``warm_up(progress)``, which is told
+how far the first epochs have come.
 """
 
 from contextlib import contextmanager
@@ -121,9 +122,14 @@ class Steps:
         return AutogradLoss(self.model, self.parameters, dtype)
 
     def _can_be_recorded(self):
-        """Whether a device that records does all of a step, and Python nothing."""
+        """Whether a device that records does all of a step, and Python nothing.
+
+        A recording is not begun where it might fail: up to torch 2.12 one that failed
+        leaves the memory of the whole process in disorder.
+        """
         return (
             self.rows.device.type in Recording.devices
+            and getattr(self.model, "is_recordable", False)
             and isinstance(self.loss, WrittenLoss)
             and isinstance(self.optimizer, FusedAdam)
         )
@@ -233,8 +239,7 @@ class Steps:
     def _record(self, x):
         """Record a step of rows like these; where that fails, never again.
 
-        No part of skae waits on its way, which is what fails; a likelihood of a user's
-        own may. The draws had been the recording's.
+        The draws had been the recording's.
         """
         draws = self.draws.get_state()
         try:
