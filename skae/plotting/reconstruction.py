@@ -118,7 +118,7 @@ class ReconstructionDisplay(RowsDisplay):
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
-            Encodes and decodes.
+            Encodes and decodes, by its ``reconstruct`` where it has one.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; those shown are spread evenly over them.

@@ -175,8 +175,23 @@ def encode(estimator, X):
 
 
 def reconstruct(estimator, X):
-    """Encode rows and decode them again, as a dense array."""
-    return dense(estimator.inverse_transform(estimator.transform(X)))
+    """Encode rows and decode them again, as a dense array.
+
+    ``reconstruct`` knows of a row what its code does not hold: the size of its counts.
+    """
+    return dense(_reconstructed(estimator, X))
+
+
+def _reconstructed(estimator, X):
+    """Reconstruct rows; those of a Pipeline's last step, between the steps before."""
+    if not hasattr(last_step(estimator), "reconstruct"):
+        return estimator.inverse_transform(estimator.transform(X))
+    estimator = _found(estimator)
+    if not isinstance(estimator, Pipeline):
+        return estimator.reconstruct(X)
+    before = estimator[:-1]
+    rows = _reconstructed(estimator[-1], before.transform(X) if before else X)
+    return before.inverse_transform(rows) if before else rows
 
 
 def sample(estimator, n_samples, noise, random_state):
