@@ -302,9 +302,10 @@ def named_transformers(estimator, X, reference, name):
             raise ValueError(
                 f'reference={reference!r} must be "pca", a fitted transformer or None.'
             )
-        return {name: estimator, "PCA fitted to X": _pca_in_place_of(estimator, X)}
-    check_transformer(reference, "reference")
-    other = name_of_codes(reference)
+        other, reference = "PCA fitted to X", _pca_in_place_of(estimator, X)
+    else:
+        check_transformer(reference, "reference")
+        other = name_of_codes(reference)
     return {name: estimator, other + " (reference)" * (other == name): reference}
 
 

@@ -53,6 +53,18 @@ def test_rare_classes_are_drawn_together(digits):
     assert len(dots(display.axes_[0])) == len(X)
 
 
+def test_a_class_may_be_called_all_others(digits):
+    X, _ = digits
+    y = np.array([f"c{min(i % 40, 30)}" for i in range(len(X))])
+    y = np.where(y == "c30", "all others", y)
+    for classes in (y, np.where(np.isin(y, ["c0", "c1"]), y, "all others")):
+        display = CodeDisplay.from_estimator(PCA(2).fit(X), X, classes)
+        drawn = sorted(map(tuple, dots(display.axes_[0])))
+        assert drawn == sorted(map(tuple, display.codes["PCA"]))
+        names = [text.get_text() for text in display.ax_.texts]
+        assert "all others" in names
+
+
 def test_names_of_classes_do_not_cover_one_another(digits):
     X, y = digits
     names = np.array([f"a handwritten digit {i}" for i in y])

@@ -89,6 +89,8 @@ def test_a_reference_of_ones_own(wine):
     assert list(display.codes) == ["mine", "PCA"]
     display = CodeDisplay.from_estimator(pca, X, reference=PCA(3).fit(X))
     assert list(display.codes) == ["PCA", "PCA (reference)"]
+    display = CodeDisplay.from_estimator(pca, X, name="PCA fitted to X")
+    assert list(display.codes) == ["PCA fitted to X", "PCA fitted to X (reference)"]
     with pytest.raises(ValueError, match="reference='ica' must be"):
         CodeDisplay.from_estimator(pca, X, reference="ica")
     with pytest.raises(TypeError, match="reference=int has no transform"):
