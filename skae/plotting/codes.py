@@ -198,11 +198,12 @@ class CodeDisplay(Display):
         return kind == "continuous" or many
 
     def _draw_scale(self, axes, points):
-        from matplotlib.colors import ListedColormap
+        from matplotlib.colors import ListedColormap, Normalize
 
-        scale = ListedColormap(shades(axes[0]))
+        # One of all panels, as the bar widens that of a constant y.
+        shared = {"cmap": ListedColormap(shades(axes[0])), "norm": Normalize()}
         for panel, xy in zip(axes, points, strict=True):
-            dots = _scatter(panel, xy, len(xy), c=self.y, cmap=scale)
+            dots = _scatter(panel, xy, len(xy), c=self.y, **shared)
         colour_bar(dots, axes, plain(self.y_name))
 
     def _draw_classes(self, axes, points, classes):
