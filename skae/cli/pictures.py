@@ -110,8 +110,7 @@ def model_pictures(name, small, wide, X, y, image_shape):
         _picture(
             "codes",
             "Codes",
-            f"The first two codes of unseen rows{colours}: {name} and PCA, of "
-            f"{narrow.n_components_} each.",
+            _caption_of_codes(narrow.n_components_, f"unseen rows{colours}", name),
             lambda: CodeDisplay.from_estimator(narrow, X, y, reference=pca, name=name),
         ),
         _picture(
@@ -142,6 +141,12 @@ def model_pictures(name, small, wide, X, y, image_shape):
             )
         )
     return pictures
+
+
+def _caption_of_codes(n_components, rows, name):
+    if n_components == 1:
+        return f"The only code of {rows}: {name} and PCA."
+    return f"The first two codes of {rows}: {name} and PCA, of {n_components} each."
 
 
 def _picture(name, title, caption, draw):
