@@ -150,14 +150,15 @@ def _caption_of_codes(n_components, rows, name):
 
 
 def _picture(name, title, caption, draw):
-    """Draw for a light page, and once more for a dark one."""
+    """Draw for a light page, and once more for a dark one, whatever style is set."""
     import matplotlib.pyplot as plt
 
-    with plt.style.context({"figure.facecolor": LIGHT, "axes.facecolor": LIGHT}):
+    light_page = {"figure.facecolor": LIGHT, "axes.facecolor": LIGHT}
+    with plt.style.context(["default", light_page]):
         display = draw()
         light, is_narrow = _png(display)
     dark_page = {"figure.facecolor": DARK, "axes.facecolor": DARK}
-    with plt.style.context(["dark_background", dark_page]):
+    with plt.style.context(["default", "dark_background", dark_page]):
         dark, _ = _png(display.plot())
     return Picture(name, title, caption, light, dark, is_narrow)
 

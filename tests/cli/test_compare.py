@@ -87,6 +87,15 @@ def test_a_picture_of_codes_says_how_many_there_are(n_components, caption):
     assert draw(n_components)["codes"].caption == caption
 
 
+def test_pictures_are_the_same_whatever_style_is_set():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    usual = draw(2)
+    with plt.style.context(["dark_background", {"font.size": 11}]):
+        for name, picture in draw(2).items():
+            assert picture.light == usual[name].light
+            assert picture.dark == usual[name].dark
+
+
 def test_compare_gives_the_numbers_of_its_table(run, tmp_path):
     """Standardised rows, explained variance of those held out: by hand."""
     pytest.importorskip("matplotlib")
