@@ -110,8 +110,7 @@ def model_pictures(name, small, wide, X, y, image_shape):
         _picture(
             "codes",
             "Codes",
-            f"The first two codes of unseen rows{colours}: {name} and PCA, of "
-            f"{narrow.n_components_} each.",
+            _caption_of_codes(narrow.n_components_, f"unseen rows{colours}", name),
             lambda: CodeDisplay.from_estimator(narrow, X, y, reference=pca, name=name),
         ),
         _picture(
@@ -144,15 +143,22 @@ def model_pictures(name, small, wide, X, y, image_shape):
     return pictures
 
 
+def _caption_of_codes(n_components, rows, name):
+    if n_components == 1:
+        return f"The only code of {rows}: {name} and PCA."
+    return f"The first two codes of {rows}: {name} and PCA, of {n_components} each."
+
+
 def _picture(name, title, caption, draw):
-    """Draw for a light page, and once more for a dark one."""
+    """Draw for a light page, and once more for a dark one, whatever style is set."""
     import matplotlib.pyplot as plt
 
-    with plt.style.context({"figure.facecolor": LIGHT, "axes.facecolor": LIGHT}):
+    light_page = {"figure.facecolor": LIGHT, "axes.facecolor": LIGHT}
+    with plt.style.context(["default", light_page]):
         display = draw()
         light, is_narrow = _png(display)
     dark_page = {"figure.facecolor": DARK, "axes.facecolor": DARK}
-    with plt.style.context(["dark_background", dark_page]):
+    with plt.style.context(["default", "dark_background", dark_page]):
         dark, _ = _png(display.plot())
     return Picture(name, title, caption, light, dark, is_narrow)
 

@@ -198,25 +198,27 @@ class CodeDisplay(Display):
         return kind == "continuous" or many
 
     def _draw_scale(self, axes, points):
-        from matplotlib.colors import ListedColormap
+        from matplotlib.colors import ListedColormap, Normalize
 
-        scale = ListedColormap(shades(axes[0]))
+        # One of all panels, as the bar widens that of a constant y.
+        shared = {"cmap": ListedColormap(shades(axes[0])), "norm": Normalize()}
         for panel, xy in zip(axes, points, strict=True):
-            dots = _scatter(panel, xy, len(xy), c=self.y, cmap=scale)
+            dots = _scatter(panel, xy, len(xy), c=self.y, **shared)
         colour_bar(dots, axes, plain(self.y_name))
 
     def _draw_classes(self, axes, points, classes):
         for panel, xy in zip(axes, points, strict=True):
             handles = []
             for i, (label, chosen) in enumerate(classes.items()):
-                colour = NEUTRAL if label == OTHERS else COLOURS[i % len(COLOURS)]
+                colour = NEUTRAL if label is None else COLOURS[i % len(COLOURS)]
                 style = {
                     "color": lit(panel, colour),
                     "marker": MARKERS[i // len(PALETTE)],
                 }
                 handles.append(_scatter(panel, xy[chosen], len(xy), **style))
             _label_classes(panel, xy, classes)
-        self._draw_legend(axes[-1], handles, list(map(shortened, classes)))
+        labels = [OTHERS if c is None else shortened(c) for c in classes]
+        self._draw_legend(axes[-1], handles, labels)
 
     def _draw_legend(self, panel, handles, labels):
         """Name the classes beside a panel, in as many columns as they need there."""
@@ -255,13 +257,13 @@ def _check_y(y):
 
 
 def _classes(y):
-    """Which rows are of each class, by its name; the rarest together."""
+    """Which rows are of each class, by its name; the rarest together, by None."""
     values, counts = np.unique(y, return_counts=True)
     if len(values) > MOST_CLASSES:
         values = np.sort(values[np.argsort(-counts)[: MOST_CLASSES - 1]])
     members = {str(value): y == value for value in values}
     rest = ~np.any(list(members.values()), axis=0)
-    return members | ({OTHERS: rest} if rest.any() else {})
+    return members | ({None: rest} if rest.any() else {})
 
 
 def _check_components(components):
@@ -288,7 +290,7 @@ def _label_classes(panel, xy, classes):
     panel.autoscale_view()  # else the names would not know where they are
     taken: list = []
     for label, chosen in classes.items():
-        if label == OTHERS:
+        if label is None:
             continue
         middle = np.median(xy[chosen], axis=0)
         place = {"xytext": (0, 0), "textcoords": "offset points"}

@@ -171,7 +171,8 @@ class ComparisonDisplay(Display):
         panel.grid(axis="y", color=NEUTRAL, alpha=0.25)
         width = int(widths[0])
         panel.set_title("1 component" if width == 1 else f"{width} components")
-        panel.set_xlabel("\n".join(filter(None, [_name(self.measure), self._note])))
+        meaning = "\n".join(filter(None, [_name(self.measure), self._note]))
+        keep_within(panel.set_xlabel(meaning), panel)
         self._scale(panel, "x")
         return axes
 

@@ -112,7 +112,7 @@ class FeatureErrorDisplay(RowsDisplay):
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
-            Its errors are drawn.
+            Its errors are drawn, of its ``reconstruct`` where it has one.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to reconstruct.

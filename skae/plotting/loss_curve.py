@@ -23,6 +23,9 @@ __all__ = ["LossCurveDisplay"]
 # Ratio of the largest to the least loss from which the axis is logarithmic.
 WIDE_RANGE = 5
 
+# Share of a loss that is no more than the rounding of float32.
+ROUNDING = 1e-6
+
 
 class LossCurveDisplay(Display):
     """Training and validation loss per epoch, and what the start scores.
@@ -167,12 +170,22 @@ class LossCurveDisplay(Display):
 
     def _mark_best(self, panel):
         where = f"epoch {self.best_epoch}" if self.best_epoch else "the start"
+        solved = self._is_solved_start()
+        where += " with its last layer solved" * solved
         label = f"kept, {where}: {rounded(self.best_loss, 4)}"
         curve = self.validation_loss_curve
-        if self.best_epoch == 0 and len(curve) and np.argmin(curve) > 0:
+        is_start = self.best_epoch == 0 and not solved
+        if is_start and len(curve) and np.argmin(curve) > 0:
             label += "\n(gains not sure enough to leave the start)"
         style = {"marker": "o", "ms": 8, "ls": "none", "color": ESTIMATOR}
         panel.plot([self.best_epoch], [self.best_loss], label=label, **style)
+
+    def _is_solved_start(self):
+        """Whether what was kept is better than the start, after no epoch."""
+        if self.best_epoch or self.start_loss is None:
+            return False
+        gain = self.start_loss - self.best_loss
+        return gain > ROUNDING * abs(self.start_loss)
 
     def _scale(self, panel):
         """Give losses of many sizes a logarithmic axis."""

@@ -27,6 +27,7 @@ from .canvas import (
 from .display import RowsDisplay
 from .transformers import (
     as_rows,
+    check_finite,
     dense,
     describe_columns,
     named_transformers,
@@ -118,7 +119,7 @@ class ReconstructionDisplay(RowsDisplay):
         Parameters
         ----------
         estimator : fitted transformer with ``inverse_transform``
-            Encodes and decodes.
+            Encodes and decodes, by its ``reconstruct`` where it has one.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows; those shown are spread evenly over them.
@@ -153,6 +154,7 @@ class ReconstructionDisplay(RowsDisplay):
         check_matplotlib()
         check_scalar(n_rows, "n_rows", numbers.Integral, min_val=1)
         X = as_rows(X)
+        check_finite(X)
         columns = describe_columns(estimator, X, kind=kind, image_shape=image_shape)
         named = named_transformers(estimator, X, reference, name)
         row_numbers, shown = some_rows(X, n_rows)

@@ -177,8 +177,23 @@ def encode(estimator, X):
 
 
 def reconstruct(estimator, X):
-    """Encode rows and decode them again, as a dense array."""
-    return dense(estimator.inverse_transform(estimator.transform(X)))
+    """Encode rows and decode them again, as a dense array.
+
+    ``reconstruct`` knows of a row what its code does not hold: the size of its counts.
+    """
+    return dense(_reconstructed(estimator, X))
+
+
+def _reconstructed(estimator, X):
+    """Reconstruct rows; those of a Pipeline's last step, between the steps before."""
+    if not hasattr(last_step(estimator), "reconstruct"):
+        return estimator.inverse_transform(estimator.transform(X))
+    estimator = _found(estimator)
+    if not isinstance(estimator, Pipeline):
+        return estimator.reconstruct(X)
+    before = estimator[:-1]
+    rows = _reconstructed(estimator[-1], before.transform(X) if before else X)
+    return before.inverse_transform(rows) if before else rows
 
 
 def sample(estimator, n_samples, noise, random_state):
@@ -289,9 +304,10 @@ def named_transformers(estimator, X, reference, name):
             raise ValueError(
                 f'reference={reference!r} must be "pca", a fitted transformer or None.'
             )
-        return {name: estimator, "PCA fitted to X": _pca_in_place_of(estimator, X)}
-    check_transformer(reference, "reference")
-    other = name_of_codes(reference)
+        other, reference = "PCA fitted to X", _pca_in_place_of(estimator, X)
+    else:
+        check_transformer(reference, "reference")
+        other = name_of_codes(reference)
     return {name: estimator, other + " (reference)" * (other == name): reference}
 
 

@@ -254,7 +254,7 @@ class TraversalDisplay(RowsDisplay):
         change = np.ptp(values, axis=1).max(axis=0)
         chosen, note = main_features(ax, change, "that change most")
         chosen = np.sort(chosen)
-        limit = np.abs(values[..., chosen]).max()
+        limit = np.abs(values[..., chosen]).max() or 1.0
         n_lines, n_steps, _ = values.shape
         size = (max(6.4, 2.4 + 2.2 * n_lines), 1.4 + LINE * len(chosen))
         axes = panels(ax, 1, n_lines, size, sharey=True)

@@ -66,6 +66,36 @@ def test_pictures_of_several_panels_keep_their_width():
     assert width > 9 * DOTS_PER_INCH
 
 
+def draw(n_components):
+    """Pictures of PCA as a method, by their names."""
+    pytest.importorskip("matplotlib")
+    from skae.cli.pictures import model_pictures
+
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(12, 4))).add_prefix("x")
+    both = PCA(n_components).fit(X), PCA(n_components).fit(X)
+    return {p.name: p for p in model_pictures("model", both, both, X, None, None)}
+
+
+@pytest.mark.parametrize(
+    ("n_components", "caption"),
+    [
+        (1, "The only code of unseen rows: model and PCA."),
+        (3, "The first two codes of unseen rows: model and PCA, of 3 each."),
+    ],
+)
+def test_a_picture_of_codes_says_how_many_there_are(n_components, caption):
+    assert draw(n_components)["codes"].caption == caption
+
+
+def test_pictures_are_the_same_whatever_style_is_set():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    usual = draw(2)
+    with plt.style.context(["dark_background", {"font.size": 11}]):
+        for name, picture in draw(2).items():
+            assert picture.light == usual[name].light
+            assert picture.dark == usual[name].dark
+
+
 def test_compare_gives_the_numbers_of_its_table(run, tmp_path):
     """Standardised rows, explained variance of those held out: by hand."""
     pytest.importorskip("matplotlib")

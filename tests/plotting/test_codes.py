@@ -42,6 +42,19 @@ def test_numbers_get_a_scale(wine):
         assert says(display.figure_, "alcohol")
 
 
+@pytest.mark.parametrize("constant", [False, True])
+def test_a_scale_is_one_for_all_panels(constant, iris):
+    X, _ = iris
+    y = np.full(len(X), 0.5) if constant else X[:, 0]
+    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, y)
+    display.figure_.canvas.draw()
+    left, right = (ax.collections[0] for ax in display.axes_)
+    np.testing.assert_array_equal(left.get_facecolors(), right.get_facecolors())
+    low, high = left.get_clim()
+    assert low <= y.min() <= y.max() <= high
+    assert low < high
+
+
 def test_rare_classes_are_drawn_together(digits):
     X, _ = digits
     y = np.array([f"c{min(i % 40, 30)}" for i in range(len(X))])
@@ -51,6 +64,18 @@ def test_rare_classes_are_drawn_together(digits):
     assert legend[-1] == "all others"
     assert "c30" in legend
     assert len(dots(display.axes_[0])) == len(X)
+
+
+def test_a_class_may_be_called_all_others(digits):
+    X, _ = digits
+    y = np.array([f"c{min(i % 40, 30)}" for i in range(len(X))])
+    y = np.where(y == "c30", "all others", y)
+    for classes in (y, np.where(np.isin(y, ["c0", "c1"]), y, "all others")):
+        display = CodeDisplay.from_estimator(PCA(2).fit(X), X, classes)
+        drawn = sorted(map(tuple, dots(display.axes_[0])))
+        assert drawn == sorted(map(tuple, display.codes["PCA"]))
+        names = [text.get_text() for text in display.ax_.texts]
+        assert "all others" in names
 
 
 def test_names_of_classes_do_not_cover_one_another(digits):

@@ -162,6 +162,19 @@ def test_with_one_width_there_is_a_line_for_each_name():
     assert seconds.ax_.get_xscale() == "log"
 
 
+def test_what_dots_mean_is_written_within_the_figure():
+    comparison = make_comparison(widths=[8])
+    names = comparison.folds["estimator"].astype(object) + "m" * 40
+    comparison.folds["estimator"] = names
+    for measure in ("explained_variance", "trustworthiness"):
+        display = ComparisonDisplay.from_comparison(comparison, measure)
+        display.figure_.canvas.draw()
+        label = display.ax_.xaxis.label.get_window_extent()
+        paper = display.figure_.bbox
+        assert paper.x0 <= label.x0 < label.x1 <= paper.x1
+        assert paper.y0 <= label.y0
+
+
 def test_seconds_and_given_axes():
     ax = plt.figure().add_subplot()
     display = ComparisonDisplay.from_comparison(make_comparison(), "fit_seconds", ax=ax)

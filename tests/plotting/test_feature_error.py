@@ -7,10 +7,13 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from skae import VAETransformer
+from skae.likelihoods import Poisson
 from skae.plotting import FeatureErrorDisplay
 
+from .rows import SMALL
 from .seen import plt
 
 
@@ -27,6 +30,21 @@ def test_errors_are_mean_squares_over_all_rows(case, block_size, monkeypatch):
     expected = np.square(rows - decoded).mean(axis=0)
     np.testing.assert_allclose(errors, expected, rtol=1e-6)
     np.testing.assert_allclose(display.variances, rows.var(axis=0), atol=1e-12)
+
+
+def test_errors_of_counts_are_those_of_rows_of_their_own_size():
+    rng = np.random.default_rng(0)
+    X = rng.poisson(rng.gamma(1, 10, (60, 1)) * rng.uniform(0.5, 1, (1, 6)))
+    model = VAETransformer(2, likelihood=Poisson(), **SMALL).fit(X)
+    expected = np.square(X - model.reconstruct(X)).mean(axis=0)
+    halved = FunctionTransformer(lambda X: X / 2, lambda X: X * 2)
+    nested = make_pipeline(halved, make_pipeline(model))
+    for estimator, factor in ((model, 1), (nested, 2)):
+        display = FeatureErrorDisplay.from_estimator(
+            estimator, factor * X, reference=None
+        )
+        (errors,) = display.squared_errors.values()
+        np.testing.assert_allclose(errors, factor**2 * expected)
 
 
 def test_errors_of_a_sparse_table_are_those_of_the_dense_one(digits):

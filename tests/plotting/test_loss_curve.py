@@ -69,6 +69,31 @@ def test_a_fit_that_is_its_start_says_so(digits):
     assert says(LossCurveDisplay.from_estimator(model).figure_, "random start")
 
 
+def test_a_start_whose_last_layer_was_solved_says_so(digits):
+    # Steps so small that the network stays where it is.
+    settings = {"learning_rate_init": 1e-12, "random_state": 0, "max_iter": 1}
+    model = AutoencoderTransformer(2, **settings).fit(digits[0])
+    assert model.best_epoch_ == 0
+    assert model.best_loss_ < 0.9 * model.start_loss_
+    figure = LossCurveDisplay.from_estimator(model).figure_
+    kept = f"kept, the start with its last layer solved: {model.best_loss_:.4g}"
+    assert says(figure, kept)
+
+
+@pytest.mark.parametrize(("best_loss", "is_solved"), [(2.4, True), (3 - 1e-7, False)])
+def test_only_a_start_as_it_was_was_not_left(best_loss, is_solved):
+    display = LossCurveDisplay(
+        [2, 1],
+        validation_loss_curve=[3, 2.5, 2.9],
+        start_loss=3,
+        best_loss=best_loss,
+        best_epoch=0,
+    )
+    figure = display.plot().figure_
+    assert says(figure, "with its last layer solved") == is_solved
+    assert says(figure, "not sure enough to leave the start") != is_solved
+
+
 def test_losses_of_other_estimators(digits):
     X, y = digits
     perceptron = MLPRegressor(hidden_layer_sizes=(4,), tol=1e9, n_iter_no_change=1)

@@ -12,7 +12,7 @@ from skae import AutoencoderTransformer
 from skae.plotting import CodeDisplay, FeatureErrorDisplay, ReconstructionDisplay
 
 from .rows import SMALL
-from .seen import OF_ROWS, says, show
+from .seen import OF_ROWS, plt, says, show
 
 
 def test_reconstructions_are_the_estimators(case):
@@ -39,6 +39,19 @@ def test_more_rows_than_there_are_and_fewer_than_one(cases):
         ReconstructionDisplay.from_estimator(model, X, n_rows=0)
     with pytest.raises(TypeError, match="n_rows must be an instance of int"):
         ReconstructionDisplay.from_estimator(model, X, n_rows=2.5)
+
+
+@pytest.mark.parametrize("kind", ["images", "profiles", "table"])
+def test_missing_values_are_refused_in_rows_that_are_not_shown_too(kind, digits):
+    X, _ = digits
+    pca = PCA(2).fit(X)
+    X = X.copy()
+    X[1, 5] = np.nan
+    settings = {"kind": kind, "image_shape": (8, 8) if kind == "images" else None}
+    for rows in (X, sp.csr_array(X)):
+        with pytest.raises(ValueError, match="Input X contains NaN"):
+            ReconstructionDisplay.from_estimator(pca, rows, n_rows=2, **settings)
+    assert not plt.get_fignums()
 
 
 def test_pca_takes_the_estimators_place_in_a_pipeline(wine):
@@ -76,6 +89,8 @@ def test_a_reference_of_ones_own(wine):
     assert list(display.codes) == ["mine", "PCA"]
     display = CodeDisplay.from_estimator(pca, X, reference=PCA(3).fit(X))
     assert list(display.codes) == ["PCA", "PCA (reference)"]
+    display = CodeDisplay.from_estimator(pca, X, name="PCA fitted to X")
+    assert list(display.codes) == ["PCA fitted to X", "PCA fitted to X (reference)"]
     with pytest.raises(ValueError, match="reference='ica' must be"):
         CodeDisplay.from_estimator(pca, X, reference="ica")
     with pytest.raises(TypeError, match="reference=int has no transform"):

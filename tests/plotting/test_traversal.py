@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.preprocessing import FunctionTransformer
 
 from skae.plotting import TraversalDisplay
 
@@ -53,6 +54,15 @@ def test_relative_is_what_differs_from_the_row_at_the_medians(case):
         where = [changes.columns.names.index(name) for name in chosen]
         expected = (changes.decoded[0] / changes.columns.scale)[:, where].T
         np.testing.assert_allclose(image.get_array(), expected)
+
+
+def test_a_table_in_which_nothing_changes_has_a_scale(iris):
+    X, _ = iris
+    same = FunctionTransformer().fit(X)
+    display = TraversalDisplay.from_estimator(same, X[:1], relative=True)
+    (image,) = display.ax_.get_images()
+    assert not image.get_array().any()
+    assert image.get_clim() == (-1, 1)
 
 
 def test_what_is_wrong_with_a_traversal_is_named(cases):
