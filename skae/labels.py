@@ -39,17 +39,19 @@ them out.
         )
     try:
         np.unique(y)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         kinds = ", ".join(sorted({type(label).__name__ for label in y}))
         raise ValueError(
-            f"{name}: classes have to be of one type, but these are {kinds}; write all "
-            "of them as text."
+            f"{name}: classes have to be of one type that has an order, but these are "
+            f"{kinds}; write all of them as text."
         ) from error
 
 
 def _is_missing(label):
+    if label is None or is_pandas_na(label):
+        return True
     # NaN and NaT are not even themselves.
-    return label is None or is_pandas_na(label) or bool(label != label)
+    return np.ndim(label) == 0 and bool(label != label)
 
 
 def kind_of_labels(y, name="y"):

@@ -11,6 +11,7 @@ from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import (
     LIKELIHOODS,
     Categorical,
+    Gaussian,
     Likelihood,
     LikelihoodModule,
     PredictorStart,
@@ -186,9 +187,26 @@ class LaplaceModule(LikelihoodModule):
         return noise.log_prob(x).sum(-1)
 
 
+class CheckedGaussian(Gaussian):
+    """Made of one of skae's, but it looks at what the GPU has computed."""
+
+    def build(self, n_features):
+        class Checked(type(super().build(n_features))):
+            def deviance_slope(self, x, eta, row_factor):
+                assert torch.isfinite(eta).all()
+                return super().deviance_slope(x, eta, row_factor)
+
+        return Checked(n_features)
+
+
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 @pytest.mark.parametrize(
-    "likelihood", [Laplace(), [("gaussian", range(60)), (Laplace(), range(60, 64))]]
+    "likelihood",
+    [
+        Laplace(),
+        CheckedGaussian(),
+        [("gaussian", range(60)), (Laplace(), range(60, 64))],
+    ],
 )
 def test_no_recording_is_begun_that_may_fail(Estimator, likelihood, fit_as_on_a_gpu):
     X, settings = images(384), LONG | {"likelihood": likelihood}

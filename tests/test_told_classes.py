@@ -60,7 +60,12 @@ def test_classes_of_another_kind_have_not_been_seen(kind):
         (np.r_[[None], NAMES[1:]], "1 row has no class; give such rows"),
         (np.r_[[np.datetime64("NaT")], DAYS[1:]], "1 row has no class; give such rows"),
         (np.r_[[pd.NaT, pd.NA], NAMES[2:]], "2 rows have no class; give such rows"),
-        (np.array(["a", 1] * 20, dtype=object), "one type, but these are int, str"),
+        (
+            np.array(["a", 1] * 20, dtype=object),
+            "that has an order, but these are int, str",
+        ),
+        (np.array([{}] * 40, dtype=object), "that has an order, but these are dict"),
+        (pd.Series([np.arange(2), np.ones(2)] * 20), "an order, but these are ndarray"),
     ],
 )
 def test_missing_and_mixed_classes_are_called_so(name, wrong, message):

@@ -144,6 +144,8 @@ def _why_left_out(texts, max_categories):
     sign = _sign_of(texts)
     if sign:
         return f"numbers with a sign or unit ({sign}): write them without it"
+    if texts.map(is_code).any() and texts.str.fullmatch(r"\d+").all():
+        return "digits with a zero before them: write them without, if they are numbers"
     if all_differ:
         return "an identifier: every value differs"
     return f"text: {n_values:,} values, most of them in one row alone"

@@ -57,7 +57,8 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
             ``early_stopping=False``, too.
 
         y_val : array-like of shape (n_validation,), default=None
-            Their classes, with ``conditional=True``; else ignored, as y is.
+            Their classes, with ``conditional=True``; else ignored, as y is. Without
+            X_val they are refused.
 
         Returns
         -------

@@ -134,8 +134,14 @@ class LikelihoodModule(nn.Module):
     # Whether the deviance is a squared error of eta, each column in some unit.
     is_squared_error = False
 
-    # Whether a GPU may record its slopes: nothing on their way waits for a number.
+    # Whether a GPU may record its slopes: nothing on their way waits for a number. Each
+    # class says so for itself, since one of the user's may be made of one of skae's.
     is_recordable = False
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if not cls.__module__.startswith("skae."):
+            cls.is_recordable = cls.__dict__.get("is_recordable", False)
 
     log_prob: Callable[..., torch.Tensor]
     start: Callable

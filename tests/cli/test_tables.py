@@ -156,6 +156,12 @@ def test_numbers_with_a_sign_are_left_out_with_the_remedy(form, sign):
         assert encoder.left_out_ == {"a": reason}
 
 
+def test_digits_with_zeros_before_them_are_left_out_with_the_remedy():
+    texts = [f"{number:03d}" for number in range(60)]
+    encoder = TableEncoder().fit(table_of(a=texts, b=np.arange(60) % 7))
+    assert encoder.left_out_["a"].startswith("digits with a zero before them: write")
+
+
 @pytest.mark.parametrize(
     "form", ["n{}", "user{}@example.org", "{}@example.org", "{}.txt", "{:05}A"]
 )
