@@ -119,7 +119,7 @@ def test_classes_that_are_missing_are_refused_by_name():
         for some in (["a", missing], [missing, "a"]):
             with pytest.raises(ValueError, match=r"^y: 10 rows have no class; give"):
                 CodeDisplay.from_estimator(pca, X, np.array(some * 10, dtype=object))
-    with pytest.raises(ValueError, match=r"y: .* one type, but these are int, str"):
+    with pytest.raises(ValueError, match=r"y: .* an order, but these are int, str"):
         CodeDisplay.from_estimator(pca, X, np.array(["a", 1] * 10, dtype=object))
     with pytest.raises(ValueError, match="y: dates and times have no colours"):
         CodeDisplay.from_estimator(pca, X, pd.date_range("2026-01-01", periods=20))
