@@ -60,6 +60,20 @@ def test_one_class_for_all_is_that_class_for_each(told, batches):
     )
 
 
+def test_rows_without_their_classes_are_rebuilt_alike_before_and_after_a_score():
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=200)
+    codes = rng.choice([-2.0, 2.0], size=(200, 2)) + 0.2 * rng.normal(size=(200, 2))
+    X = (codes + 0.7 * y[:, None]) @ rng.normal(size=(2, 6))
+    X += 0.3 * rng.normal(size=X.shape)
+    vae = VAETransformer(2, conditional=True, prior="posterior", max_iter=0)
+    vae.fit(X, y)
+    rebuilt, decoded = vae.reconstruct(X), vae.inverse_transform(codes)
+    vae.score_samples(X[:1])
+    np.testing.assert_array_equal(vae.reconstruct(X), rebuilt)
+    np.testing.assert_array_equal(vae.inverse_transform(codes), decoded)
+
+
 def test_a_row_with_a_class_does_not_depend_on_its_company(told, batches):
     X, y = batches
     alone = told.reconstruct(X[140:141], y[140:141], as_y="c")

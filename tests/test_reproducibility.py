@@ -419,6 +419,20 @@ def test_a_row_does_not_depend_on_its_container(Estimator, digits):
         assert_same_results(results_of_rows(model, same), expected)
 
 
+def test_a_row_of_column_major_rows_has_the_score_that_it_has_alone():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 11))
+    X += 0.5 * rng.normal(size=X.shape)
+    model = VAETransformer(2, likelihood="gaussian_diag", max_iter=3, random_state=0)
+    model.fit(X)
+    X[::5] *= 10  # where the start has a share of the density
+    columns = np.asfortranarray(X)
+    scores = model.score_samples(columns)
+    np.testing.assert_array_equal(scores, model.score_samples(X))
+    for i in range(0, 200, 20):
+        assert model.score_samples(columns[i : i + 1])[0] == scores[i]
+
+
 def test_a_row_of_a_likelihood_without_centre_keeps_its_bits(Estimator, digits):
     X = digits[0][:60] / 16
     model = Estimator(likelihood="bernoulli", random_state=0, **SMALL).fit(X)

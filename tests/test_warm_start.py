@@ -14,7 +14,7 @@ from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.estimators import storage
-from skae.likelihoods import Poisson
+from skae.likelihoods import LIKELIHOODS, Categorical, Poisson
 from skae.networks import MLP, Conv
 from skae.priors import Mixture
 
@@ -644,6 +644,24 @@ def test_a_part_with_other_settings_is_refused_by_name(made, then, name, iris):
     for going_on in (model.fit, model.partial_fit):
         with pytest.raises(ValueError, match=f"^{name}=.* made with"):
             going_on(X)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_a_model_of_any_likelihood_goes_on(Estimator, likelihood):
+    X = np.eye(4)[np.random.default_rng(0).integers(4, size=60)]
+    model = Estimator(1, likelihood=likelihood, warm_start=True, max_iter=1, **UNJUDGED)
+    model.fit(X).fit(X)
+    model.partial_fit(X).partial_fit(X)
+
+
+def test_other_groups_of_columns_are_another_likelihood():
+    X = np.eye(2)[np.random.default_rng(0).integers(2, size=(60, 3))].reshape(60, 6)
+    groups = [[0, 1], [2, 3], [4, 5]]
+    model = AutoencoderTransformer(1, likelihood=Categorical(groups), **UNJUDGED)
+    model.set_params(warm_start=True, max_iter=1).fit(X).partial_fit(X)
+    model.set_params(likelihood=Categorical([[0, 1], [2, 3, 4, 5]]))
+    with pytest.raises(ValueError, match=r"^likelihood=.* made with"):
+        model.partial_fit(X)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from skae.start.maps import SMALLEST_DEVIATION
 from skae.weighted import WeightedSet
 
 from .checking import check_fitted_values, check_rows, check_values, check_X_val
-from .continuing import check_goes_on, check_same_columns
+from .continuing import check_goes_on, check_same_likelihood
 from .fitted import FittedCodes
 from .parameters import (
     PARAMETER_CONSTRAINTS,
@@ -311,8 +311,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         A callable chooses their columns from X, which is as the user has it.
         """
         if self._goes_on:
-            if isinstance(self.likelihood, list):
-                check_same_columns(self, resolve_likelihood(self, rows, X))
+            if not (isinstance(self.likelihood, str) and self.likelihood == "auto"):
+                check_same_likelihood(self, resolve_likelihood(self, rows, X))
             check_fitted_values(self, given.X, given.weight)
             return self.likelihood_
         likelihood = resolve_likelihood(self, rows, X)

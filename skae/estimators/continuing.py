@@ -10,11 +10,10 @@ import numbers
 import numpy as np
 
 from skae.fitting.blueprint import is_factory
-from skae.likelihoods import LIKELIHOODS
 from skae.networks import MLP
 from skae.priors import PRIORS
 
-__all__ = ["check_goes_on", "check_same_columns"]
+__all__ = ["check_goes_on", "check_same_likelihood"]
 
 
 def check_goes_on(estimator, blueprint):
@@ -34,11 +33,21 @@ def check_goes_on(estimator, blueprint):
             _refuse_change(estimator, role)
 
 
-def check_same_columns(estimator, asked):
-    """Refuse to train a model further with another likelihood of some columns."""
+def check_same_likelihood(estimator, asked):
+    """Refuse to train a model further with another likelihood, of all or some columns.
+
+    Parameters
+    ----------
+    estimator : BaseAutoencoder
+
+    asked : likelihood spec
+        Its columns by number, as those of the likelihood that the model was made with.
+    """
     ours, theirs = (_parts(one) for one in (asked, estimator.likelihood_))
     is_same = len(ours) == len(theirs) and all(
-        np.array_equal(our_columns, their_columns) and _is_same_spec(our, their, object)
+        np.array_equal(our_columns, their_columns)
+        and type(our) is type(their)
+        and our.get_params() == their.get_params()
         for (our, our_columns), (their, their_columns) in zip(ours, theirs, strict=True)
     )
     if not is_same:
@@ -58,11 +67,13 @@ def _refuse_change(estimator, name):
 
 
 def _made_with(estimator, blueprint):
-    """Parameters, networks aside, as they would have to be to make the model anew."""
+    """Parameters, as they would have to be to make the model anew.
+
+    Networks and the likelihood aside, which are more than plain values.
+    """
     made_with = {
         "n_components": blueprint.n_components,
         "init": "pca" if blueprint.from_pca else "random",
-        "likelihood": blueprint.likelihood,
     }
     own = _own_perceptron(estimator, blueprint)
     if own is not None:
@@ -91,8 +102,7 @@ def _is_open(name, asked):
     """Whether a parameter leaves to the first rows what a model is made with."""
     if name == "n_components":
         return not isinstance(asked, numbers.Integral)
-    has_columns = name == "likelihood" and isinstance(asked, list)
-    return has_columns or (isinstance(asked, str) and asked == "auto")
+    return isinstance(asked, str) and asked == "auto"
 
 
 def _is_same_network(asked, made):
@@ -105,14 +115,11 @@ def _is_same_network(asked, made):
 
 
 def _is_same(asked, made):
-    """Compare a value, or a part that comes by name or as a spec.
-
-    What is said of columns, by names or numbers, is not looked at.
-    """
+    """Compare a value, or a prior that comes by name or as a spec."""
     if not hasattr(made, "build"):
         return np.array_equal(np.ravel(asked), np.ravel(made))
     if isinstance(asked, str):
-        asked = (LIKELIHOODS | PRIORS)[asked]()
+        asked = PRIORS[asked]()
     return _is_same_spec(asked, made, numbers.Number | str | None)
 
 

@@ -393,6 +393,11 @@ class FittedDensity(FittedCodes):
     # Draws of the codes to which a prior is yet to be fitted, and the row of each.
     _prior_codes: tuple | None = None
 
+    @property
+    def _rebuilding(self):
+        """The module that rebuilds rows, its prior telling of which class codes are."""
+        return self._with_prior() if self._is_conditional else super()._rebuilding
+
     @made_on_cpu()
     def _with_prior(self):
         """Give the module, its prior fitted to the codes where it is to be.

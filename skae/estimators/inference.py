@@ -87,7 +87,7 @@ def map_blocks(
     mapped: Any = None
     with one_thread_unless(not is_small):
         for begin in range(0, X.shape[0], n_rows):
-            block = measured(X[begin : begin + n_rows], origin)
+            block = measured(X[begin : begin + n_rows], origin).contiguous()
             whole = block.to(device, computed)
             if beside is not None:
                 more = torch.from_numpy(beside[begin : begin + n_rows])
