@@ -30,13 +30,7 @@ them out.
     y = np.asarray(y)
     if y.dtype.kind not in "OMm":
         return
-    n_missing = sum(map(_is_missing, y))
-    if n_missing:
-        some = "1 row has" if n_missing == 1 else f"{n_missing} rows have"
-        raise ValueError(
-            f"{name}: {some} no class; give such rows a class of their own, or leave "
-            "them out."
-        )
+    _refuse_missing(sum(map(_is_missing, y)), name)
     try:
         np.unique(y)
     except (TypeError, ValueError) as error:
@@ -47,6 +41,15 @@ them out.
         ) from error
 
 
+def _refuse_missing(n_missing, name):
+    if n_missing:
+        some = "1 row has" if n_missing == 1 else f"{n_missing} rows have"
+        raise ValueError(
+            f"{name}: {some} no class; give such rows a class of their own, or leave "
+            "them out."
+        )
+
+
 def _is_missing(label):
     if label is None or is_pandas_na(label):
         return True
@@ -55,7 +58,9 @@ def _is_missing(label):
 
 
 def kind_of_labels(y, name="y"):
-    """Tell the kind of labels, as scikit-learn does; numbers may not be objects.
+    """Tell the kind of labels, as scikit-learn does, or refuse what has none.
+
+    Numbers may not be objects, text may not be bytes, and none may be NaN.
 
     Parameters
     ----------
@@ -70,8 +75,16 @@ def kind_of_labels(y, name="y"):
     >>> kind_of_labels(["a", "b", "c"])
     'multiclass'
     """
+    values = np.asarray(y)
+    if isinstance(next(values.flat, None), bytes):
+        raise ValueError(
+            f"{name}: classes may not be bytes; make them text, as by "
+            f"np.asarray({name}).astype(str)."
+        )
+    if values.dtype.kind == "f" and values.ndim == 1:
+        _refuse_missing(np.isnan(values).sum(), name)
     kind = type_of_target(y, input_name=name)
-    if kind == "unknown" and np.asarray(y).dtype.kind == "O":
+    if kind == "unknown" and values.dtype.kind == "O":
         raise ValueError(
             f"Unknown label type: {name} is of dtype object, of which only text is "
             f"taken for classes; pass {name}.astype(int), or text."

@@ -401,9 +401,16 @@ def test_dates_are_refused(Estimator, no_step):
     frame = pd.DataFrame(X, columns=NAMES).assign(a=pd.Timestamp("2020-02-29"))
     polars = pl.from_pandas(frame)
     times = polars.with_columns(a=datetime.time(12))
+    objects = X.astype(object)
+    objects[3, 1] = np.datetime64("2020-02-29", "ns")
+    columns = pd.DataFrame(X).astype({0: object})
+    columns[1] = pd.Series([np.timedelta64(1, "s")] * 20, dtype=object)
     actions = [
         functools.partial(method, wrong)
-        for wrong in (days, days - days, frame, polars, times)
+        for wrong in (
+            *(days, days - days, frame, polars, times),
+            *(objects, objects.tolist(), columns),
+        )
         for method in (model.fit, model.transform)
     ]
     assert_refused(model, "^X: dates and durations", actions, X)

@@ -66,6 +66,10 @@ def test_classes_of_another_kind_have_not_been_seen(kind):
         ),
         (np.array([{}] * 40, dtype=object), "that has an order, but these are dict"),
         (pd.Series([np.arange(2), np.ones(2)] * 20), "an order, but these are ndarray"),
+        (np.r_[np.nan, NUMBERS[1:]], "1 row has no class; give such rows"),
+        (pd.Series([1, None] * 20, dtype="Float64"), "20 rows have no class; give"),
+        (np.array([b"a", b"b"] * 20), "may not be bytes; make them text"),
+        (np.array([b"a", b"b"] * 20, dtype=object), "may not be bytes; make them"),
     ],
 )
 def test_missing_and_mixed_classes_are_called_so(name, wrong, message):

@@ -4,6 +4,7 @@ import copy
 import functools
 import pickle
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from skae.estimators import storage
 from skae.likelihoods import LIKELIHOODS, Categorical, Poisson
 from skae.networks import MLP, Conv
 from skae.priors import Mixture
+from skae.training import solvers
 
 SMALL = {
     "hidden_layer_sizes": (8,),
@@ -270,6 +272,22 @@ def test_switches_that_an_optimizer_has_anew_begin_anew(Estimator, iris):
     again = functools.partial(torch.optim.Adam, amsgrad=True)
     model.set_params(solver=again).fit(X)
     assert "max_exp_avg_sq" in model._training["optimizer"]["state"][0]
+
+
+@pytest.mark.parametrize(("before", "after"), [(("cpu",), ()), ((), ("cpu",))])
+def test_sums_of_squares_go_on_where_steps_are_fused_or_not(
+    Estimator, before, after, iris, monkeypatch
+):
+    X, _ = iris
+    adagrad = solvers.SOLVERS["adagrad"]
+    parameters = UNJUDGED | {"max_iter": 2, "warm_start": True, "solver": "adagrad"}
+    model, n_steps = Estimator(2, **parameters), []
+    for fused_on in (before, after):
+        solver = replace(adagrad, fused_on=fused_on)
+        monkeypatch.setitem(solvers.SOLVERS, "adagrad", solver)
+        memory = model.fit(X)._training["optimizer"]["state"][0]
+        n_steps.append(memory["step"])
+    assert n_steps[1] == 2 * n_steps[0] > 0
 
 
 @pytest.mark.parametrize(

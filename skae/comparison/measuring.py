@@ -17,7 +17,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from skae._sklearn import n_samples, safe_indexing
 from skae.estimators.checking import check_has_variance, check_weight
 from skae.estimators.reporting import ended_by_ctrl_c
-from skae.plotting.transformers import brief, check_instance
+from skae.plotting.transformers import as_rows, brief, check_instance
 from skae.rows import as_array
 
 from .result import COSTS, QUALITIES
@@ -108,6 +108,8 @@ def explained_variance_scorer(estimator, X, y=None, sample_weight=None):
             "a function without inverse_func, so no rows to set beside X; give the "
             "inverse, or score it by what its codes are used for."
         )
+    if sample_weight is not None:
+        X, sample_weight = _present(X, check_weight(sample_weight, X))
     decoded = estimator.inverse_transform(estimator.transform(X))
     return _explained_variance(X, decoded, sample_weight)
 
@@ -245,6 +247,14 @@ def _decodes(estimator):
     )
 
 
+def _present(X, weight):
+    """Drop rows of weight 0, which may be what no estimator takes."""
+    if weight.all():
+        return X, weight
+    index = np.flatnonzero(weight)
+    return safe_indexing(as_rows(X), index), weight[index]
+
+
 def _measure_codes(entry, estimator, X, codes):
     """Write down what codes say about their rows."""
     with entry.attempt("explained_variance"):
@@ -259,8 +269,7 @@ def _measure_codes(entry, estimator, X, codes):
 
 def _explained_variance(X, decoded, weight=None):
     X, decoded = _dense(X), _dense(decoded)
-    weight = None if weight is None else check_weight(weight, X)
-    check_has_variance(n_samples(X) if weight is None else np.count_nonzero(weight))
+    check_has_variance(n_samples(X))
     share = r2_score(X, decoded, sample_weight=weight, multioutput="variance_weighted")
     return float(share)
 

@@ -440,31 +440,30 @@ class AutoencoderTransformer(BaseAutoencoder):
         n_free = task.blueprint.n_features - task.blueprint.n_components
         if hasattr(model.likelihood, "calibrate") and not learned.is_start:
             errors = partial(_squared_errors, task, learned)
-            model.likelihood.calibrate(loss / max(n_free, 1), learned.maps, errors)
+            goes_on = task.of_stream and self._goes_on
+            share = self._share_of(task.rows.weight.sum().item()) if goes_on else 1.0
+            model.likelihood.calibrate(
+                loss / max(n_free, 1), learned.maps, errors, share
+            )
         own = {"_codes": self._inferred(task, learned), "_density": None}
         return super()._attributes(task, learned) | own
 
     def _with_earlier(self, attributes):
-        codes, n_seen = attributes["_codes"], attributes["_n_seen"]
-        own = {"_codes": np.concatenate([self._codes, codes])[-MAX_CODES:]}
-        likelihood = attributes["_stored"].module.likelihood
-        if hasattr(likelihood, "calibrate"):
-            after = attributes["noise_variance_"]
-            own["noise_variance_"] = self._mix(self.noise_variance_, after, n_seen)
-            likelihood.log_noise.set(own["noise_variance_"])
-        return super()._with_earlier(attributes) | own
+        codes = np.concatenate([self._codes, attributes["_codes"]])
+        return super()._with_earlier(attributes) | {"_codes": codes[-MAX_CODES:]}
 
 
 def _squared_errors(task, learned):
-    """Mean squared error of each column, of some of the rows."""
+    """Mean squared error of each column, of some of the rows, as they are learned."""
+    model, generator = learned.model, generator_from(task.seed, task.device)
     n_rows = len(task.rows)
     some = np.linspace(0, n_rows - 1, min(n_rows, MEASURED_ROWS)).astype(int)
     rows = task.subset(some, learned.maps)
     weight, total = rows.weight.to(widest_dtype(task.device)), 0.0
     n_together = few_if_wide(len(rows), rows.n_features)
     for block in gen_batches(len(rows), n_together):
-        x = rows.take(block)
+        x = model.drawn(rows.take(block), generator)
         with torch.no_grad():
-            errors = (x - learned.model(x)).to(weight.dtype).square()
+            errors = (x - model(x)).to(weight.dtype).square()
         total = total + weight[block] @ errors
     return total / weight.sum()

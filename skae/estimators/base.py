@@ -282,13 +282,13 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             "_n_seen": self._n_seen + attributes["_n_seen"],
         }
 
-    def _mix(self, before, after, n_seen):
-        """Mean of a stream's last rows, from those before a call and of its own.
+    def _share_of(self, n_rows):
+        """Share that so many new rows have in means over the last ones of a stream.
 
         A model moves, and what it made of rows long ago is forgotten.
         """
-        n_before = min(self._n_seen, max(REMEMBERED_ROWS - n_seen, 0))
-        return before + (after - before) * (n_seen / (n_before + n_seen))
+        n_before = min(self._n_seen, max(REMEMBERED_ROWS - n_rows, 0))
+        return n_rows / (n_before + n_rows)
 
     def _find_labels(self, y, weight):
         """Find numbers of the classes of rows; None where y is ignored."""

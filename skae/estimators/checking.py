@@ -197,7 +197,7 @@ def _refuse_dates(X):
     is_frame = hasattr(X, "dtypes") and hasattr(X, "columns")
     kinds = X.dtypes if is_frame else [getattr(X, "dtype", None)]
     # As NumPy and pandas, and as polars, call them.
-    if any(
+    if _holds_times(X, kinds) or any(
         getattr(kind, "kind", None) in ("M", "m")
         or str(kind).startswith(("Date", "Duration", "Time"))
         for kind in kinds
@@ -206,6 +206,15 @@ def _refuse_dates(X):
             "X: dates and durations have to become numbers first, in a unit of your "
             "choice, as days since some day."
         )
+
+
+def _holds_times(X, kinds):
+    """Whether NumPy's dates are among objects; others say that they are no numbers."""
+    holds_objects = any(kind == np.dtype(object) for kind in kinds)
+    if not (holds_objects or isinstance(X, list | tuple)):
+        return False
+    found = set(map(type, np.asarray(X, dtype=object).flat))
+    return not found.isdisjoint({np.datetime64, np.timedelta64})
 
 
 @contextmanager

@@ -110,9 +110,11 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
         }
 
     def _with_earlier(self, attributes):
-        joined, n_seen = super()._with_earlier(attributes), attributes["_n_seen"]
+        joined = super()._with_earlier(attributes)
+        share = self._share_of(attributes["_n_seen"])
         for name in ("kl_per_component_", "_code_mean", "_code_square"):
-            joined[name] = self._mix(getattr(self, name), attributes[name], n_seen)
+            before = getattr(self, name)
+            joined[name] = before + (attributes[name] - before) * share
         return joined
 
     def _has_prior_to_fit(self, task):

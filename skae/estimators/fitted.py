@@ -130,8 +130,8 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Codes vary as those of the rows do, so a Gaussian noise leaves their directions
         out: it is drawn with ``1 - n_components / n_features`` of ``noise_variance_``,
-        and new rows vary about as much as those that were fitted. (In a table of
-        several likelihoods the noise is that of the start, and they vary more.)
+        or, in a table of several likelihoods, with the squared errors that its columns
+        have after training. New rows vary about as much as those that were fitted.
 
         Parameters
         ----------

@@ -192,6 +192,18 @@ class LikelihoodModule(nn.Module):
         Codes that vary as rows do hold the noise of their own directions already.
         """
 
+    def draw_errors(self, squared_errors, share):
+        """Draw noise of the size of errors, where an autoencoder's is normal.
+
+        Parameters
+        ----------
+        squared_errors : torch.Tensor of shape (n_features,)
+            Mean of each column.
+
+        share : float
+            Of these rows among all that count.
+        """
+
     def mean(self, eta, x=None):
         """Give the mean of rows; those at hand tell their sizes, where these count."""
         return eta

@@ -155,6 +155,12 @@ class _PerColumnModule(LikelihoodModule):
         for part in self.parts:
             part.likelihood.leave_to_codes(n_components, n_features)
 
+    def calibrate(self, deviance, maps, squared_errors, share):
+        """Let each part draw what errors its columns have; it weighs them as before."""
+        errors = squared_errors()
+        for part in self.parts:
+            part.likelihood.draw_errors(part.of(errors), share)
+
     def initialize_from(self, x, weight):
         for part in self.parts:
             part.likelihood.initialize_from(part.of(x), weight)

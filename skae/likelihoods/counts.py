@@ -383,10 +383,10 @@ def _at_counts(x, theta, function):
     """
     if x.device.type != "cpu":
         return _everywhere(x, theta, function)
-    where = x > 0
-    given = None if theta is None else theta.double().expand(x.shape)[where]
-    values = function(x[where].double(), given)
-    return torch.zeros_like(x).masked_scatter(where, values.to(x.dtype))
+    where = x.flatten().nonzero().squeeze(1)
+    given = None if theta is None else theta.double().expand(x.shape).take(where)
+    values = function(x.take(where).double(), given)
+    return torch.zeros_like(x).put_(where, values.to(x.dtype))
 
 
 def _everywhere(x, theta, function):

@@ -77,20 +77,28 @@ class _NormalModule(LikelihoodModule):
     is_squared_error = True
     is_recordable = True
 
-    # Share of the noise's variance that is drawn.
-    drawn_share = 1.0
-
     def __init__(self, *shape):
         super().__init__()
         self.log_noise = LearnedLog(*shape)
+        # Share of the noise's variance that is drawn.
+        self.drawn_share = nn.Buffer(torch.ones(shape, dtype=torch.float64))
 
     def leave_to_codes(self, n_components, n_features):
-        self.drawn_share = max(n_features - n_components, 1) / n_features
+        self.drawn_share.fill_(max(n_features - n_components, 1) / n_features)
+
+    def draw_errors(self, squared_errors, share):
+        drawn = squared_errors.to(self.drawn_share) / torch.exp(self.log_noise())
+        self.drawn_share.lerp_(drawn, share)
 
     def sample(self, eta, generator):
         noise = torch.randn(eta.shape, generator=generator, dtype=torch.float64)
-        scale = math.sqrt(self.drawn_share) * torch.exp(self.log_noise() / 2).to(eta)
-        return eta + scale * noise.to(eta)
+        deviation = torch.exp(self.log_noise() / 2).to(eta)
+        return eta + self.drawn_share.sqrt().to(eta) * deviation * noise.to(eta)
+
+    def _approach(self, noise, share):
+        """Go a share of the way to another noise."""
+        before = torch.exp(self.log_noise())
+        self.log_noise.set(share * noise + (1 - share) * before)
 
     def _root_precision(self, dtype):
         return torch.exp(self.log_noise() / -2).to(dtype)
@@ -111,9 +119,12 @@ class _GaussianModule(_NormalModule):
     def set_noise_variance(self, noise_variance):
         self.log_noise.set(float(noise_variance))
 
-    def calibrate(self, deviance, maps, squared_errors):
+    def calibrate(self, deviance, maps, squared_errors, share):
         """Take the mean deviance per degree of freedom for the noise."""
-        self.set_noise_variance(max(deviance, maps.noise_floor))
+        self._approach(max(deviance, maps.noise_floor), share)
+
+    def draw_errors(self, squared_errors, share):
+        super().draw_errors(squared_errors.mean(), share)
 
     def explain(self, variance, explained):
         if variance.sum() > 0:
@@ -184,6 +195,9 @@ class _CoordinatesModule(_GaussianModule):
     def spread(self, maps):
         return COORDINATE_SPREAD * super().spread(maps)
 
+    def leave_to_codes(self, n_components, n_features):
+        super().leave_to_codes(n_components, self.n_columns)
+
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         start = super().start(maps, loadings, code_scale, shrinkage)
         largest = np.sort(maps.variance)[::-1][maps.n_components :][:1].sum()
@@ -225,7 +239,7 @@ class _GaussianDiagModule(_NormalModule):
         # An autoencoder weighs its errors by the noise of the start, which stays.
         self.unit_noise = nn.Buffer(torch.ones(n_features, dtype=torch.float64))
 
-    def calibrate(self, deviance, maps, squared_errors):
+    def calibrate(self, deviance, maps, squared_errors, share):
         """Take the mean deviance per degree of freedom for the noise, on average.
 
         Parameters
@@ -236,13 +250,15 @@ class _GaussianDiagModule(_NormalModule):
 
         squared_errors : callable
             Gives the mean squared error of each column.
+
+        share : float
+            Of these rows among all that count.
         """
         ratio = squared_errors().to(self.unit_noise) / self.unit_noise
         mean = ratio.mean()
         ratio = ratio / mean if mean > 0 else torch.ones_like(ratio)
-        self.log_noise.set(
-            self.unit_noise * (ratio * deviance).clamp(min=SMALLEST_RATIO)
-        )
+        ratio = (ratio * deviance).clamp(min=SMALLEST_RATIO)
+        self._approach(self.unit_noise * ratio, share)
 
     def explain(self, variance, explained):
         varies = variance > 0

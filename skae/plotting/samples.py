@@ -138,6 +138,7 @@ class SampleDisplay(RowsDisplay):
         """
         check_matplotlib()
         check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
+        check_scalar(noise, "noise", (bool, np.bool_))
         samples = sample(estimator, n_samples, noise, random_state)
         known = samples if X is None else as_rows(X)
         check_finite(known)

@@ -162,6 +162,7 @@ class TraversalDisplay(RowsDisplay):
         """
         check_matplotlib()
         check_scalar(n_steps, "n_steps", numbers.Integral, min_val=2)
+        check_scalar(relative, "relative", (bool, np.bool_))
         ends = _check_quantiles(quantiles)
         check_transformer(estimator)
         X = as_rows(X)

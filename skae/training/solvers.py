@@ -283,9 +283,16 @@ def hyperparameters(optimizer):
 
 
 def switches(made_with):
-    """Say what optimizers do besides, on which it depends what they remember."""
+    """Say what optimizers do besides, on which it depends what they remember.
+
+    A fused step remembers what others do, and not every device has one.
+    """
     return [
-        {name: value for name, value in group.items() if isinstance(value, bool)}
+        {
+            name: value
+            for name, value in group.items()
+            if isinstance(value, bool) and name != "fused"
+        }
         for group in made_with
     ]
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from scipy.sparse import coo_array
 from sklearn import config_context
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, KFold, LeaveOneOut
@@ -73,6 +75,20 @@ def test_weighted_rows_may_come_as_lists(iris):
     assert explained_variance_scorer(pca, X.tolist(), sample_weight=weight) == (
         explained_variance_scorer(pca, X, sample_weight=weight)
     )
+
+
+@pytest.mark.parametrize(
+    "kind", [np.array, np.ndarray.tolist, pd.DataFrame, coo_array, torch.tensor]
+)
+def test_rows_of_weight_0_are_not_transformed(kind, iris):
+    X, weight = iris[0].copy(), np.arange(len(iris[0])) % 3
+    model = AutoencoderTransformer(1, **SMALL | {"max_iter": 0}).fit(X)
+    expected = explained_variance_scorer(model, X, sample_weight=weight)
+    X[weight == 0] = np.nan
+    found = explained_variance_scorer(model, kind(X), sample_weight=weight)
+    assert found == expected
+    with pytest.raises(ValueError, match="NaN"):
+        explained_variance_scorer(model, kind(X), sample_weight=1)
 
 
 def test_the_scorer_needs_a_way_back(iris):

@@ -233,6 +233,16 @@ def test_the_prior_of_a_class_is_of_the_codes_of_drawn_rows(n_components):
     assert spread.mean() == pytest.approx(of_codes.mean(), rel=0.05)
 
 
+def test_pseudo_inputs_begin_at_drawn_rows():
+    X, _ = faint_and_drawn(0.5)
+    parameters = BINARIZED | {"max_iter": 0, "prior": "vamp"}
+    fits = [VAETransformer(2, **parameters).fit(X) for _ in range(2)]
+    drawn, again = (model.module_.prior.rows.numpy() for model in fits)
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+    assert drawn.mean() == pytest.approx(X.mean(), rel=0.1)
+    np.testing.assert_array_equal(drawn, again)
+
+
 @pytest.mark.parametrize("n_refinements", [0, 3])
 def test_codes_that_an_autoencoder_draws_are_as_those_of_drawn_rows(n_refinements):
     X, binary = faint_and_drawn(0.5)

@@ -87,6 +87,8 @@ def test_what_is_wrong_with_samples_is_named(iris, cases):
     density = KernelDensity().fit(X)
     with pytest.raises(TypeError, match="noise is not for estimator=KernelDensity"):
         SampleDisplay.from_estimator(density, noise=False)
+    with pytest.raises(TypeError, match=r"noise must be an instance of .*, not str"):
+        SampleDisplay.from_estimator(density, noise="no")
     with pytest.raises(ValueError, match="n_samples == 0"):
         SampleDisplay.from_estimator(density, n_samples=0)
     with pytest.raises(ValueError, match="X has 3 columns, but the samples have 4"):

@@ -77,6 +77,8 @@ def test_what_is_wrong_with_a_traversal_is_named(cases):
     for component in ("all", 0.5, True):
         with pytest.raises(ValueError, match=r"components=.* must be an integer"):
             traverse(components=component)
+    with pytest.raises(TypeError, match=r"relative must be an instance of .*, not"):
+        traverse(relative="no")
     with pytest.raises(ValueError, match=r"components=\[\]"):
         traverse(components=[])
     with pytest.raises(ValueError, match="n_steps == 1"):
