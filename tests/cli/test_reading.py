@@ -154,6 +154,7 @@ def test_a_first_row_of_numbers_that_is_taken_for_names_is_said(tmp_path):
         ("a;b;c\n950;1,5;01.02.2021\n1.100;2,5;02.02.2021\n", "points"),
         ("a;b;c\n950;1.5;01.02.2021\n1,100;2.5;02.02.2021\n", "commas"),
         ('a,b,c\n950,1.5,01.02.2021\n"1,100.0",2.5,02.02.2021\n', "commas"),
+        ('a,b,c\n950,"1.5",01.02.2021\n"1,100",2.5,02.02.2021\n', "commas"),
     ],
 )
 def test_marks_between_thousands_are_taken_out(tmp_path, text, mark):
@@ -186,6 +187,7 @@ ODD_FORMS = {
     "numbers for names, after a word": ("NA,1,2\nr,3,4\ns,5,6\n", ["r", 3, 4]),
     "codes, and no header": ("0012|0.5\n12|-0.3\n", ["0012", 0.5]),
     "addresses": ("a\tb\n192.168.103.203\t1\n", ["192.168.103.203", 1]),
+    "decimal commas in quotes": ('a,b\n"1,5",2\n"-0,25",3\n', [1.5, 2]),
     "versions": ("a;b\n1.100.201;0,5\n2.100.300;1,5\n", ["1.100.201", 0.5]),
 }
 
@@ -216,6 +218,39 @@ def test_codes_with_zeros_before_them_stay_text(tmp_path, text):
     assert [each.strip() for each in code] == ["0012", "12"]
     assert (a, b) == ([0.5, -0.3], [0, 7])
     assert day == ["01/02/2021", "03/02/2021"]
+
+
+LATE = 2000 * "77,78,0,0.5\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"code,phone,a,b\n{LATE}0012,0493,7,1.5\n",
+        f'code,phone,a,b\n{LATE}"0012","0493",7,1.5\n',
+        f"code,phone,a,b\n{LATE} 0012 , 0493 ,7,1.5",
+        f"code,phone,a,b\n{LATE}," + f"0493,7,1.5\n0012,78,7,{'1' * 80}\n",
+        LATE + "0012,0493,7,1.5\n",
+        "code,phone,a,b\n" + LATE.replace("77", "r,77") + "r,0012,0493,7,1.5\n",
+        "code;phone;a;b\n" + LATE.replace(",", ";") + "0012;0493;7;1.5\n",
+    ],
+    ids=["plain", "quotes", "blanks", "missing", "no header", "labels", "semicolons"],
+)
+@pytest.mark.parametrize("block", [1, 2**20])
+def test_codes_that_come_late_stay_text(tmp_path, monkeypatch, text, block):
+    monkeypatch.setattr("skae.cli.texts.BLOCK", block)
+    frame = read_table(str(written(tmp_path, "codes.csv", text))).frame
+    code, phone, a, b = (frame.iloc[:, at] for at in range(4))
+    assert {*code.dropna().str.strip()} == {"77", "0012"}
+    assert {*phone.str.strip()} == {"78", "0493"}
+    assert a.max() == 7
+    assert b.max() >= 1.5
+
+
+def test_numbers_with_decimal_marks_that_come_late(tmp_path):
+    text = "a;b\n" + 1100 * "k.A.;2,5\n" + 30_000 * "1.234,5;2,5\n"
+    frame = read_table(str(written(tmp_path, "late.csv", text))).frame
+    assert frame["a"].iloc[-1] == "1234.5"
 
 
 def test_a_row_counts_the_same_whatever_is_beside_it(tmp_path):
