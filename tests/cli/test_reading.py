@@ -108,6 +108,19 @@ def test_arrays_and_archives(tmp_path):
         read_table(str(tmp_path / "short.npz"))
 
 
+def test_what_an_archive_holds_beside_rows_and_labels_is_said(tmp_path):
+    X, y, path = np.eye(4), np.array([0, 1, 0, 1]), tmp_path / "Xy.npz"
+    np.savez(path, X=X, classes=y)
+    note = "left out, neither the rows (X) nor their labels (y): classes"
+    assert read_table(str(path)).notes == [note]
+    np.savez(path, X_train=X, y_train=y, X_test=X)
+    note = "left out, neither the rows (X_train) nor their labels (y_train): X_test"
+    assert read_table(str(path)).notes == [note]
+    np.savez(path, X=X, y=y.astype(str).astype(object))
+    with pytest.raises(ValueError, match=r"'y' holds Python objects.* text \(astype"):
+        read_table(str(path))
+
+
 @pytest.mark.parametrize("format", ["csr", "csc", "bsr", "dia", "coo"])
 def test_sparse_matrices_of_every_format(tmp_path, format):
     X = np.diag([1.0, 2.0, 3.0], k=1)
