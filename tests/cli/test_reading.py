@@ -200,6 +200,7 @@ ODD_FORMS = {
     "numbers for names, after a word": ("NA,1,2\nr,3,4\ns,5,6\n", ["r", 3, 4]),
     "codes, and no header": ("0012|0.5\n12|-0.3\n", ["0012", 0.5]),
     "addresses": ("a\tb\n192.168.103.203\t1\n", ["192.168.103.203", 1]),
+    "three decimals between semicolons": ("a;b\n1.500;2.5\n3.250;4.125\n", [1.5, 2.5]),
     "decimal commas in quotes": ('a,b\n"1,5",2\n"-0,25",3\n', [1.5, 2]),
     "versions": ("a;b\n1.100.201;0,5\n2.100.300;1,5\n", ["1.100.201", 0.5]),
 }
