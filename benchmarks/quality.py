@@ -3,9 +3,9 @@
     SKAE_DATA=folder python -m benchmarks.quality --out quality.csv --plot quality.png
     SKAE_DATA=folder python -m benchmarks.quality --quick
 
-A case is a data set, a width, a seed and a scaling: tables standardised on the
-training rows, and tables as they are; images from 0 to 1. A line of the CSV is a
-method in a case: its squared error on a quarter of the rows over that of
+A case is a data set, a number of components, a seed and a scaling: tables standardised
+on the training rows, and tables as they are; images from 0 to 1. A line of the CSV is
+a method in a case: its squared error on a quarter of the rows over that of
 ``PCA(svd_solver="full")``; for PCA and the VAE the score in nats per column; seconds
 to fit; the accuracy of a nearest neighbour and of a logistic regression on the codes
 where there are labels; and trustworthiness at 10 neighbours. Lines that are in the
@@ -87,7 +87,7 @@ METHODS = {
 
 @dataclass
 class Case:
-    """A data set, split, at a width.
+    """A data set, split, and a number of components.
 
     Attributes
     ----------
@@ -237,7 +237,7 @@ class Table:
         return values[np.isfinite(values)]
 
     def difference(self, method, name, components):
-        """Mean of a number minus PCA's, over the cases of one width."""
+        """Mean of a number minus PCA's, over the cases of as many components."""
         pairs = [
             (float(line[name]), float(self.by_method["PCA"][key][name]))
             for key, line in self.by_method[method].items()
@@ -269,13 +269,13 @@ class Table:
             )
         if "PCA" not in self.methods:
             return
-        widths = sorted({int(x["components"]) for x in self.by_method["PCA"].values()})
-        print(f"\n{'minus PCA':<14}" + "".join(f"{k:>24}" for k in widths))
-        print(" " * 14 + "   1-NN  logistic  trust" * len(widths))
+        numbers = sorted({int(x["components"]) for x in self.by_method["PCA"].values()})
+        print(f"\n{'minus PCA':<14}" + "".join(f"{k:>24}" for k in numbers))
+        print(" " * 14 + "   1-NN  logistic  trust" * len(numbers))
         for method in self.methods:
             gains = [
                 self.difference(method, name, k)
-                for k in widths
+                for k in numbers
                 for name in ("neighbour", "logistic", "trust")
             ]
             print(f"{method:<14}" + "".join(f"{gain:>+8.3f}" for gain in gains))

@@ -2,10 +2,10 @@
 Does an autoencoder beat PCA on my data?
 ========================================
 
-:func:`skae.compare` fits each method at each width on two folds in three, and
-measures it on the third. Here for 30 measures of 569 tumours, standardised, since they
-have different units; any transformer with ``n_components`` can take part; with
-``inverse_transform`` its variance explained is measured too.
+:func:`skae.compare` fits each method with each number of components on two folds in
+three, and measures it on the third. Here for 30 measures of 569 tumours, standardised,
+since they have different units; any transformer with ``n_components`` can take part;
+with ``inverse_transform`` its variance explained is measured too.
 """
 
 from sklearn.datasets import load_breast_cancer

@@ -24,24 +24,24 @@ pipeline = Pipeline(
         ("predict", LogisticRegression(max_iter=1000)),
     ]
 )
-widths = [2, 4, 8]
+n_components = [2, 4, 8]
 methods = {
     "PCA": PCA(),
     "Autoencoder": AutoencoderTransformer(max_iter=15, random_state=0),
 }
-grid = {"code": list(methods.values()), "code__n_components": widths}
+grid = {"code": list(methods.values()), "code__n_components": n_components}
 search = GridSearchCV(pipeline, grid, cv=3).fit(X, y)
 search.best_params_
 
 # %%
-# The accuracy of each candidate, over the width of the code.
+# The accuracy of each candidate, over the number of components.
 
-accuracy = search.cv_results_["mean_test_score"].reshape(len(methods), len(widths))
+accuracy = search.cv_results_["mean_test_score"].reshape(len(methods), -1)
 figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 for name, means, color in zip(methods, accuracy, ["C1", "C0"], strict=True):
-    ax.plot(widths, means, "o-", color=color, label=name)
+    ax.plot(n_components, means, "o-", color=color, label=name)
 ax.set_xscale("log", base=2)
-ax.set_xticks(widths, widths)
+ax.set_xticks(n_components, n_components)
 ax.set(xlabel="components", ylabel="accuracy, mean of 3 folds", ylim=(None, 1))
 ax.legend(frameon=False)
 ax.grid(alpha=0.3)

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from skae.device import seed_from
 from skae.naming import name_of
 
-from .preparing import make_method, prepare, tell, width_error
+from .preparing import make_method, prepare, size_error, tell
 from .reading import read_table
 from .saving import check_saver, load_pipeline, save_pipeline
 from .saying import UsageError, percent, say
@@ -34,11 +34,11 @@ def fit(options):
         )
     rows = prepare(options)
     limit = min(rows.X.shape)
-    width = min(2, limit) if asked is None else asked
-    if isinstance(width, int) and width > limit:
-        raise width_error(width, limit, rows)
+    size = min(2, limit) if asked is None else asked
+    if isinstance(size, int) and size > limit:
+        raise size_error(size, limit, rows)
     tell(rows)
-    model.set_params(n_components=width).fit(rows.X)
+    model.set_params(n_components=size).fit(rows.X)
     save_pipeline(Pipeline([("table", rows.encoder), ("model", model)]), options.out)
     rebuilt = model.inverse_transform(model.transform(rows.X))
     share = r2_score(rows.X, rebuilt, multioutput="variance_weighted")

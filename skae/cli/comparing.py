@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from skae.comparison import compare as compare_methods
 from skae.naming import name_of
 
-from .preparing import make_method, prepare, tell, width_error
+from .preparing import make_method, prepare, size_error, tell
 from .report import write_report
 from .saving import replacing
 from .saying import UsageError, check_output, say
@@ -24,7 +24,7 @@ from .writing import check_writable
 __all__ = ["compare"]
 
 # Sizes of the code, and those for tables that are too narrow for two of them.
-WIDTHS = ((2, 8, 32), (1, 2, 4))
+SIZES = ((2, 8, 32), (1, 2, 4))
 
 # Kernel PCA takes a matrix of all pairs of rows.
 MOST_PAIRED_ROWS = 10_000
@@ -43,13 +43,13 @@ def compare(options):
     estimators = {name_of(estimator): estimator for estimator in made}
     rows = prepare(options, options.max_rows)
     _check_rows(methods, options.cv, rows)
-    widths = choose_widths(options.n_components, options.cv, rows)
+    sizes = choose_sizes(options.n_components, options.cv, rows)
     tell(rows)
     comparison = compare_methods(
         rows.X,
         rows.y,
         estimators=estimators,
-        n_components=widths,
+        n_components=sizes,
         cv=_folds(rows, options),
         downstream=_predictor(rows),
         n_jobs=options.n_jobs,
@@ -61,25 +61,25 @@ def compare(options):
         raise ValueError(f"no fit succeeded: {summary['error'][0]}")
     print_summary(summary, _score_name(rows))
     if options.out is not None:
-        pictures = _draw(comparison, estimators, widths, rows, options)
+        pictures = _draw(comparison, estimators, sizes, rows, options)
         _keep(comparison, pictures, rows, options)
 
 
 # ------------------------------------------------------------------ what is compared
 
 
-def choose_widths(wanted, n_folds, rows):
+def choose_sizes(wanted, n_folds, rows):
     """Check the sizes that are wanted, or choose those that the table allows."""
     n_rows, n_columns = rows.X.shape
     limit = min(n_rows - -(-n_rows // n_folds), n_columns)
     if wanted is not None:
         if max(wanted) > limit:
-            raise width_error(max(wanted), limit, rows)
+            raise size_error(max(wanted), limit, rows)
         return sorted(set(wanted))
-    # A code as wide as the table is the table.
+    # A code as large as the table is the table.
     limit = min(limit, n_columns - 1)
-    wide, narrow = ([width for width in some if width <= limit] for some in WIDTHS)
-    return wide if len(wide) > 1 else narrow
+    usual, small = ([size for size in some if size <= limit] for some in SIZES)
+    return usual if len(usual) > 1 else small
 
 
 def _check_rows(methods, n_folds, rows):
@@ -136,7 +136,7 @@ def _score_name(rows):
     return "accuracy" if rows.is_class else "R²"
 
 
-def _draw(comparison, estimators, widths, rows, options):
+def _draw(comparison, estimators, sizes, rows, options):
     """Draw the curves, and what the first method but PCA makes of unseen rows."""
     import pandas as pd
 
@@ -153,16 +153,16 @@ def _draw(comparison, estimators, widths, rows, options):
         np.arange(len(X)), test_size=0.25, random_state=options.random_state
     )
     seen, unseen = seen[:MOST_FITTED], unseen[:MOST_SHOWN]
-    small, wide = (
+    small, large = (
         tuple(
-            clone(estimator).set_params(n_components=width).fit(X.iloc[seen])
+            clone(estimator).set_params(n_components=size).fit(X.iloc[seen])
             for estimator in (estimators[name], PCA(random_state=options.random_state))
         )
-        for width in (widths[0], widths[len(widths) // 2])
+        for size in (sizes[0], sizes[len(sizes) // 2])
     )
     y = None if y is None else y.iloc[unseen]
     shape = rows.table.image_shape
-    return pictures + model_pictures(name, small, wide, X.iloc[unseen], y, shape)
+    return pictures + model_pictures(name, small, large, X.iloc[unseen], y, shape)
 
 
 # ----------------------------------------------------------------------- what is kept

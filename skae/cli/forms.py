@@ -135,16 +135,16 @@ def _separator(records):
 def _decimal(cells, separator):
     """Decide between 1.5 and 1,5 by what most numbers look like.
 
-    1.500 may be written either way, and says little.
+    1.500 may be written either way, and says little; so may 1,500, but where commas
+    part the columns, too, it is of thousands.
     """
-    if separator == ",":
-        return "."
     votes = {",": 0.0, ".": 0.0}
     for cell in itertools.chain(*cells[1:]):
         bare = cell.strip(" \t%")
         if FRACTION.fullmatch(bare):
             mark = "," if bare.rfind(",") > bare.rfind(".") else "."
-            votes[mark] += UNSURE if EITHER.fullmatch(bare) else 1.0
+            unsure = UNSURE if mark != separator else 0.0
+            votes[mark] += unsure if EITHER.fullmatch(bare) else 1.0
     return "," if votes[","] > votes["."] else "."
 
 

@@ -19,7 +19,7 @@ __all__ = [
     "Number",
     "check_read",
     "decimals_of",
-    "is_code",
+    "has_codes",
     "nature_of",
     "numbers_of",
     "texts_of",
@@ -31,7 +31,7 @@ OTHER = "other"
 MOSTLY = 0.95
 
 # Digits that name something and measure nothing: 0012 is not 12.
-CODE = re.compile(r"0\d+")
+CODE = re.compile(r"\s*0\d+\s*")
 
 # Share of the numbers in a column that have to be the lowest, or the highest, for it to
 # be a limit, as 0 is of rain.
@@ -291,9 +291,9 @@ def texts_of(column):
     return column.map(lambda value: str(value).strip(), na_action="ignore")
 
 
-def is_code(text):
-    """Whether a text is digits that a number would not be written with, as 0012."""
-    return CODE.fullmatch(text.strip()) is not None
+def has_codes(texts):
+    """Whether some text is digits that a number would not be written with, as 0012."""
+    return any(map(CODE.fullmatch, texts.dropna().unique()))
 
 
 def numbers_of(column, unit=""):

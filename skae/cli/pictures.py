@@ -78,7 +78,7 @@ def curve_pictures(comparison, target):
     ]
 
 
-def model_pictures(name, small, wide, X, y, image_shape):
+def model_pictures(name, small, large, X, y, image_shape):
     """Draw what a method makes of unseen rows, beside PCA.
 
     Parameters
@@ -86,7 +86,7 @@ def model_pictures(name, small, wide, X, y, image_shape):
     name : str
         What the method is called.
 
-    small, wide : tuple of (estimator, PCA)
+    small, large : tuple of (estimator, PCA)
         Fitted to other rows than X, at a small and at a larger size of the code.
 
     X : pandas.DataFrame
@@ -102,32 +102,32 @@ def model_pictures(name, small, wide, X, y, image_shape):
     -------
     list of Picture
     """
-    (narrow, pca), (model, wide_pca) = small, wide
+    (small_model, small_pca), (model, pca) = small, large
     colours = "" if y is None else f", coloured by {y.name}"
-    width = components(model.n_components_)
+    size = components(model.n_components_)
     kind = {"image_shape": image_shape, "name": name}
     pictures = [
         _picture(
             "codes",
             "Codes",
-            _caption_of_codes(narrow.n_components_, f"unseen rows{colours}", name),
-            lambda: CodeDisplay.from_estimator(narrow, X, y, reference=pca, name=name),
+            _caption_of_codes(small_model.n_components_, f"unseen rows{colours}", name),
+            lambda: CodeDisplay.from_estimator(
+                small_model, X, y, reference=small_pca, name=name
+            ),
         ),
         _picture(
             "reconstructions",
             "Reconstructions",
-            f"Unseen rows, and what is left of them in {width}.",
+            f"Unseen rows, and what is left of them in {size}.",
             lambda: ReconstructionDisplay.from_estimator(
-                model, X, reference=wide_pca, **kind
+                model, X, reference=pca, **kind
             ),
         ),
         _picture(
             "feature_errors",
             "Error of each column",
-            f"What {width} lose of unseen rows, column by column.",
-            lambda: FeatureErrorDisplay.from_estimator(
-                model, X, reference=wide_pca, **kind
-            ),
+            f"What {size} lose of unseen rows, column by column.",
+            lambda: FeatureErrorDisplay.from_estimator(model, X, reference=pca, **kind),
         ),
     ]
     if len(getattr(model, "loss_curve_", ())):
@@ -135,7 +135,7 @@ def model_pictures(name, small, wide, X, y, image_shape):
             _picture(
                 "loss",
                 "Training",
-                f"Loss of {name} with {width}, by epoch. The line is the start, "
+                f"Loss of {name} with {size}, by epoch. The line is the start, "
                 "which is PCA.",
                 lambda: LossCurveDisplay.from_estimator(model, name=name),
             )

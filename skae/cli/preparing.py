@@ -20,8 +20,8 @@ __all__ = [
     "Rows",
     "make_method",
     "prepare",
+    "size_error",
     "tell",
-    "width_error",
 ]
 
 METHODS = {
@@ -205,10 +205,10 @@ def check_width(encoder, table):
         )
 
 
-def width_error(width, limit, rows):
+def size_error(size, limit, rows):
     """Say why there are no codes of a size."""
     n_rows, n_columns = rows.X.shape
     return UsageError(
-        f"argument --n-components: {width} is too many for {n_rows:,} rows of "
+        f"argument --n-components: {size} is too many for {n_rows:,} rows of "
         f"{n_columns:,} numbers; at most {limit:,} can be had"
     )

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import datasets
 
-from .saying import closest
+from .saying import closest, listed
 from .sources import at_rest
 from .texts import distinct, read_text
 
@@ -23,9 +23,6 @@ BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
 
 # Numbers that a sparse matrix may have when it is written out.
 DENSE_LIMIT = 2**28
-
-# Names of an archive that are listed.
-MOST_NAMES = 10
 
 # Names that rows, and what they are labelled with, go by in an archive of arrays.
 ROWS = ("X", "x", "data", "X_train", "x_train", "arr_0")
@@ -181,20 +178,39 @@ def _npz(source):
             is_sparse = {"format", "shape", "data"} <= set(names)
             if rows is None and len(names) == 1:
                 rows = names[0]
-            array = None if rows is None or is_sparse else file[rows]
-            labels = None if label is None else file[label]
+            array = None if rows is None or is_sparse else _member(file, rows)
+            labels = None if label is None else _member(file, label)
         if is_sparse:
             array = _dense(sp.load_npz(source.path))
     if array is None:
         raise ValueError(
-            f"{source} holds {_listed(names)}; the rows of an NPZ "
+            f"{source} holds {listed(names) or 'nothing'}; the rows of an NPZ "
             f"file are called {ROWS[0]!r}, and their labels {LABELS[0]!r}"
         )
     table = _from_array(source, array)
     if labels is not None and label != rows:
         table.frame[label] = _column(source, label, labels, len(table.frame))
         table.target = label
+    others = [name for name in names if name not in {rows, label}]
+    if others and not is_sparse:
+        table.notes.append(
+            f"left out, neither the rows ({rows}) nor their labels "
+            f"({label or LABELS[0]}): {listed(others)}"
+        )
     return table
+
+
+def _member(file, name):
+    """Take an array out of an archive, if it can be had without running its code."""
+    try:
+        return file[name]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise ValueError(
+            f"{name!r} holds Python objects, which are not opened; keep numbers, or "
+            "text (astype(str))"
+        ) from error
 
 
 def _check_archive(members):
@@ -202,7 +218,9 @@ def _check_archive(members):
     if "schema.json" in members:
         raise ValueError("it is a model, as 'skae fit' writes it; DATA is a table")
     if members and not any(name.endswith(".npy") for name in members):
-        raise ValueError("it holds no arrays; unpack it first")
+        raise ValueError(
+            "it holds no arrays; unpack it first, or save a sheet of it as CSV"
+        )
 
 
 def _column(source, name, labels, n_rows):
@@ -213,12 +231,6 @@ def _column(source, name, labels, n_rows):
             f"{n_rows:,} rows; give each row one label"
         )
     return labels.ravel()
-
-
-def _listed(names):
-    """List a few names."""
-    more = ", ..." if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more if names else "nothing"
 
 
 def _dense(matrix):

@@ -11,7 +11,7 @@ from .kinds import (
     Constant,
     Number,
     decimals_of,
-    is_code,
+    has_codes,
     nature_of,
     numbers_of,
     texts_of,
@@ -28,6 +28,8 @@ MEASURE = re.compile(
     r"^[-+]?([A-Z]{0,2}[$€£¥₹₽₩₺<>≤≥~≈]|[A-Z]{3}(?=\s))?\s?"
     r"[-+]?(?!0\d)\d(?:[\d.,]*\d)?\s?([^\W\d_][^\s\d@_:.]{0,9}|[°%‰$€£¥₹₽₩₺][^\W\d_]?)?$"
 )
+# A number whose thousands are parted by a blank, of whatever width, or as in 1'234.
+IN_GROUPS = r"[-+]?(?!0\d)\d{1,3}(?:[ \u00a0\u202f'\u2019]\d{3})*(?:[.,]\d+)?"
 HAS_NO_NAME = re.compile(r"^Unnamed: \d+$|^$")
 
 
@@ -120,9 +122,9 @@ def _learn_texts(column, standardize, max_categories):
         return constant
     texts = texts_of(column)
     present = texts.dropna()
-    unit, has_codes = _unit_of(present), any(map(is_code, present.unique()))
+    unit = _unit_of(present)
     is_number = np.isfinite(numbers_of(present, unit))
-    if not has_codes and is_number.mean() >= MOSTLY:
+    if is_number.mean() >= MOSTLY and not has_codes(present):
         if unit:
             return Number.learn(column, standardize, unit)
         return _learn_numbers(column, standardize)
@@ -144,8 +146,10 @@ def _why_left_out(texts, max_categories):
     sign = _sign_of(texts)
     if sign:
         return f"numbers with a sign or unit ({sign}): write them without it"
-    if texts.map(is_code).any() and texts.str.fullmatch(r"\d+").all():
+    if has_codes(texts) and texts.str.fullmatch(r"\d+").all():
         return "digits with a zero before them: write them without, if they are numbers"
+    if texts.str.fullmatch(IN_GROUPS).mean() >= MOSTLY:
+        return "digits in groups: write them together, if they are numbers"
     if all_differ:
         return "an identifier: every value differs"
     return f"text: {n_values:,} values, most of them in one row alone"

@@ -174,9 +174,9 @@ def _mark(summary, row, measure):
     return "▲" if summary[f"{measure}_difference"][row] > 0 else "▼"
 
 
-def components(width):
+def components(size):
     """Say how large a code is."""
-    return "1 component" if width == 1 else f"{width} components"
+    return "1 component" if size == 1 else f"{size} components"
 
 
 def failures(summary):
@@ -184,7 +184,7 @@ def failures(summary):
     cases = zip(
         summary["estimator"], summary["n_components"], summary["error"], strict=True
     )
-    return [f"{name}, {components(width)}: {why}" for name, width, why in cases if why]
+    return [f"{name}, {components(size)}: {why}" for name, size, why in cases if why]
 
 
 def findings(summary):
@@ -201,14 +201,14 @@ def findings(summary):
     """
     return [
         sentence
-        for width in dict.fromkeys(summary["n_components"].tolist())
-        if (sentence := _finding(summary, width))
+        for size in dict.fromkeys(summary["n_components"].tolist())
+        if (sentence := _finding(summary, size))
     ]
 
 
-def _finding(summary, width):
+def _finding(summary, size):
     means = summary["explained_variance_mean"]
-    here = (summary["n_components"] == width) & np.isfinite(means)
+    here = (summary["n_components"] == size) & np.isfinite(means)
     is_pca = summary["estimator"] == "PCA"
     if not (here & is_pca).any() or not (here & ~is_pca).any():
         return ""
@@ -217,7 +217,7 @@ def _finding(summary, width):
     best = others[np.argmax(means[others])]
     name, share = summary["estimator"][best], means[best]
     start = (
-        f"{components(width)}: {name} explains {percent(share)} of the variance of "
+        f"{components(size)}: {name} explains {percent(share)} of the variance of "
         "unseen rows"
     )
     if not _mark(summary, best, "explained_variance"):
@@ -283,10 +283,10 @@ def _list(lines):
 def _numbers(summary, predicted):
     headings, rows = table_of(summary, predicted)
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in headings)
-    body, width = [], None
+    body, size = [], None
     for cells in rows:
-        first = ' class="first"' if width not in (None, cells[1]) else ""
-        width = cells[1]
+        first = ' class="first"' if size not in (None, cells[1]) else ""
+        size = cells[1]
         body.append(f"<tr{first}>{_row(cells)}</tr>")
     errors = failures(summary)
     terms = "".join(

@@ -3,19 +3,23 @@
 import codecs
 import contextlib
 import csv
+import io
 import itertools
 import re
 import warnings
 from collections import Counter
 
 from .forms import GROUPING, HEAD, MISSING, NUMERAL, ends_with_separator, form_of
-from .kinds import MOSTLY, is_code, texts_of
+from .kinds import MOSTLY, has_codes, numbers_of, texts_of
 from .saying import counted, listed, quoted
 
 __all__ = ["distinct", "read_text"]
 
-# Cells of a column by which it is told that it holds other text than numbers.
-FIRST = 1000
+# Cells of a column, drawn at random, by which it is told that it holds no numbers.
+DRAWN = 1000
+
+# Letters of a text file that are searched for codes at a time.
+BLOCK = 2**20
 
 
 def read_text(source, kinds=None):
@@ -84,7 +88,7 @@ def _read_frame(source, form, kinds):
     """
     import pandas as pd
 
-    def read(**more):
+    def read(as_written=(), **more):
         with source.open() as file:
             return pd.read_csv(
                 file,
@@ -95,32 +99,47 @@ def _read_frame(source, form, kinds):
                 index_col=False if ends_with_separator(form.cells) else None,
                 na_values=MISSING,
                 skipinitialspace=True,
+                dtype=dict.fromkeys(as_written, str),
+                low_memory=False,
                 **more,
             )
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
-        columns = read(nrows=0).columns
-        if kinds is None:
-            as_written = _columns_of_codes(columns, form)
-        else:
+        if kinds is not None:
+            columns = read(nrows=0).columns
             named = zip(columns, _names(columns, form), strict=True)
-            as_written = {at for at, name in named if kinds.get(name) == "category"}
-        return read(dtype=dict.fromkeys(as_written, str), low_memory=False)
+            return read(at for at, name in named if kinds.get(name) == "category")
+        frame = read()
+        if _holds_codes(source, form):
+            whole = [at for at in frame if _are_whole(frame[at])]
+            written = read(whole)
+            codes = [at for at in whole if has_codes(written[at])]
+            frame[codes] = written[codes]
+        return frame
 
 
-def _columns_of_codes(columns, form):
-    """Find the columns that have a code in the head."""
-    rows = form.cells[1:] if form.has_header else form.cells
-    n_labels = 0
-    if rows and not ends_with_separator(form.cells):
-        n_labels = max(0, len(rows[0]) - len(columns))
-    return {
-        column
-        for row in rows
-        for column, cell in zip(columns, row[n_labels:], strict=False)
-        if is_code(cell)
-    }
+def _holds_codes(source, form):
+    """Whether a cell of a text file is a code, of whatever column."""
+    ends = rf'{re.escape(form.separator)}"\s'
+    # It begins with what is rare and easily found: the two digits.
+    code = re.compile(rf"0\d(?<![^{ends}]0.)\d*(?![^{ends}])")
+    with source.open() as file, io.TextIOWrapper(file, form.encoding) as text:
+        while block := text.read(BLOCK):
+            if code.search(block + text.readline()):
+                return True
+    return False
+
+
+def _are_whole(column):
+    """Whether a column holds numbers, none of which has a fraction."""
+    return not _is_text(column) and not (numbers_of(column) % 1 > 0).any()
+
+
+def _is_text(column):
+    import pandas as pd
+
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"
 
 
 def _names(columns, form):
@@ -141,21 +160,19 @@ def _mend_numerals(frame, decimal, kinds):
     list of str
         Columns that had marks between thousands.
     """
-    import pandas as pd
-
     grouped, group = [], GROUPING[decimal]
     for name in frame.columns:
         kind = kinds.get(name)
-        is_text = pd.api.types.infer_dtype(frame[name], skipna=True) == "string"
-        if not is_text or kind not in {None, "number"}:
+        if not _is_text(frame[name]) or kind not in {None, "number"}:
             continue
         numeral = NUMERAL[decimal].pattern
         least = MOSTLY if kind is None else 0.0
-        first = texts_of(frame[name].dropna()[:FIRST])
-        if first.str.fullmatch(numeral).mean() < least:
+        some = frame[name].dropna()
+        some = texts_of(some.sample(min(DRAWN, len(some)), random_state=0))
+        if kind is None and not some.str.fullmatch(numeral).any():
             continue
         texts = texts_of(frame[name])
-        if kind is None and any(map(is_code, texts.dropna().unique())):
+        if kind is None and has_codes(texts):
             continue
         is_number = texts.str.fullmatch(numeral, na=False)
         n_marks = texts[is_number].str.count(re.escape(group))

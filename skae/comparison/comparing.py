@@ -1,4 +1,4 @@
-"""Comparing: every method at every width, on folds that all of them share."""
+"""Comparing: methods at each number of components, on folds that all of them share."""
 
 import datetime
 import numbers
@@ -53,8 +53,8 @@ def compare(
 ):
     """Compare PCA, autoencoders and other methods on your own rows.
 
-    Each estimator is fitted at each width on the training rows of each fold, and
-    measured on the rows held out:
+    Each estimator is fitted with each number of components on the training rows of
+    each fold, and measured on the rows held out:
 
     - explained variance: ``r2_score(X, inverse_transform(transform(X)),
       multioutput="variance_weighted")``, where there is an ``inverse_transform``
@@ -66,8 +66,8 @@ def compare(
     - seconds for ``fit_transform`` on the training rows and ``transform`` on the
       held-out ones.
 
-    A fit that fails, or a width that an estimator does not allow, is an entry that
-    says why.
+    A fit that fails, or a number of components that an estimator does not allow, is an
+    entry that says why.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def compare(
         Pipeline that ends in one.
 
     n_components : int or sequence of int, default=(2, 8, 32)
-        Widths of the code.
+        Numbers of components to compare at.
 
     cv : int, cross-validation generator or iterable, default=5
         As in :func:`~sklearn.model_selection.cross_validate`: an int is a number of
@@ -115,7 +115,8 @@ def compare(
 
     callbacks : callback or list of callbacks, default=None
         Those of :mod:`sklearn.callback`, such as ``ProgressBar``. They follow the whole
-        comparison: a task for each estimator and width, and in it one for each fold.
+        comparison: a task for each estimator and number of components, and in it one
+        for each fold.
 
     Returns
     -------
@@ -154,12 +155,12 @@ def compare(
     ...     X, y, estimators=[PCA(), FactorAnalysis()], n_components=[1, 2]
     ... )
     >>> summary = comparison.summary()
-    >>> for name, width, score in zip(
+    >>> for name, n_components, score in zip(
     ...     summary["estimator"],
     ...     summary["n_components"],
     ...     summary["downstream_score_mean"],
     ... ):
-    ...     print(f"{name:<14} {width} {score:.3f}")
+    ...     print(f"{name:<14} {n_components} {score:.3f}")
     PCA            1 0.933
     FactorAnalysis 1 0.953
     PCA            2 0.953
@@ -170,8 +171,8 @@ def compare(
     methods = _named(estimators)
     seed = None if random_state is None else seed_from(random_state)
     cases = [
-        Case(name, width, _at_width(estimator, width, seed))
-        for width in _widths(n_components)
+        Case(name, number, _with_components(estimator, number, seed))
+        for number in _each_number(n_components)
         for name, estimator in methods.items()
     ]
     y, groups = _column(y), _column(groups)
@@ -230,7 +231,7 @@ def _named(estimators):
                 f"estimators has {estimator!r}, which needs the methods fit and "
                 "transform, to give codes to rows it has not seen."
             )
-        if _width_parameter(estimator) is None:
+        if _name_of_n_components(estimator) is None:
             raise ValueError(
                 f"estimators has {estimator!r}, which has no parameter n_components "
                 "to set; nor has a step of it, if it is a Pipeline."
@@ -254,24 +255,24 @@ def _name(estimator):
     return estimator if isinstance(estimator, str) else name_of(estimator)
 
 
-def _width_parameter(estimator):
-    """Name of the parameter that is the width of the code; of a Pipeline's last."""
+def _name_of_n_components(estimator):
+    """Find the parameter for the number of components; of a Pipeline, its last."""
     if isinstance(estimator, Pipeline):
         for name, step in reversed(estimator.steps):
-            inner = _width_parameter(step)
+            inner = _name_of_n_components(step)
             if inner is not None:
                 return f"{name}__{inner}"
         return None
-    has_width = hasattr(estimator, "get_params") and "n_components" in (
+    has_one = hasattr(estimator, "get_params") and "n_components" in (
         estimator.get_params(deep=False)
     )
-    return "n_components" if has_width else None
+    return "n_components" if has_one else None
 
 
-def _at_width(estimator, width, seed):
-    """Copy an estimator with its width and, where it leaves it open, its seed."""
+def _with_components(estimator, n_components, seed):
+    """Copy an estimator with its components and, where it leaves it open, its seed."""
     copy = _seeded(clone(estimator), seed)
-    return copy.set_params(**{_width_parameter(copy): width})
+    return copy.set_params(**{_name_of_n_components(copy): n_components})
 
 
 def _seeded(estimator, seed):
@@ -283,18 +284,20 @@ def _seeded(estimator, seed):
     return estimator.set_params(**open_ones)
 
 
-def _widths(n_components):
-    widths = np.ravel(n_components).tolist()
-    if not widths or not all(map(_is_width, widths)):
+def _each_number(n_components):
+    """Check how many components are asked for, and give each number once."""
+    asked = np.ravel(n_components).tolist()
+    if not asked or not all(map(_is_positive, asked)):
         raise ValueError(
             f"n_components={n_components!r} must be one or more integers of 1 or more."
         )
-    return list(dict.fromkeys(widths))
+    return list(dict.fromkeys(asked))
 
 
-def _is_width(width):
-    is_number = isinstance(width, numbers.Integral) and not isinstance(width, bool)
-    return is_number and int(width) >= 1
+def _is_positive(value):
+    """Whether a value is an integer of 1 or more."""
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return is_integer and int(value) >= 1
 
 
 def _judge(y, downstream, scoring, seed):

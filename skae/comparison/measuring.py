@@ -36,7 +36,7 @@ ROWS_TO_TELL = 100
 
 @dataclass
 class Case:
-    """An estimator at a width."""
+    """An estimator with a number of components."""
 
     name: str
     n_components: int

@@ -86,14 +86,14 @@ def corrected_t_test(differences, test_ratio):
 
 
 class Comparison:
-    """Methods compared at several widths, fold by fold.
+    """Methods compared at several numbers of components, fold by fold.
 
     :func:`skae.compare` makes one. Shown, it is a table of means over the folds.
 
     Parameters
     ----------
     folds : dict of str to array-like of shape (n_entries,)
-        One entry for each estimator, width and fold: ``"estimator"``,
+        One entry for each estimator, number of components and fold: ``"estimator"``,
         ``"n_components"``, ``"fold"``, the measures ``"explained_variance"``,
         ``"log_likelihood"``, ``"downstream_score"``, ``"trustworthiness"``,
         ``"fit_seconds"``, ``"transform_seconds"`` (NaN where there is none), and
@@ -164,11 +164,11 @@ class Comparison:
         Returns
         -------
         dict of str to ndarray of shape (n_cases,)
-            One entry for each estimator and width: ``"estimator"``,
+            One entry for each estimator and number of components: ``"estimator"``,
             ``"n_components"``, ``"n_folds"``; for each measure m ``"m_mean"`` and
             ``"m_std"``, over the folds that have it; for the measures of quality also
-            ``"m_difference"``, the mean difference from the reference at the same
-            width, paired by fold, and ``"m_p_value"``, two-sided, by the corrected
+            ``"m_difference"``, the mean difference from the reference with as many
+            components, paired by fold, and ``"m_p_value"``, two-sided, by the corrected
             resampled t-test (NaN for the reference itself); and ``"error"``, the first
             reason for a missing measure.
 
@@ -194,7 +194,7 @@ class Comparison:
         Returns
         -------
         pandas.DataFrame
-            A row for each estimator, width and fold.
+            A row for each estimator, number of components and fold.
 
         Examples
         --------
@@ -219,7 +219,7 @@ class Comparison:
         return pandas.DataFrame(self.folds)
 
     def plot(self, ax=None, *, measure="explained_variance"):
-        """Draw a measure over the width.
+        """Draw a measure over the number of components.
 
         Parameters
         ----------
@@ -239,21 +239,26 @@ class Comparison:
         return ComparisonDisplay.from_comparison(self, measure, ax=ax)
 
     def _cases(self):
-        """Estimators and widths in the order in which they appear, width by width."""
-        names, widths = self.folds["estimator"], self.folds["n_components"]
-        cases = dict.fromkeys(zip(names.tolist(), widths.tolist(), strict=True))
-        order = list(dict.fromkeys(widths.tolist()))
+        """Estimators with their numbers of components, one number after the other."""
+        names, numbers = self.folds["estimator"], self.folds["n_components"]
+        cases = dict.fromkeys(zip(names.tolist(), numbers.tolist(), strict=True))
+        order = list(dict.fromkeys(numbers.tolist()))
         return sorted(cases, key=lambda case: order.index(case[1]))
 
-    def _select(self, name, width):
-        """Entries of one estimator and width."""
+    def _select(self, name, n_components):
+        """Entries of one estimator and number of components."""
         chosen = self.folds["estimator"] == name
-        chosen &= self.folds["n_components"] == width
+        chosen &= self.folds["n_components"] == n_components
         return {key: values[chosen] for key, values in self.folds.items()}
 
-    def _summarise(self, name, width):
-        own, other = self._select(name, width), self._select(self.reference, width)
-        case = {"estimator": name, "n_components": width, "n_folds": len(own["fold"])}
+    def _summarise(self, name, n_components):
+        own = self._select(name, n_components)
+        other = self._select(self.reference, n_components)
+        case = {
+            "estimator": name,
+            "n_components": n_components,
+            "n_folds": len(own["fold"]),
+        }
         for measure in QUALITIES + COSTS:
             values = own[measure][~np.isnan(own[measure])]
             case[f"{measure}_mean"] = values.mean() if len(values) else np.nan
@@ -307,14 +312,14 @@ class Comparison:
         p_values = [summary[f"{measure}_p_value"] for measure in QUALITIES]
         if not np.isnan(p_values).all():
             lines.append(
-                f"* differs from {self.reference} at the same width by more than "
+                f"* differs from {self.reference} with as many components by more than "
                 f"noise: p < {LEVEL}, paired over folds (corrected resampled t-test)."
             )
-        for name, width in self._cases():
-            errors = list(filter(None, self._select(name, width)["error"].tolist()))
+        for name, number in self._cases():
+            errors = list(filter(None, self._select(name, number)["error"].tolist()))
             if errors:
                 reason = textwrap.shorten(errors[0], 200, placeholder=" ...")
-                where = f"{name}, n_components={width}, {_folds(len(errors))}"
+                where = f"{name}, n_components={number}, {_folds(len(errors))}"
                 lines.append(f"{where}: {reason}")
         return lines
 
@@ -361,7 +366,10 @@ def _folds(number):
 
 
 def _aligned(header, rows):
-    """Lines of a table: names to the left, numbers to the right, widths apart."""
+    """Lines of a table: names to the left, numbers to the right.
+
+    There is a gap wherever the number of components changes.
+    """
     depth = max(map(len, header))
     heads = [[""] * (depth - len(words)) + words for words in header]
     table = [*zip(*heads, strict=True), *rows]

@@ -67,8 +67,7 @@ def rowwise_linear(x, weight, bias):
     by other code. With both widths padded by zeros every row of a block takes the same
     path, bit for bit.
     """
-    wide = padded(weight, rows_too=True)
-    y = _linear(padded(x), wide)[..., : len(weight)]
+    y = _linear(padded(x), padded(weight, rows_too=True))[..., : len(weight)]
     return y if bias is None else y + bias
 
 

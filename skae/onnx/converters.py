@@ -89,7 +89,7 @@ def _convert_decoder(scope, operator, container):
 
 
 def _row_dtype(x):
-    """Type in which rows are centred: wide but for float32, as in ``transform``."""
+    """Type in which rows are centred: float64 but for float32, as in ``transform``."""
     return np.dtype(np.float32 if isinstance(x.type, FloatTensorType) else np.float64)
 
 

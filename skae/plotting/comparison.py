@@ -1,4 +1,4 @@
-"""What each estimator reaches at each width, over the folds of a comparison."""
+"""What estimators reach with so many components, over the folds of a comparison."""
 
 import numpy as np
 
@@ -38,8 +38,8 @@ MARKERS = "osD^vP"
 # Ratio of the largest to the least from which an axis is logarithmic.
 WIDE_RANGE = 8
 
-# Between curves at one width, as a share of the axis; and at most between the first and
-# the last, as a share of the way to the next width.
+# Between curves that are side by side, as a share of the axis; and at most between the
+# first and the last, as a share of the way to the next number of components.
 SHIFT = 0.025
 SPREAD = 0.7
 
@@ -50,14 +50,14 @@ class ComparisonDisplay(Display):
     A curve is the mean over the folds, and its bars the standard deviation; on an axis
     of seconds, which is logarithmic, no bar goes below the least of the folds. A fit
     that failed is left out, its seconds included, and said beside the name, as is a
-    mean that is infinite. With one width only it is a dot for each estimator.
+    mean that is infinite. With one number of components it is a dot for each estimator.
 
     Parameters
     ----------
     curves : dict of str to dict
         By the name of the estimator: ``n_components``, ``mean``, ``std``, ``least`` and
         ``n_failed``, the number of folds that failed, each an ndarray of shape
-        (n_widths,). Where there is no value, they are NaN.
+        (n_points,). Where there is no value, they are NaN.
 
     measure : str
         What is drawn.
@@ -127,16 +127,16 @@ class ComparisonDisplay(Display):
 
     def _draw(self, ax):
         every = [curve["n_components"] for curve in self.curves.values()]
-        widths = np.unique(np.concatenate(every))
-        draw = self._draw_curves if len(widths) > 1 else self._draw_dots
-        return draw(ax, widths)
+        numbers = np.unique(np.concatenate(every))
+        draw = self._draw_curves if len(numbers) > 1 else self._draw_dots
+        return draw(ax, numbers)
 
-    def _draw_curves(self, ax, widths):
-        """Draw a curve each, its bars beside those of the others at the same width."""
+    def _draw_curves(self, ax, numbers):
+        """Draw a curve each, its bars beside those of the others with as many."""
         axes = panels(ax, 1, 1, (6.4, 4.8))
         panel = axes[0, 0]
-        is_wide = widths[-1] >= WIDE_RANGE * widths[0]
-        shifts = _shifts(np.log(widths) if is_wide else widths, len(self.curves))
+        is_wide = numbers[-1] >= WIDE_RANGE * numbers[0]
+        shifts = _shifts(np.log(numbers) if is_wide else numbers, len(self.curves))
         handles: list = []
         for i, (name, style) in enumerate(self._styles().items()):
             curve = self.curves[name]
@@ -148,7 +148,7 @@ class ComparisonDisplay(Display):
             mean = _finite(curve["mean"])
             handles.append(panel.errorbar(x, mean, self._bars(curve), **style))
         panel.set_xscale("log" if is_wide else "linear")
-        panel.set_xticks(widths, [str(width) for width in widths])
+        panel.set_xticks(numbers, list(map(str, numbers)))
         panel.xaxis.minorticks_off()
         thin_out(panel.xaxis)
         panel.set_xlabel("number of components")
@@ -158,8 +158,8 @@ class ComparisonDisplay(Display):
         legend_outside(axes, ax, place="within", ncols=2, alignment="left", **legend)
         return axes
 
-    def _draw_dots(self, ax, widths):
-        """Draw a line each, as there is one width only: names down, values across."""
+    def _draw_dots(self, ax, numbers):
+        """Draw a line each, as there is one number only: names down, values across."""
         axes = panels(ax, 1, 1, (6.4, 1.4 + 2 * LINE * len(self.curves)))
         panel = axes[0, 0]
         for i, (name, style) in enumerate(self._styles().items()):
@@ -169,8 +169,8 @@ class ComparisonDisplay(Display):
             panel.errorbar(mean, heights, xerr=self._bars(curve), **style)
         label_lines(panel, self._labels)
         panel.grid(axis="y", color=NEUTRAL, alpha=0.25)
-        width = int(widths[0])
-        panel.set_title("1 component" if width == 1 else f"{width} components")
+        number = int(numbers[0])
+        panel.set_title("1 component" if number == 1 else f"{number} components")
         meaning = "\n".join(filter(None, [_name(self.measure), self._note]))
         keep_within(panel.set_xlabel(meaning), panel)
         self._scale(panel, "x")
@@ -253,17 +253,17 @@ def _failed(errors, *measures):
 
 
 def _curve(folds, values, failed, chosen):
-    """Mean, spread and least over the folds, and failed ones, at each width."""
-    widths, values = folds["n_components"][chosen], values[chosen]
-    every = np.unique(widths)
-    groups = [values[~np.isnan(values) & (widths == width)] for width in every]
+    """Mean, spread and least over the folds, and failed ones, by components."""
+    numbers, values = folds["n_components"][chosen], values[chosen]
+    every = np.unique(numbers)
+    groups = [values[~np.isnan(values) & (numbers == number)] for number in every]
     bounded = [g if np.isfinite(g).all() else g[:0] for g in groups]
     return {
         "n_components": every,
         "mean": np.array([g.mean() if len(g) else np.nan for g in groups]),
         "std": np.array([g.std() if len(g) else np.nan for g in bounded]),
         "least": np.array([g.min() if len(g) else np.nan for g in groups]),
-        "n_failed": np.array([failed[chosen][widths == w].sum() for w in every]),
+        "n_failed": np.array([failed[chosen][numbers == k].sum() for k in every]),
     }
 
 
@@ -288,10 +288,10 @@ def _label(name, curve):
     is_there, n_failed = ~np.isnan(curve["mean"]), curve["n_failed"]
     if not is_there.any():
         return f"{name}: failed" if n_failed.any() else f"{name}: gives none"
-    widths, some = curve["n_components"], int(n_failed[is_there].sum())
+    numbers, some = curve["n_components"], int(n_failed[is_there].sum())
     places = {
-        "failed": widths[~is_there & (n_failed > 0)],
-        "infinite": widths[np.isinf(curve["mean"])],
+        "failed": numbers[~is_there & (n_failed > 0)],
+        "infinite": numbers[np.isinf(curve["mean"])],
     }
     notes = [
         f"{what} at {', '.join(map(str, at))}" for what, at in places.items() if len(at)

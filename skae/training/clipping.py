@@ -59,10 +59,12 @@ class Clipping:
     def clip(self):
         """Measure the gradient, and shorten it if it is too long."""
         length = self._length()
-        if self.is_active:
-            length = self._shorten(length)
+        allowed = self._allowed(length) if self.is_active else length
+        if allowed is not length:
+            for part in self.gradient:
+                part.mul_(allowed / (length + TINY))
         self.n_seen += 1
-        self.usual += (length - self.usual) / min(self.n_seen, USUAL_STEPS)
+        self.usual += (allowed - self.usual) / min(self.n_seen, USUAL_STEPS)
 
     def _length(self):
         """Length of the gradient: a number on a CPU, else a tensor."""
@@ -71,14 +73,10 @@ class Clipping:
             return math.hypot(*(length.item() for length in lengths))
         return reduce(torch.hypot, (length.float() for length in lengths))
 
-    def _shorten(self, length):
-        """Shorten a gradient of some length to what it may be, and give that."""
+    def _allowed(self, length):
+        """How long a gradient of some length may be: no longer than it is."""
         longest = LONGEST * self.usual
         # Where there was nothing to learn so far, any length is unusual.
-        if not self.is_seen:
-            longest = torch.where(longest > 0, longest, length).minimum(length)
-        elif not 0 < longest < length:
-            return length
-        for part in self.gradient:
-            part.mul_(longest / (length + TINY))
-        return longest
+        if self.is_seen:
+            return longest if 0 < longest < length else length
+        return torch.where(longest > 0, longest, length).minimum(length)

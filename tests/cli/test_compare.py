@@ -232,7 +232,7 @@ def test_what_is_found_is_said_in_a_sentence(share, said):
 def test_sizes_are_chosen_by_the_table(csv):
     def chosen(n_columns, n_rows=100):
         rows = type("Rows", (), {"X": np.empty((n_rows, n_columns))})
-        return comparing.choose_widths(None, 5, rows)
+        return comparing.choose_sizes(None, 5, rows)
 
     assert chosen(64) == [2, 8, 32]
     assert chosen(32) == [2, 8]

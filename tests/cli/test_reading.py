@@ -108,6 +108,19 @@ def test_arrays_and_archives(tmp_path):
         read_table(str(tmp_path / "short.npz"))
 
 
+def test_what_an_archive_holds_beside_rows_and_labels_is_said(tmp_path):
+    X, y, path = np.eye(4), np.array([0, 1, 0, 1]), tmp_path / "Xy.npz"
+    np.savez(path, X=X, classes=y)
+    note = "left out, neither the rows (X) nor their labels (y): classes"
+    assert read_table(str(path)).notes == [note]
+    np.savez(path, X_train=X, y_train=y, X_test=X)
+    note = "left out, neither the rows (X_train) nor their labels (y_train): X_test"
+    assert read_table(str(path)).notes == [note]
+    np.savez(path, X=X, y=y.astype(str).astype(object))
+    with pytest.raises(ValueError, match=r"'y' holds Python objects.* text \(astype"):
+        read_table(str(path))
+
+
 @pytest.mark.parametrize("format", ["csr", "csc", "bsr", "dia", "coo"])
 def test_sparse_matrices_of_every_format(tmp_path, format):
     X = np.diag([1.0, 2.0, 3.0], k=1)
@@ -154,6 +167,7 @@ def test_a_first_row_of_numbers_that_is_taken_for_names_is_said(tmp_path):
         ("a;b;c\n950;1,5;01.02.2021\n1.100;2,5;02.02.2021\n", "points"),
         ("a;b;c\n950;1.5;01.02.2021\n1,100;2.5;02.02.2021\n", "commas"),
         ('a,b,c\n950,1.5,01.02.2021\n"1,100.0",2.5,02.02.2021\n', "commas"),
+        ('a,b,c\n950,"1.5",01.02.2021\n"1,100",2.5,02.02.2021\n', "commas"),
     ],
 )
 def test_marks_between_thousands_are_taken_out(tmp_path, text, mark):
@@ -186,6 +200,8 @@ ODD_FORMS = {
     "numbers for names, after a word": ("NA,1,2\nr,3,4\ns,5,6\n", ["r", 3, 4]),
     "codes, and no header": ("0012|0.5\n12|-0.3\n", ["0012", 0.5]),
     "addresses": ("a\tb\n192.168.103.203\t1\n", ["192.168.103.203", 1]),
+    "three decimals between semicolons": ("a;b\n1.500;2.5\n3.250;4.125\n", [1.5, 2.5]),
+    "decimal commas in quotes": ('a,b\n"1,5",2\n"-0,25",3\n', [1.5, 2]),
     "versions": ("a;b\n1.100.201;0,5\n2.100.300;1,5\n", ["1.100.201", 0.5]),
 }
 
@@ -216,6 +232,39 @@ def test_codes_with_zeros_before_them_stay_text(tmp_path, text):
     assert [each.strip() for each in code] == ["0012", "12"]
     assert (a, b) == ([0.5, -0.3], [0, 7])
     assert day == ["01/02/2021", "03/02/2021"]
+
+
+LATE = 2000 * "77,78,0,0.5\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"code,phone,a,b\n{LATE}0012,0493,7,1.5\n",
+        f'code,phone,a,b\n{LATE}"0012","0493",7,1.5\n',
+        f"code,phone,a,b\n{LATE} 0012 , 0493 ,7,1.5",
+        f"code,phone,a,b\n{LATE}," + f"0493,7,1.5\n0012,78,7,{'1' * 80}\n",
+        LATE + "0012,0493,7,1.5\n",
+        "code,phone,a,b\n" + LATE.replace("77", "r,77") + "r,0012,0493,7,1.5\n",
+        "code;phone;a;b\n" + LATE.replace(",", ";") + "0012;0493;7;1.5\n",
+    ],
+    ids=["plain", "quotes", "blanks", "missing", "no header", "labels", "semicolons"],
+)
+@pytest.mark.parametrize("block", [1, 2**20])
+def test_codes_that_come_late_stay_text(tmp_path, monkeypatch, text, block):
+    monkeypatch.setattr("skae.cli.texts.BLOCK", block)
+    frame = read_table(str(written(tmp_path, "codes.csv", text))).frame
+    code, phone, a, b = (frame.iloc[:, at] for at in range(4))
+    assert {*code.dropna().str.strip()} == {"77", "0012"}
+    assert {*phone.str.strip()} == {"78", "0493"}
+    assert a.max() == 7
+    assert b.max() >= 1.5
+
+
+def test_numbers_with_decimal_marks_that_come_late(tmp_path):
+    text = "a;b\n" + 1100 * "k.A.;2,5\n" + 30_000 * "1.234,5;2,5\n"
+    frame = read_table(str(written(tmp_path, "late.csv", text))).frame
+    assert frame["a"].iloc[-1] == "1234.5"
 
 
 def test_a_row_counts_the_same_whatever_is_beside_it(tmp_path):

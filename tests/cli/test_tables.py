@@ -156,6 +156,14 @@ def test_numbers_with_a_sign_are_left_out_with_the_remedy(form, sign):
         assert encoder.left_out_ == {"a": reason}
 
 
+@pytest.mark.parametrize("mark", [" ", "\N{NO-BREAK SPACE}", "'"])
+def test_digits_in_groups_are_left_out_with_the_remedy(mark):
+    texts = [f"{number:,}".replace(",", mark) for number in range(100, 60_000, 700)]
+    encoder = TableEncoder().fit(table_of(a=texts, b=np.arange(len(texts)) % 7))
+    reason = "digits in groups: write them together, if they are numbers"
+    assert encoder.left_out_ == {"a": reason}
+
+
 def test_digits_with_zeros_before_them_are_left_out_with_the_remedy():
     texts = [f"{number:03d}" for number in range(60)]
     encoder = TableEncoder().fit(table_of(a=texts, b=np.arange(60) % 7))

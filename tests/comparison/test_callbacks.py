@@ -131,5 +131,5 @@ def test_two_workers_give_the_same_numbers_and_one_bar(iris, capsys):
     assert "Comparer - compare" in shown
     assert "AutoencoderTransformer - fit" in shown
     epochs = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
-    # The most recent run: 2 widths, 2 folds, 2 epochs.
+    # The most recent run: 2 numbers of components, 2 folds, 2 epochs.
     assert len(epochs) == 2 * 2 * 2

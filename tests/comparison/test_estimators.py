@@ -60,7 +60,7 @@ def test_the_reference_is_the_first_pca(iris):
     assert "differs" not in repr(alone)
 
 
-def test_in_a_pipeline_the_last_width_is_set(iris):
+def test_in_a_pipeline_the_last_n_components_is_set(iris):
     X, _ = iris
     nmf = NMF(1, tol=1e-2, max_iter=2000, random_state=0)
     inner = make_pipeline(PCA(3), MinMaxScaler(clip=True), nmf)
@@ -116,7 +116,7 @@ def test_a_failure_is_an_entry_that_says_why(step, iris):
     assert f"failing, n_components=2, 3 folds: {reason}" in repr(comparison)
 
 
-def test_a_failure_costs_one_width_only(iris):
+def test_a_failure_costs_one_number_of_components_only(iris):
     comparison = compare(
         *iris, estimators=[Columns(fails="large")], n_components=[1, 2], cv=2
     )
@@ -125,7 +125,7 @@ def test_a_failure_costs_one_width_only(iris):
     assert summary["error"][0] == ""
 
 
-def test_widths_that_do_not_fit_are_told(iris):
+def test_numbers_of_components_that_do_not_fit_are_told(iris):
     X, _ = iris
     methods = [PCA(), AutoencoderTransformer(**SMALL), VAETransformer(**SMALL)]
     summary = compare(X, estimators=methods, n_components=[2, 5], cv=2).summary()

@@ -96,7 +96,7 @@ def test_the_table_shows_means_spread_and_stars():
     assert lines[4].split()[:6] == ["other", "2", "0.803", "±", "0.082*", "-"]
     assert lines[4].split()[-2:] == ["12.0", "1.00"]
     assert "standard deviation over 3 folds" in text
-    assert "* differs from PCA at the same width" in text
+    assert "* differs from PCA with as many components" in text
     starts = [line.index(" 2 ") for line in lines[3:5]]
     assert starts[0] == starts[1]
 
@@ -122,7 +122,7 @@ def test_the_table_leaves_out_what_nobody_has(iris):
     assert "trustworthiness" in text
 
 
-def test_widths_stand_apart(three_methods):
+def test_numbers_of_components_stand_apart(three_methods):
     lines = repr(three_methods).splitlines()
     body = lines[lines.index("-" * max(map(len, lines[:3]))) + 1 :]
     assert [line.split()[0] if line else "" for line in body[:7]] == [

@@ -10,23 +10,23 @@ from skae.plotting import ComparisonDisplay
 from .seen import overlaps, plt, says
 
 
-def make_comparison(n_folds=3, fails=(), widths=(2, 8, 32)):
+def make_comparison(n_folds=3, fails=(), numbers=(2, 8, 32)):
     names = ["PCA", "Autoencoder", "NMF"]
-    grid = [(n, w, f) for n in names for w in widths for f in range(n_folds)]
-    estimator, width, fold = (np.array(column) for column in zip(*grid, strict=True))
-    failed = np.array([(n, w) in fails for n, w, _ in grid])
-    value = 1 - 1 / width + 0.01 * fold + 0.1 * (estimator == "Autoencoder")
+    grid = [(n, k, f) for n in names for k in numbers for f in range(n_folds)]
+    estimator, number, fold = (np.array(column) for column in zip(*grid, strict=True))
+    failed = np.array([(n, k) in fails for n, k, _ in grid])
+    value = 1 - 1 / number + 0.01 * fold + 0.1 * (estimator == "Autoencoder")
     nothing = np.full(len(grid), np.nan)
     return SimpleNamespace(
         folds={
             "estimator": estimator,
-            "n_components": width,
+            "n_components": number,
             "fold": fold,
             "explained_variance": np.where(failed, np.nan, value),
             "log_likelihood": nothing,
             "downstream_score": nothing,
             "trustworthiness": np.where(failed, np.nan, value),
-            "fit_seconds": value * width,
+            "fit_seconds": value * number,
             "transform_seconds": value,
             "error": np.where(failed, "fit: ValueError: no", "").astype(object),
         }
@@ -37,11 +37,11 @@ def test_curves_are_means_over_folds():
     comparison = make_comparison()
     display = ComparisonDisplay.from_comparison(comparison)
     assert list(display.curves) == ["PCA", "Autoencoder", "NMF"]
-    for width, mean, std in zip(
+    for number, mean, std in zip(
         *(display.curves["PCA"][k] for k in ("n_components", "mean", "std")),
         strict=True,
     ):
-        values = [1 - 1 / width + 0.01 * fold for fold in range(3)]
+        values = [1 - 1 / number + 0.01 * fold for fold in range(3)]
         assert mean == pytest.approx(np.mean(values))
         assert std == pytest.approx(np.std(values))
     ticks = [t.get_text() for t in display.ax_.get_xticklabels()]
@@ -113,11 +113,11 @@ def test_a_mean_that_is_infinite_is_said_and_not_drawn():
     display.figure_.canvas.draw()
 
 
-@pytest.mark.parametrize("widths", [range(1, 41), (2, 48, 50)])
-def test_widths_are_written_where_there_is_room(widths):
-    display = ComparisonDisplay.from_comparison(make_comparison(widths=widths))
+@pytest.mark.parametrize("numbers", [range(1, 41), (2, 48, 50)])
+def test_numbers_are_written_where_there_is_room(numbers):
+    display = ComparisonDisplay.from_comparison(make_comparison(numbers=numbers))
     assert not overlaps(display.figure_)
-    assert says(display.figure_, str(widths[1]))
+    assert says(display.figure_, str(numbers[1]))
 
 
 @pytest.mark.parametrize("n_letters", [5, 40])
@@ -147,8 +147,8 @@ def test_one_fold_has_no_spread():
     assert not says(display.figure_, "standard deviation")
 
 
-def test_with_one_width_there_is_a_line_for_each_name():
-    comparison = make_comparison(widths=[8], fails={("NMF", 8)})
+def test_with_one_number_of_components_there_is_a_line_for_each_name():
+    comparison = make_comparison(numbers=[8], fails={("NMF", 8)})
     display = ComparisonDisplay.from_comparison(comparison)
     names = [label.get_text() for label in display.ax_.get_yticklabels()]
     assert names == ["PCA", "Autoencoder", "NMF: failed"]
@@ -163,7 +163,7 @@ def test_with_one_width_there_is_a_line_for_each_name():
 
 
 def test_what_dots_mean_is_written_within_the_figure():
-    comparison = make_comparison(widths=[8])
+    comparison = make_comparison(numbers=[8])
     names = comparison.folds["estimator"].astype(object) + "m" * 40
     comparison.folds["estimator"] = names
     for measure in ("explained_variance", "trustworthiness"):
