@@ -10,6 +10,7 @@ customer's account, moves all columns.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from sklearn.preprocessing import OneHotEncoder
 
 from skae import VAETransformer
 
@@ -67,3 +68,28 @@ for ax, (name, rows) in zip(
     ax.label_outer()
 axes[0].legend(frameon=False, markerscale=3)
 plt.show()
+
+# %%
+# An encoder makes numbers of a column of text, and text of what is drawn.
+# ``likelihood="auto"`` sees that one of its columns is 1 in each row.
+
+plan = pd.DataFrame({"plan": np.select([age < -0.5, age < 0.5], ["S", "M"], "L")})
+encoder = OneHotEncoder(sparse_output=False).set_output(transform="pandas")
+indicators = encoder.fit_transform(plan)
+vae = VAETransformer(1, likelihood="auto", random_state=0)
+vae.set_output(transform="pandas").fit(table.join(indicators))
+invented = vae.sample(2000, random_state=0)
+drawn = invented[table.columns].copy()
+drawn["plan"] = encoder.inverse_transform(invented[indicators.columns]).ravel()
+drawn.head()
+
+# %%
+# Large plans are those of old accounts, as they are in the table.
+
+pd.concat(
+    {
+        "real": table.groupby(plan["plan"]).mean(),
+        "invented": drawn.groupby("plan").mean(),
+    },
+    axis=1,
+).round(2)

@@ -286,7 +286,7 @@ WRONG_ROWS = {
     "strings": (np.full((20, 5), "a"), "text has to become numbers first"),
     "text among numbers": ([[1, 2, 3, 4, "five"]] * 20, "'five'.*; text has to become"),
     "one dimension": (rows()[0], "2D"),
-    "three dimensions": (rows()[None], "dim"),
+    "images": (rows().reshape(-1, 1, 5, 1), r"X: .*dim 4.* X\.reshape\(len\(X\), -1\)"),
     "a number": (3.0, "2D"),
     "nothing": (None, "2D|NoneType|NaN"),
     "no rows": (rows()[:0], "0 sample"),

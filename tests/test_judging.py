@@ -121,13 +121,46 @@ def test_where_training_does_not_pay_the_start_of_all_rows_is_returned(Estimator
     [
         (9, {}, "9 distinct rows are too few to judge by"),
         (20, {"max_iter": 0}, "Nothing was to be trained"),
-        (20, {"max_iter": 1, "learning_rate_init": 0.5}, "did not improve"),
+        (
+            20,
+            {"max_iter": 1, "learning_rate_init": 0.5},
+            "No epoch was better for the rows",
+        ),
     ],
 )
 def test_a_fit_says_why_it_returned_the_start(n_rows, parameters, reason, capsys):
     X = np.random.default_rng(1).normal(size=(n_rows, 6))
     AutoencoderTransformer(2, verbose=True, **SMALL | parameters).fit(X)
     assert reason in capsys.readouterr().out
+
+
+def test_a_gain_that_is_not_sure_is_told_with_its_losses(capsys):
+    X = np.random.default_rng(0).standard_cauchy((60, 6))  # a few far rows decide
+    model = AutoencoderTransformer(2, verbose=True, **SMALL | {"max_iter": 30}).fit(X)
+    start, best = model.start_loss_, min(model.validation_loss_curve_)
+    assert model.best_loss_ == start > best
+    told = f"(validation loss {best:.4g}) is better than the start ({start:.4g})"
+    assert told in capsys.readouterr().out
+
+
+def test_each_epoch_is_told_after_the_start(Estimator, capsys):
+    model = Estimator(2, verbose=True, warm_start=True, **SMALL).fit(images(100))
+    lines = capsys.readouterr().out.splitlines()[1:]  # the first is the likelihood
+    losses = zip(model.loss_curve_, model.validation_loss_curve_[1:], strict=True)
+    expected = [f"Start, validation loss = {model.start_loss_:.6g}"]
+    for number, (loss, judged) in enumerate(losses, start=1):
+        epoch = f"Epoch {number} of at most {SMALL['max_iter']}, loss = {loss:.6g}"
+        expected.append(f"{epoch}, validation loss = {judged:.6g}")
+    told = [f"[{Estimator.__name__}] {line}" for line in expected]
+    assert lines[: len(told)] == told
+
+
+def test_without_rows_that_judge_no_start_is_told(capsys):
+    model = AutoencoderTransformer(2, verbose=True, **SMALL, early_stopping=False)
+    model.fit(images(60))
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert len(lines) == model.n_iter_ == SMALL["max_iter"]
+    assert not [line for line in lines if "Start" in line or "validation" in line]
 
 
 def test_a_fit_says_that_pca_leaves_nothing_to_be_learned(capsys):

@@ -1,9 +1,10 @@
 """Dates: a column of them as numbers, and back, in whatever way they are written."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
+
+from skae.estimators.reporting import warn
 
 from .kinds import MOSTLY, Number, check_read, nature_of, numbers_of, texts_of
 
@@ -104,11 +105,10 @@ class Date:
             return moments
         moments = _moments_of(column, format)
         where = int(np.flatnonzero(~np.isnat(moments))[0])
-        warnings.warn(
+        warn(
             f"column {column.name!r}: its dates are written in another way than those "
             f"it was fitted to; {column.iloc[where]!r} is read as "
-            f"{str(moments[where])[:10]}",
-            stacklevel=4,
+            f"{str(moments[where])[:10]}"
         )
         return moments
 

@@ -7,10 +7,11 @@ range that was seen. It keeps plain values only, so it can be stored anywhere.
 """
 
 import re
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
+
+from skae.estimators.reporting import warn
 
 __all__ = [
     "MOSTLY",
@@ -353,17 +354,15 @@ def check_read(column, is_read, what):
             f"first value is {str(present.iloc[0])!r}"
         )
     if n_lost:
-        warnings.warn(
+        warn(
             f"column {column.name!r}: {n_lost:,} of its values are no {what}, and "
-            "count as missing",
-            stacklevel=4,
+            "count as missing"
         )
 
 
 def _warn_of_unseen(column, n_unseen):
     if n_unseen:
-        warnings.warn(
+        warn(
             f"column {column.name!r}: {n_unseen:,} of its values were not seen in "
-            "fitting; each stands for all that were, by their shares",
-            stacklevel=4,
+            "fitting; each stands for all that were, by their shares"
         )

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skae._sklearn import fit_context
 from skae.device import made_on_cpu, seed_from
 from skae.fitting.coordinates import carry_out
-from skae.fitting.learning import most_epochs, resume
+from skae.fitting.learning import CONFIDENCE, most_epochs, resume
 from skae.fitting.planning import continued_task, make_task
 from skae.fitting.specs import resolve_likelihood
 from skae.fitting.task import FEWEST_ROWS
@@ -89,7 +89,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         X_val : {array-like, sparse matrix} of shape (n_validation, n_features), \
                 default=None
             Rows that judge when to stop, in place of a share of X; they do so with
-            ``early_stopping=False``, too.
+            ``early_stopping=False``, too. A Pipeline hands them on as they are: give
+            them as the steps before make rows, or have these do so by the Pipeline's
+            ``transform_input=["X_val"]`` and ``set_fit_request(X_val=True)`` here.
 
         Returns
         -------
@@ -397,13 +399,28 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 def _of_start(task, learned):
     """Say why the start is what was found."""
     if learned.n_epochs or learned.result.interrupted:
-        return "Training did not improve on the start."
+        return _of_training(learned.result.validation_curve)
     if task.trains:
         return "PCA leaves no more than rounding: this is the start."
     n_rows = len(task.rows)
     if task.n_validation and n_rows < FEWEST_ROWS:
         return f"{n_rows} distinct rows are too few to judge by: this is the start."
     return "Nothing was to be trained: this is the start."
+
+
+def _of_training(judged):
+    """Say why no epoch was kept, by the loss of the start and those of the epochs."""
+    if not judged:
+        return "No epoch was kept: this is the start."
+    start, best = judged[0], min(judged)
+    if not best < start:
+        return (
+            "No epoch was better for the rows that judge than the start, which is kept."
+        )
+    return (
+        f"It is not sure at {CONFIDENCE:.0%} that the network (validation loss "
+        f"{best:.4g}) is better than the start ({start:.4g}), which is kept."
+    )
 
 
 def _set_aside(rows):

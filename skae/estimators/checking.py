@@ -37,6 +37,18 @@ __all__ = [
 # Types of X that are taken as they are; anything else becomes the first of them, whole.
 INPUT_TYPES = [np.float64, np.float32, np.uint8]
 
+# How errors of others' begin that leave open what to do, and what that is.
+OF_TEXT = (
+    "text has to become numbers first, as by a OneHotEncoder in a ColumnTransformer"
+)
+REMEDIES = {
+    "could not convert string": OF_TEXT,
+    "Cannot cast str": OF_TEXT,
+    "float() argument must be": "all else has to become numbers first, dates and times "
+    "in a unit of your choice, as days since some day",
+    "Found array with dim": "give an image as one row, X.reshape(len(X), -1)",
+}
+
 
 def check_rows(estimator, X, sample_weight, *, reset, fewest=2):
     """Check rows that are to be learned from.
@@ -170,11 +182,11 @@ def check_X(estimator, X, *, reset=False, fewest=1, dtype=INPUT_TYPES):
         dtype=dtype,
         ensure_min_samples=fewest,
     )
-    if isinstance(X, torch.Tensor):
-        return _check_tensor(X, validate)
-    _refuse_damaged(X)
-    _refuse_dates(X)
-    with _refusing_objects():
+    with _with_remedy():
+        if isinstance(X, torch.Tensor):
+            return _check_tensor(X, validate)
+        _refuse_damaged(X)
+        _refuse_dates(X)
         return validate(X)
 
 
@@ -218,24 +230,16 @@ def _holds_times(X, kinds):
 
 
 @contextmanager
-def _refusing_objects():
-    """Say what to do about text, or dates that are objects, where rows are checked."""
+def _with_remedy():
+    """Say what to do about text, dates that are objects, and images."""
     try:
         yield
-    except TypeError as error:
-        if not str(error).startswith("float() argument must be"):
-            raise
-        raise TypeError(
-            f"X: {error}; all else has to become numbers first, dates and times in a "
-            "unit of your choice, as days since some day."
-        ) from error
-    except ValueError as error:
-        if not str(error).startswith(("could not convert string", "Cannot cast str")):
-            raise
-        raise ValueError(
-            f"X: {error}; text has to become numbers first, as by a OneHotEncoder in "
-            "a ColumnTransformer."
-        ) from error
+    except (TypeError, ValueError) as error:
+        said = str(error)
+        for beginning, remedy in REMEDIES.items():
+            if said.startswith(beginning):
+                raise type(error)(f"X: {said.rstrip('.')}; {remedy}.") from error
+        raise
 
 
 def check_codes(codes):

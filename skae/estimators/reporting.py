@@ -69,9 +69,16 @@ class Reporter:
     def _print(self, result):
         if result.diverged:
             return
-        line = f"Epoch {result.n_epochs}, loss = {result.loss_curve[-1]:.6g}"
-        if result.validation_curve:
-            line += f", validation loss = {result.validation_curve[-1]:.6g}"
+        judged, most = result.validation_curve, self.task.settings.max_iter
+        if judged and result.n_epochs == 1:
+            self._say(f"Start, validation loss = {judged[0]:.6g}")
+        line = f"Epoch {result.n_epochs} of at most {most}"
+        line += f", loss = {result.loss_curve[-1]:.6g}"
+        if judged:
+            line += f", validation loss = {judged[-1]:.6g}"
+        self._say(line)
+
+    def _say(self, line):
         print(f"[{type(self.estimator).__name__}] {line}")
 
 

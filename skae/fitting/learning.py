@@ -31,7 +31,7 @@ from skae.training.engine import TrainingResult, mean_loss, n_threads, train
 
 from .readout import Readout, has_readout
 
-__all__ = ["Learned", "learn", "most_epochs", "resume"]
+__all__ = ["CONFIDENCE", "Learned", "learn", "most_epochs", "resume"]
 
 # Up to so many rows, those held out are worth a second training that uses them too.
 REFIT_ROWS = 10_000

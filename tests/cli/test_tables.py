@@ -86,6 +86,16 @@ def test_a_few_values_of_another_kind_are_said_and_filled(odd, usual, what):
     assert rows[0] == np.median(rows[1:]) == 20
 
 
+def test_what_is_said_of_a_table_points_to_the_line_that_asked():
+    plans = ["S", "M", "L"] * 13 + ["S", "M"]
+    encoder = TableEncoder().fit(table_of(number=NUMBERS, plan=plans, day=DAYS))
+    others = ["n.n.", *NUMBERS[1:]], ["XL", *plans[1:]], ["15/02/2020", *[None] * 40]
+    with pytest.warns(UserWarning, match="column") as said:
+        encoder.transform(table_of(**dict(zip(encoder.columns_, others, strict=True))))
+    assert len(said) == 3
+    assert {each.filename for each in said} == {__file__}
+
+
 def test_what_is_beyond_the_range_is_no_pile_at_its_end():
     """At the floor of rain there is one; dates are folded back, if by one range."""
     encoder = TableEncoder(standardize=False)

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.compose import make_column_selector
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import Bernoulli, Categorical, PerColumn, Poisson
@@ -114,6 +116,45 @@ def test_a_continuous_bernoulli_wants_the_unit_interval(value):
     X = np.random.default_rng(0).random((20, 3))
     X[0, 0] = value
     refused("continuous_bernoulli", X, "continuous_bernoulli.*between 0 and 1")
+
+
+BETWEEN_0_AND_1 = ["bernoulli", "continuous_bernoulli", Bernoulli(binarize=True)]
+
+
+@pytest.mark.parametrize("likelihood", BETWEEN_0_AND_1)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("Estimator", [AutoencoderTransformer, VAETransformer])
+def test_what_a_scaler_rounds_is_between_0_and_1(Estimator, likelihood, dtype):
+    """MinMaxScaler's largest value is often the next above 1, its lowest below 0."""
+    X = np.random.default_rng(0).random((40, 3)).astype(dtype)
+    X[0], X[1] = 0, 1
+    rounded = X.copy()
+    rounded[0] = -np.finfo(dtype).eps
+    rounded[1] = np.nextafter(dtype(1), dtype(2))
+    exact, model = (
+        Estimator(1, likelihood=likelihood, **SMALL).fit(rows) for rows in (X, rounded)
+    )
+    assert model.start_loss_ == pytest.approx(exact.start_loss_, rel=1e-4)
+    np.testing.assert_allclose(model.reconstruct(rounded), exact.reconstruct(X), 1e-4)
+    # Of a VAE they are found by draws, which any change of a row moves.
+    scores = model.score_samples(rounded)
+    np.testing.assert_allclose(scores, model.score_samples(X), atol=0.05)
+
+
+def test_a_value_beyond_1_is_told_by_its_digits():
+    X = np.random.default_rng(0).random((20, 3))
+    X[0, 0] = 1 + 6e-7
+    refused("bernoulli", X, r"to 1\.0000006; .*MinMaxScaler\(clip=True\)")
+
+
+def test_rows_beyond_those_of_a_scaler_that_clips_are_taken():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    vae = VAETransformer(1, likelihood="bernoulli", **SMALL)
+    clipped = make_pipeline(MinMaxScaler(clip=True), vae).fit(X[:20])
+    assert np.isfinite(clipped.score_samples(X)).all()
+    unclipped = make_pipeline(MinMaxScaler(), vae).fit(X[:20])
+    with pytest.raises(ValueError, match=r"put MinMaxScaler\(clip=True\) before it"):
+        unclipped.score_samples(X)
 
 
 def test_slices_masks_and_single_columns_choose_columns():
