@@ -93,6 +93,8 @@ class Likelihood(BaseEstimator):
     def check(self, X, called):
         """Refuse rows that the likelihood cannot have made; here any are accepted.
 
+        Of many rows some are checked after others.
+
         Parameters
         ----------
         X : {ndarray, CSR} of shape (n_samples, n_features)
@@ -100,6 +102,11 @@ class Likelihood(BaseEstimator):
         called : ndarray of shape (n_features,)
             What an error calls the columns: their names, or numbers in the table.
         """
+
+    @property
+    def accepts_all(self):
+        """Whether it may have made any rows, so that none are to be checked."""
+        return type(self).check is Likelihood.check
 
     def bind(self, numbers, locate):
         """Copy, with columns that are given by name replaced by numbers.

@@ -77,6 +77,8 @@ class _Counts(Likelihood):
                 f"likelihood: {type(self).__name__}(size={self.size!r}) has to have a "
                 f"size in {SIZES}."
             )
+        if X.dtype.kind == "u":
+            return
         values = X.data if hasattr(X, "indptr") else X
         wrong = values[(values < 0) | (values != np.floor(values))]
         if wrong.size:
