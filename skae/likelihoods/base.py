@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from torch import nn
 
 from skae.device import widest_dtype
+from skae.rows import as_array, rows_and_columns
 
 __all__ = [
     "LearnedLog",
@@ -271,11 +272,9 @@ class ViewedRows:
         self.dtype = np.dtype(np.float64)
 
     def __getitem__(self, index):
-        index, columns = index if isinstance(index, tuple) else (index, slice(None))
-        rows = self._X[index]
-        if isinstance(rows, torch.Tensor):
-            rows = rows.numpy(force=True)  # from a GPU, too
-        return self._function(np.asarray(rows, dtype=np.float64))[:, columns]
+        index, columns = rows_and_columns(index)
+        rows = np.asarray(as_array(self._X[index]), dtype=np.float64)
+        return self._function(rows)[:, columns]
 
 
 def few_of(columns):

@@ -84,7 +84,9 @@ class PerColumn(Likelihood):
             views = [spec.view(X[:, columns]) for spec, columns in self.parts]
             order = np.concatenate([columns for _, columns in self.parts])
             return sp.hstack(views, format="csr")[:, np.argsort(order)]
-        return ViewedRows(X, self._view)
+        seen = ViewedRows(X, self._view)
+        # Where columns are looked at a few at a time, rows would be whole each time.
+        return seen[:] if X.shape[1] > X.shape[0] else seen
 
     def _view(self, X):
         seen = np.empty_like(X)
