@@ -27,7 +27,7 @@ MAY_LOOK_INTO = {
     "rows": {"device"},
     "weighted": {"rows"},
     # parts
-    "likelihoods": {"device", "normal"},
+    "likelihoods": {"device", "normal", "rows"},
     "networks": {"processor"},
     "densities": {"device", "normal"},
     "models": {"networks", "normal"},

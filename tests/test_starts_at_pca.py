@@ -303,6 +303,42 @@ def test_every_way_to_find_the_axes_finds_the_same(
     np.testing.assert_allclose(found.explained_variance, wanted.explained_variance)
 
 
+@pytest.fixture
+def too_large(monkeypatch):
+    """As if no matrix of products could be formed, which would now fail."""
+    for name, value in ROUTES["products"].items():
+        monkeypatch.setattr(axes, name, value)
+    for name in ("covariance", "Span"):
+        monkeypatch.setattr(axes, name, None)
+    monkeypatch.setattr(axes, "SEARCHED", (1, 3, 5))
+
+
+@pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("shape", [(60, 9), (9, 60)], ids=str)
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
+def test_a_share_of_the_variance_is_searched_for_where_rows_are_too_large(
+    share, shape, as_format, too_large
+):
+    X = random_table(*shape, mean=2.0)
+    pca = PCA(share, svd_solver="full").fit(X)
+    found = fit_linear_maps(as_format(X), np.ones(len(X)), share)
+    assert found.n_components == pca.n_components_
+    np.testing.assert_allclose(found.components, pca.components_, atol=1e-7)
+
+
+def test_a_share_that_takes_too_many_components_is_refused(Estimator, too_large):
+    X = sp.csr_array(random_table(60, 9))
+    left = r"n_components=0\.999: .* 60 x 9, at most 5 components.*; give a number"
+    with pytest.raises(ValueError, match=left):
+        Estimator(0.999, **START).fit(X)
+
+
+def test_a_share_out_of_reach_is_not_searched_for(too_large):
+    X = np.random.default_rng(0).normal(size=(60, 9))
+    with pytest.raises(ValueError, match=r"\(1 explain 0\.\d+\); give a number"):
+        fit_linear_maps(X, np.ones(60), 0.95)
+
+
 def test_the_noise_of_wide_sparse_columns_is_that_of_dense_ones():
     X = sp.random(310, 500, density=0.05, format="csr", random_state=0)
     noise = {"units": "noise", "least_noise": 0.5}

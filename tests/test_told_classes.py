@@ -1,10 +1,14 @@
 """Classes that a model is told of: which are taken, and what is said of others."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from skae import VAETransformer
+from skae import rows as all_rows
+from skae.estimators import fitted_density
 
 SMALL = {"hidden_layer_sizes": (6,), "max_iter": 1, "random_state": 0}
 
@@ -89,3 +93,21 @@ def test_a_row_of_weight_0_may_have_any_class_or_none(absent):
     np.testing.assert_array_equal(model.transform(X), other.transform(X))
     assert model.classes_.tolist() == ["a", "b", "c"]
     assert model.score(X, y, sample_weight=weight) == other.score(X[there], y[there])
+
+
+def test_the_rows_of_a_class_are_not_copied_to_be_scored(monkeypatch):
+    X = np.random.default_rng(0).integers(0, 256, (4000, 1000), dtype=np.uint8)
+    y = np.arange(4000) > 0
+    model = conditional(max_iter=0).fit(X[:100], y[:100])
+    # A score is dear, and here only where rows are taken from is asked.
+    monkeypatch.setattr(
+        fitted_density, "log_likelihood", lambda model, x, draws: x.sum(1)
+    )
+    wanted = model.score(X, y)
+    monkeypatch.setattr(all_rows, "RESIDENT_BYTES", X.nbytes // 10)
+    tracemalloc.start()
+    try:
+        assert model.score(X, y) == wanted
+        assert tracemalloc.get_traced_memory()[1] < X.nbytes / 2
+    finally:
+        tracemalloc.stop()

@@ -57,10 +57,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     ----------
     n_components : int, float or "auto", default=2
         Size of the code. A float between 0 and 1 takes as many components as PCA needs
-        to explain that share of the variance. ``"auto"`` trains for a moment at 1, 2,
-        3, 4, 6, 8, .. 64 components and takes the fewest beyond which rows held out
-        gain no more than noise. With ``init="pca"`` at most ``min(n_samples,
-        n_features)``.
+        to explain that share of the variance, and with more than 8000 rows and columns
+        at most 512. ``"auto"`` trains for a moment at 1, 2, 3, 4, 6, 8, .. 64
+        components and takes the fewest beyond which rows held out gain no more than
+        noise. With ``init="pca"`` at most ``min(n_samples, n_features)``.
 
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Widths of the encoder's hidden layers, mirrored by the decoder. ``"auto"`` is

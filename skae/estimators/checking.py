@@ -18,8 +18,7 @@ from sklearn.utils.validation import (
 
 from skae._sklearn import check_sample_weight, n_samples
 from skae.labels import check_labels, kind_of_labels
-from skae.likelihoods import Likelihood
-from skae.rows import as_array
+from skae.rows import as_array, few_if_wide
 
 __all__ = [
     "check_X",
@@ -283,14 +282,32 @@ def _check_tensor(X, validate):
 def check_values(estimator, likelihood, X, weight=None):
     """Check that a likelihood can have made rows, those of weight 0 aside.
 
-    Those on a GPU are brought from it only where the likelihood looks at them.
+    They are looked at some at a time, which alone are copied, or brought from a GPU.
     """
-    if type(likelihood).check is Likelihood.check:
+    if likelihood.accepts_all:
         return
-    if weight is not None and not weight.all():
-        X = X[np.flatnonzero(weight)]
     names = getattr(estimator, "feature_names_in_", None)
-    likelihood.check(as_array(X), np.arange(X.shape[1]) if names is None else names)
+    called = np.arange(X.shape[1]) if names is None else names
+    for begin, some in _present_blocks(X, weight):
+        try:
+            likelihood.check(some, called)
+        except ValueError as error:
+            if begin == 0:
+                raise
+            again = f"rows from {begin} on, counted from 0 again"
+            raise ValueError(f"{again}: {error}") from error
+
+
+def _present_blocks(X, weight):
+    """Walk through rows, those of weight 0 aside: pairs of a first row and a block."""
+    n_together = few_if_wide(*X.shape)
+    for begin in range(0, X.shape[0], n_together):
+        where = slice(begin, begin + n_together)
+        some = as_array(X[where])
+        if weight is not None and not weight[where].all():
+            some = some[np.flatnonzero(weight[where])]
+        if some.shape[0]:
+            yield begin, some
 
 
 def check_fitted_values(estimator, X, weight=None):

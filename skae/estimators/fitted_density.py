@@ -18,7 +18,7 @@ from skae.models.evidence import (
     log_likelihood,
 )
 from skae.models.start_density import StartDensity
-from skae.rows import as_array
+from skae.rows import as_array, take_rows
 
 from .checking import number_classes
 from .fitted import FittedCodes
@@ -271,7 +271,8 @@ class FittedDensity(FittedCodes):
                 log_likelihood, self._with_prior().given_class(number), draws=draws
             )
             own = np.flatnonzero(labels == number)
-            scores[own] = as_array(self._map_dear(X[own], self._scored(given)))
+            rows = take_rows(X, own)
+            scores[own] = as_array(self._map_dear(rows, self._scored(given)))
         return scores
 
     def _draws(self):

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from skae.device import made_on_cpu, one_thread_unless, widest_dtype
-from skae.rows import BLOCK_SIZE, floating_type, measured
+from skae.rows import BLOCK_SIZE, as_array, floating_type, measured
 
 __all__ = ["map_blocks", "rows_at_once"]
 
@@ -99,4 +99,4 @@ def map_blocks(
             if mapped is None:
                 mapped = block.new_empty(X.shape[0], *result.shape[1:])
             mapped[begin : begin + len(block)] = result
-    return mapped if isinstance(X, torch.Tensor) else mapped.numpy()
+    return mapped if isinstance(X, torch.Tensor) else as_array(mapped)

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from torch import nn
 
 from skae.device import widest_dtype
+from skae.rows import as_array, rows_and_columns
 
 __all__ = [
     "LearnedLog",
@@ -93,6 +94,8 @@ class Likelihood(BaseEstimator):
     def check(self, X, called):
         """Refuse rows that the likelihood cannot have made; here any are accepted.
 
+        Of many rows some are checked after others.
+
         Parameters
         ----------
         X : {ndarray, CSR} of shape (n_samples, n_features)
@@ -100,6 +103,11 @@ class Likelihood(BaseEstimator):
         called : ndarray of shape (n_features,)
             What an error calls the columns: their names, or numbers in the table.
         """
+
+    @property
+    def accepts_all(self):
+        """Whether it may have made any rows, so that none are to be checked."""
+        return type(self).check is Likelihood.check
 
     def bind(self, numbers, locate):
         """Copy, with columns that are given by name replaced by numbers.
@@ -276,11 +284,9 @@ class ViewedRows:
         self.dtype = np.dtype(np.float64)
 
     def __getitem__(self, index):
-        index, columns = index if isinstance(index, tuple) else (index, slice(None))
-        rows = self._X[index]
-        if isinstance(rows, torch.Tensor):
-            rows = rows.numpy(force=True)  # from a GPU, too
-        return self._function(np.asarray(rows, dtype=np.float64))[:, columns]
+        index, columns = rows_and_columns(index)
+        rows = np.asarray(as_array(self._X[index]), dtype=np.float64)
+        return self._function(rows)[:, columns]
 
 
 def few_of(columns):

@@ -58,11 +58,18 @@ class PerColumn(Likelihood):
     def check(self, X, called):
         """Refuse what one of the parts refuses, naming its columns."""
         for spec, columns in self.parts:
+            if spec.accepts_all:
+                continue
             try:
                 spec.check(X[:, columns], called[columns])
             except ValueError as error:
                 few = few_of(called[columns])
                 raise ValueError(f"columns {few}: {error}") from error
+
+    @property
+    def accepts_all(self):
+        """Whether each part does."""
+        return all(spec.accepts_all for spec, _ in self.parts)
 
     def origin(self, mean):
         """Say what rows are measured from: the means of columns that are centred."""
@@ -77,7 +84,9 @@ class PerColumn(Likelihood):
             views = [spec.view(X[:, columns]) for spec, columns in self.parts]
             order = np.concatenate([columns for _, columns in self.parts])
             return sp.hstack(views, format="csr")[:, np.argsort(order)]
-        return ViewedRows(X, self._view)
+        seen = ViewedRows(X, self._view)
+        # Where columns are looked at a few at a time, rows would be whole each time.
+        return seen[:] if X.shape[1] > X.shape[0] else seen
 
     def _view(self, X):
         seen = np.empty_like(X)

@@ -37,6 +37,10 @@ __all__ = [
 # directions are found by Lanczos iterations on products with the rows.
 LARGEST_MATRIX = 8000
 
+# Numbers of components that are found so, one after the other, until they explain a
+# share of the variance that is asked for.
+SEARCHED = (32, 128, 512)
+
 # Side of a matrix from which a few eigenvectors are found by themselves.
 SMALL_MATRIX = 300
 
@@ -84,7 +88,9 @@ def principal_axes(X, weight, mean, n_components, variance):
     smaller = min(n_samples, n_features)
     if n_samples * n_features * smaller <= DIRECT_SVD_SIZE:
         axes, spectrum = _from_rows(X, weight, mean)
-    elif smaller > LARGEST_MATRIX and not isinstance(n_components, float):
+    elif smaller > LARGEST_MATRIX and isinstance(n_components, float):
+        axes, spectrum = _of_share(X, weight, mean, n_components, variance)
+    elif smaller > LARGEST_MATRIX:
         axes, spectrum = _from_products(X, weight, mean, n_components)
     elif n_features <= n_samples:
         axes, spectrum = _from_covariance(X, weight, mean)
@@ -192,6 +198,25 @@ def _from_products(X, weight, mean, n_components):
     begin = np.random.RandomState(0).uniform(-1, 1, n_features)
     spectrum, axes = eigsh(C, k=n_components, v0=begin)
     return axes.T[::-1], spectrum[::-1]
+
+
+def _of_share(X, weight, mean, share, variance):
+    """Find as many leading directions, and some more, as explain a share."""
+    total, most = variance.sum(), SEARCHED[-1]
+    for n_components in SEARCHED:
+        axes, spectrum = _from_products(X, weight, mean, n_components)
+        missing = share * total - spectrum.sum()
+        if missing < 0:
+            return axes, spectrum
+        # No other direction has more variance than the last of these.
+        if missing > (most - n_components) * spectrum[-1]:
+            break
+    raise ValueError(
+        f"n_components={share!r}: of so many rows and columns, {X.shape[0]} x "
+        f"{X.shape[1]}, at most {most} components are searched for, which do not "
+        f"explain that share ({n_components} explain {spectrum.sum() / total:.3g}); "
+        "give a number."
+    )
 
 
 def _completed(axes, spectrum, n_components):

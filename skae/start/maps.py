@@ -29,7 +29,7 @@ import torch
 
 from skae._sklearn import is_constant_feature
 from skae.device import one_thread_unless
-from skae.rows import weighted_moments
+from skae.rows import RESIDENT_BYTES, weighted_moments
 
 from .axes import ScaledRows, principal_axes
 from .factors import noise_of_columns
@@ -273,8 +273,8 @@ def _linear_maps(X, weight, n_components, view, units, least_noise, ties):
     n_rows = float(weight.sum())
     weight = weight.astype(np.float64) / n_rows
     seen = X if view is None else view(X)
-    if seen is not X and not sp.issparse(seen) and X.shape[1] > X.shape[0]:
-        seen = seen[:]  # its columns will be looked at a few at a time
+    if seen is not X and _is_small_and_wide(seen):
+        seen = seen[:]  # its columns will be looked at a few at a time, more than once
     center, variance = moments(seen, weight)
     mean = center if seen is X else weighted_moments(X, weight)[0]
     scale, own_noise = np.ones(X.shape[1]), None
@@ -307,6 +307,12 @@ def _linear_maps(X, weight, n_components, view, units, least_noise, ties):
     return LinearMaps(
         n_rows, mean, center, variance, scale, components, spectrum, own_noise
     )
+
+
+def _is_small_and_wide(X):
+    """Whether rows have more columns than they are, and are dense cheaply."""
+    is_wide = not sp.issparse(X) and X.shape[1] > X.shape[0]
+    return is_wide and X.shape[0] * X.shape[1] * X.dtype.itemsize <= RESIDENT_BYTES
 
 
 def moments(X, weight):

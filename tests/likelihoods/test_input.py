@@ -1,5 +1,7 @@
 """Rows and columns that a likelihood refuses, and those it finds."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,17 @@ from sklearn.compose import make_column_selector
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from skae import AutoencoderTransformer, VAETransformer
-from skae.likelihoods import Bernoulli, Categorical, PerColumn, Poisson
+from skae import AutoencoderTransformer, VAETransformer, rows
+from skae.estimators.checking import check_values
+from skae.likelihoods import (
+    Bernoulli,
+    Categorical,
+    ContinuousBernoulli,
+    Gaussian,
+    NegativeBinomial,
+    PerColumn,
+    Poisson,
+)
 
 from .made import MIXED, SMALL, START, counts, mixed
 
@@ -204,6 +215,67 @@ def test_a_slice_of_names_has_both_of_its_ends():
     assert [columns for _, columns in found.parts] == [[0, 2], [1], [3, 4, 5], [6]]
     parts[2] = ("categorical", slice("d", "z"))
     refused(parts, X, "there is no column 'z'")
+
+
+HALVES = [list(range(50)), list(range(50, 100))]
+
+LOOKED_AT = {
+    "poisson": Poisson(),
+    "negative binomial": NegativeBinomial(),
+    "bernoulli": Bernoulli(),
+    "continuous bernoulli": ContinuousBernoulli(),
+    "categorical": Categorical(HALVES),
+    "a list": PerColumn([(Poisson(None), HALVES[0]), (Bernoulli(), HALVES[1])]),
+}
+GAUSSIANS = PerColumn([(Gaussian(), HALVES[0]), (Gaussian(), HALVES[1])])
+
+
+@pytest.fixture
+def one_hot(monkeypatch):
+    """Two groups of columns, of which few rows are looked at together."""
+    monkeypatch.setattr(rows, "NUMBERS_TOGETHER", 10_000)
+    index = np.arange(4000)
+    X = np.zeros((4000, 100))
+    X[index, index % 50] = X[index, 50 + index % 7] = 1.0
+    return X
+
+
+@pytest.mark.parametrize("name", [*LOOKED_AT, "gaussians"])
+@pytest.mark.parametrize("n_absent", [0, 1, 3000])
+def test_rows_in_a_memory_map_are_checked_without_a_copy(
+    name, n_absent, one_hot, tmp_path
+):
+    likelihood = LOOKED_AT.get(name, GAUSSIANS)
+    one_hot[:n_absent] = -0.5
+    np.save(tmp_path / "rows.npy", one_hot)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    weight = np.repeat([0.0, 1.0], [n_absent, 4000 - n_absent])
+    tracemalloc.start()
+    try:
+        check_values(VAETransformer(), likelihood, mapped, weight)
+        assert tracemalloc.get_traced_memory()[1] < one_hot.nbytes / 10
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_one_row_among_many_is_refused_where_it_is(name, as_format, one_hot):
+    one_hot[2107] = 0.5
+    one_hot[2107, 99] = 2.5
+    with pytest.raises(ValueError, match=r"rows from 2100 on.*: .*likelihood="):
+        check_values(VAETransformer(), LOOKED_AT[name], as_format(one_hot))
+
+
+def test_a_category_among_many_rows_is_refused_where_it_is(one_hot):
+    one_hot[2107] = 0
+    with pytest.raises(ValueError, match=r"rows from 2100 on.* in row 7 none of"):
+        check_values(VAETransformer(), LOOKED_AT["categorical"], one_hot)
+
+
+def test_bytes_are_counts_that_are_not_read():
+    X = np.broadcast_to(np.uint8(3), (2**40, 8))
+    Poisson().check(X, np.arange(8))
 
 
 def test_a_row_of_no_weight_is_absent_for_auto():

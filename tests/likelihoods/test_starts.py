@@ -1,5 +1,7 @@
 """Each likelihood's start: a closed form, or no worse than independent columns."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import LIKELIHOODS, Gaussian, PerColumn, Poisson
+from skae.rows import RowView
 from skae.start.maps import fit_linear_maps
 
 from .made import MIXED, SMALL, START, counts, mixed
@@ -52,6 +55,34 @@ def test_the_start_of_wide_counts_is_that_of_whole_rows(monkeypatch):
         wanted = fit_linear_maps(seen, weight, 3)
         np.testing.assert_allclose(found.components, wanted.components, atol=1e-9)
         np.testing.assert_array_equal(likelihood.view(X)[:, 20:70], seen[:, 20:70])
+
+
+@pytest.mark.parametrize("size", ["total", None])
+def test_the_start_of_large_wide_counts_makes_few_of_them_dense(size, monkeypatch):
+    X = np.random.default_rng(0).poisson(2.0, (200, 5000)).astype(np.uint8)
+    weight = np.random.default_rng(1).uniform(0.5, 1.5, 200)
+    view = Poisson(size).view
+    for room in ("rows", "start.span"):
+        monkeypatch.setattr(f"skae.{room}.BLOCK_SIZE", X.size // 50)
+    wanted = fit_linear_maps(X, weight, 3, view=view)
+    monkeypatch.setattr("skae.start.maps.RESIDENT_BYTES", X.size)
+    tracemalloc.start()
+    try:
+        found = fit_linear_maps(X, weight, 3, view=view)
+        assert tracemalloc.get_traced_memory()[1] < 8 * X.size / 4
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(found.components, wanted.components)
+    np.testing.assert_array_equal(found.center, wanted.center)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, RowView])
+def test_counts_are_seen_alike_however_they_are_held(kind):
+    X, order = counts(30), np.random.default_rng(0).permutation(30)
+    seen = Poisson().view(X[order])[:]
+    held = RowView(X, order) if kind is RowView else kind(X[order])
+    for where in (slice(None), slice(3, 9), (slice(3, 9), slice(1, 4))):
+        np.testing.assert_array_equal(Poisson().view(held)[where], seen[where])
 
 
 @pytest.mark.parametrize("name", TABLES)
