@@ -29,7 +29,7 @@ import torch
 
 from skae._sklearn import is_constant_feature
 from skae.device import one_thread_unless
-from skae.rows import weighted_moments
+from skae.rows import weighted_mean, weighted_moments
 
 from .axes import ScaledRows, principal_axes
 from .factors import noise_of_columns
@@ -276,7 +276,7 @@ def _linear_maps(X, weight, n_components, view, units, least_noise, ties):
     if seen is not X and not sp.issparse(seen) and X.shape[1] > X.shape[0]:
         seen = seen[:]  # its columns will be looked at a few at a time
     center, variance = moments(seen, weight)
-    mean = center if seen is X else weighted_moments(X, weight)[0]
+    mean = center if seen is X else weighted_mean(X, weight)
     scale, own_noise = np.ones(X.shape[1]), None
     if units != "one":
         variance = _of_any_unit(variance)
