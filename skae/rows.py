@@ -29,6 +29,7 @@ __all__ = [
     "measured",
     "placed",
     "rows_and_columns",
+    "sparse_blocks",
     "stacked",
     "take_rows",
     "weighted_mean",
