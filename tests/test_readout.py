@@ -8,7 +8,6 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
 from skae import AutoencoderTransformer, VAETransformer
-from skae.fitting import readout
 from skae.fitting.readout import STRENGTHS, Readout, has_readout
 from skae.networks import Conv
 from skae.rows import Rows
@@ -68,36 +67,24 @@ def test_weights_are_repetitions_to_the_readout(digits):
     np.testing.assert_allclose(*results, atol=1e-4)
 
 
-def test_of_many_rows_some_at_equal_steps_are_regressed_on(digits, monkeypatch):
-    weight = np.random.default_rng(0).uniform(size=len(digits))
-    changed = []
-    for most, every in ((len(digits), 3), (len(digits) // 3, 1)):
-        monkeypatch.setattr(readout, "REGRESSED_ROWS", most)
-        model = fitted(digits, early_stopping=False)
-        rows = as_rows(model, digits[::every], weight[::every])
-        Readout(model.module_, rows).set(0.1)
-        changed.append(model.reconstruct(digits))
-    np.testing.assert_allclose(*changed, atol=1e-4)
-
-
 def test_the_best_strength_is_never_worse_than_none(digits):
     model = fitted(digits[:150], early_stopping=False)
     before = model.reconstruct(digits)
-    solved = Readout(model.module_, as_rows(model, digits[:150]))
+    readout = Readout(model.module_, as_rows(model, digits[:150]))
     losses = {}
 
     def loss(strength):
-        solved.set(strength)
+        readout.set(strength)
         error = digits[150:] - model.reconstruct(digits[150:])
         return losses.setdefault(strength, float(np.square(error).sum()))
 
     for strength in (None, *STRENGTHS):
         loss(strength)
-    best = solved.set_best(
+    best = readout.set_best(
         lambda: float(np.square(digits[150:] - model.reconstruct(digits[150:])).sum())
     )
     assert best == min(losses, key=losses.get)
-    solved.set(None)
+    readout.set(None)
     np.testing.assert_array_equal(model.reconstruct(digits), before)
 
 
@@ -111,9 +98,9 @@ def test_the_best_strength_is_never_worse_than_none(digits):
 )
 def test_strengths_are_tried_until_the_loss_rises(digits, losses, best):
     model = fitted(digits[:150], early_stopping=False)
-    solved = Readout(model.module_, as_rows(model, digits[:150]))
+    readout = Readout(model.module_, as_rows(model, digits[:150]))
     told = iter(losses)
-    assert solved.set_best(lambda: next(told)) == best
+    assert readout.set_best(lambda: next(told)) == best
     assert next(told, None) is None
 
 
@@ -140,3 +127,15 @@ def test_only_squared_errors_and_perceptrons_have_a_readout(digits):
     ):
         assert not has_readout(model.module_)
     assert has_readout(fitted(share).module_)
+
+
+def test_of_many_rows_some_at_equal_steps_are_regressed_on(digits, monkeypatch):
+    weight = np.random.default_rng(0).uniform(size=len(digits))
+    results = []
+    for most, every in ((len(digits), 3), (len(digits) // 3, 1)):
+        monkeypatch.setattr("skae.fitting.readout.REGRESSED_ROWS", most)
+        model = fitted(digits, early_stopping=False)
+        rows = as_rows(model, digits[::every], weight[::every])
+        Readout(model.module_, rows).set(0.1)
+        results.append(model.reconstruct(digits))
+    np.testing.assert_allclose(*results, atol=1e-4)
