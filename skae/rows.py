@@ -29,8 +29,10 @@ __all__ = [
     "measured",
     "placed",
     "rows_and_columns",
+    "sparse_blocks",
     "stacked",
     "take_rows",
+    "weighted_mean",
     "weighted_moments",
 ]
 
@@ -363,6 +365,24 @@ def dense_blocks(X):
         yield where, _dense(X[where]).astype(np.float64, copy=False)
 
 
+def sparse_blocks(X):
+    """Walk through sparse rows: pairs of a slice and about ``BLOCK_SIZE`` values."""
+    size = max(1, BLOCK_SIZE * X.shape[0] // max(1, X.nnz))
+    for start in range(0, X.shape[0], size):
+        where = slice(start, start + size)
+        block = X[where].copy()
+        block.sum_duplicates()
+        yield where, block
+
+
+def weighted_mean(X, weight):
+    """Column means of a weighted set, in float64."""
+    total = np.zeros(X.shape[1])
+    for where, block in (sparse_blocks if is_mostly_zero(X) else dense_blocks)(X):
+        total += weight[where] @ block
+    return total / weight.sum()
+
+
 def weighted_moments(X, weight):
     """Column means and variances of a weighted set, divided by the sum of weights.
 
@@ -371,16 +391,41 @@ def weighted_moments(X, weight):
     mean, variance : ndarray of shape (n_features,)
         In float64. The variance is found in a second pass, about the mean.
     """
-    total = weight.sum()
-    mean = np.zeros(X.shape[1])
-    for where, block in dense_blocks(X):
-        mean += weight[where] @ block
-    mean /= total
-    variance = np.zeros(X.shape[1])
+    mean = weighted_mean(X, weight)
+    squares = _sparse_squares if is_mostly_zero(X) else _dense_squares
+    return mean, squares(X, weight, mean) / weight.sum()
+
+
+def _dense_squares(X, weight, mean):
+    """Weighted sum of the squares of each column about its mean."""
+    total = np.zeros(X.shape[1])
     for where, block in dense_blocks(X):
         block = block - mean
-        variance += weight[where] @ (block * block)
-    return mean, variance / total
+        total += weight[where] @ (block * block)
+    return total
+
+
+def _sparse_squares(X, weight, mean):
+    """Weighted sum of the squares of each column about its mean m.
+
+    With x the values that are stored, and w the weights of their rows,
+
+        sum w (x - m)^2 + (sum_i w_i - sum w) m^2,
+
+    the second of the zeros that are not. A column that has none is told by its count:
+    what rounding leaves of the weights would come with the square of the mean.
+    """
+    n_rows, n_columns = X.shape
+    squares, seen = np.zeros(n_columns), np.zeros(n_columns)
+    n_seen = np.zeros(n_columns, dtype=np.int64)
+    for where, block in sparse_blocks(X):
+        column, row = block.indices, np.repeat(weight[where], np.diff(block.indptr))
+        error = block.data - mean[column]
+        squares += np.bincount(column, row * error * error, n_columns)
+        seen += np.bincount(column, row, n_columns)
+        n_seen += np.bincount(column, minlength=n_columns)
+    unseen = np.where(n_seen < n_rows, weight.sum() - seen, 0.0)
+    return squares + unseen * mean**2
 
 
 def is_mostly_zero(X):

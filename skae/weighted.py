@@ -21,6 +21,7 @@ from .rows import (
     as_array,
     block_slices,
     dense_blocks,
+    sparse_blocks,
     take_rows,
 )
 
@@ -139,24 +140,31 @@ def _differs_from_last(keys, order):
 
 
 def _row_keys(X):
-    """One key per row: equal rows, equal keys, in the order of the rows' bytes.
-
-    Sparse rows have the order of their dense copies: of two rows the first column in
-    which they differ decides, and there a zero, whose bytes are 0, comes first.
-    """
+    """One key per row: equal rows, equal keys, in the order of the rows' bytes."""
     if sp.issparse(X):
-        X = sp.csr_array(X, copy=True)
-        X.sum_duplicates()
-        X.eliminate_zeros()
-        kind = np.dtype([("columns_left", ">u8"), ("value", X.dtype)])
-        entries = np.empty(X.nnz, dtype=kind)
-        entries["columns_left"] = X.shape[1] - X.indices
-        entries["value"] = X.data
-        together, ends = entries.tobytes(), kind.itemsize * X.indptr.astype(np.int64)
-        return np.array([together[a:b] for a, b in pairwise(ends)], dtype=object)
+        return _sparse_keys(X)
     if X.flags.c_contiguous and not _has_negative_zeros(X):
         return _bytes_of_rows(X)
     return _row_ranks(X)
+
+
+def _sparse_keys(X):
+    """One key per sparse row, in the order of their dense copies.
+
+    Of two rows the first column in which they differ decides, and there a zero, whose
+    bytes are 0, comes first. All keys together are as large as the rows.
+    """
+    place = f">u{X.indices.itemsize}"
+    kind = np.dtype([("columns_left", place), ("value", X.dtype)])
+    keys = []
+    for _, block in sparse_blocks(X):
+        block.eliminate_zeros()
+        entries = np.empty(block.nnz, dtype=kind)
+        entries["columns_left"] = X.shape[1] - block.indices
+        entries["value"] = block.data
+        together, ends = entries.tobytes(), kind.itemsize * block.indptr.astype(int)
+        keys += [together[a:b] for a, b in pairwise(ends)]
+    return np.array(keys, dtype=object)
 
 
 def _row_ranks(X):

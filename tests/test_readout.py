@@ -127,3 +127,15 @@ def test_only_squared_errors_and_perceptrons_have_a_readout(digits):
     ):
         assert not has_readout(model.module_)
     assert has_readout(fitted(share).module_)
+
+
+def test_of_many_rows_some_at_equal_steps_are_regressed_on(digits, monkeypatch):
+    weight = np.random.default_rng(0).uniform(size=len(digits))
+    results = []
+    for most, every in ((len(digits), 3), (len(digits) // 3, 1)):
+        monkeypatch.setattr("skae.fitting.readout.REGRESSED_ROWS", most)
+        model = fitted(digits, early_stopping=False)
+        rows = as_rows(model, digits[::every], weight[::every])
+        Readout(model.module_, rows).set(0.1)
+        results.append(model.reconstruct(digits))
+    np.testing.assert_allclose(*results, atol=1e-4)

@@ -60,6 +60,40 @@ def test_moments_are_those_of_numpy_far_from_zero():
     np.testing.assert_allclose(variance, wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8])
+@pytest.mark.parametrize("block_size", [rows.BLOCK_SIZE, 50])
+def test_moments_of_sparse_rows_are_found_without_their_zeros(
+    dtype, block_size, monkeypatch
+):
+    """Where a column has none, as far from zero as its type holds, too."""
+    rng = np.random.default_rng(0)
+    X = rng.poisson(0.1, (200, 30)).astype(dtype)
+    far = 200 if dtype is np.uint8 else 10**6
+    X[:, 3], X[:, 4] = far, far + rng.integers(0, 3, 200)
+    weight = rng.uniform(size=200)
+    mean, variance = weighted_moments(X, weight)
+
+    def refuse(self):
+        raise AssertionError("sparse rows were made dense")
+
+    monkeypatch.setattr(sp.csr_array, "toarray", refuse)
+    monkeypatch.setattr(rows, "BLOCK_SIZE", block_size)
+    found_mean, found_variance = weighted_moments(sp.csr_array(X), weight)
+    np.testing.assert_allclose(found_mean, mean, rtol=1e-13)
+    np.testing.assert_allclose(found_variance, variance, rtol=1e-10, atol=1e-13)
+
+
+def test_moments_of_sparse_rows_whose_values_are_stored_in_parts():
+    parts = sp.csr_array(
+        ([1.0, 2.0, 3.0, 0.0], [4, 0, 4, 2], [0, 3, 3, 4]), shape=(3, 6)
+    )
+    weight, whole = np.array([1.0, 2.0, 3.0]), parts.toarray()
+    found, wanted = weighted_moments(parts, weight), weighted_moments(whole, weight)
+    np.testing.assert_allclose(found, wanted, rtol=1e-14)
+    # What the caller holds is as it was.
+    np.testing.assert_array_equal(parts.indices, [4, 0, 4, 2])
+
+
 @pytest.mark.parametrize("n_rows", [40, 12_000])
 def test_weights_do_not_copy_what_is_large(n_rows, monkeypatch):
     X = np.random.default_rng(0).normal(size=(n_rows, 6)) ** 3

@@ -328,6 +328,20 @@ def test_equal_sparse_rows_are_merged_however_they_are_stored():
     np.testing.assert_array_equal(X.indices, indices)
 
 
+def test_merging_sparse_rows_takes_no_more_than_keys_as_large_and_a_copy(monkeypatch):
+    X = sp.random_array((4000, 1000), density=0.1, format="csr", rng=0)
+    size = X.data.nbytes + X.indices.nbytes
+    monkeypatch.setattr(all_rows, "BLOCK_SIZE", 1000)
+    tracemalloc.start()
+    try:
+        merged = WeightedSet(X, np.ones(4000)).distinct()
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert merged.X.nnz == X.nnz
+    assert most < 2.5 * size
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_sparse_rows_have_the_order_of_their_dense_copies(dtype):
     X = np.random.default_rng(0).poisson(0.7, (300, 4)).astype(dtype)

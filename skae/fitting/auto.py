@@ -9,6 +9,8 @@ from collections import deque
 import numpy as np
 import scipy.sparse as sp
 
+from skae.rows import RESIDENT_BYTES, dense_blocks, sparse_blocks, weighted_moments
+
 __all__ = [
     "auto_alpha",
     "auto_batch_size",
@@ -147,10 +149,8 @@ def auto_likelihood(X, weight=None):
     Where nothing but counts is left, and columns of 0 and 1 so rare that a 2 need not
     have been seen, all are counts: with a size per row, unless rows have classes.
     """
-    columns = _columns(X)
-    n_rows = X.shape[0] if weight is None else _n_rows(weight)
-    kinds = np.array([_kind(column, weight, n_rows) for column in columns()])
-    groups = _one_hot_groups(columns(), np.isin(kinds, ("flag", "rare")))
+    kinds = _kinds(X, np.ones(X.shape[0]) if weight is None else weight)
+    groups = _one_hot_groups(X, np.isin(kinds, ("flag", "rare")))
     kinds[[j for group in groups for j in group]] = "categorical"
     if _are_counts(kinds):
         return "negative_binomial"
@@ -177,45 +177,87 @@ def _are_counts(kinds):
     return is_all and n_counts >= max(MOSTLY * (n_counts + n_whole), SOME * len(kinds))
 
 
-def _columns(X):
-    """Make the function that walks through the columns, each as a dense array."""
-    if not sp.issparse(X):
-        return lambda: (X[:, j] for j in range(X.shape[1]))
-    by_column = sp.csc_array(X)
-    return lambda: (by_column[:, [j]].toarray().ravel() for j in range(X.shape[1]))
-
-
-def _kind(column, weight, n_rows):
-    """Say what a column holds: a flag, rare events, counts, whole or real numbers."""
-    mean = np.average(column, weights=weight)
-    if ((column == 0) | (column == 1)).all():
+def _kinds(X, weight):
+    """Say what columns hold: flags, rare events, counts, whole or real numbers."""
+    n_rows = _n_rows(weight)
+    n_not_zero, n_not_flags, n_not_whole = _counted(X)
+    is_flag, is_real = n_not_flags == 0, n_not_whole > 0
+    # Of columns that hold something else what follows says nothing.
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        mean, variance = weighted_moments(X, weight)
+        # Of Poisson's counts, P(x >= 2) = 1 - exp(-m) - m exp(-m).
         n_beyond = n_rows * (-np.expm1(-mean) - mean * np.exp(-mean))
-        return "rare" if n_beyond < EXPECTED else "flag"
-    if column.min() < 0 or (column != np.floor(column)).any():
-        return "real"
-    variance = np.average((column - mean) ** 2, weights=weight)
-    # The variance of a variance of Poisson's counts, by the square of their mean.
-    chance = np.sqrt(2 / n_rows + 1 / (n_rows * mean))
-    is_count = column.min() == 0 and variance >= mean * (1 - DEVIATIONS * chance)
-    return "count" if is_count else "whole"
+        # The variance of a variance of Poisson's counts, by the square of their mean.
+        chance = np.sqrt(2 / n_rows + 1 / (n_rows * mean))
+        is_varied = variance >= mean * (1 - DEVIATIONS * chance)
+    is_rare, is_count = n_beyond < EXPECTED, is_varied & (n_not_zero < X.shape[0])
+    return np.select(
+        [is_flag & is_rare, is_flag, is_real, is_count],
+        ["rare", "flag", "real", "count"],
+        "whole",
+    )
 
 
-def _one_hot_groups(columns, is_binary):
+def _counted(X):
+    """Count, in each column, what is not 0, neither 0 nor 1, and no whole number.
+
+    A negative number is none either. Nothing of that is true of a zero, so of sparse
+    rows those that are not stored are not looked at.
+    """
+    n_columns = X.shape[1]
+    counts = np.zeros((3, n_columns), dtype=np.int64)
+    if sp.issparse(X):
+        for _, block in sparse_blocks(X):
+            found = [block.indices[where] for where in _others(block.data)]
+            counts += [np.bincount(column, minlength=n_columns) for column in found]
+    else:
+        for _, block in dense_blocks(X):
+            counts += [where.sum(axis=0) for where in _others(block)]
+    return counts
+
+
+def _others(values):
+    """Say which values are not 0, which are neither 0 nor 1, which are not whole."""
+    is_other = values != 0
+    yield is_other
+    yield is_other & (values != 1)
+    yield (values < 0) | (values != np.floor(values))
+
+
+def _one_hot_groups(X, is_binary):
     """Find runs of binary columns of which exactly one is 1 in each row."""
     groups: list = []
     run: deque = deque()
-    total = np.zeros(1)
-    for j, column in enumerate(columns):
-        if not is_binary[j]:
-            run.clear()
-            total = np.zeros(1)
-            continue
-        run.append((j, column))
-        total = total + column
-        while (total > 1).any():
-            total = total - run.popleft()[1]
-        if len(run) > 1 and (total == 1).all():
+    is_one = np.zeros(X.shape[0], dtype=bool)  # of some column of the run
+    for j, ones in _ones(X, is_binary):
+        is_next = bool(run) and run[-1][0] == j - 1
+        while run and (not is_next or is_one[ones].any()):
+            is_one[run.popleft()[1]] = False
+        run.append((j, ones))
+        is_one[ones] = True
+        if len(run) > 1 and is_one.all():
             groups.append([number for number, _ in run])
             run.clear()
-            total = np.zeros(1)
+            is_one[:] = False
     return groups
+
+
+def _ones(X, is_binary):
+    """Walk through binary columns: pairs of a number, and the rows that have a 1.
+
+    Of dense rows as many columns are copied at a time as are kept; one by one, each
+    would be read from all over the memory.
+    """
+    if sp.issparse(X):
+        by_column = sp.csc_array(X)
+        by_column.sum_duplicates()
+        by_column.eliminate_zeros()
+        rows_of = np.split(by_column.indices, by_column.indptr[1:-1])
+        yield from ((j, rows_of[j]) for j in np.flatnonzero(is_binary))
+        return
+    width = max(1, RESIDENT_BYTES // (X.shape[0] * X.dtype.itemsize))
+    for begin in range(0, X.shape[1], width):
+        binary = np.flatnonzero(is_binary[begin : begin + width])
+        if len(binary):
+            some = np.array(X[:, begin : begin + width], order="F")
+            yield from ((begin + j, np.flatnonzero(some[:, j])) for j in binary)

@@ -18,7 +18,7 @@ import torch
 
 from skae.likelihoods.gaussian import Coordinates
 from skae.models.paths import reciprocal
-from skae.rows import as_array, stacked, weighted_moments
+from skae.rows import as_array, stacked, weighted_mean
 from skae.start.axes import peak_signs
 from skae.start.maps import LinearMaps, moments
 from skae.start.span import Span
@@ -88,7 +88,7 @@ def with_span(task):
     if task.own_judges is not None:
         X = stacked(X, task.own_judges.X)
     weight = np.full(X.shape[0], 1 / X.shape[0])
-    return replace(task, span=Span(X, weight, weighted_moments(X, weight)[0]))
+    return replace(task, span=Span(X, weight, weighted_mean(X, weight)))
 
 
 def in_coordinates(task):

@@ -29,7 +29,7 @@ import torch
 
 from skae._sklearn import is_constant_feature
 from skae.device import one_thread_unless
-from skae.rows import RESIDENT_BYTES, weighted_moments
+from skae.rows import RESIDENT_BYTES, weighted_mean, weighted_moments
 
 from .axes import ScaledRows, principal_axes
 from .factors import noise_of_columns
@@ -276,7 +276,7 @@ def _linear_maps(X, weight, n_components, view, units, least_noise, ties):
     if seen is not X and _is_small_and_wide(seen):
         seen = seen[:]  # its columns will be looked at a few at a time, more than once
     center, variance = moments(seen, weight)
-    mean = center if seen is X else weighted_moments(X, weight)[0]
+    mean = center if seen is X else weighted_mean(X, weight)
     scale, own_noise = np.ones(X.shape[1]), None
     if units != "one":
         variance = _of_any_unit(variance)

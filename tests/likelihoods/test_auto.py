@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from skae import VAETransformer
+from skae.fitting import auto
 from skae.fitting.auto import auto_likelihood
 
 
@@ -67,3 +69,40 @@ def test_shares_of_a_whole_say_the_same_as_rows():
         wanted = auto_likelihood(X, np.ones(len(X)))
         assert wanted != "negative_binomial"
         assert auto_likelihood(X, np.full(len(X), 1 / len(X))) == wanted
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+@pytest.mark.parametrize("numbers", [auto.RESIDENT_BYTES, 100])
+def test_columns_are_told_without_their_zeros_and_few_at_a_time(
+    dtype, numbers, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    categories, answers = rng.integers(0, 3, 200), rng.binomial(4, 0.5, (200, 2))
+    X = np.hstack(
+        [
+            rng.poisson(0.2, (200, 4)),
+            np.eye(3)[categories],
+            -rng.binomial(1, 0.1, (200, 1)),
+            rng.random((200, 2)) < 0.3,
+            np.eye(3)[categories][:, :2],  # the third is not among them
+            answers,
+        ]
+    )
+    wanted = [
+        ("gaussian_diag", [7, 12, 13]),
+        ("negative_binomial", [0, 1, 2, 3]),
+        ("bernoulli", [8, 9, 10, 11]),
+        ("categorical", [4, 5, 6]),
+    ]
+    monkeypatch.setattr(auto, "RESIDENT_BYTES", numbers)
+    assert auto_likelihood(X.astype(dtype)) == wanted
+
+    def refuse(self):
+        raise AssertionError("sparse rows were made dense")
+
+    rows = sp.csr_array(sp.vstack([sp.csr_array(X), sp.csr_array((1000, X.shape[1]))]))
+    found = auto_likelihood(rows.toarray().astype(dtype))
+    assert found != wanted
+    monkeypatch.setattr(sp.csr_array, "toarray", refuse)
+    monkeypatch.setattr(sp.csc_array, "toarray", refuse)
+    assert auto_likelihood(rows.astype(dtype)) == found
