@@ -157,11 +157,7 @@ class Autoencoder(Coder):
     @property
     def has_derivative(self):
         """Whether :meth:`written_out` is there for these parts."""
-        return (
-            self.encoder.has_derivative
-            and self.decoder.has_derivative
-            and hasattr(self.likelihood, "deviance_slope")
-        )
+        return self.encoder.has_perceptron and self.decoder.has_perceptron
 
     def written_out(self, working):
         """Give the derivative, written out, with the weights of a training."""

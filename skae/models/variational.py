@@ -167,9 +167,8 @@ class VariationalAutoencoder(Coder):
     def has_derivative(self):
         """Whether :meth:`written_out` is there for these parts."""
         return (
-            self.encoder.has_derivative
-            and self.decoder.has_derivative
-            and hasattr(self.likelihood, "log_prob_slope")
+            self.encoder.has_perceptron
+            and self.decoder.has_perceptron
             and hasattr(self.posterior_kind, "divergence_slopes")
             and self.prior.is_standard
             and self.objective.plain_beta is not None

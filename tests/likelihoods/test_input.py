@@ -8,6 +8,7 @@ from sklearn.compose import make_column_selector
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import Bernoulli, Categorical, PerColumn, Poisson
+from skae.networks import MLP
 
 from .made import MIXED, SMALL, START, counts, mixed
 
@@ -69,6 +70,7 @@ PAIRS = {
     "no pair": (["gaussian"], "no pair"),
     "nothing": ([], r"columns \[0, 1, 2\] have none\."),
     "nested": ([(PerColumn([]), [0, 1, 2])], "no likelihood of columns"),
+    "no likelihood": ([(MLP(), [0, 1, 2])], r"MLP\(\) is no likelihood of columns"),
     "no column": ([("gaussian", [0.5, 1, 2])], "no column 0.5"),
     "groups that overlap": (Categorical([[0, 1], [1, 2]]), "exactly once"),
     "groups that leave out": (Categorical([[0, 1]]), "exactly once"),
