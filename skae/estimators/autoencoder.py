@@ -50,8 +50,9 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     With the Gaussian likelihood and fewer rows than columns, the networks are trained
     on coordinates of the space that the rows span, in which distances are the same;
-    where ``"auto"`` counts columns it then counts rows in their place. With
-    ``warm_start`` or parts of one's own they are trained on the columns.
+    where ``"auto"`` counts columns (but for ``n_refinements``) it then counts rows in
+    their place. With ``warm_start`` or parts of one's own they are trained on the
+    columns.
 
     Parameters
     ----------

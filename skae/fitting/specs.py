@@ -147,11 +147,14 @@ def _locate_one(column, names, n_features):
     )
 
 
-def resolve_networks(estimator, shape):
-    """Find the encoder and the decoder, which mirrors it unless it is given."""
+def resolve_networks(estimator, counted):
+    """Find the encoder, and the decoder, which mirrors it unless it is given.
+
+    "auto" counts so many rows and columns.
+    """
     widths = estimator.hidden_layer_sizes
     if isinstance(widths, str):
-        widths = auto_hidden_layer_sizes(*shape)
+        widths = auto_hidden_layer_sizes(*counted)
     perceptron = _unshared(MLP(widths, estimator.activation))
     perceptron.check("")
     for name in ("encoder", "decoder"):
