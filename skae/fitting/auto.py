@@ -189,6 +189,7 @@ def _kind(column, weight, n_rows):
     """Say what a column holds: a flag, rare events, counts, whole or real numbers."""
     mean = np.average(column, weights=weight)
     if ((column == 0) | (column == 1)).all():
+        # Of Poisson's counts, P(x >= 2) = 1 - exp(-m) - m exp(-m).
         n_beyond = n_rows * (-np.expm1(-mean) - mean * np.exp(-mean))
         return "rare" if n_beyond < EXPECTED else "flag"
     if column.min() < 0 or (column != np.floor(column)).any():

@@ -167,6 +167,7 @@ def _leaves_rounding(task, maps):
     is_pca = blueprint.from_pca and blueprint.likelihood.starts_exact
     if not is_pca or blueprint.variational is not None or task.continues:
         return False
+    # Rounding is uniform over eps times a value: of variance eps^2 / 12, by its square.
     rounding = np.finfo(np.float32).eps ** 2 / 12 * maps.scaled_variance.sum()
     return maps.discarded_variance <= VISIBLE * rounding
 
