@@ -91,7 +91,6 @@ LIKELIHOODS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:Components .* are the same")
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_a_score_is_the_integral_over_the_code(name):
     rng = np.random.default_rng(0)
@@ -427,7 +426,6 @@ def test_few_rows_of_a_class_are_drawn_as_they_are(likelihood, means, draw):
     assert error.max() < 0.35 * np.abs(expected - others).max()
 
 
-@pytest.mark.filterwarnings("ignore:Components .* are the same")
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "poisson"])
 def test_classes_of_equal_rows_are_drawn_as_these(likelihood):
     X, y = np.ones((30, 3)), np.repeat(["a", "b", "c"], 10)

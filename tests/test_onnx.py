@@ -26,9 +26,6 @@ skl2onnx = pytest.importorskip("skl2onnx")
 
 from skae.onnx import MINIMAL_OPSET, decoder_to_onnx  # noqa: E402
 
-# Fits of an epoch or two have components that say nothing yet.
-pytestmark = pytest.mark.filterwarnings("ignore:Components")
-
 SMALL = {
     "hidden_layer_sizes": (12, 6),
     "max_iter": 1,

@@ -38,9 +38,6 @@ from skae.priors import PRIORS, Normal
 
 sio = pytest.importorskip("skops.io")
 
-# Fits of an epoch or two have components that say nothing yet.
-pytestmark = pytest.mark.filterwarnings("ignore:Components")
-
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 
 

@@ -12,9 +12,6 @@ from skae.networks import MLP
 
 from .made import MIXED, SMALL, START, counts, mixed
 
-# Some of the rows made here are noise, which no code explains.
-pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
-
 
 def refused(likelihood, X, match):
     for Model in (AutoencoderTransformer, VAETransformer):
