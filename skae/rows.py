@@ -24,6 +24,7 @@ __all__ = [
     "block_slices",
     "centred_rows",
     "dense_blocks",
+    "evenly",
     "few_if_wide",
     "is_mostly_zero",
     "measured",
@@ -131,8 +132,7 @@ class Rows:
 
     def some(self, size):
         """Take so many rows at most, at equal steps, with their weights."""
-        steps = np.linspace(0, len(self) - 1, min(len(self), size))
-        index = torch.from_numpy(steps.astype(np.int64))
+        index = torch.from_numpy(evenly(len(self), size))
         return self.take(index), self.weight[index.to(self.device)]
 
     def mean(self, values):
@@ -267,6 +267,11 @@ class RowView:
 def rows_and_columns(where):
     """Say which rows and which columns an index in brackets means."""
     return where if isinstance(where, tuple) else (where, slice(None))
+
+
+def evenly(n_rows, most):
+    """Numbers of so many rows at most, at equal steps."""
+    return np.linspace(0, n_rows - 1, min(n_rows, most)).astype(np.int64)
 
 
 def take_rows(X, index):

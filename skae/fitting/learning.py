@@ -26,6 +26,7 @@ from scipy.stats import t as student_t
 from torch import nn
 
 from skae.device import limited_threads
+from skae.rows import evenly
 from skae.start.maps import LinearMaps
 from skae.training.engine import TrainingResult, mean_loss, n_threads, train
 
@@ -174,9 +175,7 @@ def _leaves_rounding(task, maps):
 
 def _some_of(index):
     """At most ``START_ROWS`` row numbers, at equal steps."""
-    if len(index) <= START_ROWS:
-        return index
-    return index[np.linspace(0, len(index) - 1, START_ROWS).astype(int)]
+    return index[evenly(len(index), START_ROWS)]
 
 
 def _start_of_all_rows(task):
