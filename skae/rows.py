@@ -18,6 +18,8 @@ import torch
 from .device import CopyStream, generator_from
 
 __all__ = [
+    "BLOCK_SIZE",
+    "RESIDENT_BYTES",
     "DrawnRows",
     "Rows",
     "as_array",
@@ -26,6 +28,7 @@ __all__ = [
     "dense_blocks",
     "evenly",
     "few_if_wide",
+    "floating_type",
     "is_mostly_zero",
     "measured",
     "placed",

@@ -288,6 +288,30 @@ def test_a_package_uses_every_arrow_of_the_map(package):
     assert set().union(*(arrows(path)[0] for path in rooms)) == MAY_LOOK_INTO[package]
 
 
+def offered(home):
+    """Names that a room, or the face of a package, says that it offers."""
+    place = HOME.parent.joinpath(*home.split("."))
+    path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    for node in parse(path).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.literal_eval(node.value)
+    return []
+
+
+@pytest.mark.parametrize("path", modules(), ids=room_of)
+def test_a_room_takes_of_others_what_they_offer(path):
+    package = ".".join(("skae", *path.relative_to(HOME).parent.parts))
+    taken = {
+        (home, alias.name)
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ImportFrom) and node.module not in (None, "skae")
+        for home in targets(node, package)
+        if home.startswith("skae.")
+        for alias in node.names
+    }
+    assert {(home, name) for home, name in taken if name not in offered(home)} == set()
+
+
 def test_no_package_imports_itself_in_a_circle():
     graphlib.TopologicalSorter(MAY_LOOK_INTO).prepare()
 

@@ -32,6 +32,8 @@ from .parameters import (
 from .reporting import Reporter, report_ctrl_c, warn
 from .storage import StoredModule, to_arrays, to_tensors
 
+__all__ = ["BaseAutoencoder"]
+
 # Without weights, sets of more rows than this are taken as they come: merging and
 # sorting them would cost more than it gives.
 CANONICAL_ROWS = 10_000

@@ -37,7 +37,7 @@ from .base import (
     widest,
 )
 
-__all__ = ["NegativeBinomial", "Poisson"]
+__all__ = ["LARGEST_LOG_RATE", "SMALLEST_SIZE", "NegativeBinomial", "Poisson"]
 
 SIZES = ("total", None)
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from .base import Likelihood, LikelihoodModule, linked_start
 
-__all__ = ["Bernoulli", "ContinuousBernoulli"]
+__all__ = ["SERIES_BELOW", "Bernoulli", "ContinuousBernoulli"]
 
 # Column means are kept this far from 0 and 1 before the link is taken.
 MEAN_MARGIN = 1e-4
