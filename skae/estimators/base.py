@@ -293,7 +293,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         return before + (after - before) * (n_seen / (n_before + n_seen))
 
     def _find_labels(self, y, weight):
-        """Find numbers of the classes of rows; None where y is ignored."""
+        """Learn the classes of rows, and number them; None where y is ignored."""
 
     def _find_labels_of_judges(self, X_val, y_val):
         """Find numbers of the classes of the rows of the user's that judge."""
