@@ -60,8 +60,8 @@ LEAST_FREE = 1e-9
 # About how many numbers one block holds when rows are walked through.
 BLOCK_SIZE = 2**20
 
-# Numbers that rows which are looked at together may hold; of very wide ones it is so
-# many rows all the same, which a model of as many columns outweighs.
+# Most numbers in rows that are handled together. Of very wide rows at least
+# FEWEST_TOGETHER are: the model, as wide, takes more memory than they do.
 NUMBERS_TOGETHER = 2**22
 FEWEST_TOGETHER = 64
 

@@ -51,8 +51,9 @@ STANDARD_ERRORS = 1.5
 # could be learned from them, nor judged by them.
 VISIBLE = 100.0
 
-# A second training may fit the rows that trained better than the first did by this
-# share of what the first lost on the rows that judge.
+# A second training is refused if its training loss is lower than the first's by more
+# than this share of the gap between the first's training and judged loss (two standard
+# errors added).
 REFIT_SHARE = 0.5
 
 
