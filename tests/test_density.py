@@ -25,7 +25,7 @@ from skae.fitting.planning import EPOCH_PASSES
 from skae.models import draws
 from skae.models.draws import draw_table
 from skae.models.evidence import log_likelihood
-from skae.models.laplace import rows_at_once
+from skae.models.laplace import rows_together
 from skae.models.start_density import StartDensity
 from skae.rows import Rows
 from skae.training.engine import mean_loss
@@ -731,7 +731,7 @@ def test_few_rows_at_once_score_as_many_do(fitted, split, monkeypatch):
 @pytest.mark.parametrize("p", [64, 784, 20_000])
 def test_codes_beside_a_piece_have_room(fitted, k, p, monkeypatch):
     monkeypatch.setattr(fitted.module_.prior, "n_components", k)
-    size = rows_at_once(fitted.module_, torch.empty(1, p))
+    size = rows_together(fitted.module_, torch.empty(1, p))
     assert draws.MOST_ROWS % size == 0
     assert size == 1 or size * (2 * k + 1) * p <= draws.DECODED_NUMBERS
 

@@ -230,12 +230,12 @@ def _refitted(task, learned, held_out, observer):
     seen, unseen = (task.subset(held_out, each.maps) for each in (again, learned))
     mean, error = unseen.mean_and_error(task.row_losses(learned.model, unseen))
     is_worse = seen.mean(task.row_losses(again.model, seen)) > mean
-    if not is_whole or is_worse or _goes_on(task, learned, again, mean, error):
+    if not is_whole or is_worse or _is_beyond(task, learned, again, mean, error):
         return learned
     return replace(learned, model=again.model, maps=maps, index=again.index)
 
 
-def _goes_on(task, learned, again, mean, error):
+def _is_beyond(task, learned, again, mean, error):
     """Whether a second training is beyond where the first was stopped.
 
     Chance, a step that went wrong and was made good, can lead the first elsewhere for
