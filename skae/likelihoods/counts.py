@@ -77,7 +77,7 @@ class _Counts(Likelihood):
                 f"likelihood: {type(self).__name__}(size={self.size!r}) has to have a "
                 f"size in {SIZES}."
             )
-        values = X.data if hasattr(X, "indptr") else X
+        values = X.data if sp.issparse(X) else X
         wrong = values[(values < 0) | (values != np.floor(values))]
         if wrong.size:
             raise ValueError(

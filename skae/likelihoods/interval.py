@@ -10,6 +10,7 @@ Loaiza-Ganem & Cunningham (2019): a Bernoulli's, divided by what it integrates t
 from collections.abc import Callable
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch.nn import functional
 
@@ -95,7 +96,7 @@ class ContinuousBernoulli(Likelihood):
 
 def refuse_outside_unit_interval(X, name):
     """Refuse rows with values below 0 or above 1."""
-    values = X.data if hasattr(X, "indptr") else X
+    values = X.data if sp.issparse(X) else X
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         raise ValueError(
             f"likelihood={name!r} needs values between 0 and 1, but X has values "
