@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from given import own_network
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_persistence import (
     assert_same_results,
-    own_network,
     results,
     results_of_rows,
 )
@@ -175,11 +175,9 @@ def test_a_factory_of_the_users_is_for_the_user_to_trust(Estimator, iris):
     model = Estimator(encoder=own_network, **SMALL).fit(X)
     expected = results(model, X)
     content = sio.dumps(model)
-    with pytest.raises(TypeError, match=r"test_persistence\.own_network"):
+    with pytest.raises(TypeError, match=r"given\.own_network"):
         sio.loads(content, trusted=TRUSTED_TYPES)
-    copied = sio.loads(
-        content, trusted=[*TRUSTED_TYPES, "test_persistence.own_network"]
-    )
+    copied = sio.loads(content, trusted=[*TRUSTED_TYPES, "given.own_network"])
     assert_same_results(results(copied, X), expected)
 
 

@@ -2,12 +2,12 @@
 
 import copy
 import functools
-import pickle
 import signal
 
 import numpy as np
 import pytest
 import torch
+from given import opened, own_network
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
@@ -45,14 +45,6 @@ def assert_same_model(found, expected, X):
     assert state.keys() == wanted.keys()
     for name in wanted:
         assert torch.equal(state[name], wanted[name]), name
-
-
-def opened(model):
-    return pickle.loads(pickle.dumps(model))
-
-
-def own_network(n_inputs, n_outputs):
-    return nn.Sequential(nn.Linear(n_inputs, 6), nn.Tanh(), nn.Linear(6, n_outputs))
 
 
 @pytest.fixture(params=[{}, {"early_stopping": False}], ids=["held out", "on the way"])
