@@ -18,13 +18,17 @@ import torch
 from .device import CopyStream, generator_from
 
 __all__ = [
+    "BLOCK_SIZE",
+    "RESIDENT_BYTES",
     "DrawnRows",
     "Rows",
     "as_array",
     "block_slices",
     "centred_rows",
     "dense_blocks",
+    "evenly",
     "few_if_wide",
+    "floating_type",
     "is_mostly_zero",
     "measured",
     "placed",
@@ -58,8 +62,8 @@ LEAST_FREE = 1e-9
 # About how many numbers one block holds when rows are walked through.
 BLOCK_SIZE = 2**20
 
-# Numbers that rows which are looked at together may hold; of very wide ones it is so
-# many rows all the same, which a model of as many columns outweighs.
+# Most numbers in rows that are handled together. Of very wide rows at least
+# FEWEST_TOGETHER are: the model, as wide, takes more memory than they do.
 NUMBERS_TOGETHER = 2**22
 FEWEST_TOGETHER = 64
 
@@ -133,8 +137,7 @@ class Rows:
 
     def some(self, size):
         """Take so many rows at most, at equal steps, with their weights."""
-        steps = np.linspace(0, len(self) - 1, min(len(self), size))
-        index = torch.from_numpy(steps.astype(np.int64))
+        index = torch.from_numpy(evenly(len(self), size))
         return self.take(index), self.weight[index.to(self.device)]
 
     def mean(self, values):
@@ -269,6 +272,11 @@ class RowView:
 def rows_and_columns(where):
     """Say which rows and which columns an index in brackets means."""
     return where if isinstance(where, tuple) else (where, slice(None))
+
+
+def evenly(n_rows, most):
+    """Numbers of so many rows at most, at equal steps."""
+    return np.linspace(0, n_rows - 1, min(n_rows, most)).astype(np.int64)
 
 
 def take_rows(X, index):

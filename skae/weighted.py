@@ -27,8 +27,8 @@ from .rows import (
 
 __all__ = ["WeightedSet"]
 
-# Copies of one row, or their weight, as a share of the rows held out, with which it is
-# the last to be.
+# A row whose copies, or weight, are more than this share of the rows to hold out is
+# held out last.
 MANY_COPIES = 0.1
 
 
@@ -94,8 +94,8 @@ class WeightedSet:
         n_held_out : int
 
         order : ndarray of int of shape (n_samples,)
-            All row numbers. What has very many copies, or their weight, and would be
-            held out, or judge, in place of all others, comes after those.
+            All row numbers. A row of so many copies, or of such a weight, that it would
+            judge in place of all others is held out after those.
 
         Returns
         -------

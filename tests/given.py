@@ -1,10 +1,12 @@
 """What tests are given: rows, draws and parts."""
 
 import functools
+import pickle
 
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
+from torch import nn
 
 SMALL = {"hidden_layer_sizes": (16,), "max_iter": 4, "random_state": 0}
 # Enough to tell a trained network from its start on 400 images of digits.
@@ -40,3 +42,13 @@ def tensors(*shapes, seed=0):
 def built(likelihood, n_features):
     """A module made of a spec, for all columns."""
     return likelihood.bind(np.arange(n_features), np.asarray).build(n_features)
+
+
+def own_network(n_inputs, n_outputs):
+    """A network of the user's."""
+    return nn.Sequential(nn.Linear(n_inputs, 6), nn.Tanh(), nn.Linear(6, n_outputs))
+
+
+def opened(model):
+    """A model that was stored, as it is opened."""
+    return pickle.loads(pickle.dumps(model))

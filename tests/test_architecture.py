@@ -82,9 +82,9 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "laplace": {"draws"},
         "evidence": {"draws", "laplace"},
         "objectives": {"draws"},
-        "penalties": {"posteriors"},
+        "penalties": NOTHING,
         "coders": {"paths"},
-        "variational": {"coders", "paths", "posteriors"},
+        "variational": {"coders", "paths"},
         "conditional": {"variational"},
     },
     "densities": {
@@ -154,7 +154,7 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "display": {"canvas", "columns"},
         "transformers": {"columns"},
         "codes": DRAWING,
-        "comparison": DRAWING,
+        "comparison": {"canvas", "display"},
         "feature_error": DRAWING,
         "loss_curve": DRAWING,
         "reconstruction": DRAWING,
@@ -242,7 +242,11 @@ def imports(nodes, package="skae"):
 def rooms_imported(path):
     package = ".".join(("skae", *path.relative_to(HOME).parent.parts))
     names = imports(ast.walk(parse(path)), package)
-    rooms = {name.removeprefix("skae.") for name in names if name.startswith("skae.")}
+    rooms = {
+        name.removeprefix("skae").removeprefix(".") or "__init__"
+        for name in names
+        if name.split(".")[0] == "skae"
+    }
     return {f"{room}.__init__" if (HOME / room).is_dir() else room for room in rooms}
 
 
@@ -260,16 +264,52 @@ def test_every_room_says_what_it_may_import():
     assert found == inner | faces | (set(MAY_LOOK_INTO) - set(NEIGHBOURS))
 
 
-@pytest.mark.parametrize("path", modules(), ids=room_of)
-def test_a_room_imports_only_what_it_may(path):
-    package, _, own = room_of(path).partition(".")
+def arrows(path):
+    """Packages that a room looks into, and neighbours."""
+    package = package_of(room_of(path))
     seen = rooms_imported(path) - {"_sklearn"}
     neighbours = {room for room in seen if package_of(room) == package}
-    others = {package_of(room) for room in seen - neighbours}
+    return {package_of(room) for room in seen - neighbours}, neighbours
+
+
+@pytest.mark.parametrize("path", modules(), ids=room_of)
+def test_a_room_imports_what_the_map_says(path):
+    package, _, own = room_of(path).partition(".")
+    others, neighbours = arrows(path)
     assert others - MAY_LOOK_INTO[package] == NOTHING
     if own not in ("", "__init__"):
         allowed = {f"{package}.{room}" for room in NEIGHBOURS[package][own]}
-        assert neighbours - allowed == NOTHING
+        assert neighbours == allowed
+
+
+@pytest.mark.parametrize("package", MAY_LOOK_INTO)
+def test_a_package_uses_every_arrow_of_the_map(package):
+    rooms = [path for path in modules() if package_of(room_of(path)) == package]
+    assert set().union(*(arrows(path)[0] for path in rooms)) == MAY_LOOK_INTO[package]
+
+
+def offered(home):
+    """Names that a room, or the face of a package, says that it offers."""
+    place = HOME.parent.joinpath(*home.split("."))
+    path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    for node in parse(path).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.literal_eval(node.value)
+    return []
+
+
+@pytest.mark.parametrize("path", modules(), ids=room_of)
+def test_a_room_takes_of_others_what_they_offer(path):
+    package = ".".join(("skae", *path.relative_to(HOME).parent.parts))
+    taken = {
+        (home, alias.name)
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ImportFrom) and node.module not in (None, "skae")
+        for home in targets(node, package)
+        if home.startswith("skae.")
+        for alias in node.names
+    }
+    assert {(home, name) for home, name in taken if name not in offered(home)} == set()
 
 
 def test_no_package_imports_itself_in_a_circle():
@@ -278,7 +318,8 @@ def test_no_package_imports_itself_in_a_circle():
 
 def test_the_reader_of_imports_finds_every_way_to_write_one():
     source = """
-import os, skae.a
+import os, skae
+import skae.a
 from skae import b
 from skae.c import x
 from . import d
@@ -288,6 +329,7 @@ def f():
 """
     found = imports(ast.walk(ast.parse(source)))
     assert {name for name in found if name.startswith("skae")} == {
+        "skae",
         "skae.a",
         "skae.b",
         "skae.c",

@@ -16,6 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from skae import AutoencoderTransformer, VAETransformer
 from skae.likelihoods import Gaussian
 from skae.networks import MLP, Conv
+from skae.priors import Normal
 
 SMALL = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
 
@@ -174,6 +175,27 @@ def assert_parameters_are_refused(Estimator, wrong, match, no_step):
 def test_a_wrong_parameter_is_refused_by_name(Estimator, name, no_step):
     wrong = [{name: value} for value in WRONG[name]]
     assert_parameters_are_refused(Estimator, wrong, name, no_step)
+
+
+# From a parameter to specs of something else, and what the message says.
+OTHER_KINDS = {
+    "encoder": ([Gaussian(), Normal()], r"encoder=\w+\(\) is no network; give"),
+    "decoder": ([Gaussian(), Normal()], r"decoder=\w+\(\) is no network; give"),
+    "likelihood": ([MLP(), Normal()], r"likelihood=\w+\(\) is no likelihood; use"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_KINDS)
+def test_a_spec_of_another_kind_is_refused_by_name(Estimator, name, no_step):
+    values, match = OTHER_KINDS[name]
+    wrong = [{name: value} for value in values]
+    assert_parameters_are_refused(Estimator, wrong, match, no_step)
+
+
+def test_a_prior_of_another_kind_is_refused_by_name(no_step):
+    wrong = [{"prior": value} for value in (MLP(), Gaussian())]
+    match = r"prior=\w+\(\) is no prior; use"
+    assert_parameters_are_refused(VAETransformer, wrong, match, no_step)
 
 
 @pytest.mark.parametrize("name", OF_AN_AUTOENCODER)

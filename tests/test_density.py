@@ -25,7 +25,7 @@ from skae.fitting.planning import EPOCH_PASSES
 from skae.models import draws
 from skae.models.draws import draw_table
 from skae.models.evidence import log_likelihood
-from skae.models.laplace import rows_at_once
+from skae.models.laplace import rows_together
 from skae.models.start_density import StartDensity
 from skae.rows import Rows
 from skae.training.engine import mean_loss
@@ -91,7 +91,6 @@ LIKELIHOODS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:Components .* are the same")
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_a_score_is_the_integral_over_the_code(name):
     rng = np.random.default_rng(0)
@@ -427,7 +426,6 @@ def test_few_rows_of_a_class_are_drawn_as_they_are(likelihood, means, draw):
     assert error.max() < 0.35 * np.abs(expected - others).max()
 
 
-@pytest.mark.filterwarnings("ignore:Components .* are the same")
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli", "poisson"])
 def test_classes_of_equal_rows_are_drawn_as_these(likelihood):
     X, y = np.ones((30, 3)), np.repeat(["a", "b", "c"], 10)
@@ -733,7 +731,7 @@ def test_few_rows_at_once_score_as_many_do(fitted, split, monkeypatch):
 @pytest.mark.parametrize("p", [64, 784, 20_000])
 def test_codes_beside_a_piece_have_room(fitted, k, p, monkeypatch):
     monkeypatch.setattr(fitted.module_.prior, "n_components", k)
-    size = rows_at_once(fitted.module_, torch.empty(1, p))
+    size = rows_together(fitted.module_, torch.empty(1, p))
     assert draws.MOST_ROWS % size == 0
     assert size == 1 or size * (2 * k + 1) * p <= draws.DECODED_NUMBERS
 

@@ -10,9 +10,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skae import AutoencoderTransformer, VAETransformer
 
-# Rows that hardly vary leave components with nothing to say.
-pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
-
 QUICK = {"max_iter": 40, "n_iter_no_change": 5, "random_state": 0}
 SMALL = QUICK | {"hidden_layer_sizes": (16,)}
 WIDER = {"max_iter": 20, "hidden_layer_sizes": (32,), "random_state": 0}

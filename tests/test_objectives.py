@@ -521,7 +521,6 @@ def test_the_linear_paths_of_a_vae_of_another_beta_are_trained():
     assert VAETransformer(3, beta=4.0, **parameters).fit(X).n_iter_ > 0
 
 
-@pytest.mark.filterwarnings("ignore:Components .* are the same")
 def test_beta_presses_codes_towards_the_prior():
     X = images(300)
     spread = []

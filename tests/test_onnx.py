@@ -26,9 +26,6 @@ skl2onnx = pytest.importorskip("skl2onnx")
 
 from skae.onnx import MINIMAL_OPSET, decoder_to_onnx  # noqa: E402
 
-# Fits of an epoch or two have components that say nothing yet.
-pytestmark = pytest.mark.filterwarnings("ignore:Components")
-
 SMALL = {
     "hidden_layer_sizes": (12, 6),
     "max_iter": 1,
@@ -51,7 +48,7 @@ def two_refinements(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def images(digits):
+def odd_images(digits):
     """100 images of 7 by 6 pixels between 0 and 1: sides that do not halve evenly."""
     return digits[0][:100].reshape(-1, 8, 8)[:, :7, 1:7].reshape(100, 42) / 16
 
@@ -152,15 +149,15 @@ each_with_a_type = pytest.mark.parametrize(
     ],
     ids=str,
 )
-def test_each_kind_of_model_is_written(Estimator, images, parameters, dtype):
-    X = images.astype(dtype)
+def test_each_kind_of_model_is_written(Estimator, odd_images, parameters, dtype):
+    X = odd_images.astype(dtype)
     assert_both_ways(fitted(Estimator, X, **parameters), X)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_each_activation_is_written(images, activation):
-    model = fitted(AutoencoderTransformer, images, activation=activation)
-    assert_both_ways(model, images)
+def test_each_activation_is_written(odd_images, activation):
+    model = fitted(AutoencoderTransformer, odd_images, activation=activation)
+    assert_both_ways(model, odd_images)
 
 
 def groups(X):
@@ -180,22 +177,22 @@ def groups(X):
     ],
     ids=str,
 )
-def test_each_likelihood_is_written(Estimator, images, likelihood, dtype):
-    X = np.round(images if likelihood == "bernoulli" else 4 * images)
-    X = (images if likelihood == "continuous_bernoulli" else X).astype(dtype)
+def test_each_likelihood_is_written(Estimator, odd_images, likelihood, dtype):
+    X = np.round(odd_images if likelihood == "bernoulli" else 4 * odd_images)
+    X = (odd_images if likelihood == "continuous_bernoulli" else X).astype(dtype)
     assert_both_ways(fitted(Estimator, X, likelihood=likelihood), X)
 
 
 @pytest.mark.parametrize("likelihood", ["poisson", "continuous_bernoulli"])
-def test_a_convolution_sees_rows_as_the_likelihood_does(images, likelihood):
-    X = np.round(4 * images) if likelihood == "poisson" else images
+def test_a_convolution_sees_rows_as_the_likelihood_does(odd_images, likelihood):
+    X = np.round(4 * odd_images) if likelihood == "poisson" else odd_images
     spec = Conv((7, 6), channels=(3,))
     model = fitted(VAETransformer, X, encoder=spec, decoder=spec, likelihood=likelihood)
     assert_both_ways(model, X)
 
 
-def test_rows_without_counts_are_written(images):
-    X = np.round(4 * images)
+def test_rows_without_counts_are_written(odd_images):
+    X = np.round(4 * odd_images)
     X[:3] = 0
     model = fitted(VAETransformer, X, likelihood="poisson")
     (found,) = run(skl2onnx.to_onnx(model, X[:1]), X[:3])
@@ -204,8 +201,8 @@ def test_rows_without_counts_are_written(images):
 
 
 @each_with_a_type
-def test_groups_of_any_sizes_are_written(Estimator, images, dtype):
-    X = groups(images + np.arange(100)[:, None] / 7).astype(dtype)
+def test_groups_of_any_sizes_are_written(Estimator, odd_images, dtype):
+    X = groups(odd_images + np.arange(100)[:, None] / 7).astype(dtype)
     order = np.random.default_rng(0).permutation(9)
     places = np.argsort(order)
     spec = Categorical([places[:2], places[2:6], places[6:]])
@@ -217,10 +214,10 @@ def test_groups_of_any_sizes_are_written(Estimator, images, dtype):
 
 
 @each_with_a_type
-def test_a_likelihood_per_column_is_written(Estimator, images, dtype):
-    counts = np.round(4 * images[:, 8:12])
-    categories = groups(images + np.arange(100)[:, None] / 7)
-    X = np.hstack([counts[:, :2], images[:, 14:18] + 30, categories, counts[:, 2:]])
+def test_a_likelihood_per_column_is_written(Estimator, odd_images, dtype):
+    counts = np.round(4 * odd_images[:, 8:12])
+    categories = groups(odd_images + np.arange(100)[:, None] / 7)
+    X = np.hstack([counts[:, :2], odd_images[:, 14:18] + 30, categories, counts[:, 2:]])
     parts = [
         ("categorical", [6, 7]),
         (Categorical([[8, 9, 10, 11], [12, 13, 14]]), [*range(8, 15)]),
@@ -233,29 +230,31 @@ def test_a_likelihood_per_column_is_written(Estimator, images, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_mean_of_grey_values_is_smooth_about_the_middle(images, dtype):
-    model = fitted(AutoencoderTransformer, images, likelihood="continuous_bernoulli")
-    around = np.linspace(-1, 1, 2001)[:, None] * model.transform(images)[:1]
+def test_the_mean_of_grey_values_is_smooth_about_the_middle(odd_images, dtype):
+    model = fitted(
+        AutoencoderTransformer, odd_images, likelihood="continuous_bernoulli"
+    )
+    around = np.linspace(-1, 1, 2001)[:, None] * model.transform(odd_images)[:1]
     codes = np.vstack([around, 1e3 * around]).astype(dtype)
     (rows,) = run(decoder_to_onnx(model, dtype=dtype), codes, "codes")
     assert_close(rows, model.inverse_transform(codes))
 
 
-def test_the_networks_are_seen(Estimator, images):
-    model = fitted(Estimator, images)
-    linear = Estimator(3, **(SMALL | {"max_iter": 0})).fit(images)
-    difference = model.transform(images) - linear.transform(images)
-    assert np.abs(difference).max() > 0.1 * linear.transform(images).std()
+def test_the_networks_are_seen(Estimator, odd_images):
+    model = fitted(Estimator, odd_images)
+    linear = Estimator(3, **(SMALL | {"max_iter": 0})).fit(odd_images)
+    difference = model.transform(odd_images) - linear.transform(odd_images)
+    assert np.abs(difference).max() > 0.1 * linear.transform(odd_images).std()
 
 
-def test_a_model_fitted_to_sparse_rows_is_written(Estimator, images):
-    X = np.where(images < 0.5, 0, images)
+def test_a_model_fitted_to_sparse_rows_is_written(Estimator, odd_images):
+    X = np.where(odd_images < 0.5, 0, odd_images)
     model = fitted(Estimator, sp.csr_array(X))
     (found,) = run(skl2onnx.to_onnx(model, X[:1]), X)
     assert_same_codes(model, sp.csr_array(X), found)
 
 
-def test_plain_layers_of_a_factory_are_written(images):
+def test_plain_layers_of_a_factory_are_written(odd_images):
     def image_network(n_inputs, n_outputs):
         return nn.Sequential(
             nn.Unflatten(1, (1, 7, 6)),
@@ -267,8 +266,8 @@ def test_plain_layers_of_a_factory_are_written(images):
             nn.LazyLinear(n_outputs, bias=False),
         )
 
-    model = fitted(AutoencoderTransformer, images, encoder=image_network)
-    assert_both_ways(model, images)
+    model = fitted(AutoencoderTransformer, odd_images, encoder=image_network)
+    assert_both_ways(model, odd_images)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
@@ -282,12 +281,14 @@ def test_rows_far_from_zero_keep_their_digits(Estimator, dtype):
 
 
 @pytest.mark.parametrize("posterior", POSTERIORS)
-def test_the_deviations_of_codes_are_an_option(posterior, images):
-    model = fitted(VAETransformer, images, posterior=posterior)
+def test_the_deviations_of_codes_are_an_option(posterior, odd_images):
+    model = fitted(VAETransformer, odd_images, posterior=posterior)
     options = {VAETransformer: {"return_std": True}}
-    graph = skl2onnx.to_onnx(model, images[:1], options=options)
+    graph = skl2onnx.to_onnx(model, odd_images[:1], options=options)
     for found, expected in zip(
-        run(graph, images), model.transform(images, return_std=True), strict=True
+        run(graph, odd_images),
+        model.transform(odd_images, return_std=True),
+        strict=True,
     ):
         assert_close(found, expected)
 
@@ -306,9 +307,9 @@ def test_a_conditional_encoder_is_written_and_its_decoder_refused(iris, posterio
         decoder_to_onnx(model)
 
 
-def test_the_deviations_of_far_rows_are_bounded(images):
-    model = fitted(VAETransformer, images)
-    far = 1e4 * images
+def test_the_deviations_of_far_rows_are_bounded(odd_images):
+    model = fitted(VAETransformer, odd_images)
+    far = 1e4 * odd_images
     graph = skl2onnx.to_onnx(
         model, far[:1], options={VAETransformer: {"return_std": True}}
     )
@@ -319,13 +320,13 @@ def test_the_deviations_of_far_rows_are_bounded(images):
     )
 
 
-def test_what_the_user_changed_is_written(Estimator, images):
-    model = fitted(Estimator, images)
-    before = model.transform(images)
+def test_what_the_user_changed_is_written(Estimator, odd_images):
+    model = fitted(Estimator, odd_images)
+    before = model.transform(odd_images)
     with torch.no_grad():
         model.module_.encoder.gain.mul_(2)
-    assert np.abs(model.transform(images) - before).max() > 100 * TOLERANCE
-    assert_both_ways(model, images)
+    assert np.abs(model.transform(odd_images) - before).max() > 100 * TOLERANCE
+    assert_both_ways(model, odd_images)
 
 
 # --------------------------------------------------------------------- refined codes
@@ -343,8 +344,8 @@ def unrefined(model):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_refined_codes_are_written(images, activation):
-    X = images.astype(np.float32)
+def test_refined_codes_are_written(odd_images, activation):
+    X = odd_images.astype(np.float32)
     parameters = {"activation": activation, "likelihood": "gaussian_diag"}
     model = fitted(AutoencoderTransformer, X, **parameters)
     graph = skl2onnx.to_onnx(model, X[:1])
@@ -356,19 +357,19 @@ def test_refined_codes_are_written(images, activation):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_refined_codes_of_wide_rows_are_written(images, dtype):
-    X = images[:30].astype(dtype)
+def test_refined_codes_of_wide_rows_are_written(odd_images, dtype):
+    X = odd_images[:30].astype(dtype)
     model = AutoencoderTransformer(3, **SMALL).fit(X)
     assert is_refined(model)
-    others = images[30:].astype(dtype)
+    others = odd_images[30:].astype(dtype)
     (found,) = run(skl2onnx.to_onnx(model, X[:1]), others)
     assert_same_codes(model, others, found)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_codes_beyond_what_the_decoder_sees_are_refined(images, dtype):
-    far = 5 * images.astype(dtype)
-    model = fitted(AutoencoderTransformer, images.astype(dtype))
+def test_codes_beyond_what_the_decoder_sees_are_refined(odd_images, dtype):
+    far = 5 * odd_images.astype(dtype)
+    model = fitted(AutoencoderTransformer, odd_images.astype(dtype))
     decoder, codes = model.module_.decoder, unrefined(model).transform(far)
     seen = torch.as_tensor(codes) * decoder.unit
     assert ((seen < decoder.lowest) | (seen > decoder.highest)).any(1).sum() > 50
@@ -377,8 +378,8 @@ def test_codes_beyond_what_the_decoder_sees_are_refined(images, dtype):
 
 
 @pytest.mark.parametrize("edge", ["lowest", "highest"])
-def test_a_code_at_the_edge_of_what_the_decoder_sees_is_seen(images, edge):
-    model = fitted(AutoencoderTransformer, images, n_refinements=1)
+def test_a_code_at_the_edge_of_what_the_decoder_sees_is_seen(odd_images, edge):
+    model = fitted(AutoencoderTransformer, odd_images, n_refinements=1)
     with torch.no_grad():
         model.module_.encoder.gain.zero_()
         getattr(model.module_.decoder, edge).zero_()
@@ -390,28 +391,28 @@ def test_a_code_at_the_edge_of_what_the_decoder_sees_is_seen(images, edge):
 
 
 @pytest.mark.parametrize("n_refinements", [1, 7])
-def test_each_step_is_written(images, n_refinements):
-    model = fitted(AutoencoderTransformer, images, n_refinements=n_refinements)
-    graph = skl2onnx.to_onnx(model, images[:1])
+def test_each_step_is_written(odd_images, n_refinements):
+    model = fitted(AutoencoderTransformer, odd_images, n_refinements=n_refinements)
+    graph = skl2onnx.to_onnx(model, odd_images[:1])
     assert n_steps(graph) == n_refinements
-    assert_same_codes(model, images, run(graph, images)[0])
+    assert_same_codes(model, odd_images, run(graph, odd_images)[0])
 
 
 @pytest.mark.parametrize("parameters", [{"max_iter": 0}, {"n_refinements": 0}], ids=str)
-def test_the_encoder_is_alone_where_nothing_is_refined(images, parameters):
-    model = AutoencoderTransformer(3, **(SMALL | parameters)).fit(images)
-    graph = skl2onnx.to_onnx(model, images[:1])
+def test_the_encoder_is_alone_where_nothing_is_refined(odd_images, parameters):
+    model = AutoencoderTransformer(3, **(SMALL | parameters)).fit(odd_images)
+    graph = skl2onnx.to_onnx(model, odd_images[:1])
     assert n_steps(graph) == 0
-    assert_close(run(graph, images)[0], model.transform(images))
+    assert_close(run(graph, odd_images)[0], model.transform(odd_images))
 
 
-def test_the_weights_of_all_steps_are_there_once(images):
-    model = fitted(AutoencoderTransformer, images)
+def test_the_weights_of_all_steps_are_there_once(odd_images):
+    model = fitted(AutoencoderTransformer, odd_images)
     sizes = [
         sum(np.prod(each.dims) for each in graph.graph.initializer)
         for graph in (
-            skl2onnx.to_onnx(model, images[:1]),
-            skl2onnx.to_onnx(unrefined(model), images[:1]),
+            skl2onnx.to_onnx(model, odd_images[:1]),
+            skl2onnx.to_onnx(unrefined(model), odd_images[:1]),
             decoder_to_onnx(model),
         )
     ]
@@ -425,19 +426,19 @@ def upwards(*layers):
     )
 
 
-def test_refined_codes_of_a_factorys_plain_layers_are_written(images):
+def test_refined_codes_of_a_factorys_plain_layers_are_written(odd_images):
     network = upwards(
         nn.LeakyReLU(0.3),
         nn.ConvTranspose2d(4, 6, 2, bias=False, groups=2),
         nn.ELU(0.7),
         nn.ConvTranspose2d(6, 1, (2, 3), (2, 3), padding=(1, 2), output_padding=(1, 1)),
     )
-    model = fitted(AutoencoderTransformer, images, decoder=network)
+    model = fitted(AutoencoderTransformer, odd_images, decoder=network)
     assert is_refined(model)
-    assert_both_ways(model, images)
+    assert_both_ways(model, odd_images)
 
 
-def test_layers_that_map_each_line_of_an_image_are_written(images):
+def test_layers_that_map_each_line_of_an_image_are_written(odd_images):
     def encoder(n_inputs, n_outputs):
         return nn.Sequential(
             nn.Unflatten(1, (7, 6)),
@@ -456,9 +457,9 @@ def test_layers_that_map_each_line_of_an_image_are_written(images):
             nn.Flatten(),
         )
 
-    model = fitted(AutoencoderTransformer, images, encoder=encoder, decoder=decoder)
+    model = fitted(AutoencoderTransformer, odd_images, encoder=encoder, decoder=decoder)
     assert is_refined(model)
-    assert_both_ways(model, images)
+    assert_both_ways(model, odd_images)
 
 
 # ------------------------------------------------------------------- the whole graph
@@ -498,10 +499,10 @@ def test_columns_find_their_own_autoencoders(iris):
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 2, 99])
-def test_the_number_of_rows_is_free(images, n_rows):
-    X = images[:n_rows]
-    model = fitted(VAETransformer, images, encoder=Conv((7, 6), channels=(2,)))
-    (codes,) = run(skl2onnx.to_onnx(model, images[:7]), X)
+def test_the_number_of_rows_is_free(odd_images, n_rows):
+    X = odd_images[:n_rows]
+    model = fitted(VAETransformer, odd_images, encoder=Conv((7, 6), channels=(2,)))
+    (codes,) = run(skl2onnx.to_onnx(model, odd_images[:7]), X)
     (rows,) = run(decoder_to_onnx(model, dtype=np.float64), codes, "codes")
     assert (codes.shape, rows.shape) == ((n_rows, 3), X.shape)
     if n_rows:
@@ -510,8 +511,8 @@ def test_the_number_of_rows_is_free(images, n_rows):
 
 
 @pytest.mark.parametrize("opset", [MINIMAL_OPSET, 17, 21])
-def test_a_graph_is_in_the_opset_that_is_asked_for(images, opset):
-    X = images.astype(np.float32)
+def test_a_graph_is_in_the_opset_that_is_asked_for(odd_images, opset):
+    X = odd_images.astype(np.float32)
     model = fitted(AutoencoderTransformer, X, encoder=Conv((7, 6), channels=(2,)))
     encoder = skl2onnx.to_onnx(model, X[:1], target_opset=opset)
     decoder = decoder_to_onnx(model, target_opset=opset)
@@ -605,15 +606,15 @@ def test_a_refined_encoder_asks_for_a_decoder_that_is_written(iris):
     )
 
 
-def test_a_layer_without_a_slope_is_refused_where_codes_are_refined(images):
+def test_a_layer_without_a_slope_is_refused_where_codes_are_refined(odd_images):
     network = upwards(nn.ConvTranspose2d(4, 1, 5), nn.Conv2d(1, 1, 1))
-    model = fitted(AutoencoderTransformer, images, decoder=network)
+    model = fitted(AutoencoderTransformer, odd_images, decoder=network)
     refusal = (
         r"decoder=\.\.\. made .*'s Conv, .* no slope; use decoder=.*n_refinements=0"
     )
     with pytest.raises(TypeError, match=refusal):
-        skl2onnx.to_onnx(model, images[:1])
-    codes = model.transform(images)
+        skl2onnx.to_onnx(model, odd_images[:1])
+    codes = model.transform(odd_images)
     (rows,) = run(decoder_to_onnx(model, dtype=np.float64), codes, "codes")
     assert_close(rows, model.inverse_transform(codes))
 
@@ -624,15 +625,15 @@ def test_a_layer_without_a_slope_is_refused_where_codes_are_refined(images):
     ids=["one", "per column"],
 )
 def test_a_likelihood_without_a_slope_is_refused_where_codes_are_refined(
-    images, likelihood
+    odd_images, likelihood
 ):
     model = fitted(
-        AutoencoderTransformer, images, likelihood=likelihood, n_refinements=2
+        AutoencoderTransformer, odd_images, likelihood=likelihood, n_refinements=2
     )
     refusal = r"likelihood=(Bern|PerC).* deviance, only .* Gaussian, .*n_refinements=0"
     with pytest.raises(TypeError, match=refusal):
-        skl2onnx.to_onnx(model, images[:1])
-    codes = model.transform(images)
+        skl2onnx.to_onnx(model, odd_images[:1])
+    codes = model.transform(odd_images)
     (rows,) = run(decoder_to_onnx(model, dtype=np.float64), codes, "codes")
     assert_close(rows, model.inverse_transform(codes))
 

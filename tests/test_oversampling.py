@@ -57,7 +57,6 @@ def test_the_same_seed_gives_the_same_rows(rare):
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.filterwarnings("ignore:Components .* are the same")
 def test_the_default_vae_looks_at_the_columns():
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1], [60, 15])

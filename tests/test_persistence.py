@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from given import opened, own_network
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -28,10 +29,6 @@ COPIERS = {
     "pickle protocol 2": lambda model: pickle.loads(pickle.dumps(model, protocol=2)),
     "cloudpickle": lambda model: pickle.loads(cloudpickle.dumps(model)),
 }
-
-
-def opened(model):
-    return pickle.loads(pickle.dumps(model))
 
 
 def results_of_rows(model, X):
@@ -176,10 +173,6 @@ def results_of_files(folder):
         models[path.name] = joblib.load(path)
         models[path.name + ", mapped"] = joblib.load(path, mmap_mode="r")
     return {name: results(model, X) for name, model in models.items()}
-
-
-def own_network(n_inputs, n_outputs):
-    return nn.Sequential(nn.Linear(n_inputs, 6), nn.Tanh(), nn.Linear(6, n_outputs))
 
 
 def test_another_process_computes_the_same_bits(iris, tmp_path, elsewhere):

@@ -626,7 +626,6 @@ def test_a_score_does_not_depend_on_other_rows(name, posterior, iris):
     np.testing.assert_array_equal(vae.score_samples(X)[:3], one_by_one)
 
 
-@pytest.mark.filterwarnings("ignore:Components .* are the same")
 @pytest.mark.parametrize("likelihood", ["bernoulli", "poisson", "negative_binomial"])
 def test_pseudo_inputs_are_rows_as_the_encoder_sees_them(likelihood):
     X = np.random.RandomState(0).randint(0, 2, (60, 5)).astype(float)

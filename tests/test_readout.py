@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
+from given import images
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
@@ -17,8 +17,9 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return load_digits().data[:300]
+def pixels():
+    """300 images of digits."""
+    return images(300)
 
 
 def fitted(X, **parameters):
@@ -41,51 +42,51 @@ def regression(model, X):
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_diag"])
 @pytest.mark.parametrize("strength", [STRENGTHS[0], STRENGTHS[-1]])
-def test_the_readout_is_a_ridge_regression(digits, likelihood, strength):
-    model = fitted(digits, likelihood=likelihood, early_stopping=False)
-    hidden, rest = regression(model, digits)
+def test_the_readout_is_a_ridge_regression(pixels, likelihood, strength):
+    model = fitted(pixels, likelihood=likelihood, early_stopping=False)
+    hidden, rest = regression(model, pixels)
     before = model.module_.readout.weight.detach().numpy().copy()
     spread = np.linalg.eigvalsh(np.cov(hidden.T, ddof=0)).mean()
-    ridge = Ridge(strength * spread * len(digits), solver="cholesky").fit(hidden, rest)
-    Readout(model.module_, as_rows(model, digits)).set(strength)
+    ridge = Ridge(strength * spread * len(pixels), solver="cholesky").fit(hidden, rest)
+    Readout(model.module_, as_rows(model, pixels)).set(strength)
     change = model.module_.readout.weight.detach().numpy() - before
     # Where hidden values hardly vary float32 knows little; what comes out agrees.
     np.testing.assert_allclose(change, ridge.coef_, atol=1e-3)
     # What is left afterwards is what the regression leaves.
-    left = regression(model, digits)[1]
+    left = regression(model, pixels)[1]
     np.testing.assert_allclose(left, rest - ridge.predict(hidden), atol=1e-4)
 
 
-def test_weights_are_repetitions_to_the_readout(digits):
-    weight = np.random.default_rng(0).integers(0, 4, len(digits)).astype(float)
-    repeated = np.repeat(digits, weight.astype(int), axis=0)
+def test_weights_are_repetitions_to_the_readout(pixels):
+    weight = np.random.default_rng(0).integers(0, 4, len(pixels)).astype(float)
+    repeated = np.repeat(pixels, weight.astype(int), axis=0)
     results = []
-    for X, counts in ((digits, weight), (repeated, None)):
-        model = fitted(digits, early_stopping=False)
+    for X, counts in ((pixels, weight), (repeated, None)):
+        model = fitted(pixels, early_stopping=False)
         Readout(model.module_, as_rows(model, X, counts)).set(0.1)
-        results.append(model.reconstruct(digits))
+        results.append(model.reconstruct(pixels))
     np.testing.assert_allclose(*results, atol=1e-4)
 
 
-def test_the_best_strength_is_never_worse_than_none(digits):
-    model = fitted(digits[:150], early_stopping=False)
-    before = model.reconstruct(digits)
-    readout = Readout(model.module_, as_rows(model, digits[:150]))
+def test_the_best_strength_is_never_worse_than_none(pixels):
+    model = fitted(pixels[:150], early_stopping=False)
+    before = model.reconstruct(pixels)
+    readout = Readout(model.module_, as_rows(model, pixels[:150]))
     losses = {}
 
     def loss(strength):
         readout.set(strength)
-        error = digits[150:] - model.reconstruct(digits[150:])
+        error = pixels[150:] - model.reconstruct(pixels[150:])
         return losses.setdefault(strength, float(np.square(error).sum()))
 
     for strength in (None, *STRENGTHS):
         loss(strength)
     best = readout.set_best(
-        lambda: float(np.square(digits[150:] - model.reconstruct(digits[150:])).sum())
+        lambda: float(np.square(pixels[150:] - model.reconstruct(pixels[150:])).sum())
     )
     assert best == min(losses, key=losses.get)
     readout.set(None)
-    np.testing.assert_array_equal(model.reconstruct(digits), before)
+    np.testing.assert_array_equal(model.reconstruct(pixels), before)
 
 
 @pytest.mark.parametrize(
@@ -96,17 +97,17 @@ def test_the_best_strength_is_never_worse_than_none(digits):
         ([5.0, np.nan, 3.0, 2.0, 4.0], STRENGTHS[2]),
     ],
 )
-def test_strengths_are_tried_until_the_loss_rises(digits, losses, best):
-    model = fitted(digits[:150], early_stopping=False)
-    readout = Readout(model.module_, as_rows(model, digits[:150]))
+def test_strengths_are_tried_until_the_loss_rises(pixels, losses, best):
+    model = fitted(pixels[:150], early_stopping=False)
+    readout = Readout(model.module_, as_rows(model, pixels[:150]))
     told = iter(losses)
     assert readout.set_best(lambda: next(told)) == best
     assert next(told, None) is None
 
 
-def test_a_fit_on_few_rows_gains_by_its_readout(digits):
+def test_a_fit_on_few_rows_gains_by_its_readout(pixels):
     """Without a single epoch of use, random layers and a regression beat PCA."""
-    train, test = digits[:200], digits[200:]
+    train, test = pixels[:200], pixels[200:]
     model = AutoencoderTransformer(
         3, random_state=0, max_iter=1, learning_rate_init=1e-12
     ).fit(train)
@@ -116,8 +117,8 @@ def test_a_fit_on_few_rows_gains_by_its_readout(digits):
     assert -model.score_samples(test).sum() < np.square(left).sum()
 
 
-def test_only_squared_errors_and_perceptrons_have_a_readout(digits):
-    share = digits / 16
+def test_only_squared_errors_and_perceptrons_have_a_readout(pixels):
+    share = pixels / 16
     conv = Conv((1, 8, 8), channels=(4,))
     for model in (
         fitted(share, likelihood="bernoulli"),
@@ -129,13 +130,13 @@ def test_only_squared_errors_and_perceptrons_have_a_readout(digits):
     assert has_readout(fitted(share).module_)
 
 
-def test_of_many_rows_some_at_equal_steps_are_regressed_on(digits, monkeypatch):
-    weight = np.random.default_rng(0).uniform(size=len(digits))
+def test_of_many_rows_some_at_equal_steps_are_regressed_on(pixels, monkeypatch):
+    weight = np.random.default_rng(0).uniform(size=len(pixels))
     results = []
-    for most, every in ((len(digits), 3), (len(digits) // 3, 1)):
+    for most, every in ((len(pixels), 3), (len(pixels) // 3, 1)):
         monkeypatch.setattr("skae.fitting.readout.REGRESSED_ROWS", most)
-        model = fitted(digits, early_stopping=False)
-        rows = as_rows(model, digits[::every], weight[::every])
+        model = fitted(pixels, early_stopping=False)
+        rows = as_rows(model, pixels[::every], weight[::every])
         Readout(model.module_, rows).set(0.1)
-        results.append(model.reconstruct(digits))
+        results.append(model.reconstruct(pixels))
     np.testing.assert_allclose(*results, atol=1e-4)

@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from given import own_network
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_persistence import (
     assert_same_results,
-    own_network,
     results,
     results_of_rows,
 )
@@ -37,9 +37,6 @@ from skae.networks import MLP, Conv
 from skae.priors import PRIORS, Normal
 
 sio = pytest.importorskip("skops.io")
-
-# Fits of an epoch or two have components that say nothing yet.
-pytestmark = pytest.mark.filterwarnings("ignore:Components")
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
 
@@ -178,11 +175,9 @@ def test_a_factory_of_the_users_is_for_the_user_to_trust(Estimator, iris):
     model = Estimator(encoder=own_network, **SMALL).fit(X)
     expected = results(model, X)
     content = sio.dumps(model)
-    with pytest.raises(TypeError, match=r"test_persistence\.own_network"):
+    with pytest.raises(TypeError, match=r"given\.own_network"):
         sio.loads(content, trusted=TRUSTED_TYPES)
-    copied = sio.loads(
-        content, trusted=[*TRUSTED_TYPES, "test_persistence.own_network"]
-    )
+    copied = sio.loads(content, trusted=[*TRUSTED_TYPES, "given.own_network"])
     assert_same_results(results(copied, X), expected)
 
 

@@ -260,7 +260,6 @@ def test_with_as_many_components_as_columns_a_vae_is_a_full_gaussian(name):
     assert abs(vae.score(X) - wanted) <= 1e-3 * X.shape[1]
 
 
-@pytest.mark.filterwarnings("ignore:Components .* are the same")
 def test_with_as_many_components_as_rows_nothing_is_lost(Estimator):
     X = random_table(12, 30)
     model = Estimator(12, **START).fit(X)

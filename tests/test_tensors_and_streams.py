@@ -376,7 +376,6 @@ def bent(n_rows=200):
     return np.hstack([X, X[:, :3] ** 2])
 
 
-@pytest.mark.filterwarnings("ignore:Components .* are the same")
 @pytest.mark.parametrize("n_rows", [1, 3])
 def test_a_stream_of_few_rows_at_a_time_learns(Estimator, as_trained, n_rows):
     X = bent()

@@ -2,13 +2,13 @@
 
 import copy
 import functools
-import pickle
 import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from given import opened, own_network
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
@@ -47,14 +47,6 @@ def assert_same_model(found, expected, X):
     assert state.keys() == wanted.keys()
     for name in wanted:
         assert torch.equal(state[name], wanted[name]), name
-
-
-def opened(model):
-    return pickle.loads(pickle.dumps(model))
-
-
-def own_network(n_inputs, n_outputs):
-    return nn.Sequential(nn.Linear(n_inputs, 6), nn.Tanh(), nn.Linear(6, n_outputs))
 
 
 @pytest.fixture(params=[{}, {"early_stopping": False}], ids=["held out", "on the way"])
@@ -559,7 +551,7 @@ def test_ctrl_c_after_the_second_training_keeps_the_first(
     def press(*_):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("skae.fitting.learning._goes_on", press)
+    monkeypatch.setattr("skae.fitting.learning._is_beyond", press)
     model = Estimator(**(BENT | SMALL | {"max_iter": 15}))
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(curve)

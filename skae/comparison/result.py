@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 from scipy import stats
 
-__all__ = ["COSTS", "QUALITIES", "Comparison", "corrected_t_test"]
+__all__ = ["COSTS", "LEVEL", "QUALITIES", "Comparison", "corrected_t_test"]
 
 # What is measured on held-out rows, the more the better, and what it takes.
 QUALITIES = (

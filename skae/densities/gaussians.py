@@ -28,8 +28,8 @@ COVARIANCES = ("full", "diag")
 # least.
 FORMS = (("full", 1e-4), ("full", 0.1), ("diag", 0.01))
 
-# Components of which there are so many products that Gaussians with full covariances
-# are fitted sooner one by one.
+# From so many components on, products of all pairs of them cost more than one Gaussian
+# with its full covariance after the other.
 MANY_COMPONENTS = 41
 
 # Two searches have found the same where the mean log-density of their codes differs by

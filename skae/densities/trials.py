@@ -14,7 +14,7 @@ from .limits import MAX_KERNELS, MIXTURE_SIZES, at_steps, most_gaussians
 __all__ = ["ENOUGH_CODES", "Choice", "Folds", "Trials", "kernels_of"]
 
 
-# Nats per component that Gaussians about each code have to gain beside few others.
+# Gain, in nats per component, that one Gaussian about each code must bring to be used.
 WORTH = 0.01
 
 # Bounds of their share, and how near the best it is found.
@@ -56,7 +56,7 @@ class Trials:
         return max(tried, key=self._worth)
 
     def _worth(self, trial):
-        """Mean log-density, less what Gaussians about each code have to gain."""
+        """Mean log-density, less what one Gaussian about each code must bring."""
         has_kernels = trial.kernel_share > 0
         return trial.held_out - WORTH * self.folds.codes.shape[1] * has_kernels
 

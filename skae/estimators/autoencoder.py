@@ -13,7 +13,7 @@ from skae.densities.codes import CodeMixture, fit_code_mixture
 from skae.densities.limits import MAX_CODES, representatives
 from skae.device import generator_from, widest_dtype
 from skae.models.refinement import MOST_REFINEMENTS
-from skae.rows import as_array, few_if_wide, weighted_moments
+from skae.rows import as_array, evenly, few_if_wide, weighted_moments
 
 from .base import BaseAutoencoder
 from .checking import check_has_variance
@@ -50,8 +50,9 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     With the Gaussian likelihood and fewer rows than columns, the networks are trained
     on coordinates of the space that the rows span, in which distances are the same;
-    where ``"auto"`` counts columns it then counts rows in their place. With
-    ``warm_start`` or parts of one's own they are trained on the columns.
+    where ``"auto"`` counts columns (but for ``n_refinements``) it then counts rows in
+    their place. With ``warm_start`` or parts of one's own they are trained on the
+    columns.
 
     Parameters
     ----------
@@ -456,9 +457,7 @@ class AutoencoderTransformer(BaseAutoencoder):
 def _squared_errors(task, learned):
     """Mean squared error of each column, of some of the rows, as they are learned."""
     model, generator = learned.model, generator_from(task.seed, task.device)
-    n_rows = len(task.rows)
-    some = np.linspace(0, n_rows - 1, min(n_rows, MEASURED_ROWS)).astype(int)
-    rows = task.subset(some, learned.maps)
+    rows = task.subset(evenly(len(task.rows), MEASURED_ROWS), learned.maps)
     weight, total = rows.weight.to(widest_dtype(task.device)), 0.0
     n_together = few_if_wide(len(rows), rows.n_features)
     for block in gen_batches(len(rows), n_together):

@@ -32,6 +32,8 @@ from .parameters import (
 from .reporting import Reporter, report_ctrl_c, warn
 from .storage import StoredModule, to_arrays, to_tensors
 
+__all__ = ["BaseAutoencoder"]
+
 # Without weights, sets of more rows than this are taken as they come: merging and
 # sorting them would cost more than it gives.
 CANONICAL_ROWS = 10_000
@@ -293,7 +295,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         return n_rows / (n_before + n_rows)
 
     def _find_labels(self, y, weight):
-        """Find numbers of the classes of rows; None where y is ignored."""
+        """Learn the classes of rows, and number them; None where y is ignored."""
 
     def _find_labels_of_judges(self, X_val, y_val):
         """Find numbers of the classes of the rows of the user's that judge."""

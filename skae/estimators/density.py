@@ -80,7 +80,6 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
 
     def _find_labels(self, y, weight):
         if not self.conditional:
-            self.__dict__.pop("classes_", None)
             return None
         if not self._goes_on:
             self.classes_ = np.unique(check_classes(y, "y", len(weight), weight > 0))

@@ -67,8 +67,8 @@ def map_blocks(
         More columns, as they are: the numbers of the rows' classes.
 
     n_outputs : int, default=1
-        About how many numbers a row becomes. Blocks have fewer rows where these or
-        their columns are many, and of large blocks several threads take part.
+        Width of a result, about. Blocks of wide rows or results have fewer rows, and
+        from ``SMALL_BLOCK`` numbers on use several threads.
 
     most_rows : int, default=LARGEST_BLOCK
         Of a block. A single row costs as much as a block: fewer are for a function

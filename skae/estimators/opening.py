@@ -14,10 +14,11 @@ from torch import nn
 
 from skae.densities.codes import CodeMixture
 from skae.fitting.blueprint import Blueprint, Variational, is_factory
+from skae.likelihoods import Likelihood
 from skae.models.penalties import DIVERGENCES
 from skae.models.posteriors import POSTERIORS
 from skae.models.refinement import MOST_REFINEMENTS
-from skae.priors import AggregatePosterior
+from skae.priors import AggregatePosterior, Prior
 from skae.start.maps import LinearMaps
 
 from .storage import StoredModule
@@ -81,11 +82,13 @@ def _check_blueprint(blueprint):
         )
     for role in ("encoder", "decoder"):
         part = getattr(blueprint, role)
-        is_network = _is_spec(part) or is_factory(part)
+        is_spec = hasattr(part, "build") and not isinstance(part, type)
+        is_network = is_spec or is_factory(part)
         _expect(is_network, f"blueprint.{role}", "a network spec")
         if hasattr(part, "check"):
             part.check(f"{role}__")
-    _expect(_is_spec(blueprint.likelihood), "blueprint.likelihood", "a likelihood spec")
+    is_likelihood = isinstance(blueprint.likelihood, Likelihood)
+    _expect(is_likelihood, "blueprint.likelihood", "a likelihood spec")
     _expect(isinstance(blueprint.from_pca, bool), "blueprint.from_pca", "a bool")
     is_count = _is_integer(blueprint.n_refinements, 0)
     is_count = is_count and blueprint.n_refinements <= MOST_REFINEMENTS
@@ -110,7 +113,7 @@ def _check_variational(variational):
     _expect(is_right, "blueprint.variational", "None or a Variational")
     is_named = variational.posterior in POSTERIORS
     _expect(is_named, "posterior", f"one of {sorted(POSTERIORS)}")
-    _expect(_is_spec(variational.prior), "prior", "a prior spec")
+    _expect(isinstance(variational.prior, Prior), "prior", "a prior spec")
     variational.prior.check("prior__")
     is_named = variational.divergence in DIVERGENCES
     _expect(is_named, "divergence", f"one of {sorted(DIVERGENCES)}")
@@ -205,10 +208,6 @@ def _expect_floats(array, name, shape):
     )
     lengths = tuple("any" if length is None else length for length in shape)
     _expect(is_right, name, f"an array of floats of shape {lengths}".replace("'", ""))
-
-
-def _is_spec(part):
-    return hasattr(part, "build") and not isinstance(part, type)
 
 
 def _is_integer(value, least):

@@ -26,6 +26,7 @@ from scipy.stats import t as student_t
 from torch import nn
 
 from skae.device import limited_threads
+from skae.rows import evenly
 from skae.start.maps import LinearMaps
 from skae.training.engine import TrainingResult, mean_loss, n_threads, train
 
@@ -50,8 +51,9 @@ STANDARD_ERRORS = 1.5
 # could be learned from them, nor judged by them.
 VISIBLE = 100.0
 
-# A second training may fit the rows that trained better than the first did by this
-# share of what the first lost on the rows that judge.
+# A second training is refused if its training loss is lower than the first's by more
+# than this share of the gap between the first's training and judged loss (two standard
+# errors added).
 REFIT_SHARE = 0.5
 
 
@@ -167,15 +169,14 @@ def _leaves_rounding(task, maps):
     is_pca = blueprint.from_pca and blueprint.likelihood.starts_exact
     if not is_pca or blueprint.variational is not None or task.continues:
         return False
+    # Rounding is uniform over eps times a value: of variance eps^2 / 12, by its square.
     rounding = np.finfo(np.float32).eps ** 2 / 12 * maps.scaled_variance.sum()
     return maps.discarded_variance <= VISIBLE * rounding
 
 
 def _some_of(index):
     """At most ``START_ROWS`` row numbers, at equal steps."""
-    if len(index) <= START_ROWS:
-        return index
-    return index[np.linspace(0, len(index) - 1, START_ROWS).astype(int)]
+    return index[evenly(len(index), START_ROWS)]
 
 
 def _start_of_all_rows(task):
@@ -229,12 +230,12 @@ def _refitted(task, learned, held_out, observer):
     seen, unseen = (task.subset(held_out, each.maps) for each in (again, learned))
     mean, error = unseen.mean_and_error(task.row_losses(learned.model, unseen))
     is_worse = seen.mean(task.row_losses(again.model, seen)) > mean
-    if not is_whole or is_worse or _goes_on(task, learned, again, mean, error):
+    if not is_whole or is_worse or _is_beyond(task, learned, again, mean, error):
         return learned
     return replace(learned, model=again.model, maps=maps, index=again.index)
 
 
-def _goes_on(task, learned, again, mean, error):
+def _is_beyond(task, learned, again, mean, error):
     """Whether a second training is beyond where the first was stopped.
 
     Chance, a step that went wrong and was made good, can lead the first elsewhere for

@@ -90,13 +90,13 @@ def make_task(
         and _has_more_columns(rows, own_judges)
     )
     n_columns = _count_spanning(rows, own_judges) if has_span else rows.X.shape[1]
-    shape = len(rows), n_columns
+    counted = len(rows), n_columns
     task = _task_of(
         estimator,
-        make_blueprint(estimator, rows, shape, likelihood, variational, seed),
+        make_blueprint(estimator, rows, counted, likelihood, variational, seed),
         rows,
         own_judges,
-        shape,
+        counted,
         is_judged=is_judged,
         continues=continues,
     )
@@ -139,13 +139,13 @@ def continued_task(estimator, blueprint, rows, own_judges=None, *, is_judged):
     return task.placed()
 
 
-def _task_of(estimator, blueprint, rows, own_judges, shape, *, is_judged, continues):
+def _task_of(estimator, blueprint, rows, own_judges, counted, *, is_judged, continues):
     """Say how to train what a blueprint describes, on so many rows and columns."""
     device = resolve_device(estimator.device)
     n_judges, n_validation = _count_judges(
         estimator, len(rows), own_judges, blueprint, is_judged
     )
-    settings = make_settings(estimator, blueprint, shape, n_judges, device)
+    settings = make_settings(estimator, blueprint, counted, n_judges, device)
     if not continues and (n_validation or own_judges is not None):
         settings = replace(settings, descent=DESCENT)
     return Task(
@@ -212,14 +212,15 @@ def _is_rotation_invariant(estimator, likelihood, variational):
     return is_isotropic and estimator.init == "pca" and not has_own_parts
 
 
-def make_blueprint(estimator, rows, shape, likelihood, variational, seed):
+def make_blueprint(estimator, rows, counted, likelihood, variational, seed):
     """Resolve the architecture, for so many rows and columns to learn from."""
     if rows.labels is not None and isinstance(variational.prior, Vamp):
         raise ValueError(
             "conditional=True: prior='vamp' is made of rows, which would need classes; "
             "use 'gmm' or 'flow'."
         )
-    encoder, decoder = resolve_networks(estimator, shape)
+    encoder, decoder = resolve_networks(estimator, counted)
+    # What refines a row decodes all of its columns.
     n_refinements = _count_refinements(estimator, likelihood, variational, rows.X.shape)
     can_reach = n_refinements > 0 and likelihood.starts_exact
     return Blueprint(
@@ -271,9 +272,9 @@ def _class_shares(rows):
     return tuple((total / total.sum()).tolist())
 
 
-def make_settings(estimator, blueprint, shape, n_judges, device):
-    """Resolve how to train."""
-    (n_rows, n_features), variational = shape, blueprint.variational
+def make_settings(estimator, blueprint, counted, n_judges, device):
+    """Resolve how to train on so many rows and columns."""
+    (n_rows, n_features), variational = counted, blueprint.variational
     batch_size, max_iter = estimator.batch_size, estimator.max_iter
     rate, patience = estimator.learning_rate_init, estimator.n_iter_no_change
     if isinstance(batch_size, str):

@@ -1,12 +1,12 @@
 """The readout: a decoder's last layer, which is linear, solved by ridge regression.
 
-A network's last layer maps its last hidden layer h to the correction of a row, and
+A network's last layer maps its last hidden layer u to the correction of a row, and
 where the loss is a squared error, what is best added to it is known:
 
-    minimise over D and b   mean |e - D h - b|^2 + r s |D|^2
+    minimise over D and b   mean |e - D u - b|^2 + rho m |D|^2
 
-with e what the decoder leaves of a row, s the mean eigenvalue of the covariance of h,
-and r the strength, found on rows that judge. It costs half an epoch, or two to three
+with e what the decoder leaves of a row, m the mean eigenvalue of the covariance of u,
+and rho the strength, found on rows that judge. It costs half an epoch, or two to three
 where codes are refined, and of very many rows less; and gives most where rows are few
 and the steps of a training are too.
 """

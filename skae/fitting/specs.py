@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from skae.likelihoods import LIKELIHOODS, PART_LIKELIHOODS, PerColumn
+from skae.likelihoods import LIKELIHOODS, PART_LIKELIHOODS, Likelihood, PerColumn
 from skae.networks import MLP
-from skae.priors import PRIORS
+from skae.priors import PRIORS, Prior
 from skae.rows import as_array
 
 from .auto import auto_hidden_layer_sizes, auto_likelihood
@@ -50,15 +50,14 @@ def resolve_likelihood(estimator, rows, given):
     elif isinstance(likelihood, str):
         likelihood = named[likelihood]()
     _refuse_class("likelihood", likelihood)
+    _refuse_other("likelihood", likelihood, Likelihood, LIKELIHOODS)
     names = getattr(estimator, "feature_names_in_", None)
     n_features = rows.X.shape[1]
     locate = functools.partial(_locate, given=given, names=names, n_features=n_features)
     if isinstance(likelihood, PerColumn):
         called = np.arange(n_features) if names is None else names
         return _resolve_columns(likelihood.parts, called, locate)
-    if hasattr(likelihood, "bind"):
-        return likelihood.bind(np.arange(n_features), locate)
-    return clone(likelihood)
+    return likelihood.bind(np.arange(n_features), locate)
 
 
 def _resolve_columns(parts, called, locate):
@@ -96,7 +95,7 @@ def _resolve_part(part):
     _refuse_class("likelihood", spec)
     if isinstance(spec, str) and spec in PART_LIKELIHOODS:
         spec = PART_LIKELIHOODS[spec]()
-    if isinstance(spec, PerColumn) or not hasattr(spec, "build"):
+    if isinstance(spec, PerColumn) or not isinstance(spec, Likelihood):
         raise ValueError(
             f"likelihood: {spec!r} is no likelihood of columns; use one of "
             f"{sorted(LIKELIHOODS)}, or a spec such as Gaussian()."
@@ -148,16 +147,20 @@ def _locate_one(column, names, n_features):
     )
 
 
-def resolve_networks(estimator, shape):
-    """Find the encoder and the decoder, which mirrors it unless it is given."""
+def resolve_networks(estimator, counted):
+    """Find the encoder, and the decoder, which mirrors it unless it is given.
+
+    "auto" counts so many rows and columns.
+    """
     widths = estimator.hidden_layer_sizes
     if isinstance(widths, str):
-        widths = auto_hidden_layer_sizes(*shape)
+        widths = auto_hidden_layer_sizes(*counted)
     perceptron = _unshared(MLP(widths, estimator.activation))
     perceptron.check("")
     for name in ("encoder", "decoder"):
         part = getattr(estimator, name)
         _refuse_class(name, part)
+        _refuse_no_network(name, part)
         _refuse_module(name, part)
         _refuse_signature(name, part)
         if hasattr(part, "check"):
@@ -175,8 +178,8 @@ def resolve_variational(estimator):
     _refuse_class("prior", prior)
     if isinstance(prior, str):
         prior = PRIORS["posterior" if prior == "auto" else prior]()
-    else:
-        prior = clone(prior)
+    _refuse_other("prior", prior, Prior, PRIORS)
+    prior = clone(prior)
     prior.check("prior__")
     variational = Variational(
         posterior=estimator.posterior,
@@ -201,6 +204,24 @@ def _refuse_class(name, part):
         raise TypeError(
             f"{name}={part.__name__} is a class; give an instance, as in "
             f"{name}={part.__name__}(...)."
+        )
+
+
+def _refuse_other(name, part, kind, named):
+    """Refuse a spec of something else than is asked for."""
+    if not isinstance(part, kind):
+        raise TypeError(
+            f"{name}={part!r} is no {name}; use one of {sorted(named)}, or an instance "
+            f"of skae.{name}s.{kind.__name__}."
+        )
+
+
+def _refuse_no_network(name, part):
+    """Refuse a spec of something else than a network."""
+    if isinstance(part, Likelihood | Prior):
+        raise TypeError(
+            f"{name}={part!r} is no network; give a spec such as MLP(), or a factory, "
+            f"called as {name}(n_inputs, n_outputs)."
         )
 
 

@@ -167,7 +167,7 @@ class Task:
             shrinkage = _best_shrinkage(self, model, maps, *rows.some(n_rows))
         model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
         if self.rows.labels is not None:
-            model.set_class_priors(self.as_learned(rows, model))
+            model.set_classes(self.as_learned(rows, model))
 
     def as_learned(self, rows, model):
         """Give rows as a model learns from them, where they stand for draws."""

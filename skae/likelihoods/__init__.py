@@ -2,22 +2,38 @@
 
 The decoder gives a predictor ``eta`` per column; a likelihood reads it. It is a spec
 with parameters only; ``build(n_features)`` makes the ``nn.Module`` that holds what is
-learned. The module offers
+learned. A module has
 
     log_prob(x, eta)   log p(x | z) of each row, in nats
+    sample(eta, generator)
+    start(maps, loadings, code_scale, shrinkage)   where the predictor begins; sets
+                       the noise of the module, too
+
+and, where it is not as :class:`LikelihoodModule` has it,
+
+    mean(eta, x)       E[x | z]; of the size of the rows x, where that counts
+    predictor(mean)    the eta whose mean is that
+    view(x)            rows as the encoder and the linear maps see them
+    spread(maps)       what the encoder takes for 1 in each column
     deviance(x, eta)   what an autoencoder minimises: minus log_prob, up to constants
                        and the noise
     log_prob_slope, deviance_slope (x, eta, row_factor)
                        the same, and the derivative in eta of their sum, each row
                        times its factor; sets the gradient of what is learned
-    mean(eta, x)       E[x | z]; of the size of the rows x, where that counts
-    sample(eta, generator)
-    view(x)            rows as the encoder and the linear maps see them
-    spread(maps)       what the encoder takes for 1 in each column
+    is_squared_error   whether the deviance is one, of eta
+    is_recordable      whether a GPU may record the slopes
+    draws_rows         whether what is learned from is a draw
     drawn(x, generator)   rows to be learned from, where they stand for draws
-    fit_totals(weighted_blocks, anew)   the distribution of the rows' totals
     initialize_from(x, weight)   begins as some rows suggest, where PCA does not say how
-    start(maps, loadings, code_scale, shrinkage)   where the predictor begins
+    fit_totals(weighted_blocks, anew)   the distribution of the rows' totals
+    explain(variance, explained)   takes off the noise what classes explain
+    leave_to_codes(n_components, n_features)   draws no noise along codes
+    draw_errors(squared_errors, share)   draws noise as large as errors of columns
+
+An estimator that finds them there asks for
+
+    noise_variance     of what is around the mean, in the units of the rows
+    calibrate(...)     takes for the noise what an autoencoder leaves of the rows
 
 Rows and ``eta`` are measured from an origin: the column means where ``centred`` is
 true, else zero.

@@ -4,6 +4,7 @@ categorical   log p(x | z) = sum over groups of sum_j x_j log softmax(eta)_j
 """
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import nn
 from torch.nn import functional
@@ -63,7 +64,7 @@ class Categorical(Likelihood):
         """Refuse groups that are not one-hot."""
         for group in self.groups:
             columns = X[:, group]
-            columns = columns.toarray() if hasattr(columns, "indptr") else columns
+            columns = columns.toarray() if sp.issparse(columns) else columns
             is_binary = ((columns == 0) | (columns == 1)).all(axis=1)
             wrong = np.flatnonzero(~is_binary | (columns.sum(axis=1) != 1))
             if wrong.size:

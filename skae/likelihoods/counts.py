@@ -38,7 +38,7 @@ from .base import (
     widest,
 )
 
-__all__ = ["NegativeBinomial", "Poisson"]
+__all__ = ["LARGEST_LOG_RATE", "SMALLEST_SIZE", "NegativeBinomial", "Poisson"]
 
 SIZES = ("total", None)
 
@@ -80,7 +80,7 @@ class _Counts(Likelihood):
             )
         if X.dtype.kind == "u":
             return
-        values = X.data if hasattr(X, "indptr") else X
+        values = X.data if sp.issparse(X) else X
         wrong = values[(values < 0) | (values != np.floor(values))]
         if wrong.size:
             raise ValueError(

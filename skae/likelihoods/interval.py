@@ -10,12 +10,13 @@ Loaiza-Ganem & Cunningham (2019): a Bernoulli's, divided by what it integrates t
 from collections.abc import Callable
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch.nn import functional
 
 from .base import Likelihood, LikelihoodModule, linked_start
 
-__all__ = ["Bernoulli", "ContinuousBernoulli"]
+__all__ = ["SERIES_BELOW", "Bernoulli", "ContinuousBernoulli"]
 
 # So far below 0 or above 1 is rounding, as a MinMaxScaler's. Rows are learned in
 # float32, and what it adds to a log-probability, x eta - A(eta), is as small.
@@ -99,7 +100,7 @@ class ContinuousBernoulli(Likelihood):
 
 def refuse_outside_unit_interval(X, name):
     """Refuse rows with values below 0 or above 1 by more than rounding."""
-    values = X.data if hasattr(X, "indptr") else X
+    values = X.data if sp.issparse(X) else X
     if not values.size:
         return
     lowest, highest = values.min(), values.max()

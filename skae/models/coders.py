@@ -102,7 +102,14 @@ class Autoencoder(Coder):
         self.refinement, self.reach = refinement, reach
 
     def set_start(self, maps, *, origin, shrinkage=1.0):
-        """Begin at PCA.
+        """Begin at PCA, of axes V and variances lambda, with f and g the networks.
+
+            code        V (x - mu) + S f((x - mu) / s)    S = sqrt(lambda)
+            predictor   mu + V' z + r g(z / S)
+
+        The likelihood says s, its spread, and r, its gain; where the predictor is not
+        the mean itself, also what stands for mu and V'. Networks without linear maps
+        are alone, and S is 1.
 
         Parameters
         ----------
@@ -157,11 +164,7 @@ class Autoencoder(Coder):
     @property
     def has_derivative(self):
         """Whether :meth:`written_out` is there for these parts."""
-        return (
-            self.encoder.has_derivative
-            and self.decoder.has_derivative
-            and hasattr(self.likelihood, "deviance_slope")
-        )
+        return self.encoder.has_perceptron and self.decoder.has_perceptron
 
     def written_out(self, working):
         """Give the derivative, written out, with the weights of a training."""

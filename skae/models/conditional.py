@@ -106,43 +106,50 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         return torch.cat([x, labelled[:, -1:]], dim=1)
 
     @torch.no_grad()
-    def set_class_priors(self, labelled):
-        """Set each class's prior to the moments of its codes.
+    def set_classes(self, labelled):
+        """Begin at what rows say of their classes: a prior of codes each, and a mean.
 
-        As if one row more had been seen, so that a class of few rows does not believe
-        them too much: its code is standard normal, about 0 where the center of the
-        class is asked for, and about that where its spread is.
+        The priors have the moments of the codes, as if one row more had been seen, so
+        that a class of few rows does not believe them too much: its code is standard
+        normal, about 0 where the center of the class is asked for, and about that where
+        its spread is.
 
         Parameters
         ----------
         labelled : Rows
             Training rows with their classes.
         """
-        count = torch.zeros_like(self.shares)[:, None]
+        dtype = self.shares.dtype
         total, squares = 0.0, 0.0
         left = _ClassResiduals()
         for block, weight in labelled.weighted_blocks():
             x, labels = _apart(block)
             posterior = self.posterior(x)
             classes = functional.one_hot(labels, self.n_classes)
-            belongs = classes.mT * weight.to(count.dtype)
-            count = count + belongs.sum(1, keepdim=True)
-            total = total + belongs @ posterior.mean.to(count.dtype)
+            belongs = classes.mT * weight.to(dtype)
+            total = total + belongs @ posterior.mean.to(dtype)
             second = posterior.mean.square() + posterior.std.square()
-            squares = squares + belongs @ second.to(count.dtype)
+            squares = squares + belongs @ second.to(dtype)
             coded = torch.cat([posterior.mean, classes.to(posterior.mean)], dim=1)
             left.add(x, self.likelihood.mean(self.decoder(coded), x), belongs)
-        own = count.clamp(min=LEAST_COUNT)
+        count, own = left.count, left.count.clamp(min=LEAST_COUNT)
         of_codes = squares / own - (total / own).square()
         variance = (1 + count * of_codes) / (count + 1)
         self.centers.copy_((total / (count + 1)).flatten())
         self.log_scales.copy_(variance.log().flatten() / 2)
         if self.decoder.linear is not None:
-            expected, told = left.told()
-            added = self._predictor(told) - self._predictor(expected)
-            self.decoder.linear.added.weight.copy_(added.T)
-            both = left.variance, left.explained_by(told - expected)
-            self.likelihood.explain(*(variance.cpu().numpy() for variance in both))
+            self._add_to_predictor(left)
+
+    def _add_to_predictor(self, left):
+        """Let classes add to the predictor what is left of their means.
+
+        The noise is less by what they explain.
+        """
+        expected, told = left.told()
+        added = self._predictor(told) - self._predictor(expected)
+        self.decoder.linear.added.weight.copy_(added.T)
+        both = left.variance, left.explained_by(told - expected)
+        self.likelihood.explain(*(variance.cpu().numpy() for variance in both))
 
     def _predictor(self, mean):
         """Predictor of rows that have a mean."""

@@ -12,8 +12,8 @@ __all__ = ["MOST_ROWS", "draw_table", "most_draws", "most_rows"]
 # Numbers that the decoded draws of some rows may take.
 DECODED_NUMBERS = 2**22
 
-# Rows of which many codes are decoded together, at most; their number does not depend
-# on how many there are.
+# At most so many rows are decoded together, whatever the number of rows: results must
+# not depend on it.
 MOST_ROWS = 64
 
 # A scrambled Sobol point, a multiple of 2**-30, may be 0, whose quantile is not finite.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from .draws import MOST_ROWS, most_draws
-from .laplace import log_joint, propose, rows_at_once
+from .laplace import log_joint, propose, rows_together
 
 __all__ = ["EvidenceBound", "bound_terms", "class_bound_terms", "log_likelihood"]
 
@@ -62,7 +62,7 @@ def log_likelihood(model, x, draws):
     # But for the volume of the proposal and the terms in log(2 pi), which cancel.
     log_r = -draws.square().sum(-1) / 2
     scores = []
-    for piece in x.split(rows_at_once(model, x)):
+    for piece in x.split(rows_together(model, x)):
         proposal, size = propose(model, piece), most_draws(piece)
         log_weights = []
         for some, own in zip(draws.split(size), log_r.split(size), strict=True):

@@ -20,7 +20,7 @@ from skae.networks.products import padded
 
 from .draws import draw_table, most_draws, most_rows
 
-__all__ = ["log_joint", "propose", "rows_at_once"]
+__all__ = ["log_joint", "propose", "rows_together"]
 
 # Steps from the encoder's mean to where the posterior is highest, and shares of a step
 # of which the best is taken.
@@ -72,8 +72,11 @@ def propose(model, x):
     return Proposal(*(part.unflatten(0, (n, -1))[highest, own] for part in found))
 
 
-def rows_at_once(model, x):
-    """Rows whose posteriors are looked for together, with the codes to their sides."""
+def rows_together(model, x):
+    """Rows whose posteriors are looked for together, each by 2 k + 1 codes.
+
+    They are its place, and one to either side of that in each component.
+    """
     return most_rows((2 * model.prior.n_components + 1) * x.shape[1])
 
 

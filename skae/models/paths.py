@@ -155,10 +155,10 @@ class Path(nn.Module):
     @property
     def readout(self):
         """The network's last layer; None where the network does not show it."""
-        return self.network.readout if self._is_perceptron else None
+        return self.network.readout if self.has_perceptron else None
 
     @property
-    def _is_perceptron(self):
+    def has_perceptron(self):
         """Whether the network is skae's own; a user's may have names like its."""
         return isinstance(self.network, Perceptron)
 
@@ -167,11 +167,6 @@ class Path(nn.Module):
         x = self._centred(x)
         hidden = self.network.hidden(self._inner(x))
         return self._corrected(x, self.network.readout(hidden)), hidden
-
-    @property
-    def has_derivative(self):
-        """Whether the network has its derivative written out."""
-        return self._is_perceptron
 
     def written_out(self, working):
         """Give the derivative, written out, with the weights of a training."""

@@ -62,9 +62,14 @@ class VariationalAutoencoder(Coder):
         self.prior.initialize_from(self.likelihood.view(x), weight)
 
     def set_start(self, maps, *, origin, shrinkage=1.0):
-        """Begin at probabilistic PCA; see :meth:`Autoencoder.set_start`.
+        """Begin at probabilistic PCA, with f, h and g the networks.
 
-        A shrinkage of 0 is independent columns, with the prior as posterior.
+            posterior mean   a W / lambda V (x - mu) + f(u)     u = (x - mu) / s
+            log variance     log(1 - a (1 - sigma2 / lambda)) + h(u)
+            predictor        mu + a V' W z + r g(z)             W^2 = lambda - sigma2
+
+        The rest is as in :meth:`Autoencoder.set_start`. A shrinkage a of 0 is
+        independent columns, with the prior as posterior.
         """
         with torch.no_grad():
             spread = np.ones(maps.n_components)
@@ -167,9 +172,8 @@ class VariationalAutoencoder(Coder):
     def has_derivative(self):
         """Whether :meth:`written_out` is there for these parts."""
         return (
-            self.encoder.has_derivative
-            and self.decoder.has_derivative
-            and hasattr(self.likelihood, "log_prob_slope")
+            self.encoder.has_perceptron
+            and self.decoder.has_perceptron
             and hasattr(self.posterior_kind, "divergence_slopes")
             and self.prior.is_standard
             and self.objective.plain_beta is not None

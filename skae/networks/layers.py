@@ -8,7 +8,16 @@ from torch.nn import functional
 
 from .products import rowwise_linear
 
-__all__ = ["ACTIVATIONS", "FixedLinear", "Gated", "Linear"]
+__all__ = [
+    "ACTIVATIONS",
+    "FixedLinear",
+    "Gated",
+    "Linear",
+    "as_tuple",
+    "check_activation",
+    "is_positive_integer",
+    "set_to_zero",
+]
 
 
 ACTIVATIONS = {
@@ -65,11 +74,13 @@ class Gated(nn.Module):
 
 
 def set_to_zero(layer):
+    """Let a layer begin as what gives 0."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
 
 
 def check_activation(name, activation):
+    """Refuse an activation that is not known, naming the parameter it came by."""
     if activation not in ACTIVATIONS:
         raise ValueError(
             f"{name}activation={activation!r}: choose one of {sorted(ACTIVATIONS)}."
@@ -77,10 +88,11 @@ def check_activation(name, activation):
 
 
 def is_positive_integer(size):
+    """Whether something may be a width."""
     return isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1
 
 
 def as_tuple(sizes):
-    """Widths as a tuple; one number is a single layer."""
+    """Give widths as a tuple; one number is a single layer."""
     is_one = not hasattr(sizes, "__iter__") or getattr(sizes, "ndim", 1) == 0
     return (sizes,) if is_one else tuple(sizes)

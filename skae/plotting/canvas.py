@@ -11,10 +11,12 @@ import numpy as np
 
 __all__ = [
     "ESTIMATOR",
+    "LINE",
     "MOST_FEATURES",
     "NEUTRAL",
     "PALETTE",
     "REFERENCE",
+    "WIDTH",
     "check_matplotlib",
     "clear_unused",
     "colour_bar",

@@ -9,7 +9,7 @@ from torch import nn
 
 from skae.normal import log_density
 
-__all__ = ["Normal", "Prior", "PriorModule"]
+__all__ = ["Normal", "Prior", "PriorModule", "in_pieces"]
 
 
 # Codes whose densities under all parts of a mixture are found together.

@@ -21,8 +21,8 @@ __all__ = ["FullGaussians", "TiedGaussians"]
 # Codes that are drawn at a time, each by a map of its own.
 CODES_AT_ONCE = 1024
 
-# Components of which there are so many products that to write them down takes longer
-# than to apply each Gaussian's map.
+# From so many components on, products of all pairs of them cost more than the map of
+# each Gaussian.
 MANY_COMPONENTS = 33
 
 

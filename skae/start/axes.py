@@ -22,7 +22,7 @@ from skae.rows import (
     rows_and_columns,
 )
 
-from .span import DIRECT_SVD_SIZE, Span
+from .span import DIRECT_SVD_SIZE, Span, orthonormal
 
 __all__ = [
     "LARGEST_MATRIX",
@@ -222,9 +222,7 @@ def _of_share(X, weight, mean, share, variance):
 def _completed(axes, spectrum, n_components):
     """More orthonormal directions, of no variance, where the rows have too few."""
     n_found, n_features = axes.shape
-    basis = np.vstack([axes, np.eye(n_components, n_features)])
-    full, triangle = np.linalg.qr(basis.T)
-    full = (full * np.where(np.diag(triangle) < 0, -1.0, 1.0)).T
+    full = orthonormal(np.vstack([axes, np.eye(n_components, n_features)]))
     spectrum = np.append(spectrum, np.zeros(n_components - n_found))
     return full[:n_components], spectrum
 

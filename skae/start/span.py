@@ -15,7 +15,7 @@ import torch
 
 from skae.rows import BLOCK_SIZE, centred_rows, is_mostly_zero
 
-__all__ = ["DIRECT_SVD_SIZE", "Span"]
+__all__ = ["DIRECT_SVD_SIZE", "Span", "orthonormal"]
 
 # Up to so many multiplications the singular values of the rows themselves are taken,
 # which keeps directions that their products, being squares, have lost.
@@ -121,7 +121,11 @@ class Span:
     def axes(self, n_components):
         """Find the leading principal axes, in rows."""
         n_components = min(n_components, self.n_dimensions)
-        axes = self.lift(np.eye(n_components, self.n_dimensions))
-        # What rounding has left between directions of little variance.
-        axes, triangle = np.linalg.qr(axes.T)
-        return (axes * np.where(np.diag(triangle) < 0, -1.0, 1.0)).T
+        # Rounding leaves directions of little variance something in common.
+        return orthonormal(self.lift(np.eye(n_components, self.n_dimensions)))
+
+
+def orthonormal(directions):
+    """Make each row orthogonal to those before it, of length 1, its sign kept."""
+    axes, triangle = np.linalg.qr(directions.T)
+    return (axes * np.where(np.diag(triangle) < 0, -1.0, 1.0)).T

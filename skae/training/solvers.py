@@ -18,7 +18,7 @@ __all__ = [
     "hyperparameters",
     "load_state",
     "make_optimizer",
-    "name_of",
+    "solver_name",
     "switches",
 ]
 
@@ -267,7 +267,7 @@ def _make_named(solver, groups, learning_rate):
     return solver.optimizer(groups, lr=learning_rate, fused=True, **solver.arguments)
 
 
-def name_of(solver):
+def solver_name(solver):
     """Name of a solver, by which a state that was stored is known to be its own."""
     if isinstance(solver, str):
         return solver

@@ -23,7 +23,7 @@ from .solvers import (
     hyperparameters,
     load_state,
     make_optimizer,
-    name_of,
+    solver_name,
     switches,
 )
 from .weights import FlatParameters
@@ -96,7 +96,7 @@ class Steps:
     def _go_on(self, state):
         """Go on where another training ended."""
         # Of no use to another solver, which begins anew.
-        is_same = state["solver"] == name_of(self.settings.solver)
+        is_same = state["solver"] == solver_name(self.settings.solver)
         if is_same and switches(state["made_with"]) == switches(self.made_with):
             load_state(
                 self.optimizer, state["optimizer"], self.settings, state["made_with"]
@@ -147,7 +147,7 @@ class Steps:
     def state(self):
         """Give what going on later takes."""
         return {
-            "solver": name_of(self.settings.solver),
+            "solver": solver_name(self.settings.solver),
             "optimizer": self.optimizer.state_dict(),
             "made_with": self.made_with,
             "clipping": self.clipping.state() if self.clipping else {},

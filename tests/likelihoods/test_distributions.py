@@ -30,9 +30,6 @@ from .made import (
     with_totals,
 )
 
-# Some of the rows made here are noise, which no code explains.
-pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
-
 
 @pytest.mark.parametrize("noise_variance", [1e-8, 0.3, 1.0, 1e8])
 def test_gaussian_log_prob_is_that_of_scipy(noise_variance):

@@ -21,11 +21,9 @@ from skae.likelihoods import (
     PerColumn,
     Poisson,
 )
+from skae.networks import MLP
 
 from .made import MIXED, SMALL, START, counts, mixed
-
-# Some of the rows made here are noise, which no code explains.
-pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
 
 
 def refused(likelihood, X, match):
@@ -82,6 +80,7 @@ PAIRS = {
     "no pair": (["gaussian"], "no pair"),
     "nothing": ([], r"columns \[0, 1, 2\] have none\."),
     "nested": ([(PerColumn([]), [0, 1, 2])], "no likelihood of columns"),
+    "no likelihood": ([(MLP(), [0, 1, 2])], r"MLP\(\) is no likelihood of columns"),
     "no column": ([("gaussian", [0.5, 1, 2])], "no column 0.5"),
     "groups that overlap": (Categorical([[0, 1], [1, 2]]), "exactly once"),
     "groups that leave out": (Categorical([[0, 1]]), "exactly once"),

@@ -24,10 +24,6 @@ from skae.likelihoods import (
 
 from .made import MIXED, SMALL, START, counts, mixed
 
-# Some of the rows made here are noise, which no code explains.
-pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
-
-
 ROWS = {
     "gaussian": lambda: load_iris().data[::2],
     "gaussian_diag": lambda: load_iris().data[::2],

@@ -20,9 +20,6 @@ from .made import (
     with_totals,
 )
 
-# Some of the rows made here are noise, which no code explains.
-pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
-
 
 def mixed_module():
     spec = VAETransformer(1, likelihood=MIXED, **START).fit(mixed()).likelihood_

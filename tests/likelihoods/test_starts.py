@@ -18,9 +18,6 @@ from skae.start.maps import fit_linear_maps
 
 from .made import MIXED, SMALL, START, counts, mixed
 
-# Some of the rows made here are noise, which no code explains.
-pytestmark = pytest.mark.filterwarnings("ignore:Components .* are the same")
-
 
 def factor_analysis(vae):
     """scikit-learn's, at the solution that a VAE starts from."""
