@@ -1,5 +1,7 @@
 """Codes in two dimensions, beside PCA's."""
 
+from datetime import timedelta
+
 import numpy as np
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
@@ -246,7 +248,8 @@ def _name_of(y):
 def _check_y(y):
     """Take classes or numbers as an array of one dimension."""
     y = column_or_1d(np.asarray(y))
-    if y.dtype.kind in "mM":
+    kind = y.dtype.kind
+    if kind in "mM" or (kind == "O" and any(map(_is_of_time, y))):
         raise ValueError(
             "y: dates and times have no colours; give numbers, such as the days since "
             "the first, or classes, such as the years."
@@ -254,6 +257,11 @@ def _check_y(y):
     check_labels(y)
     assert_all_finite(y, input_name="y")
     return y
+
+
+def _is_of_time(label):
+    """Whether a label is a date, a moment or a period, of Python or of pandas."""
+    return hasattr(label, "strftime") or isinstance(label, timedelta)
 
 
 def _classes(y):

@@ -121,8 +121,18 @@ def test_classes_that_are_missing_are_refused_by_name():
                 CodeDisplay.from_estimator(pca, X, np.array(some * 10, dtype=object))
     with pytest.raises(ValueError, match=r"y: .* an order, but these are int, str"):
         CodeDisplay.from_estimator(pca, X, np.array(["a", 1] * 10, dtype=object))
-    with pytest.raises(ValueError, match="y: dates and times have no colours"):
-        CodeDisplay.from_estimator(pca, X, pd.date_range("2026-01-01", periods=20))
+    assert not plt.get_fignums()
+
+
+def test_dates_and_times_of_every_kind_are_refused():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    pca = PCA(2).fit(X)
+    days = pd.date_range("2026-01-01", periods=20)
+    times = [days, days - days[0], days.tz_localize("Europe/Berlin"), list(days.date)]
+    times += [days.to_period("D"), list((days - days[0]).to_pytimedelta())]
+    for y in times:
+        with pytest.raises(ValueError, match="y: dates and times have no colours"):
+            CodeDisplay.from_estimator(pca, X, y)
     assert not plt.get_fignums()
 
 
