@@ -124,7 +124,7 @@ def model_pictures(name, small, wide, X, y, image_shape):
         _picture(
             "feature_errors",
             "Error of each column",
-            f"What {width} lose of unseen rows, column by column.",
+            f"What unseen rows lose in {width}, column by column.",
             lambda: FeatureErrorDisplay.from_estimator(
                 model, X, reference=wide_pca, **kind
             ),
