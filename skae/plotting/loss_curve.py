@@ -140,7 +140,7 @@ class LossCurveDisplay(Display):
             best_epoch=best_epoch,
             start_name="PCA, the start" if starts_at_pca else "random start",
             loss_name="mean loss of a row" + " (nats)" * hasattr(trained, "elbo"),
-            estimator_name=name or short_name(trained),
+            estimator_name=short_name(trained, name),
         )
         return display.plot(ax=ax)
 

@@ -152,7 +152,7 @@ class SampleDisplay(RowsDisplay):
             samples,
             columns,
             rows=None if X is None else dense(some_rows(known, n_rows)[1]),
-            estimator_name=name or short_name(estimator),
+            estimator_name=short_name(estimator, name),
         )
         return display.plot(ax=ax)
 

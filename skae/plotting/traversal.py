@@ -189,7 +189,7 @@ class TraversalDisplay(RowsDisplay):
             quantiles=ends,
             columns=columns,
             relative=relative,
-            estimator_name=name or name_of_codes(estimator),
+            estimator_name=name_of_codes(estimator, name),
         )
         return display.plot(ax=ax)
 
