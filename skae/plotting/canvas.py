@@ -20,7 +20,6 @@ __all__ = [
     "colour_bar",
     "count_in_factors",
     "draw_heat",
-    "draw_images",
     "draw_profiles",
     "height_of_lines",
     "keep_within",
@@ -269,72 +268,9 @@ def lines_beside(panel):
     return max(1, int(height / LINE) - LINES_AROUND)
 
 
-def draw_images(ax, images, limits, cmap="gray"):
-    """Draw a grid of images as one picture.
-
-    Parameters
-    ----------
-    ax : Axes
-
-    images : ndarray of shape (n_rows, n_columns, height, width, channels)
-        NaN is left empty.
-
-    limits : tuple of (float, float)
-        What is black and what is white.
-
-    cmap : str, default="gray"
-        Of images with one channel.
-
-    Returns
-    -------
-    image : AxesImage
-
-    x_middles, y_middles : ndarray
-        Where the middles of the columns and rows of the grid lie.
-    """
-    n_rows, n_columns, height, width, n_channels = images.shape
-    gap = max(1, round(0.05 * max(height, width)))
-    padding = [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)]
-    padded = np.pad(images, padding, constant_values=np.nan)
-    picture = padded.transpose(0, 2, 1, 3, 4).reshape(
-        n_rows * (height + gap), n_columns * (width + gap), n_channels
-    )[:-gap, :-gap]
-    if n_channels == 1:
-        low, high = limits
-        image = ax.imshow(picture[..., 0], cmap, vmin=low, vmax=high)
-    else:
-        image = ax.imshow(_as_colours(picture, limits))
-    ax.set(xticks=[], yticks=[])
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    lefts = np.arange(n_columns) * (width + gap)
-    tops = np.arange(n_rows) * (height + gap)
-    is_there = np.isfinite(images).any(axis=(2, 3, 4))
-    corners = [(lefts[j], tops[i]) for i, j in np.argwhere(is_there)]
-    _frame(ax, corners, width, height)
-    return image, lefts + (width - 1) / 2, tops + (height - 1) / 2
-
-
-def _frame(ax, corners, width, height):
-    """Draw the edges of images, which some have in common with paper."""
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
-
-    # The middle of the first pixel is at 0.
-    frames = [Rectangle((x - 0.5, y - 0.5), width, height) for x, y in corners]
-    style: dict = {"facecolor": "none", "edgecolor": NEUTRAL, "linewidth": 0.5}
-    edges = PatchCollection(frames, clip_on=False, **style)
-    ax.add_collection(edges, autolim=False)
-
-
-def _as_colours(picture, limits):
-    """Scale channels to 0 .. 1, and make what is NaN transparent."""
-    low, high = limits
-    colours = np.clip((picture - low) / (high - low), 0, 1)
-    is_there = np.isfinite(picture).all(axis=-1, keepdims=True)
-    if colours.shape[-1] == 3:
-        colours = np.concatenate([colours, is_there], axis=-1)
-    return np.where(is_there, colours, 0.0)
+def room_across(ax):
+    """Inches from side to side that are there for axes."""
+    return _cell(_check_axes(ax)).width / root_figure(ax).dpi
 
 
 def draw_profiles(ax, positions, profiles, **style):

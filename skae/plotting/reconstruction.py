@@ -13,7 +13,6 @@ from .canvas import (
     WIDTH,
     check_matplotlib,
     clear_unused,
-    draw_images,
     draw_profiles,
     label_below,
     label_features,
@@ -25,6 +24,7 @@ from .canvas import (
     thin_out,
 )
 from .display import RowsDisplay
+from .images import draw_images, shape_drawn
 from .transformers import (
     as_rows,
     check_finite,
@@ -175,7 +175,8 @@ class ReconstructionDisplay(RowsDisplay):
         images = self.columns.as_images(lines)
         n_lines, n_images, height, width, _ = images.shape
         side = WIDTH / max(n_images, 4)
-        size = (side * n_images + 1.2, side * n_lines * height / width + 0.4)
+        shape = shape_drawn(height, width)
+        size = (side * n_images + 1.2, side * n_lines * shape + 0.4)
         axes = panels(ax, 1, 1, size)
         panel = axes[0, 0]
         _, x_middles, y_middles = draw_images(panel, images, self.columns.limits)

@@ -13,7 +13,7 @@ from .canvas import (
     clear_unused,
     colour_bar,
     draw_heat,
-    draw_images,
+    keep_within,
     label_below,
     main_features,
     panels,
@@ -23,6 +23,7 @@ from .canvas import (
     title_above,
 )
 from .display import RowsDisplay
+from .images import draw_images, shape_drawn
 from .transformers import (
     as_rows,
     check_component,
@@ -210,8 +211,8 @@ class TraversalDisplay(RowsDisplay):
         """Draw a line of images per component."""
         images = self.columns.as_images(self.decoded)
         n_lines, n_steps, height, width, _ = images.shape
-        side = WIDTH / n_steps
-        size = (WIDTH + 1.2, max(1.6, side * n_lines * height / width + 0.8))
+        line = WIDTH / n_steps * shape_drawn(height, width)
+        size = (WIDTH + 1.2, max(1.6, n_lines * line + 0.8))
         axes = panels(ax, 1, 1, size)
         panel = axes[0, 0]
         _, x_middles, y_middles = draw_images(panel, images, self.columns.limits)
