@@ -47,8 +47,13 @@ NEUTRAL = "0.5"  # as far from white as from black
 # Features of a table that fit into one picture with their names.
 MOST_FEATURES = 30
 
-# Letters of a name that are written.
+# Letters of a name that are written, and of these its last: long names often differ
+# by their ends.
 LONGEST_NAME = 28
+LAST_LETTERS = 10
+
+# Numbers of each decade that an axis has, fewer where there is less room.
+FACTORS = ((1, 2, 3, 5), (1, 3), (1,))
 
 # Inches.
 WIDTH = 7.0
@@ -343,9 +348,11 @@ def plain(text):
 
 
 def shortened(name):
-    """Write the beginning of a long name, as it is."""
-    is_short = len(name) <= LONGEST_NAME
-    return plain(name if is_short else name[: LONGEST_NAME - 1] + "…")
+    """Write a long name as it is, but for its middle."""
+    if len(name) <= LONGEST_NAME:
+        return plain(name)
+    first = name[: LONGEST_NAME - 1 - LAST_LETTERS]
+    return plain(f"{first}…{name[-LAST_LETTERS:]}")
 
 
 def label_features(ax, names):
