@@ -184,28 +184,45 @@ def label_below(axes, ax, label):
 def title_above(axes, ax, title):
     """Write one title above all panels, which were asked for on ``ax`` or None."""
     if axes.flat[0] is ax:
-        keep_within(ax.set_title(title), ax)
+        # The one panel may have a title of its own.
+        titles = filter(None, (title, ax.get_title()))
+        keep_within(ax.set_title("\n".join(titles)), ax)
     else:
         axes.flat[0].figure.suptitle(title, fontsize="large", wrap=True)
 
 
-def keep_within(text, panel):
-    """Break a text of axes into lines that end before neighbouring axes begin."""
+def keep_within(text, panel, beside=None):
+    """Break a text of axes into lines that end before neighbouring axes begin.
+
+    A colour bar has the place of the panel that it is beside.
+    """
     text.set_wrap(True)
     # By itself matplotlib breaks lines at the edges of the figure alone.
-    text._get_wrap_line_width = partial(_room, text, panel)
+    text._get_wrap_line_width = partial(_room, text, panel, beside or panel)
 
 
-def _room(text, panel):
+def _room(text, panel, placed):
     """Pixels that a line of a text has, as the axes are laid out when it is drawn."""
     is_upright = text.get_rotation() == 90
     bounds = "intervaly" if is_upright else "intervalx"
-    low, high = getattr(_cell(panel), bounds)
-    least = np.ptp(getattr(panel.get_window_extent(), bounds))
+    low, high = getattr(_cell(placed), bounds)
+    box = panel.get_window_extent()
+    least = np.ptp(getattr(box, bounds))
+    if is_upright:
+        titles = (placed.title, *placed.figure.texts)
+        low, high = _between(titles, box, low, high)
     where = text.get_transform().transform(text.get_position())[int(is_upright)]
     if text.get_horizontalalignment() == "right":
         return max(least, where - low)
     return max(least, 2 * min(where - low, high - where))
+
+
+def _between(titles, box, low, high):
+    """Pixels, of those from low to high, between what is written below and above."""
+    lines = [title.get_window_extent() for title in titles if title.get_text()]
+    below = [line.y1 for line in lines if line.y1 <= box.y0]
+    above = [line.y0 for line in lines if line.y0 >= box.y1]
+    return max([low, *below]), min([high, *above])
 
 
 def _cell(panel):
@@ -324,7 +341,7 @@ def colour_bar(image, axes, label, **kwargs):
     """Add a colour bar beside axes."""
     first = np.ravel(axes)[0]
     bar = first.figure.colorbar(image, ax=axes, label=label, **kwargs)
-    keep_within(bar.ax.yaxis.label, first)
+    keep_within(bar.ax.yaxis.label, bar.ax, beside=first)
     bar.outline.set_visible(False)
     bar.solids.set_alpha(1)
     return bar

@@ -36,6 +36,13 @@ from .transformers import (
 
 __all__ = ["TraversalDisplay"]
 
+# Standard deviations of a column that are no more than rounding where rows are float32,
+# a thousand deviations or so from 0.
+ROUNDING = 1e-4
+
+# Lines of a table, at least, beside which what its colours mean can be written.
+FEWEST_LINES = 10
+
 
 class TraversalDisplay(RowsDisplay):
     """Rows decoded along lines through the codes.
@@ -182,6 +189,8 @@ class TraversalDisplay(RowsDisplay):
         decoded = dense(estimator.inverse_transform(lines.reshape(-1, codes.shape[1])))
         if relative:
             decoded = decoded - dense(estimator.inverse_transform(medians[None]))
+            # Else a component that does nothing would be seen to do something.
+            decoded[np.abs(decoded) < ROUNDING * columns.scale] = 0.0
             columns = _of_changes(columns, np.abs(decoded).max())
         display = cls(
             decoded.reshape(len(components), n_steps, -1),
@@ -218,7 +227,8 @@ class TraversalDisplay(RowsDisplay):
         _, x_middles, y_middles = draw_images(panel, images, self.columns.limits)
         panel.set_yticks(y_middles, [f"component {i}" for i in self.components])
         panel.set_xticks(x_middles[[0, -1]], self._ends)
-        panel.set_xlabel("code of the component, all others at their medians")
+        label = "code of the component, all others at their medians"
+        keep_within(panel.set_xlabel(label), panel)
         title_above(axes, panel, self._title)
         return axes
 
@@ -239,9 +249,10 @@ class TraversalDisplay(RowsDisplay):
             for row, colour in zip(rows, colours, strict=True):
                 panel.plot(self.columns.positions, row, color=colour)
             panel.margins(x=0.01)
-            panel.set_title(f"component {number}", fontsize="medium")
+            title = panel.set_title(f"component {number}", fontsize="medium")
+            keep_within(title, panel)
         clear_unused(axes, n_lines)
-        label = "code of the component,\nall others at their medians"
+        label = "code of the component,\nothers at their medians"
         steps = ScalarMappable(cmap=ListedColormap(colours))
         bar = colour_bar(steps, axes, label, ticks=[0, 1])
         bar.set_ticklabels(self._ends)
@@ -255,9 +266,11 @@ class TraversalDisplay(RowsDisplay):
         change = np.ptp(values, axis=1).max(axis=0)
         chosen, note = main_features(ax, change, "that change most")
         chosen = np.sort(chosen)
-        limit = np.abs(values[..., chosen]).max() or 1.0
+        limit = np.abs(values[..., chosen]).max()
+        limit = limit if limit > ROUNDING else 1.0
         n_lines, n_steps, _ = values.shape
-        size = (max(6.4, 2.4 + 2.2 * n_lines), 1.4 + LINE * len(chosen))
+        n_names = max(len(chosen), FEWEST_LINES)
+        size = (max(6.4, 2.4 + 2.2 * n_lines), 1.4 + LINE * n_names)
         axes = panels(ax, 1, n_lines, size, sharey=True)
         names = [self.columns.names[j] for j in chosen]
         for panel, number, table, code in zip(
@@ -266,11 +279,12 @@ class TraversalDisplay(RowsDisplay):
             image = draw_heat(panel, table[:, chosen].T, names, limit)
             ends = [rounded(end, 3) for end in code[[0, -1]]]
             panel.set_xticks([0, n_steps - 1], ends)
-            panel.set_title(f"component {number}", fontsize="medium")
+            title = panel.set_title(f"component {number}", fontsize="medium")
+            keep_within(title, panel)
         unit = (
-            "change of the decoded value,\nin standard deviations of its column"
+            "change, in standard deviations\nof its column"
             if self.relative
-            else "decoded value, in standard deviations\nfrom the mean of its column"
+            else "value, in standard deviations\nfrom the mean of its column"
         )
         colour_bar(image, axes, unit)
         label = "code of the component, from the {} to the {}".format(*self._ends)
