@@ -6,6 +6,7 @@ everywhere. matplotlib is imported when something is drawn.
 """
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,12 +27,14 @@ __all__ = [
     "label_below",
     "label_features",
     "label_lines",
+    "lay_out",
     "legend_outside",
     "lines_beside",
     "lit",
     "main_features",
     "panels",
     "plain",
+    "room_across",
     "root_figure",
     "rounded",
     "shades",
@@ -129,6 +132,11 @@ def root_figure(ax):
     return figure
 
 
+def lay_out(panel):
+    """Give axes their places in the figure, so that sizes in it can be asked for."""
+    root_figure(panel).draw_without_rendering()
+
+
 def count_in_factors(panel, side, values):
     """Give an axis, "x" or "y", a logarithmic scale with its numbers written out."""
     from matplotlib.ticker import LogLocator, NullFormatter
@@ -137,8 +145,7 @@ def count_in_factors(panel, side, values):
     axis = getattr(panel, f"{side}axis")
     low, high = np.min(values), np.max(values)
     decades = np.log10(high / low)
-    written = (1, 2, 3, 5) if decades < 2 else (1, 3) if decades < 3 else (1,)
-    axis.set_major_locator(LogLocator(subs=written))
+    choices = FACTORS[int(decades >= 2) + int(decades >= 3) :]
     axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=20))
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter("{x:g}")
@@ -146,10 +153,21 @@ def count_in_factors(panel, side, values):
         # A number on either side of all values; whole decades would take much room.
         # A logarithm is rounded, so that a power is looked at on either side, too.
         powers = np.arange(np.floor(np.log10(low)) - 1, np.ceil(np.log10(high)) + 2)
-        ticks = np.multiply.outer(10.0**powers, written).ravel()
+        ticks = np.multiply.outer(10.0**powers, choices[0]).ravel()
         ends = ticks[ticks <= low].max(), ticks[ticks >= high].min()
         ends = (*axis.get_view_interval(), *ends)
         panel.set(**{f"{side}lim": (min(ends), max(ends))})
+    for written in choices:
+        axis.set_major_locator(LogLocator(subs=written))
+        if not _is_crowded(axis):
+            break
+
+
+def _is_crowded(axis):
+    """Whether labels of an axis run into one another."""
+    lay_out(axis.axes)
+    boxes = [label.get_window_extent() for label in axis.get_ticklabels()]
+    return any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
 def clear_unused(axes, n_used):
@@ -162,6 +180,7 @@ def clear_unused(axes, n_used):
 
 def thin_out(axis):
     """Leave out the labels of an axis that those before them would run into."""
+    lay_out(axis.axes)
     labels, end = [], -np.inf
     for label in axis.get_ticklabels():
         box = label.get_window_extent()
@@ -271,6 +290,8 @@ def legend_outside(axes, ax, place="above", ncols=1, **options):
         first.legend(**{**options, **where})
         return
     figure = first.figure
+    if figure is not root_figure(first):
+        lay_out(first)
     for n in range(ncols, 0, -1):
         legend = figure.legend(loc="outside upper left", ncols=n, **options)
         if legend.get_window_extent().width <= figure.bbox.width:
