@@ -54,6 +54,7 @@ MAY_LOOK_INTO = {
 }
 
 DRAWING = {"canvas", "display", "transformers"}
+OF_IMAGES = DRAWING | {"images"}
 
 # Within a package, from each room to its neighbours; what its `__init__` is made of is
 # the package's own affair.
@@ -151,15 +152,16 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
     "plotting": {
         "canvas": NOTHING,
         "columns": NOTHING,
+        "images": {"canvas"},
         "display": {"canvas", "columns"},
         "transformers": {"columns"},
         "codes": DRAWING,
         "comparison": {"canvas", "display"},
-        "feature_error": DRAWING,
+        "feature_error": OF_IMAGES,
         "loss_curve": DRAWING,
-        "reconstruction": DRAWING,
-        "samples": DRAWING,
-        "traversal": DRAWING,
+        "reconstruction": OF_IMAGES,
+        "samples": OF_IMAGES,
+        "traversal": OF_IMAGES,
     },
     "comparison": {
         "result": NOTHING,

@@ -126,7 +126,7 @@ def model_pictures(name, small, large, X, y, image_shape):
         _picture(
             "feature_errors",
             "Error of each column",
-            f"What {size} lose of unseen rows, column by column.",
+            f"What unseen rows lose in {size}, column by column.",
             lambda: FeatureErrorDisplay.from_estimator(model, X, reference=pca, **kind),
         ),
     ]

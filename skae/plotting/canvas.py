@@ -6,6 +6,7 @@ everywhere. matplotlib is imported when something is drawn.
 """
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,19 +23,20 @@ __all__ = [
     "colour_bar",
     "count_in_factors",
     "draw_heat",
-    "draw_images",
     "draw_profiles",
     "height_of_lines",
     "keep_within",
     "label_below",
     "label_features",
     "label_lines",
+    "lay_out",
     "legend_outside",
     "lines_beside",
     "lit",
     "main_features",
     "panels",
     "plain",
+    "room_across",
     "root_figure",
     "rounded",
     "shades",
@@ -50,8 +52,13 @@ NEUTRAL = "0.5"  # as far from white as from black
 # Features of a table that fit into one picture with their names.
 MOST_FEATURES = 30
 
-# Letters of a name that are written.
+# Letters of a name that are written, and of these its last: long names often differ
+# by their ends.
 LONGEST_NAME = 28
+LAST_LETTERS = 10
+
+# Numbers of each decade that an axis has, fewer where there is less room.
+FACTORS = ((1, 2, 3, 5), (1, 3), (1,))
 
 # Inches.
 WIDTH = 7.0
@@ -127,6 +134,11 @@ def root_figure(ax):
     return figure
 
 
+def lay_out(panel):
+    """Give axes their places in the figure, so that sizes in it can be asked for."""
+    root_figure(panel).draw_without_rendering()
+
+
 def count_in_factors(panel, side, values):
     """Give an axis, "x" or "y", a logarithmic scale with its numbers written out."""
     from matplotlib.ticker import LogLocator, NullFormatter
@@ -135,8 +147,7 @@ def count_in_factors(panel, side, values):
     axis = getattr(panel, f"{side}axis")
     low, high = np.min(values), np.max(values)
     decades = np.log10(high / low)
-    written = (1, 2, 3, 5) if decades < 2 else (1, 3) if decades < 3 else (1,)
-    axis.set_major_locator(LogLocator(subs=written))
+    choices = FACTORS[int(decades >= 2) + int(decades >= 3) :]
     axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=20))
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter("{x:g}")
@@ -144,10 +155,21 @@ def count_in_factors(panel, side, values):
         # A number on either side of all values; whole decades would take much room.
         # A logarithm is rounded, so that a power is looked at on either side, too.
         powers = np.arange(np.floor(np.log10(low)) - 1, np.ceil(np.log10(high)) + 2)
-        ticks = np.multiply.outer(10.0**powers, written).ravel()
+        ticks = np.multiply.outer(10.0**powers, choices[0]).ravel()
         ends = ticks[ticks <= low].max(), ticks[ticks >= high].min()
         ends = (*axis.get_view_interval(), *ends)
         panel.set(**{f"{side}lim": (min(ends), max(ends))})
+    for written in choices:
+        axis.set_major_locator(LogLocator(subs=written))
+        if not _is_crowded(axis):
+            break
+
+
+def _is_crowded(axis):
+    """Whether labels of an axis run into one another."""
+    lay_out(axis.axes)
+    boxes = [label.get_window_extent() for label in axis.get_ticklabels()]
+    return any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
 def clear_unused(axes, n_used):
@@ -160,6 +182,7 @@ def clear_unused(axes, n_used):
 
 def thin_out(axis):
     """Leave out the labels of an axis that those before them would run into."""
+    lay_out(axis.axes)
     labels, end = [], -np.inf
     for label in axis.get_ticklabels():
         box = label.get_window_extent()
@@ -182,28 +205,45 @@ def label_below(axes, ax, label):
 def title_above(axes, ax, title):
     """Write one title above all panels, which were asked for on ``ax`` or None."""
     if axes.flat[0] is ax:
-        keep_within(ax.set_title(title), ax)
+        # The one panel may have a title of its own.
+        titles = filter(None, (title, ax.get_title()))
+        keep_within(ax.set_title("\n".join(titles)), ax)
     else:
         axes.flat[0].figure.suptitle(title, fontsize="large", wrap=True)
 
 
-def keep_within(text, panel):
-    """Break a text of axes into lines that end before neighbouring axes begin."""
+def keep_within(text, panel, beside=None):
+    """Break a text of axes into lines that end before neighbouring axes begin.
+
+    A colour bar has the place of the panel that it is beside.
+    """
     text.set_wrap(True)
     # By itself matplotlib breaks lines at the edges of the figure alone.
-    text._get_wrap_line_width = partial(_room, text, panel)
+    text._get_wrap_line_width = partial(_room, text, panel, beside or panel)
 
 
-def _room(text, panel):
+def _room(text, panel, placed):
     """Pixels that a line of a text has, as the axes are laid out when it is drawn."""
     is_upright = text.get_rotation() == 90
     bounds = "intervaly" if is_upright else "intervalx"
-    low, high = getattr(_cell(panel), bounds)
-    least = np.ptp(getattr(panel.get_window_extent(), bounds))
+    low, high = getattr(_cell(placed), bounds)
+    box = panel.get_window_extent()
+    least = np.ptp(getattr(box, bounds))
+    if is_upright:
+        titles = (placed.title, *placed.figure.texts)
+        low, high = _between(titles, box, low, high)
     where = text.get_transform().transform(text.get_position())[int(is_upright)]
     if text.get_horizontalalignment() == "right":
         return max(least, where - low)
     return max(least, 2 * min(where - low, high - where))
+
+
+def _between(titles, box, low, high):
+    """Pixels, of those from low to high, between what is written below and above."""
+    lines = [title.get_window_extent() for title in titles if title.get_text()]
+    below = [line.y1 for line in lines if line.y1 <= box.y0]
+    above = [line.y0 for line in lines if line.y0 >= box.y1]
+    return max([low, *below]), min([high, *above])
 
 
 def _cell(panel):
@@ -252,6 +292,8 @@ def legend_outside(axes, ax, place="above", ncols=1, **options):
         first.legend(**{**options, **where})
         return
     figure = first.figure
+    if figure is not root_figure(first):
+        lay_out(first)
     for n in range(ncols, 0, -1):
         legend = figure.legend(loc="outside upper left", ncols=n, **options)
         if legend.get_window_extent().width <= figure.bbox.width:
@@ -271,72 +313,9 @@ def lines_beside(panel):
     return max(1, int(height / LINE) - LINES_AROUND)
 
 
-def draw_images(ax, images, limits, cmap="gray"):
-    """Draw a grid of images as one picture.
-
-    Parameters
-    ----------
-    ax : Axes
-
-    images : ndarray of shape (n_rows, n_columns, height, width, channels)
-        NaN is left empty.
-
-    limits : tuple of (float, float)
-        What is black and what is white.
-
-    cmap : str, default="gray"
-        Of images with one channel.
-
-    Returns
-    -------
-    image : AxesImage
-
-    x_middles, y_middles : ndarray
-        Where the middles of the columns and rows of the grid lie.
-    """
-    n_rows, n_columns, height, width, n_channels = images.shape
-    gap = max(1, round(0.05 * max(height, width)))
-    padding = [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)]
-    padded = np.pad(images, padding, constant_values=np.nan)
-    picture = padded.transpose(0, 2, 1, 3, 4).reshape(
-        n_rows * (height + gap), n_columns * (width + gap), n_channels
-    )[:-gap, :-gap]
-    if n_channels == 1:
-        low, high = limits
-        image = ax.imshow(picture[..., 0], cmap, vmin=low, vmax=high)
-    else:
-        image = ax.imshow(_as_colours(picture, limits))
-    ax.set(xticks=[], yticks=[])
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    lefts = np.arange(n_columns) * (width + gap)
-    tops = np.arange(n_rows) * (height + gap)
-    is_there = np.isfinite(images).any(axis=(2, 3, 4))
-    corners = [(lefts[j], tops[i]) for i, j in np.argwhere(is_there)]
-    _frame(ax, corners, width, height)
-    return image, lefts + (width - 1) / 2, tops + (height - 1) / 2
-
-
-def _frame(ax, corners, width, height):
-    """Draw the edges of images, which some have in common with paper."""
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
-
-    # The middle of the first pixel is at 0.
-    frames = [Rectangle((x - 0.5, y - 0.5), width, height) for x, y in corners]
-    style: dict = {"facecolor": "none", "edgecolor": NEUTRAL, "linewidth": 0.5}
-    edges = PatchCollection(frames, clip_on=False, **style)
-    ax.add_collection(edges, autolim=False)
-
-
-def _as_colours(picture, limits):
-    """Scale channels to 0 .. 1, and make what is NaN transparent."""
-    low, high = limits
-    colours = np.clip((picture - low) / (high - low), 0, 1)
-    is_there = np.isfinite(picture).all(axis=-1, keepdims=True)
-    if colours.shape[-1] == 3:
-        colours = np.concatenate([colours, is_there], axis=-1)
-    return np.where(is_there, colours, 0.0)
+def room_across(ax):
+    """Inches from side to side that are there for axes."""
+    return _cell(_check_axes(ax)).width / root_figure(ax).dpi
 
 
 def draw_profiles(ax, positions, profiles, **style):
@@ -385,7 +364,7 @@ def colour_bar(image, axes, label, **kwargs):
     """Add a colour bar beside axes."""
     first = np.ravel(axes)[0]
     bar = first.figure.colorbar(image, ax=axes, label=label, **kwargs)
-    keep_within(bar.ax.yaxis.label, first)
+    keep_within(bar.ax.yaxis.label, bar.ax, beside=first)
     bar.outline.set_visible(False)
     bar.solids.set_alpha(1)
     return bar
@@ -409,9 +388,11 @@ def plain(text):
 
 
 def shortened(name):
-    """Write the beginning of a long name, as it is."""
-    is_short = len(name) <= LONGEST_NAME
-    return plain(name if is_short else name[: LONGEST_NAME - 1] + "…")
+    """Write a long name as it is, but for its middle."""
+    if len(name) <= LONGEST_NAME:
+        return plain(name)
+    first = name[: LONGEST_NAME - 1 - LAST_LETTERS]
+    return plain(f"{first}…{name[-LAST_LETTERS:]}")
 
 
 def label_features(ax, names):

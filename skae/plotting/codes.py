@@ -1,5 +1,7 @@
 """Codes in two dimensions, beside PCA's."""
 
+from datetime import timedelta
+
 import numpy as np
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
@@ -13,10 +15,12 @@ from .canvas import (
     colour_bar,
     height_of_lines,
     keep_within,
+    lay_out,
     lines_beside,
     lit,
     panels,
     plain,
+    root_figure,
     shades,
     shortened,
 )
@@ -216,9 +220,12 @@ class CodeDisplay(Display):
                     "marker": MARKERS[i // len(PALETTE)],
                 }
                 handles.append(_scatter(panel, xy[chosen], len(xy), **style))
-            _label_classes(panel, xy, classes)
+            panel.margins(0.1)
         labels = [OTHERS if c is None else shortened(c) for c in classes]
         self._draw_legend(axes[-1], handles, labels)
+        lay_out(axes[0])  # else the names would not know where they are
+        for panel, xy in zip(axes, points, strict=True):
+            _label_classes(panel, xy, classes)
 
     def _draw_legend(self, panel, handles, labels):
         """Name the classes beside a panel, in as many columns as they need there."""
@@ -246,7 +253,8 @@ def _name_of(y):
 def _check_y(y):
     """Take classes or numbers as an array of one dimension."""
     y = column_or_1d(np.asarray(y))
-    if y.dtype.kind in "mM":
+    kind = y.dtype.kind
+    if kind in "mM" or (kind == "O" and any(map(_is_of_time, y))):
         raise ValueError(
             "y: dates and times have no colours; give numbers, such as the days since "
             "the first, or classes, such as the years."
@@ -254,6 +262,11 @@ def _check_y(y):
     check_labels(y)
     assert_all_finite(y, input_name="y")
     return y
+
+
+def _is_of_time(label):
+    """Whether a label is a date, a moment or a period, of Python or of pandas."""
+    return hasattr(label, "strftime") or isinstance(label, timedelta)
 
 
 def _classes(y):
@@ -286,25 +299,28 @@ def _label_classes(panel, xy, classes):
 
     halo = withStroke(linewidth=3, foreground=panel.get_facecolor())
     style = {"ha": "center", "va": "center", "weight": "bold", "path_effects": [halo]}
-    panel.margins(0.1)
-    panel.autoscale_view()  # else the names would not know where they are
     taken: list = []
     for label, chosen in classes.items():
         if label is None:
             continue
         middle = np.median(xy[chosen], axis=0)
-        place = {"xytext": (0, 0), "textcoords": "offset points"}
+        place = {"xytext": (0, 0), "textcoords": "offset points", "in_layout": False}
         name = panel.annotate(shortened(label), middle, **place, **style)
-        _place(name, taken, LABEL_SHIFTS[int(chosen.sum() < FEW_ROWS) :])
+        _place(name, panel, taken, LABEL_SHIFTS[int(chosen.sum() < FEW_ROWS) :])
 
 
-def _place(name, taken, shifts):
-    """Move a name to where it is free of others, or leave it out."""
+def _place(name, panel, taken, shifts):
+    """Move a name to where it is in the panel and free of others, or leave it out."""
+    frame, points = panel.get_window_extent(), 72 / root_figure(panel).dpi
     for shift in shifts:
         name.set_position((0, shift))
-        # The layout may yet take some room from the panel.
         room = name.get_window_extent().expanded(*LABEL_ROOM)
-        if not any(room.overlaps(other) for other in taken):
+        aside = max(frame.x0 - room.x0, 0) + min(frame.x1 - room.x1, 0)
+        room = room.translated(aside, 0)
+        is_within = frame.y0 < room.y0 and room.y1 < frame.y1
+        fits = room.width < frame.width and is_within
+        if fits and not any(room.overlaps(other) for other in taken):
+            name.set_position((aside * points, shift))
             taken.append(room)
             return
     name.remove()

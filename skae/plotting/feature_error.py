@@ -11,7 +11,6 @@ from .canvas import (
     REFERENCE,
     check_matplotlib,
     colour_bar,
-    draw_images,
     draw_profiles,
     keep_within,
     label_below,
@@ -23,6 +22,7 @@ from .canvas import (
     shortened,
 )
 from .display import RowsDisplay
+from .images import draw_images
 from .transformers import (
     as_rows,
     dense,
@@ -62,7 +62,7 @@ class FeatureErrorDisplay(RowsDisplay):
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        Of one.
+        Of one; of images one for each reconstruction.
 
     figure_ : matplotlib Figure
 
@@ -134,7 +134,7 @@ class FeatureErrorDisplay(RowsDisplay):
             Of the estimator, in the picture; by default from the class.
 
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
+            Where to draw, divided as needed; by default a new figure.
 
         Returns
         -------
@@ -162,13 +162,11 @@ class FeatureErrorDisplay(RowsDisplay):
             )
             for name, squares in self.squared_errors.items()
         }
-        axes = panels(ax, 1, 1, (3.0 * len(errors) + 1.2, 3.4))
-        panel = axes[0, 0]
-        images = np.stack(list(errors.values()))[None]
-        image, x_middles, _ = draw_images(panel, images, (0, images.max()), "viridis")
-        panel.xaxis.tick_top()
-        panel.tick_params(length=0)
-        panel.set_xticks(x_middles, errors)
+        axes = panels(ax, 1, len(errors), (3.0 * len(errors) + 1.2, 3.4))
+        limits = (0, np.max(list(errors.values())))
+        for panel, (title, error) in zip(axes.flat, errors.items(), strict=True):
+            image, *_ = draw_images(panel, error[None, None], limits, "viridis")
+            keep_within(panel.set_title(title, fontsize="medium"), panel)
         colour_bar(image, axes, "root mean squared error of a pixel")
         return axes
 

@@ -140,7 +140,7 @@ class LossCurveDisplay(Display):
             best_epoch=best_epoch,
             start_name="PCA, the start" if starts_at_pca else "random start",
             loss_name="mean loss of a row" + " (nats)" * hasattr(trained, "elbo"),
-            estimator_name=name or short_name(trained),
+            estimator_name=short_name(trained, name),
         )
         return display.plot(ax=ax)
 
@@ -162,7 +162,8 @@ class LossCurveDisplay(Display):
         if self.best_epoch is not None:
             self._mark_best(panel)
         self._scale(panel)
-        panel.set(xlabel="epoch", ylabel=self.loss_name)
+        panel.set_xlabel("epoch")
+        keep_within(panel.set_ylabel(self.loss_name), panel)
         if self.estimator_name is not None:
             keep_within(panel.set_title(plain(self.estimator_name)), panel)
         legend_outside(axes, ax, place="within", ncols=2)

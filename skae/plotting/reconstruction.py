@@ -13,18 +13,19 @@ from .canvas import (
     WIDTH,
     check_matplotlib,
     clear_unused,
-    draw_images,
     draw_profiles,
     label_below,
     label_features,
     legend_outside,
     main_features,
     panels,
+    room_across,
     root_figure,
     shortened,
     thin_out,
 )
 from .display import RowsDisplay
+from .images import draw_images, shape_drawn
 from .transformers import (
     as_rows,
     check_finite,
@@ -54,6 +55,10 @@ DOTS: tuple[dict, ...] = (
 
 # Inches that a word takes, with a number, above an image.
 WORD = 0.6
+
+# Inches that names of columns take, and a row of a table beside them at least.
+NAMES = 2.0
+NARROWEST = 0.8
 
 
 class ReconstructionDisplay(RowsDisplay):
@@ -129,7 +134,8 @@ class ReconstructionDisplay(RowsDisplay):
             with as many components as the estimator, in its place in a Pipeline.
 
         n_rows : int, default=8
-            Number of rows to show, at most all.
+            Number of rows to show, at most all; of a table in ``ax`` fewer, where
+            it has no room for as many.
 
         image_shape : tuple of int, default=None
             (height, width) or (height, width, channels), where rows are images. A
@@ -175,7 +181,8 @@ class ReconstructionDisplay(RowsDisplay):
         images = self.columns.as_images(lines)
         n_lines, n_images, height, width, _ = images.shape
         side = WIDTH / max(n_images, 4)
-        size = (side * n_images + 1.2, side * n_lines * height / width + 0.4)
+        shape = shape_drawn(height, width)
+        size = (side * n_images + 1.2, side * n_lines * shape + 0.4)
         axes = panels(ax, 1, 1, size)
         panel = axes[0, 0]
         _, x_middles, y_middles = draw_images(panel, images, self.columns.limits)
@@ -196,18 +203,19 @@ class ReconstructionDisplay(RowsDisplay):
             for panel, row in zip(axes.flat, rows, strict=False):
                 draw_profiles(panel, self.columns.positions, [row], **style)
         clear_unused(axes, len(self.rows))
-        self._name_panels(axes, ax)
+        self._name_panels(axes, ax, slice(None))
         label_below(axes, ax, "position of the column")
         return axes
 
     def _draw_table(self, ax):
         """Draw a panel per row: a ring where a value is, a dot where it was put."""
-        series = list(map(self.columns.standardise, self._series))
+        shown, _ = some_rows(self.rows, self._rows_that_fit(ax))
+        series = [self.columns.standardise(rows[shown]) for rows in self._series]
         original, decoded = series[:2]
         errors = np.square(original - decoded).mean(axis=0)
         chosen, note = main_features(ax, errors, "with the largest errors")
         chosen = np.sort(chosen)
-        size = (2.0 + 0.95 * len(original), 1.3 + LINE * len(chosen))
+        size = (NAMES + 0.95 * len(original), 1.3 + LINE * len(chosen))
         axes = panels(ax, 1, len(original), size, sharex=True, sharey=True)
         heights = np.arange(len(chosen))
         limit = 1.15 * max(np.abs(rows[:, chosen]).max() for rows in series)
@@ -223,7 +231,7 @@ class ReconstructionDisplay(RowsDisplay):
                 panel.plot(rows[i, chosen], heights, **style)
         axes[0, 0].set(xlim=(-limit, limit), xticks=[-tick, 0, tick])
         label_features(axes[0, 0], [self.columns.names[j] for j in chosen])
-        self._name_panels(axes, ax)
+        self._name_panels(axes, ax, shown)
         label = "value, in standard deviations from the mean of its column"
         label_below(axes, ax, label + note)
         return axes
@@ -238,8 +246,14 @@ class ReconstructionDisplay(RowsDisplay):
         """What that is called."""
         return ["original", *map(shortened, self.reconstructions)]
 
-    def _name_panels(self, axes, bounds):
-        for panel, number in zip(axes.flat, self.row_numbers, strict=False):
+    def _rows_that_fit(self, ax):
+        """Count the rows of a table that have room, beside the names of columns."""
+        if ax is None:
+            return len(self.rows)
+        return max(1, int((room_across(ax) - NAMES) / NARROWEST))
+
+    def _name_panels(self, axes, bounds, shown):
+        for panel, number in zip(axes.flat, self.row_numbers[shown], strict=False):
             panel.set_title(f"row {number}", fontsize="medium")
         handles = axes.flat[0].get_lines()[-len(self._series) :]
         named = {"handles": handles, "labels": self._labels}

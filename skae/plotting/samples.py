@@ -11,7 +11,6 @@ from .canvas import (
     LINE,
     NEUTRAL,
     check_matplotlib,
-    draw_images,
     draw_profiles,
     keep_within,
     label_below,
@@ -22,6 +21,7 @@ from .canvas import (
     shortened,
 )
 from .display import RowsDisplay
+from .images import draw_images, shape_drawn
 from .transformers import (
     as_rows,
     check_finite,
@@ -153,7 +153,7 @@ class SampleDisplay(RowsDisplay):
             samples,
             columns,
             rows=None if X is None else dense(some_rows(known, n_rows)[1]),
-            estimator_name=name or short_name(estimator),
+            estimator_name=short_name(estimator, name),
         )
         return display.plot(ax=ax)
 
@@ -166,8 +166,9 @@ class SampleDisplay(RowsDisplay):
     def _draw_images(self, ax):
         """Draw a square of images, and a square of real ones."""
         axes = panels(ax, 1, len(self._series), (4.2 * len(self._series), 4.4))
+        shape = shape_drawn(*self.columns.image_shape[:2])
         for panel, (title, rows) in zip(axes.flat, self._series, strict=True):
-            n_columns = math.ceil(math.sqrt(len(rows)))
+            n_columns = min(len(rows), math.ceil(math.sqrt(len(rows) * shape)))
             n_lines = math.ceil(len(rows) / n_columns)
             square = np.full((n_lines * n_columns, rows.shape[1]), np.nan)
             square[: len(rows)] = rows

@@ -79,14 +79,14 @@ def _source_of_codes(estimator):
     return estimator
 
 
-def name_of_codes(estimator):
-    """Name a transformer; a Pipeline, or a search, by the step that gives codes."""
-    return name_of(_source_of_codes(estimator))
+def name_of_codes(estimator, name=None):
+    """Name a transformer, if need be; a Pipeline by the step that gives codes."""
+    return name_of(_source_of_codes(estimator)) if name is None else str(name)
 
 
-def short_name(estimator):
-    """Name an estimator; a Pipeline, or a search, by what is at its end."""
-    return name_of(last_step(estimator))
+def short_name(estimator, name=None):
+    """Name an estimator, if need be; a Pipeline by what is at its end."""
+    return name_of(last_step(estimator)) if name is None else str(name)
 
 
 def check_instance(estimator, argument="estimator"):
@@ -296,7 +296,7 @@ def named_transformers(estimator, X, reference, name):
         The estimator first.
     """
     check_transformer(estimator)
-    name = name or name_of_codes(estimator)
+    name = name_of_codes(estimator, name)
     if reference is None:
         return {name: estimator}
     if isinstance(reference, str):

@@ -13,7 +13,7 @@ from .canvas import (
     clear_unused,
     colour_bar,
     draw_heat,
-    draw_images,
+    keep_within,
     label_below,
     main_features,
     panels,
@@ -23,6 +23,7 @@ from .canvas import (
     title_above,
 )
 from .display import RowsDisplay
+from .images import draw_images, shape_drawn
 from .transformers import (
     as_rows,
     check_component,
@@ -34,6 +35,13 @@ from .transformers import (
 )
 
 __all__ = ["TraversalDisplay"]
+
+# Standard deviations of a column that are no more than rounding where rows are float32,
+# a thousand deviations or so from 0.
+ROUNDING = 1e-4
+
+# Lines of a table, at least, beside which what its colours mean can be written.
+FEWEST_LINES = 10
 
 
 class TraversalDisplay(RowsDisplay):
@@ -182,6 +190,8 @@ class TraversalDisplay(RowsDisplay):
         decoded = dense(estimator.inverse_transform(lines.reshape(-1, codes.shape[1])))
         if relative:
             decoded = decoded - dense(estimator.inverse_transform(medians[None]))
+            # Else a component that does nothing would be seen to do something.
+            decoded[np.abs(decoded) < ROUNDING * columns.scale] = 0.0
             columns = _of_changes(columns, np.abs(decoded).max())
         display = cls(
             decoded.reshape(len(components), n_steps, -1),
@@ -190,7 +200,7 @@ class TraversalDisplay(RowsDisplay):
             quantiles=ends,
             columns=columns,
             relative=relative,
-            estimator_name=name or name_of_codes(estimator),
+            estimator_name=name_of_codes(estimator, name),
         )
         return display.plot(ax=ax)
 
@@ -211,14 +221,15 @@ class TraversalDisplay(RowsDisplay):
         """Draw a line of images per component."""
         images = self.columns.as_images(self.decoded)
         n_lines, n_steps, height, width, _ = images.shape
-        side = WIDTH / n_steps
-        size = (WIDTH + 1.2, max(1.6, side * n_lines * height / width + 0.8))
+        line = WIDTH / n_steps * shape_drawn(height, width)
+        size = (WIDTH + 1.2, max(1.6, n_lines * line + 0.8))
         axes = panels(ax, 1, 1, size)
         panel = axes[0, 0]
         _, x_middles, y_middles = draw_images(panel, images, self.columns.limits)
         panel.set_yticks(y_middles, [f"component {i}" for i in self.components])
         panel.set_xticks(x_middles[[0, -1]], self._ends)
-        panel.set_xlabel("code of the component, all others at their medians")
+        label = "code of the component, all others at their medians"
+        keep_within(panel.set_xlabel(label), panel)
         title_above(axes, panel, self._title)
         return axes
 
@@ -239,9 +250,10 @@ class TraversalDisplay(RowsDisplay):
             for row, colour in zip(rows, colours, strict=True):
                 panel.plot(self.columns.positions, row, color=colour)
             panel.margins(x=0.01)
-            panel.set_title(f"component {number}", fontsize="medium")
+            title = panel.set_title(f"component {number}", fontsize="medium")
+            keep_within(title, panel)
         clear_unused(axes, n_lines)
-        label = "code of the component,\nall others at their medians"
+        label = "code of the component,\nothers at their medians"
         steps = ScalarMappable(cmap=ListedColormap(colours))
         bar = colour_bar(steps, axes, label, ticks=[0, 1])
         bar.set_ticklabels(self._ends)
@@ -255,9 +267,11 @@ class TraversalDisplay(RowsDisplay):
         change = np.ptp(values, axis=1).max(axis=0)
         chosen, note = main_features(ax, change, "that change most")
         chosen = np.sort(chosen)
-        limit = np.abs(values[..., chosen]).max() or 1.0
+        limit = np.abs(values[..., chosen]).max()
+        limit = limit if limit > ROUNDING else 1.0
         n_lines, n_steps, _ = values.shape
-        size = (max(6.4, 2.4 + 2.2 * n_lines), 1.4 + LINE * len(chosen))
+        n_names = max(len(chosen), FEWEST_LINES)
+        size = (max(6.4, 2.4 + 2.2 * n_lines), 1.4 + LINE * n_names)
         axes = panels(ax, 1, n_lines, size, sharey=True)
         names = [self.columns.names[j] for j in chosen]
         for panel, number, table, code in zip(
@@ -266,11 +280,12 @@ class TraversalDisplay(RowsDisplay):
             image = draw_heat(panel, table[:, chosen].T, names, limit)
             ends = [rounded(end, 3) for end in code[[0, -1]]]
             panel.set_xticks([0, n_steps - 1], ends)
-            panel.set_title(f"component {number}", fontsize="medium")
+            title = panel.set_title(f"component {number}", fontsize="medium")
+            keep_within(title, panel)
         unit = (
-            "change of the decoded value,\nin standard deviations of its column"
+            "change, in standard deviations\nof its column"
             if self.relative
-            else "decoded value, in standard deviations\nfrom the mean of its column"
+            else "value, in standard deviations\nfrom the mean of its column"
         )
         colour_bar(image, axes, unit)
         label = "code of the component, from the {} to the {}".format(*self._ends)

@@ -87,6 +87,12 @@ def test_a_picture_of_codes_says_how_many_there_are(n_components, caption):
     assert draw(n_components)["codes"].caption == caption
 
 
+@pytest.mark.parametrize(("width", "words"), [(1, "1 component"), (2, "2 components")])
+def test_a_picture_of_errors_says_how_wide_the_code_is(width, words):
+    caption = draw(width)["feature_errors"].caption
+    assert caption == f"What unseen rows lose in {words}, column by column."
+
+
 def test_pictures_are_the_same_whatever_style_is_set():
     plt = pytest.importorskip("matplotlib.pyplot")
     usual = draw(2)

@@ -41,6 +41,15 @@ def says(figure, words):
     return any(words in text for text in texts(figure))
 
 
+def captions(figure):
+    """Where titles, labels of axes and what is written around panels are."""
+    figure.canvas.draw()
+    around = [text for part in (figure, *figure.subfigs) for text in part.texts]
+    for ax in figure.findobj(plt.Axes):
+        around += [ax.title, ax.xaxis.label, ax.yaxis.label]
+    return [text.get_window_extent() for text in around if text.get_text()]
+
+
 def overlaps(figure):
     """Pairs of tick labels along one axis that are written over each other."""
     figure.canvas.draw()

@@ -88,6 +88,21 @@ def test_names_of_classes_do_not_cover_one_another(digits):
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
 
 
+@pytest.mark.parametrize("size", [None, (9, 4)])
+def test_names_of_classes_lie_within_their_panels(size, wine):
+    X, y = wine
+    classes = np.array([f"wine of the maker {i}" for i in y])
+    ax = plt.subplots(1, 2, figsize=size, layout="constrained")[1][1] if size else None
+    display = CodeDisplay.from_estimator(PCA(2).fit(X), X, classes, ax=ax)
+    display.figure_.canvas.draw()
+    names = [text for ax in display.axes_ for text in ax.texts]
+    assert bool(names) == (size is None)  # the panels of half a figure have no room
+    for text in names:
+        name, frame = text.get_window_extent(), text.axes.get_window_extent()
+        assert frame.x0 <= name.x0 < name.x1 <= frame.x1
+        assert frame.y0 <= name.y0 < name.y1 <= frame.y1
+
+
 def test_two_of_many_components_and_the_only_one(digits):
     X, _ = digits
     pca = PCA(4).fit(X)
@@ -121,8 +136,18 @@ def test_classes_that_are_missing_are_refused_by_name():
                 CodeDisplay.from_estimator(pca, X, np.array(some * 10, dtype=object))
     with pytest.raises(ValueError, match=r"y: .* an order, but these are int, str"):
         CodeDisplay.from_estimator(pca, X, np.array(["a", 1] * 10, dtype=object))
-    with pytest.raises(ValueError, match="y: dates and times have no colours"):
-        CodeDisplay.from_estimator(pca, X, pd.date_range("2026-01-01", periods=20))
+    assert not plt.get_fignums()
+
+
+def test_dates_and_times_of_every_kind_are_refused():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    pca = PCA(2).fit(X)
+    days = pd.date_range("2026-01-01", periods=20)
+    times = [days, days - days[0], days.tz_localize("Europe/Berlin"), list(days.date)]
+    times += [days.to_period("D"), list((days - days[0]).to_pytimedelta())]
+    for y in times:
+        with pytest.raises(ValueError, match="y: dates and times have no colours"):
+            CodeDisplay.from_estimator(pca, X, y)
     assert not plt.get_fignums()
 
 

@@ -175,6 +175,17 @@ def test_what_dots_mean_is_written_within_the_figure():
         assert paper.y0 <= label.y0
 
 
+@pytest.mark.parametrize("seconds", [(0.0011, 0.09), (0.005, 0.45)])
+def test_seconds_are_written_where_there_is_room(seconds):
+    comparison = make_comparison(numbers=[8])
+    names = comparison.folds["estimator"].astype(object) + "m" * 40
+    comparison.folds["estimator"] = names
+    comparison.folds["fit_seconds"] = np.geomspace(*seconds, len(names))
+    display = ComparisonDisplay.from_comparison(comparison, "fit_seconds")
+    assert not overlaps(display.figure_)
+    assert len(display.ax_.get_xticks()) > 1
+
+
 def test_seconds_and_given_axes():
     ax = plt.figure().add_subplot()
     display = ComparisonDisplay.from_comparison(make_comparison(), "fit_seconds", ax=ax)

@@ -15,11 +15,16 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae import AutoencoderTransformer
-from skae.plotting import CodeDisplay, ReconstructionDisplay, SampleDisplay
+from skae import AutoencoderTransformer, VAETransformer
+from skae.plotting import (
+    CodeDisplay,
+    LossCurveDisplay,
+    ReconstructionDisplay,
+    SampleDisplay,
+)
 
 from .rows import SMALL
-from .seen import OF_ROWS, OF_X, plt, show, texts
+from .seen import OF_ROWS, OF_X, plt, says, show, texts
 
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, cases):
@@ -144,6 +149,17 @@ def test_what_cannot_be_shown_is_refused_by_name(Display, iris):
         Display.from_estimator(model, X[:, :0])
     with pytest.raises(TypeError, match="ax must be one matplotlib Axes"):
         Display.from_estimator(model, X, ax=np.array([1, 2]))
+
+
+def test_a_name_may_be_a_number(digits):
+    vae = VAETransformer(2, **SMALL).fit(digits[0])
+    settings = {"X": digits[0], "estimator": vae}
+    for name in (5, 0):
+        displays = [show(Display, **settings, name=name) for Display in OF_X]
+        displays.append(SampleDisplay.from_estimator(**settings, name=name))
+        displays.append(LossCurveDisplay.from_estimator(vae, name=name))
+        for display in displays:
+            assert not says(display.figure_, "VAE")
 
 
 def test_axes_that_cannot_be_divided_are_refused(cases):

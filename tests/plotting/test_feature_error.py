@@ -1,6 +1,7 @@
 """Errors per column."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -68,12 +69,17 @@ def test_bars_are_sorted_and_named(wine):
     expected = display.squared_errors["PCA"] / X.to_numpy().var(axis=0)
     order = np.argsort(-expected)
     np.testing.assert_allclose(shares, expected[order])
-    assert names == [
-        n if len(n) <= 28 else n[:27] + "…" for n in np.array(X.columns)[order]
-    ]
+    assert names == list(X.columns[order])
     score = 1 - expected.mean()
     ratio = model[-1].explained_variance_ratio_.sum()
     assert score == pytest.approx(ratio)
+
+
+def test_long_names_are_told_apart_by_their_ends(iris):
+    X = pd.DataFrame(iris[0]).add_prefix("one of the columns with a name ")
+    display = FeatureErrorDisplay.from_estimator(PCA(2).fit(X), X, reference=None)
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert sorted(names) == [f"one of the column…h a name {i}" for i in range(4)]
 
 
 def test_a_constant_column_has_no_share_and_counts_in_no_average(iris):

@@ -1,11 +1,13 @@
 """Nothing overlaps, and all can be told from the paper."""
 
 import pickle
+from itertools import combinations
 
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from skae import AutoencoderTransformer
 from skae.plotting import (
     CodeDisplay,
     FeatureErrorDisplay,
@@ -15,7 +17,7 @@ from skae.plotting import (
 )
 from skae.plotting.canvas import count_in_factors
 
-from .seen import overlaps, plt, show, to_rgba
+from .seen import captions, overlaps, plt, show, to_rgba
 
 
 def test_labels_do_not_overlap_and_stay_within_the_figure(case):
@@ -99,6 +101,60 @@ def test_captions_of_a_quarter_of_a_figure_stay_in_it(case):
             if ax.get_ylabel():
                 label = ax.yaxis.label.get_window_extent()
                 assert bottom < label.y0 < label.y1 < figure.bbox.height + 2, Display
+
+
+def half(size=(9, 4)):
+    """Axes of half a figure."""
+    return plt.subplots(1, 2, figsize=size, layout="constrained")[1][1]
+
+
+@pytest.mark.parametrize("in_half", [False, True])
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("components", [0, [0, 1]])
+def test_captions_of_low_tables_do_not_overlap(iris, components, relative, in_half):
+    X, _ = iris
+    settings = {"components": components, "relative": relative, "name": "Autoencoder"}
+    ax = half() if in_half else None
+    display = TraversalDisplay.from_estimator(PCA(2).fit(X), X, ax=ax, **settings)
+    boxes = captions(display.figure_)
+    assert len(boxes) > 2
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_rows_of_a_table_in_half_a_figure_have_room(wine):
+    X, _ = wine
+    settings = {"reference": "pca", "name": "Autoencoder", "ax": half()}
+    display = ReconstructionDisplay.from_estimator(PCA(2).fit(X), X, **settings)
+    figure = display.figure_
+    assert not overlaps(figure)
+    titles = [ax.title.get_window_extent() for ax in display.axes_]
+    assert len(titles) > 1
+    assert not any(one.overlaps(other) for one, other in combinations(titles, 2))
+    assert titles[-1].x1 <= figure.bbox.x1
+    numbers = [ax.get_title() for ax in display.axes_]
+    assert (numbers[0], numbers[-1]) == ("row 0", "row 177")
+    (legend,) = display.ax_.figure.legends
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("image_shape", [(4, 100), (100, 4)])
+def test_long_images_are_no_lines(image_shape):
+    X = np.random.default_rng(0).uniform(size=(70, 400))
+    pca = PCA(4).fit(X)
+    density = AutoencoderTransformer(2, max_iter=0).fit(X)
+    settings = {"X": X, "image_shape": image_shape}
+    for display in (
+        ReconstructionDisplay.from_estimator(pca, reference="pca", **settings),
+        FeatureErrorDisplay.from_estimator(pca, **settings),
+        TraversalDisplay.from_estimator(pca, components=[0, 1, 2, 3], **settings),
+        SampleDisplay.from_estimator(density, random_state=0, **settings),
+    ):
+        assert not overlaps(display.figure_)
+        assert max(display.figure_.get_size_inches()) < 14
+        boxes = captions(display.figure_)
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+        inches = [ax.get_window_extent() for ax in display.axes_]
+        assert all(min(b.width, b.height) > 0.4 * display.figure_.dpi for b in inches)
 
 
 def test_captions_are_broken_in_a_figure_that_was_stored(wine):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import FunctionTransformer
 
 from skae.plotting import TraversalDisplay
 
-from .seen import says
+from .seen import plt, says
 
 
 def test_a_traversal_follows_one_component_between_quantiles(case):
@@ -48,7 +49,7 @@ def test_relative_is_what_differs_from_the_row_at_the_medians(case):
         ends = [panel.get_ylim() for panel in pair.axes_]
         assert ends[0] != ends[1]
     if kind == "table":
-        assert says(changes.figure_, "change of the decoded value")
+        assert says(changes.figure_, "change, in standard deviations")
         (image,) = changes.ax_.get_images()
         chosen = [label.get_text() for label in changes.ax_.get_yticklabels()]
         where = [changes.columns.names.index(name) for name in chosen]
@@ -63,6 +64,45 @@ def test_a_table_in_which_nothing_changes_has_a_scale(iris):
     (image,) = display.ax_.get_images()
     assert not image.get_array().any()
     assert image.get_clim() == (-1, 1)
+
+
+class Nothing(TransformerMixin, BaseEstimator):
+    """Codes that decode to one row, but for rounding."""
+
+    def fit(self, X, y=None):
+        self.mean_ = X.mean(axis=0)
+        return self
+
+    def transform(self, X):
+        return np.asarray(X)[:, :2]
+
+    def inverse_transform(self, Z):
+        noise = np.sin(1e3 * Z[:, :1] + np.arange(len(self.mean_)))
+        return self.mean_ + 1e-7 * noise
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_rounding_is_not_drawn_as_a_change(case, relative):
+    _, X, image_shape, kind = case
+    X = np.asarray(X)
+    nothing = Nothing().fit(X)
+    display = TraversalDisplay.from_estimator(
+        nothing, X, relative=relative, image_shape=image_shape, kind=kind
+    )
+    if kind == "table":
+        (image,) = display.ax_.get_images()
+        assert image.get_clim() == (-1, 1)
+    if relative:
+        assert not display.decoded.any()
+
+
+def test_the_one_component_in_given_axes_is_named(case):
+    model, X, image_shape, _ = case
+    _, ax = plt.subplots()
+    settings = {"components": 1, "image_shape": image_shape, "ax": ax}
+    display = TraversalDisplay.from_estimator(model, X, **settings)
+    assert says(display.figure_, "as one component of the code grows")
+    assert says(display.figure_, "component 1")
 
 
 def test_what_is_wrong_with_a_traversal_is_named(cases):
