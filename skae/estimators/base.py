@@ -401,7 +401,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 def _of_start(task, learned):
     """Say why the start is what was found."""
     if learned.n_epochs or learned.result.interrupted:
-        return _of_training(learned.result.validation_curve)
+        return _of_judgement(learned.judged_loss, learned.start_loss)
     if task.trains:
         return "PCA leaves no more than rounding: this is the start."
     n_rows = len(task.rows)
@@ -410,18 +410,22 @@ def _of_start(task, learned):
     return "Nothing was to be trained: this is the start."
 
 
-def _of_training(judged):
-    """Say why no epoch was kept, by the loss of the start and those of the epochs."""
-    if not judged:
+def _of_judgement(judged, start):
+    """Say why what training gave was not kept, by its loss and that of the start.
+
+    It was judged as it would be used, its last layer solved and codes refined: not by
+    the loss of any epoch.
+    """
+    if judged is None:
         return "No epoch was kept: this is the start."
-    start, best = judged[0], min(judged)
-    if not best < start:
+    if not judged < start:
         return (
             "No epoch was better for the rows that judge than the start, which is kept."
         )
     return (
-        f"It is not sure at {CONFIDENCE:.0%} that the network (validation loss "
-        f"{best:.4g}) is better than the start ({start:.4g}), which is kept."
+        f"It is not sure at {CONFIDENCE:.0%} that the network as it would be used "
+        f"(validation loss {judged:.4g}) is better than the start ({start:.4g}), which "
+        "is kept."
     )
 
 

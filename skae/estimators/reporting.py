@@ -69,10 +69,12 @@ class Reporter:
     def _print(self, result):
         if result.diverged:
             return
-        judged, most = result.validation_curve, self.task.settings.max_iter
+        judged = result.validation_curve
         if judged and result.n_epochs == 1:
             self._say(f"Start, validation loss = {judged[0]:.6g}")
-        line = f"Epoch {result.n_epochs} of at most {most}"
+        is_second = self.task.n_validation > 0 and not judged
+        line = "Again, on all rows: epoch" if is_second else "Epoch"
+        line += f" {result.n_epochs} of at most {result.most_epochs}"
         line += f", loss = {result.loss_curve[-1]:.6g}"
         if judged:
             line += f", validation loss = {judged[-1]:.6g}"

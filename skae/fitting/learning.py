@@ -74,6 +74,8 @@ class Learned:
         Epochs run in all.
     readout_strength : float or None
         At which the last layer was solved; None where it is as training left it.
+    judged_loss : float or None
+        Of what training gave, on the rows that judge; None where nothing judged it.
     is_better : bool
         Whether the rows that judge can tell the result from the start.
     pca_loss : float or None
@@ -88,6 +90,7 @@ class Learned:
     start_loss: float
     n_epochs: int = 0
     readout_strength: float | None = None
+    judged_loss: float | None = None
     is_better: bool = False
     pca_loss: float | None = None
     index: Any = None
@@ -330,7 +333,8 @@ class _Training:
         if can_solve and has_readout(self.model):
             learned.readout_strength = self._solve_readout(valid)
         after = self.task.row_losses(self.model, valid)
-        learned.result.best_loss = self._epoch_loss(valid, after)
+        learned.judged_loss = self._epoch_loss(valid, after)
+        learned.result.best_loss = learned.judged_loss
         learned.is_better = _is_clearly_positive(before - after, valid)
 
     def replayed(self, learned):

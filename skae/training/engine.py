@@ -112,6 +112,8 @@ class TrainingResult:
 
     Attributes
     ----------
+    most_epochs : int
+        Number of epochs that it may run.
     loss_curve : list of float
         Training loss of each epoch.
     validation_curve : list of float
@@ -129,6 +131,7 @@ class TrainingResult:
         Optimizer and random streams, for going on later.
     """
 
+    most_epochs: int = 0
     loss_curve: list = field(default_factory=list)
     validation_curve: list = field(default_factory=list)
     learning_rates: list = field(default_factory=list)
@@ -314,6 +317,7 @@ def train(
             pace = Pace(settings, steps.rate, steps.unit, plateau)
         else:
             pace = Replay(settings, learning_rates, steps.unit, plateau)
+        result.most_epochs = pace.n_epochs
         limit = start_loss + DIVERGED * steps.unit
         judge: _HeldOut | _OnTheWay
         if valid is None:
