@@ -420,19 +420,20 @@ def _sparse_squares(X, weight, mean):
 
         sum w (x - m)^2 + (sum_i w_i - sum w) m^2,
 
-    the second of the zeros that are not. A column that has none is told by its count:
-    what rounding leaves of the weights would come with the square of the mean.
+    the second of the zeros that are not. Where those weigh no more than what rounding
+    leaves of the weights, they count for nothing: with the square of a mean far from 0
+    they would be all.
     """
     n_rows, n_columns = X.shape
     squares, seen = np.zeros(n_columns), np.zeros(n_columns)
-    n_seen = np.zeros(n_columns, dtype=np.int64)
     for where, block in sparse_blocks(X):
         column, row = block.indices, np.repeat(weight[where], np.diff(block.indptr))
         error = block.data - mean[column]
         squares += np.bincount(column, row * error * error, n_columns)
         seen += np.bincount(column, row, n_columns)
-        n_seen += np.bincount(column, minlength=n_columns)
-    unseen = np.where(n_seen < n_rows, weight.sum() - seen, 0.0)
+    total = weight.sum()
+    unseen = total - seen
+    unseen[unseen <= n_rows * np.finfo(np.float64).eps * total] = 0.0
     return squares + unseen * mean**2
 
 

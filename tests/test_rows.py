@@ -83,6 +83,17 @@ def test_moments_of_sparse_rows_are_found_without_their_zeros(
     np.testing.assert_allclose(found_variance, variance, rtol=1e-10, atol=1e-13)
 
 
+def test_zeros_of_no_weight_have_none_in_moments_of_sparse_rows():
+    rng = np.random.default_rng(0)
+    X, weight = np.zeros((3000, 40)), rng.uniform(size=3000)
+    X[:, 0] = 1e8 + 0.1 * rng.normal(size=3000)
+    X[7, 0], weight[7] = 0.0, 0.0
+    expected = weighted_moments(X, weight)
+    np.testing.assert_allclose(
+        weighted_moments(sp.csr_array(X), weight), expected, rtol=1e-6
+    )
+
+
 def test_moments_of_sparse_rows_whose_values_are_stored_in_parts():
     parts = sp.csr_array(
         ([1.0, 2.0, 3.0, 0.0], [4, 0, 4, 2], [0, 3, 3, 4]), shape=(3, 6)

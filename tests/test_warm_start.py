@@ -15,7 +15,7 @@ from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer
 from skae.estimators import storage
-from skae.likelihoods import LIKELIHOODS, Categorical, Poisson
+from skae.likelihoods import LIKELIHOODS, Categorical, Gaussian, Poisson
 from skae.networks import MLP, Conv
 from skae.priors import Mixture
 from skae.training import solvers
@@ -662,6 +662,33 @@ def test_a_model_of_any_likelihood_goes_on(Estimator, likelihood):
     model = Estimator(1, likelihood=likelihood, warm_start=True, max_iter=1, **UNJUDGED)
     model.fit(X).fit(X)
     model.partial_fit(X).partial_fit(X)
+
+
+class Told(Gaussian):
+    """A likelihood with parameters of any kind."""
+
+    def __init__(self, what=None):
+        self.what = what
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        (np.arange(4.0), np.ones(4)),
+        (torch.ones(4), torch.zeros(4)),
+        (Poisson(), Poisson(size=None)),
+        (["a", "b"], ["a", "c"]),
+    ],
+    ids=["array", "tensor", "spec", "list"],
+)
+def test_a_likelihood_of_ones_own_is_the_same_by_its_parameters(what, other, iris):
+    model = AutoencoderTransformer(
+        1, likelihood=Told(what), warm_start=True, max_iter=1, **UNJUDGED
+    )
+    model.fit(iris[0]).fit(iris[0])
+    model.set_params(likelihood=Told(other))
+    with pytest.raises(ValueError, match=r"^likelihood=.* made with"):
+        model.fit(iris[0])
 
 
 def test_other_groups_of_columns_are_another_likelihood():

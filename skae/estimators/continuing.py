@@ -45,13 +45,23 @@ def check_same_likelihood(estimator, asked):
     """
     ours, theirs = (_parts(one) for one in (asked, estimator.likelihood_))
     is_same = len(ours) == len(theirs) and all(
-        np.array_equal(our_columns, their_columns)
-        and type(our) is type(their)
-        and our.get_params() == their.get_params()
+        np.array_equal(our_columns, their_columns) and _is_equal(our, their)
         for (our, our_columns), (their, their_columns) in zip(ours, theirs, strict=True)
     )
     if not is_same:
         _refuse_change(estimator, "likelihood")
+
+
+def _is_equal(asked, made):
+    """Compare specs, or what they are made with."""
+    if hasattr(asked, "get_params"):
+        return type(asked) is type(made) and all(
+            _is_equal(value, getattr(made, name))
+            for name, value in asked.get_params(deep=False).items()
+        )
+    if hasattr(asked, "shape"):
+        return np.array_equal(asked, made)
+    return asked == made
 
 
 def _parts(likelihood):

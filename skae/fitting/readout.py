@@ -11,12 +11,10 @@ where codes are refined, and of very many rows less; and gives most where rows a
 and the steps of a training are too.
 """
 
-import math
-
 import numpy as np
 import torch
 
-from skae.device import one_thread_unless, widest_dtype
+from skae.device import generator_from, one_thread_unless, widest_dtype
 from skae.rows import few_if_wide
 
 __all__ = ["Readout", "has_readout"]
@@ -39,6 +37,17 @@ ROWS_AT_ONCE = 1024
 def has_readout(model):
     """Whether a model's last layer can be solved."""
     return getattr(model, "readout", None) is not None
+
+
+def _regressed(n_rows):
+    """Numbers of the rows that are regressed on: of many some at random, in order.
+
+    At equal steps they might be of one kind alone, where kinds come by turns.
+    """
+    if n_rows <= REGRESSED_ROWS:
+        return torch.arange(n_rows)
+    drawn = torch.randperm(n_rows, generator=generator_from(0))
+    return drawn[:REGRESSED_ROWS].sort().values
 
 
 class Readout:
@@ -66,22 +75,22 @@ class Readout:
     def _regress(self, model, rows):
         """Find the moments of the hidden layer, with each other and with the rest.
 
-        Of more rows than are regressed on, every so manieth is taken. Products are
-        those of float32, of blocks measured from the first one's mean, and their sums
-        of the widest type.
+        Products are those of float32, of blocks measured from the first one's mean,
+        and their sums of the widest type.
         """
         n_outputs, n_hidden = self.layer.weight.shape
         dtype = widest_dtype(rows.device)
-        step = math.ceil(len(rows) / REGRESSED_ROWS)
-        total = rows.weight[::step].to(dtype).sum()
+        index = _regressed(len(rows))
+        weight = rows.weight[index.to(rows.device)].to(dtype)
+        shares = (weight / weight.sum()).float()
         means = torch.zeros(n_hidden + n_outputs, dtype=dtype, device=rows.device)
         products = torch.zeros(n_hidden, len(means), dtype=dtype, device=rows.device)
         origin = torch.zeros(len(means), dtype=torch.float32, device=rows.device)
-        stride = step * few_if_wide(ROWS_AT_ONCE, rows.n_features)
-        for start in range(0, len(rows), stride):
-            some = slice(start, start + stride, step)
-            share = (rows.weight[some].to(dtype) / total).float()
-            both = torch.cat(model.left_to_readout(rows.take(some)), dim=1).float()
+        n_together = few_if_wide(ROWS_AT_ONCE, rows.n_features)
+        for start in range(0, len(index), n_together):
+            x = rows.take(index[start : start + n_together])
+            share = shares[start : start + n_together]
+            both = torch.cat(model.left_to_readout(x), dim=1).float()
             if start == 0:
                 origin = both.mean(dim=0)
             both -= origin
