@@ -166,7 +166,9 @@ def test_numbers_with_a_sign_are_left_out_with_the_remedy(form, sign):
         assert encoder.left_out_ == {"a": reason}
 
 
-@pytest.mark.parametrize("mark", [" ", "\N{NO-BREAK SPACE}", "'"])
+@pytest.mark.parametrize(
+    "mark", [" ", "\N{NO-BREAK SPACE}", "\N{THIN SPACE}", "\N{FIGURE SPACE}", "'"]
+)
 def test_digits_in_groups_are_left_out_with_the_remedy(mark):
     texts = [f"{number:,}".replace(",", mark) for number in range(100, 60_000, 700)]
     encoder = TableEncoder().fit(table_of(a=texts, b=np.arange(len(texts)) % 7))
