@@ -293,6 +293,6 @@ def test_a_row_counts_the_same_whatever_is_beside_it(tmp_path):
     few = written(tmp_path, "few.csv", "a;b;c;d\n1;TRUE;01;2.100\n?;yes;02;1,5\n;;;\n")
     few = read_table(str(few), kinds).frame
     assert len(few) == 3
-    with pytest.warns(UserWarning, match="'b': 1 of its values were not seen"):
+    with pytest.warns(UserWarning, match="'b': 1 value was not seen in fitting"):
         rows = encoder.transform(few)
     np.testing.assert_array_equal(rows[0], encoder.transform(table)[0])
