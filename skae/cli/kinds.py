@@ -353,16 +353,25 @@ def check_read(column, is_read, what):
             f"column {column.name!r} holds no {what}, but was fitted to some; its "
             f"first value is {str(present.iloc[0])!r}"
         )
-    if n_lost:
-        warn(
-            f"column {column.name!r}: {n_lost:,} of its values are no {what}, and "
-            "count as missing"
-        )
+    _warn_of_some(
+        column,
+        n_lost,
+        f"value is no {what}, and counts as missing",
+        f"values are no {what}, and count as missing",
+    )
 
 
 def _warn_of_unseen(column, n_unseen):
-    if n_unseen:
-        warn(
-            f"column {column.name!r}: {n_unseen:,} of its values were not seen in "
-            "fitting; each stands for all that were, by their shares"
-        )
+    _warn_of_some(
+        column,
+        n_unseen,
+        "value was not seen in fitting; it stands for all that were, by their shares",
+        "values were not seen in fitting; each stands for all that were, by their "
+        "shares",
+    )
+
+
+def _warn_of_some(column, number, one, many):
+    """Say what one value of a column is, or many are; nothing of none."""
+    if number:
+        warn(f"column {column.name!r}: {number:,} {one if number == 1 else many}")

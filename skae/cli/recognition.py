@@ -29,7 +29,9 @@ MEASURE = re.compile(
     r"[-+]?(?!0\d)\d(?:[\d.,]*\d)?\s?([^\W\d_][^\s\d@_:.]{0,9}|[°%‰$€£¥₹₽₩₺][^\W\d_]?)?$"
 )
 # A number whose thousands are parted by a blank, of whatever width, or as in 1'234.
-IN_GROUPS = r"[-+]?(?!0\d)\d{1,3}(?:[ \u00a0\u202f'\u2019]\d{3})*(?:[.,]\d+)?"
+IN_GROUPS = (
+    r"[-+]?(?!0\d)\d{1,3}(?:[ \u00a0\u2000-\u200a\u202f'\u2019]\d{3})*(?:[.,]\d+)?"
+)
 HAS_NO_NAME = re.compile(r"^Unnamed: \d+$|^$")
 
 

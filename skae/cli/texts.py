@@ -15,8 +15,11 @@ from .saying import counted, listed, quoted
 
 __all__ = ["distinct", "read_text"]
 
-# Cells of a column, drawn at random, by which it is told that it holds no numbers.
+# Cells of a column, drawn at random, by which it is told whether it holds numbers.
 DRAWN = 1000
+
+# What the marks in numbers are called.
+MARKS = {",": "commas", ".": "points"}
 
 # Letters of a text file that are searched for codes at a time.
 BLOCK = 2**20
@@ -69,9 +72,10 @@ def _parse(source, head, encoding, kinds):
     frame.columns = _names(frame.columns, form)
     if form.has_header:
         notes += _notes_on_names(form.cells[0], frame)
+    notes += _notes_on_decimals(frame, form.decimal)
     grouped = _mend_numerals(frame, form.decimal, kinds or {})
     if grouped:
-        mark = {",": "commas", ".": "points"}[GROUPING[form.decimal]]
+        mark = MARKS[GROUPING[form.decimal]]
         notes.append(f"thousands are parted by {mark}: {listed(map(quoted, grouped))}")
     is_empty = frame.isna().all(axis=1)
     if is_empty.any():
@@ -149,6 +153,33 @@ def _names(columns, form):
     return [f"x{j}" for j in range(len(columns))]
 
 
+def _notes_on_decimals(frame, decimal):
+    """Say which columns are numbers but for a decimal mark that is not the file's."""
+
+    def share(texts, mark):
+        return texts.str.fullmatch(NUMERAL[mark].pattern).mean()
+
+    other = GROUPING[decimal]
+    texts = {name: _drawn(frame[name]) for name in frame if _is_text(frame[name])}
+    names = [
+        name
+        for name, some in texts.items()
+        if share(some, other) >= MOSTLY > share(some, decimal)
+    ]
+    if not names:
+        return []
+    return [
+        f"numbers with decimal {MARKS[other]}, in a file with decimal "
+        f"{MARKS[decimal]}, are left as text: {listed(map(quoted, names))}"
+    ]
+
+
+def _drawn(column):
+    """Draw some texts of a column at random."""
+    some = column.dropna()
+    return texts_of(some.sample(min(DRAWN, len(some)), random_state=0))
+
+
 def _mend_numerals(frame, decimal, kinds):
     """Write numbers as Python does in columns that pandas left as text.
 
@@ -167,9 +198,7 @@ def _mend_numerals(frame, decimal, kinds):
             continue
         numeral = NUMERAL[decimal].pattern
         least = MOSTLY if kind is None else 0.0
-        some = frame[name].dropna()
-        some = texts_of(some.sample(min(DRAWN, len(some)), random_state=0))
-        if kind is None and not some.str.fullmatch(numeral).any():
+        if kind is None and not _drawn(frame[name]).str.fullmatch(numeral).any():
             continue
         texts = texts_of(frame[name])
         if kind is None and has_codes(texts):

@@ -312,8 +312,9 @@ class Comparison:
         p_values = [summary[f"{measure}_p_value"] for measure in QUALITIES]
         if not np.isnan(p_values).all():
             lines.append(
-                f"* differs from {self.reference} with as many components by more than "
-                f"noise: p < {LEVEL}, paired over folds (corrected resampled t-test)."
+                f"* differs by more than noise from {self.reference} with as many "
+                f"components: p < {LEVEL}, paired over folds (corrected resampled "
+                "t-test)."
             )
         for name, number in self._cases():
             errors = list(filter(None, self._select(name, number)["error"].tolist()))

@@ -92,8 +92,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
                 default=None
             Rows that judge when to stop, in place of a share of X; they do so with
             ``early_stopping=False``, too. A Pipeline hands them on as they are: give
-            them as the steps before make rows, or have these do so by the Pipeline's
-            ``transform_input=["X_val"]`` and ``set_fit_request(X_val=True)`` here.
+            them as the steps before would hand them on, or have those transform them,
+            by the Pipeline's ``transform_input=["X_val"]`` and
+            ``set_fit_request(X_val=True)`` here.
 
         Returns
         -------

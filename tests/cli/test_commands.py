@@ -143,7 +143,7 @@ def test_transform_takes_columns_by_name_and_says_what_is_new(
     table.assign(city="Atlantis").to_csv(path, index=False)
     code, _, err = run("transform", saved, path)
     assert code == 0
-    assert "skae: note: column 'city': 5 of its values were not seen" in err
+    assert "skae: note: column 'city': 5 values were not seen" in err
 
     path.write_text(path.read_text() + "," * (table.shape[1] - 1) + "\n")
     _, out, err = run("transform", saved, path)

@@ -178,6 +178,23 @@ def test_marks_between_thousands_are_taken_out(tmp_path, text, mark):
     assert f"thousands are parted by {mark}: a" in table.notes
 
 
+@pytest.mark.parametrize(
+    ("text", "other", "own"),
+    [
+        ('a,b,c,d\n"0,13",1.2,"x, y",1\n"2",1.3,z,"1,100"\n', "commas", "points"),
+        ("a;b;c;d\n0.13;1,2;x.y;1\n2;1,3;z;1.100\n", "points", "commas"),
+    ],
+)
+def test_numbers_with_the_other_decimal_mark_are_said(tmp_path, text, other, own):
+    """Else they would become a category without a word; d has marks of thousands."""
+    table = read_table(str(written(tmp_path, "a.csv", text)))
+    assert table.frame["b"].tolist() == [1.2, 1.3]
+    note = (
+        f"numbers with decimal {other}, in a file with decimal {own}, are left as text"
+    )
+    assert f"{note}: a" in table.notes
+
+
 RISING = ";".join(map(str, range(400, 900, 50)))
 
 ODD_FORMS = {
@@ -276,6 +293,6 @@ def test_a_row_counts_the_same_whatever_is_beside_it(tmp_path):
     few = written(tmp_path, "few.csv", "a;b;c;d\n1;TRUE;01;2.100\n?;yes;02;1,5\n;;;\n")
     few = read_table(str(few), kinds).frame
     assert len(few) == 3
-    with pytest.warns(UserWarning, match="'b': 1 of its values were not seen"):
+    with pytest.warns(UserWarning, match="'b': 1 value was not seen in fitting"):
         rows = encoder.transform(few)
     np.testing.assert_array_equal(rows[0], encoder.transform(table)[0])

@@ -81,9 +81,13 @@ DAYS = [str(np.datetime64("2020-01-01") + i) for i in range(41)]
 )
 def test_a_few_values_of_another_kind_are_said_and_filled(odd, usual, what):
     table = table_of(a=[odd, *usual])
-    with pytest.warns(UserWarning, match=f"1 of its values are no {what}"):
+    said = f"1 value is no {what}, and counts as missing"
+    with pytest.warns(UserWarning, match=said):
         rows = TableEncoder(standardize=False).fit_transform(table)
     assert rows[0] == np.median(rows[1:]) == 20
+    said = f"2 values are no {what}, and count as missing"
+    with pytest.warns(UserWarning, match=said):
+        TableEncoder().fit_transform(table_of(a=[odd, odd, *usual]))
 
 
 def test_what_is_said_of_a_table_points_to_the_line_that_asked():
@@ -166,7 +170,9 @@ def test_numbers_with_a_sign_are_left_out_with_the_remedy(form, sign):
         assert encoder.left_out_ == {"a": reason}
 
 
-@pytest.mark.parametrize("mark", [" ", "\N{NO-BREAK SPACE}", "'"])
+@pytest.mark.parametrize(
+    "mark", [" ", "\N{NO-BREAK SPACE}", "\N{THIN SPACE}", "\N{FIGURE SPACE}", "'"]
+)
 def test_digits_in_groups_are_left_out_with_the_remedy(mark):
     texts = [f"{number:,}".replace(",", mark) for number in range(100, 60_000, 700)]
     encoder = TableEncoder().fit(table_of(a=texts, b=np.arange(len(texts)) % 7))
