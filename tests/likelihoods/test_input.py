@@ -128,6 +128,23 @@ def test_a_continuous_bernoulli_wants_the_unit_interval(value):
     refused("continuous_bernoulli", X, "continuous_bernoulli.*between 0 and 1")
 
 
+@pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("name", ["bernoulli", "continuous_bernoulli"])
+@pytest.mark.parametrize(
+    ("dtype", "beyond", "farthest"),
+    [
+        (np.float64, (-0.5, 1.25), "-0.5"),
+        (np.float32, (-0.25, 1.5), "1.5"),
+        (np.float64, (1.000001, 0.5), "1.000001"),
+        (np.uint8, (3, 255), "255"),
+    ],
+)
+def test_the_value_farthest_out_is_named(dtype, beyond, farthest, name, as_format):
+    X = np.eye(3, dtype=dtype)[np.arange(30) % 3]
+    X[4, 0], X[5, 1] = beyond
+    refused(name, as_format(X), f"^likelihood='{name}' .* X has the value {farthest};")
+
+
 BETWEEN_0_AND_1 = ["bernoulli", "continuous_bernoulli", Bernoulli(binarize=True)]
 
 
@@ -154,7 +171,7 @@ def test_what_a_scaler_rounds_is_between_0_and_1(Estimator, likelihood, dtype):
 def test_a_value_beyond_1_is_told_by_its_digits():
     X = np.random.default_rng(0).random((20, 3))
     X[0, 0] = 1 + 6e-7
-    refused("bernoulli", X, r"to 1\.0000006; .*MinMaxScaler\(clip=True\)")
+    refused("bernoulli", X, r"value 1\.0000006; .*MinMaxScaler\(clip=True\)")
 
 
 def test_rows_beyond_those_of_a_scaler_that_clips_are_taken():
