@@ -298,26 +298,22 @@ def check_values(estimator, likelihood, X, weight=None):
         return
     names = getattr(estimator, "feature_names_in_", None)
     called = np.arange(X.shape[1]) if names is None else names
-    for begin, some in _present_blocks(X, weight):
-        try:
-            likelihood.check(some, called)
-        except ValueError as error:
-            if begin == 0:
-                raise
-            again = f"rows from {begin} on, counted from 0 again"
-            raise ValueError(f"{again}: {error}") from error
+    for numbers, some in _present_blocks(X, weight):
+        likelihood.check(some, numbers, called)
 
 
 def _present_blocks(X, weight):
-    """Walk through rows, those of weight 0 aside: pairs of a first row and a block."""
+    """Walk through rows, those of weight 0 aside: pairs of numbers and a block."""
     n_together = few_if_wide(*X.shape)
     for begin in range(0, X.shape[0], n_together):
         where = slice(begin, begin + n_together)
         some = as_array(X[where])
+        numbers = np.arange(begin, begin + some.shape[0])
         if weight is not None and not weight[where].all():
-            some = some[np.flatnonzero(weight[where])]
+            present = np.flatnonzero(weight[where])
+            some, numbers = some[present], numbers[present]
         if some.shape[0]:
-            yield begin, some
+            yield numbers, some
 
 
 def check_fitted_values(estimator, X, weight=None):

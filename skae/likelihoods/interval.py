@@ -60,7 +60,7 @@ class Bernoulli(Likelihood):
     def __init__(self, binarize=False):
         self.binarize = binarize
 
-    def check(self, X, called):
+    def check(self, X, numbers, called):
         """Refuse values that are no probabilities."""
         if not isinstance(self.binarize, bool | np.bool_):
             raise ValueError(
@@ -89,7 +89,7 @@ class ContinuousBernoulli(Likelihood):
     tensor([0.])
     """
 
-    def check(self, X, called):
+    def check(self, X, numbers, called):
         """Refuse values outside of the unit interval."""
         refuse_outside_unit_interval(X, "continuous_bernoulli")
 
