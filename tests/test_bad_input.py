@@ -3,6 +3,7 @@
 import copy
 import datetime
 import functools
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from skae import AutoencoderTransformer, VAETransformer
+from skae.estimators import checking
 from skae.likelihoods import Gaussian
 from skae.networks import MLP, Conv
 from skae.priors import Normal
@@ -427,15 +429,45 @@ def test_dates_are_refused(Estimator, no_step):
     objects[3, 1] = np.datetime64("2020-02-29", "ns")
     columns = pd.DataFrame(X).astype({0: object})
     columns[1] = pd.Series([np.timedelta64(1, "s")] * 20, dtype=object)
+    moments = list(days.astype("M8[ns]"))
+    of_objects = pl.DataFrame(X, schema=NAMES).with_columns(
+        pl.Series("a", [np.datetime64("2020-02-29")] * 20, dtype=pl.Object)
+    )
     actions = [
         functools.partial(method, wrong)
         for wrong in (
             *(days, days - days, frame, polars, times),
-            *(objects, objects.tolist(), columns),
+            *(objects, objects.tolist(), columns, moments, of_objects),
         )
         for method in (model.fit, model.transform)
     ]
     assert_refused(model, "^X: dates and durations", actions, X)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [list, lambda X: pd.DataFrame(X).astype({0: object})],
+    ids=["a list of rows", "a column of objects"],
+)
+def test_numbers_become_no_objects_where_dates_are_looked_for(given, monkeypatch):
+    X = rows(500, 400).astype(np.float32)
+    wanted = given(X)
+    # scikit-learn makes what it wants of them; here it is what is done before.
+    monkeypatch.setattr(checking, "validate_data", lambda estimator, X, **kwargs: X)
+    tracemalloc.start()
+    try:
+        assert checking.check_X(AutoencoderTransformer(), wanted) is wanted
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * X.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_rows_of_unequal_length_are_refused(Estimator, no_step):
+    model, X = fitted(Estimator), rows()
+    no_step()
+    wrong = [*X[:-1], X[-1, 1:]]
+    actions = [functools.partial(use, wrong) for use in (model.fit, model.transform)]
+    assert_refused(model, "inhomogeneous", actions, X)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skae._sklearn import check_sample_weight, n_samples
+from skae._sklearn import check_sample_weight, n_samples, safe_indexing
 from skae.labels import check_labels, kind_of_labels
 from skae.rows import as_array, few_if_wide
 
@@ -35,6 +35,9 @@ __all__ = [
 
 # Types of X that are taken as they are; anything else becomes the first of them, whole.
 INPUT_TYPES = [np.float64, np.float32, np.uint8]
+
+# Types of objects, as NumPy and pandas, and as polars, call them.
+OBJECTS = ("object", "Object")
 
 # How errors of others' begin that leave open what to do, and what that is.
 OF_TEXT = (
@@ -205,10 +208,15 @@ def _refuse_damaged(X):
 
 def _refuse_dates(X):
     """Refuse dates and times: as numbers they depend on a unit, and may be none."""
+    if isinstance(X, list | tuple):
+        try:
+            X = np.asarray(X)
+        except ValueError:  # rows of unequal length, of which validation says so
+            return
     is_frame = hasattr(X, "dtypes") and hasattr(X, "columns")
     kinds = X.dtypes if is_frame else [getattr(X, "dtype", None)]
     # As NumPy and pandas, and as polars, call them.
-    if _holds_times(X, kinds) or any(
+    if _holds_times(X, kinds, is_frame) or any(
         getattr(kind, "kind", None) in ("M", "m")
         or str(kind).startswith(("Date", "Duration", "Time"))
         for kind in kinds
@@ -219,12 +227,14 @@ def _refuse_dates(X):
         )
 
 
-def _holds_times(X, kinds):
+def _holds_times(X, kinds, is_frame):
     """Whether NumPy's dates are among objects; others say that they are no numbers."""
-    holds_objects = any(kind == np.dtype(object) for kind in kinds)
-    if not (holds_objects or isinstance(X, list | tuple)):
+    # Columns of objects alone are looked at: each number of others would become one.
+    of_objects = [j for j, kind in enumerate(kinds) if str(kind) in OBJECTS]
+    if not of_objects:
         return False
-    found = set(map(type, np.asarray(X, dtype=object).flat))
+    objects = safe_indexing(X, of_objects, axis=1) if is_frame else X
+    found = set(map(type, np.asarray(objects, dtype=object).flat))
     return not found.isdisjoint({np.datetime64, np.timedelta64})
 
 
@@ -288,26 +298,22 @@ def check_values(estimator, likelihood, X, weight=None):
         return
     names = getattr(estimator, "feature_names_in_", None)
     called = np.arange(X.shape[1]) if names is None else names
-    for begin, some in _present_blocks(X, weight):
-        try:
-            likelihood.check(some, called)
-        except ValueError as error:
-            if begin == 0:
-                raise
-            again = f"rows from {begin} on, counted from 0 again"
-            raise ValueError(f"{again}: {error}") from error
+    for numbers, some in _present_blocks(X, weight):
+        likelihood.check(some, numbers, called)
 
 
 def _present_blocks(X, weight):
-    """Walk through rows, those of weight 0 aside: pairs of a first row and a block."""
+    """Walk through rows, those of weight 0 aside: pairs of numbers and a block."""
     n_together = few_if_wide(*X.shape)
     for begin in range(0, X.shape[0], n_together):
         where = slice(begin, begin + n_together)
         some = as_array(X[where])
+        numbers = np.arange(begin, begin + some.shape[0])
         if weight is not None and not weight[where].all():
-            some = some[np.flatnonzero(weight[where])]
+            present = np.flatnonzero(weight[where])
+            some, numbers = some[present], numbers[present]
         if some.shape[0]:
-            yield begin, some
+            yield numbers, some
 
 
 def check_fitted_values(estimator, X, weight=None):

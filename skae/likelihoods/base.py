@@ -91,7 +91,7 @@ class Likelihood(BaseEstimator):
     def tied_noise(self):
         """None: what noise a column has is its own."""
 
-    def check(self, X, called):
+    def check(self, X, numbers, called):
         """Refuse rows that the likelihood cannot have made; here any are accepted.
 
         Of many rows some are checked after others.
@@ -99,6 +99,9 @@ class Likelihood(BaseEstimator):
         Parameters
         ----------
         X : {ndarray, CSR} of shape (n_samples, n_features)
+
+        numbers : ndarray of shape (n_samples,)
+            What an error calls the rows: their numbers in the table.
 
         called : ndarray of shape (n_features,)
             What an error calls the columns: their names, or numbers in the table.

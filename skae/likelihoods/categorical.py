@@ -60,7 +60,7 @@ class Categorical(Likelihood):
             )
         return Categorical([[position[j] for j in group] for group in located])
 
-    def check(self, X, called):
+    def check(self, X, numbers, called):
         """Refuse groups that are not one-hot."""
         for group in self.groups:
             columns = X[:, group]
@@ -71,9 +71,9 @@ class Categorical(Likelihood):
                 found = _what_is_wrong(columns[wrong[0]], called[group])
                 raise ValueError(
                     "likelihood='categorical' needs groups of columns of which one is "
-                    f"1 and the others 0, but in row {wrong[0]} {found}; encode "
-                    "categories by OneHotEncoder(drop=None, handle_unknown='error'), "
-                    "or use likelihood='bernoulli'."
+                    f"1 and the others 0, but in row {numbers[wrong[0]]} {found}; "
+                    "encode categories by OneHotEncoder(drop=None, "
+                    "handle_unknown='error'), or use likelihood='bernoulli'."
                 )
 
     def build(self, n_features):

@@ -55,13 +55,13 @@ class PerColumn(Likelihood):
                 ties[columns] = columns[0]
         return ties
 
-    def check(self, X, called):
+    def check(self, X, numbers, called):
         """Refuse what one of the parts refuses, naming its columns."""
         for spec, columns in self.parts:
             if spec.accepts_all:
                 continue
             try:
-                spec.check(X[:, columns], called[columns])
+                spec.check(X[:, columns], numbers, called[columns])
             except ValueError as error:
                 few = few_of(called[columns])
                 raise ValueError(f"columns {few}: {error}") from error

@@ -71,7 +71,7 @@ class _Counts(Likelihood):
     def __init__(self, size="total"):
         self.size = size
 
-    def check(self, X, called):
+    def check(self, X, numbers, called):
         """Refuse what is no count."""
         if self.size not in SIZES:
             raise ValueError(

@@ -60,7 +60,7 @@ class Bernoulli(Likelihood):
     def __init__(self, binarize=False):
         self.binarize = binarize
 
-    def check(self, X, called):
+    def check(self, X, numbers, called):
         """Refuse values that are no probabilities."""
         if not isinstance(self.binarize, bool | np.bool_):
             raise ValueError(
@@ -89,7 +89,7 @@ class ContinuousBernoulli(Likelihood):
     tensor([0.])
     """
 
-    def check(self, X, called):
+    def check(self, X, numbers, called):
         """Refuse values outside of the unit interval."""
         refuse_outside_unit_interval(X, "continuous_bernoulli")
 
@@ -103,13 +103,13 @@ def refuse_outside_unit_interval(X, name):
     values = X.data if sp.issparse(X) else X
     if not values.size:
         return
-    lowest, highest = values.min(), values.max()
+    lowest, highest = float(values.min()), float(values.max())
     if lowest < -ROUNDING or highest > 1 + ROUNDING:
+        farthest = lowest if -lowest > highest - 1 else highest
         raise ValueError(
-            f"likelihood={name!r} needs values between 0 and 1, but X has values "
-            f"from {lowest:.8g} to {highest:.8g}; divide by the largest value "
-            "possible (255 of pixels), put MinMaxScaler(clip=True) before it, or use "
-            "likelihood='gaussian'."
+            f"likelihood={name!r} needs values between 0 and 1, but X has the value "
+            f"{farthest:.8g}; divide by the largest value possible (255 of pixels), "
+            "put MinMaxScaler(clip=True) before it, or use likelihood='gaussian'."
         )
 
 

@@ -128,6 +128,23 @@ def test_a_continuous_bernoulli_wants_the_unit_interval(value):
     refused("continuous_bernoulli", X, "continuous_bernoulli.*between 0 and 1")
 
 
+@pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("name", ["bernoulli", "continuous_bernoulli"])
+@pytest.mark.parametrize(
+    ("dtype", "beyond", "farthest"),
+    [
+        (np.float64, (-0.5, 1.25), "-0.5"),
+        (np.float32, (-0.25, 1.5), "1.5"),
+        (np.float64, (1.000001, 0.5), "1.000001"),
+        (np.uint8, (3, 255), "255"),
+    ],
+)
+def test_the_value_farthest_out_is_named(dtype, beyond, farthest, name, as_format):
+    X = np.eye(3, dtype=dtype)[np.arange(30) % 3]
+    X[4, 0], X[5, 1] = beyond
+    refused(name, as_format(X), f"^likelihood='{name}' .* X has the value {farthest};")
+
+
 BETWEEN_0_AND_1 = ["bernoulli", "continuous_bernoulli", Bernoulli(binarize=True)]
 
 
@@ -154,7 +171,7 @@ def test_what_a_scaler_rounds_is_between_0_and_1(Estimator, likelihood, dtype):
 def test_a_value_beyond_1_is_told_by_its_digits():
     X = np.random.default_rng(0).random((20, 3))
     X[0, 0] = 1 + 6e-7
-    refused("bernoulli", X, r"to 1\.0000006; .*MinMaxScaler\(clip=True\)")
+    refused("bernoulli", X, r"value 1\.0000006; .*MinMaxScaler\(clip=True\)")
 
 
 def test_rows_beyond_those_of_a_scaler_that_clips_are_taken():
@@ -259,22 +276,37 @@ def test_rows_in_a_memory_map_are_checked_without_a_copy(
 
 @pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
 @pytest.mark.parametrize("name", LOOKED_AT)
-def test_one_row_among_many_is_refused_where_it_is(name, as_format, one_hot):
+def test_one_row_among_many_is_refused(name, as_format, one_hot):
     one_hot[2107] = 0.5
     one_hot[2107, 99] = 2.5
-    with pytest.raises(ValueError, match=r"rows from 2100 on.*: .*likelihood="):
+    with pytest.raises(ValueError, match=r"^(columns .*: )?likelihood="):
         check_values(VAETransformer(), LOOKED_AT[name], as_format(one_hot))
 
 
-def test_a_category_among_many_rows_is_refused_where_it_is(one_hot):
-    one_hot[2107] = 0
-    with pytest.raises(ValueError, match=r"rows from 2100 on.* in row 7 none of"):
-        check_values(VAETransformer(), LOOKED_AT["categorical"], one_hot)
+@pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("absent", [[], [0], [2100, 2103], slice(2100), slice(2107)])
+@pytest.mark.parametrize("is_part", [False, True])
+def test_a_refused_category_is_called_by_its_row(absent, is_part, as_format, one_hot):
+    likelihood, weight = LOOKED_AT["categorical"], np.ones(4000)
+    if is_part:
+        likelihood = PerColumn([(likelihood, list(range(100)))])
+    one_hot[2107] = weight[absent] = 0
+    one_hot[absent] = -0.5
+    with pytest.raises(ValueError, match=r"likelihood=.*, but in row 2107 none of"):
+        check_values(VAETransformer(), likelihood, as_format(one_hot), weight)
+
+
+def test_a_refused_category_is_called_by_its_row_where_rows_come_twice():
+    X = np.eye(6)[np.arange(30) % 6]
+    X[17] = 0
+    model = VAETransformer(1, likelihood="categorical", **SMALL)
+    with pytest.raises(ValueError, match="in row 17 none of"):
+        model.fit(X, sample_weight=np.repeat([0.0, 1.0], [4, 26]))
 
 
 def test_bytes_are_counts_that_are_not_read():
     X = np.broadcast_to(np.uint8(3), (2**40, 8))
-    Poisson().check(X, np.arange(8))
+    Poisson().check(X, np.arange(2), np.arange(8))
 
 
 def test_a_row_of_no_weight_is_absent_for_auto():
