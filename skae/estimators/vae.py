@@ -108,13 +108,13 @@ class VAETransformer(BaseDensity):
         ``"vamp"``       posteriors of learned pseudo-inputs, that begin at rows
         ``"flow"``       the standard normal, bent by a learned coupling flow
         ``"posterior"``  the standard normal while training. The first ``sample``,
-                         ``score``, ``score_samples`` or ``elbo`` (or, of classes, to
-                         rebuild rows without theirs) then fits a Gaussian mixture to
-                         the codes of the training rows, which becomes their prior.
-                         Where rows come in near-copies it also has a
-                         Gaussian about each code (up to 1,000), so near-copies are
-                         drawn. Not used with ``partial_fit``; set aside when training
-                         goes on.
+                         ``score``, ``score_samples`` or ``elbo`` then fits a Gaussian
+                         mixture to the codes of the training rows, which becomes
+                         their prior; so does ``reconstruct`` or ``inverse_transform``
+                         of a conditional model that is not told the classes. Where
+                         rows come in near-copies it also has a Gaussian about each
+                         code (up to 1,000), so near-copies are drawn. Not used with
+                         ``partial_fit``; set aside when training goes on.
         ===============  ===========================================================
 
         Each begins as the standard normal, so the start is the same for all.
