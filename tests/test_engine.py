@@ -1,5 +1,6 @@
 """Schedules of a training: warm-up, planned rates, patience."""
 
+import weakref
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 from skae import AutoencoderTransformer
 from skae.rows import Rows
 from skae.training.engine import Settings, row_losses, train
+from skae.training.steps import Steps
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
 CPU = torch.device("cpu")
@@ -86,6 +88,21 @@ def test_no_warm_up_starts_over():
     progress, _ = trained(0.5, state=result.state)
     assert set(progress) == {1.0}
     assert set(trained(0.0)[0]) == {1.0}
+
+
+def test_no_step_leaves_a_tensor_of_its_own(monkeypatch):
+    """Those of a long epoch would part the memory into gaps that fit nothing."""
+    alive, losses, take = [], weakref.WeakSet(), Steps.take
+
+    def counted(*args):
+        alive.append(len(losses))
+        losses.add(loss := take(*args))
+        return loss
+
+    monkeypatch.setattr(Steps, "take", counted)
+    trained(0.0, batch_size=4, max_iter=2)
+    assert len(alive) == 20
+    assert max(alive) <= 1
 
 
 def test_the_learning_rate_falls_along_a_line_over_the_last_epochs():

@@ -197,19 +197,25 @@ class Steps:
             Epochs over which the model is warmed up.
         """
         self.learning_rates.append(self.rate)
-        losses, sizes, n_seen = [], [], 0
+        rows, batch_size = self.rows, self.settings.batch_size
+        # In one vector: a tensor of each, kept among what every step allocates and
+        # frees, would leave gaps that fit nothing, and memory would grow.
+        n_steps = -(-len(rows) // batch_size)
+        losses = torch.empty(n_steps, dtype=torch.float32, device=rows.device)
+        sizes: list[int] = []
+        n_seen = 0
         with torch.no_grad():
-            for x, weight in self.rows.batches(self.settings.batch_size, self.shuffle):
+            for x, weight in rows.batches(batch_size, self.shuffle):
                 if n_warm:
-                    self.warm_up((n_before + n_seen / len(self.rows)) / n_warm)
+                    self.warm_up((n_before + n_seen / len(rows)) / n_warm)
                 size = x.shape[0]
                 n_seen += size
                 row_factor = weight * (1 / (size * self.unit))
                 take = self.step_of(x, is_warmed_up=n_before >= n_warm)
-                losses.append(take(x, row_factor))
+                losses[len(sizes)] = take(x, row_factor)
                 sizes.append(size)
-        means = torch.stack(losses).tolist()
-        return sum(map(mul, means, sizes)) / len(self.rows) * self.unit
+        means = losses[: len(sizes)].tolist()
+        return sum(map(mul, means, sizes)) / len(rows) * self.unit
 
     def step_of(self, x, *, is_warmed_up):
         """Give what takes a step of a batch: a recording, if there may be one."""
