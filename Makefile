@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 DOCS_INSTALLED := .venv/docs-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help compare test docs lint types format clean
+.PHONY: help compare test far docs lint types format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s%s\n", $$1, $$2}' Makefile
@@ -17,6 +17,9 @@ compare: $(INSTALLED)  ## Compare PCA, an autoencoder and a VAE on the digits
 
 test: $(INSTALLED)  ## Run the tests and the docstring examples
 	OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses 2 --dist worksteal
+
+far: $(INSTALLED)  ## Test on a device that refuses what a GPU refuses (C++)
+	OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses 2 -p tests.far tests/test_on_a_device.py
 
 docs: $(DOCS_INSTALLED)  ## Build the documentation into docs/_build/html
 	MPLBACKEND=agg $(RUN) sphinx -b html -d docs/_build/doctrees -W --keep-going docs docs/_build/html

@@ -109,11 +109,12 @@ class _CategoricalModule(LikelihoodModule):
         self.position = nn.Buffer(group_of * padded.shape[1] + place)
 
     def _grouped(self, eta):
-        """Values of each group, filled up by minus infinity."""
-        return functional.pad(eta, (0, 1), value=-torch.inf)[..., self.padded]
+        """Values of each group, filled up by minus infinity; draws are on the CPU."""
+        padded = self.padded.to(eta.device)
+        return functional.pad(eta, (0, 1), value=-torch.inf)[..., padded]
 
     def _flat(self, grouped):
-        return grouped.flatten(-2)[..., self.position]
+        return grouped.flatten(-2)[..., self.position.to(grouped.device)]
 
     def _log_shares(self, eta):
         return self._flat(torch.log_softmax(self._grouped(eta), -1))
