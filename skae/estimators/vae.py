@@ -251,9 +251,9 @@ class VAETransformer(BaseDensity):
         From the first fit on, the epoch that is best on the rows that judge is then
         kept, whether or not it is surely better than the start, and nothing is trained
         again on all rows. So the end may be somewhat worse than the start of all rows;
-        where no epoch is better (``best_epoch_`` is 0) it is the start of the rows that
-        do not judge. What the model was made with, such as ``n_components``, has to be
-        as it was.
+        where no epoch of the first fit is better (its ``best_epoch_`` is 0) it is the
+        start of the rows that do not judge. What the model was made with, such as
+        ``n_components``, has to be as it was.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the split, the batches and the networks' first weights. None takes
