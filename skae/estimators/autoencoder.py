@@ -51,17 +51,19 @@ class AutoencoderTransformer(BaseAutoencoder):
     With the Gaussian likelihood and fewer rows than columns, the networks are trained
     on coordinates of the space that the rows span, in which distances are the same;
     where ``"auto"`` counts columns (but for ``n_refinements``) it then counts rows in
-    their place. With ``warm_start`` or parts of one's own they are trained on the
-    columns.
+    their place. With ``warm_start``, ``partial_fit``, ``init="random"`` or parts of
+    one's own they are trained on the columns.
 
     Parameters
     ----------
     n_components : int, float or "auto", default=2
         Size of the code. A float between 0 and 1 takes as many components as PCA needs
-        to explain that share of the variance, and with more than 8000 rows and columns
-        at most 512. ``"auto"`` trains for a moment at 1, 2, 3, 4, 6, 8, .. 64
-        components and takes the fewest beyond which rows held out gain no more than
-        noise. With ``init="pca"`` at most ``min(n_samples, n_features)``.
+        to explain that share of the variance of rows as the likelihood sees them:
+        standardised by ``"gaussian_diag"``, ``"student_t"`` and a list, counts as
+        logarithms. With more than 8000 rows and columns they are at most 512.
+        ``"auto"`` trains for a moment at 1, 2, 3, 4, 6, 8, .. 64 components and takes
+        the fewest beyond which rows held out gain no more than noise; ``partial_fit``
+        needs a number. With ``init="pca"`` at most ``min(n_samples, n_features)``.
 
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Widths of the encoder's hidden layers, mirrored by the decoder. ``"auto"`` is
@@ -119,12 +121,13 @@ class AutoencoderTransformer(BaseAutoencoder):
         it to where the decoder rebuilds the row better, as PCA's code is where PCA
         rebuilds it best; none of them makes the row's loss larger. With 0,
         ``transform`` is the encoder alone, as it is where the start was kept. A step
-        decodes the row, and goes back through the decoder once. ``"auto"`` is 5 with a
-        squared error (the Gaussian likelihoods) up to 10 million ``n_samples *
-        n_features``, else 0; and 0 with ``init="random"`` and a factory as encoder,
-        whose codes may be bounded on purpose. With a squared error and at least 20 rows
-        per column the decoder also corrects PCA beyond the codes it was trained on, up
-        to ten times their range. ``"auto"`` is decided at the first fit and stays.
+        decodes the row, and goes back through the decoder once; at most 1000 may be
+        asked for. ``"auto"`` is 5 with ``"gaussian"`` or ``"gaussian_diag"``, not in a
+        list, up to 10 million ``n_samples * n_features``, else 0; and 0 with
+        ``init="random"`` and a factory as encoder, whose codes may be bounded on
+        purpose. With these likelihoods and at least 20 rows per column the decoder also
+        corrects PCA beyond the codes it was trained on, up to ten times their range.
+        ``"auto"`` is decided at the first fit and stays.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adamw"
@@ -151,9 +154,10 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     max_iter : "auto" or int, default="auto"
         Largest number of epochs of a training; up to 10,000 rows a second training, on
-        all rows, may take as many again. 0 is the start itself. ``"auto"`` allows 6,000
-        updates, and at least 20 and at most 300 epochs, but fewer of many columns, so
-        that up to 2,000 rows 50 million values are read, and in proportion above.
+        all rows, may take as many again (none with ``X_val``, where all of X has
+        trained already). 0 is the start itself. ``"auto"`` allows 6,000 updates, and at
+        least 20 and at most 300 epochs, but fewer of many columns, so that up to 2,000
+        rows 50 million values are read, and in proportion above.
 
     tol : float, default=1e-3
         Improvement of the loss, as a share of PCA's, that counts for
@@ -164,14 +168,16 @@ class AutoencoderTransformer(BaseAutoencoder):
         them are kept, and where the loss is a squared error the decoder's last layer
         is then solved by ridge regression, as strongly as they ask for. The start is
         among the candidates: the network has to be better by Student's test, or
-        Wilcoxon's, at 99 %. The start that is judged has not seen the rows that judge;
-        what is returned uses all rows: the start of all rows where it won, else, up to
-        10,000 rows, a network trained again from there for as many epochs, which is
-        kept if it was not cut short, is no worse on the rows that judge, and not beyond
-        where the first was stopped. With fewer than 10 distinct rows the start is
-        returned. Rows given to ``fit`` as ``X_val`` judge in either case. With False
-        and no ``X_val`` all rows are trained on until the loss stands still, and
-        nothing says that the end is better than the start.
+        Wilcoxon's, at 99 % (but see ``warm_start``). The start that is judged has not
+        seen the rows that judge; what is returned uses all rows: the start of all rows
+        where it won, else, up to 10,000 rows, a network trained again from there for as
+        many epochs, which is kept if it was not cut short, is no worse on the rows that
+        judge, and has not learned the rows that the first was trained on much further
+        than the first had when it was stopped. With fewer than 10 distinct rows the
+        start is returned. Rows given to ``fit`` as ``X_val`` judge in either case, and
+        all of X trains at once. With False and no ``X_val`` all rows are trained on
+        until the loss stands still, and nothing says that the end is better than the
+        start.
 
     validation_fraction : "auto" or float, default="auto"
         Share of the distinct rows that is held out. ``"auto"`` is a third, at most
@@ -193,8 +199,12 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     warm_start : bool, default=False
         Whether ``fit`` goes on from the fitted weights, random stream and optimizer.
-        Nothing is then trained again on all rows at the end, and what the model was
-        made with, such as ``n_components``, has to be as it was.
+        From the first fit on, the epoch that is best on the rows that judge is then
+        kept, whether or not it is surely better than the start, no last layer is
+        solved, and nothing is trained again on all rows. So the end may be somewhat
+        worse than PCA of all rows; where no epoch of the first fit is better (its
+        ``best_epoch_`` is 0) it is PCA of the rows that do not judge. What the model
+        was made with, such as ``n_components``, has to be as it was.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the split, the batches and the networks' first weights. None takes

@@ -86,7 +86,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
 
         sample_weight : array-like of shape (n_samples,), default=None
             How many times each row counts: a weight of 3 is the same as three copies
-            of the row, a weight of 0 as its absence.
+            of the row, a weight of 0 as its absence. So it is up to 10,000 rows, and
+            of more where the copies have weights, too; without, they are not merged.
+            Of rows that are merged, ``"auto"`` counts the distinct ones.
 
         X_val : {array-like, sparse matrix} of shape (n_validation, n_features), \
                 default=None

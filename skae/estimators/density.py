@@ -48,8 +48,11 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
 
         sample_weight : array-like of shape (n_samples,), default=None
             How many times each row counts: a weight of 3 is the same as three copies
-            of the row, a weight of 0 as its absence. Weights that are shares of a
-            whole say that one row was seen in all; multiply them by the number of rows.
+            of the row, a weight of 0 as its absence. So it is up to 10,000 rows, and
+            of more where the copies have weights, too; without, they are not merged.
+            Of rows that are merged, ``"auto"`` counts the distinct ones. Weights that
+            are shares of a whole say that one row was seen in all; multiply them by the
+            number of rows.
 
         X_val : {array-like, sparse matrix} of shape (n_validation, n_features), \
                 default=None

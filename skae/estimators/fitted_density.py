@@ -290,7 +290,8 @@ class FittedDensity(FittedCodes):
 
         y : array-like of shape (n_samples,), default=None
             With ``conditional=True`` the classes of the rows, given which they are
-            scored; else ignored.
+            scored: log p(x | y), above log p(x) by up to the entropy of the classes.
+            Else ignored.
 
         sample_weight : array-like of shape (n_samples,), default=None
             How many times each row counts.
@@ -328,9 +329,9 @@ class FittedDensity(FittedCodes):
             A named tuple with ``reconstruction`` and ``kl``, each an ndarray of shape
             (n_samples,), by ``n_score_samples`` draws; its attribute ``total`` is their
             difference, and at most the model's log-likelihood but for the error of the
-            draws. With
-            ``conditional=True`` the class is part of the code, and the bound is at its
-            best in it.
+            draws. ``kl`` is measured from the prior as it is fitted, not from the
+            standard normal as ``kl_per_component_`` is. With ``conditional=True`` the
+            class is part of the code, and the bound is at its best in it.
         """
         X, draws = self._check_fitted_X(X), self._draws()
         terms_of = class_bound_terms if self._is_conditional else bound_terms

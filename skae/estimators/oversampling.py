@@ -59,10 +59,11 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
 
     vae : VAETransformer, default=None
         What the rows are drawn from; a copy is fitted, with ``conditional=True``.
-        None is ``VAETransformer(0.95, likelihood="auto")``: as many components as PCA
-        needs for 95 % of the variance, and a likelihood for each column by its kind;
-        counts are drawn with the totals of their class. (A likelihood with a size per
-        row, as ``"negative_binomial"`` is by name, draws the totals of all rows.)
+        None is ``VAETransformer(0.95, likelihood="auto")``: a likelihood for each
+        column by its kind, and as many components as PCA needs for 95 % of the variance
+        of what they see, as a rule of standardised columns; counts are drawn with the
+        totals of their class. (A likelihood with a size per row, as
+        ``"negative_binomial"`` is by name, draws the totals of all rows.)
 
     random_state : int, RandomState instance or None, default=None
         Seed of the VAE, where that has none of its own, and of the draws.

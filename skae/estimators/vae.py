@@ -36,23 +36,27 @@ class VAETransformer(BaseDensity):
     With the Gaussian likelihood and fewer rows than columns, the networks are trained
     on coordinates of the space that the rows span, in which distances are the same;
     where ``"auto"`` counts columns it then counts rows in their place. With
-    ``warm_start`` or parts of one's own they are trained on the columns.
+    ``warm_start``, ``partial_fit``, ``init="random"``, ``conditional=True``,
+    ``prior="vamp"`` or parts of one's own they are trained on the columns.
 
     Parameters
     ----------
     n_components : int, float or "auto", default=2
         Size of the code. A float between 0 and 1 takes as many components as PCA needs
-        to explain that share of the variance, and with more than 8000 rows and columns
-        at most 512. ``"auto"`` trains for a moment at 1, 2, 3, 4, 6, 8, .. 64
-        components and takes the fewest beyond which rows held out gain no more than
-        noise. With ``init="pca"`` at most ``min(n_samples, n_features)``.
+        to explain that share of the variance of rows as the likelihood sees them:
+        standardised by ``"gaussian_diag"``, ``"student_t"`` and a list, counts as
+        logarithms. With more than 8000 rows and columns they are at most 512.
+        ``"auto"`` trains for a moment at 1, 2, 3, 4, 6, 8, .. 64 components and takes
+        the fewest beyond which rows held out gain no more than noise; ``partial_fit``
+        needs a number. With ``init="pca"`` at most ``min(n_samples, n_features)``.
 
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Widths of the encoder's hidden layers, mirrored by the decoder. ``"auto"`` is
         (512, 256) from 10,000 rows, or from ``n_samples * n_features`` of 5 million
         on, else (256, 128). ``()`` is the linear path alone: with the Gaussian
-        likelihoods and ``beta=1`` it is probabilistic PCA, or factor analysis, and
-        nothing is trained.
+        likelihoods it is probabilistic PCA, or factor analysis, and nothing is trained,
+        unless there are classes or a learned prior, or ``beta``, ``free_bits`` or
+        ``"mmd"`` ask for something else.
 
     activation : {"silu", "relu", "leaky_relu", "elu", "gelu", "tanh", "logistic", \
             "identity"}, default="silu"
@@ -105,7 +109,8 @@ class VAETransformer(BaseDensity):
         ===============  ===========================================================
         ``"normal"``     the standard normal
         ``"gmm"``        a learned mixture of Gaussians
-        ``"vamp"``       posteriors of learned pseudo-inputs, that begin at rows
+        ``"vamp"``       posteriors of learned pseudo-inputs, that begin at rows; not
+                         with ``conditional=True``
         ``"flow"``       the standard normal, bent by a learned coupling flow
         ``"posterior"``  the standard normal while training. The first ``sample``,
                          ``score``, ``score_samples`` or ``elbo`` then fits a Gaussian
@@ -161,8 +166,12 @@ class VAETransformer(BaseDensity):
         may have, unless it is given its ``y``. Each class has a prior of its own, which
         starts at the moments of its codes, what these leave of its mean, and a place
         beside the code in what the decoder takes (a factory is called with
-        ``n_components`` and the number of classes added up). A search over one needs
-        all classes in each fold: pass it ``cv=StratifiedKFold(5)``.
+        ``n_components`` and the number of classes added up). There is no
+        ``partial_fit``, which would need all classes at once. A search over one needs
+        all classes in each fold: pass it ``cv=StratifiedKFold(5)``. One that also asks
+        whether to be told classes would compare log p(x | y) with log p(x), the former
+        larger by up to the entropy of the classes; it compares like with like by
+        ``scoring=lambda vae, X, y: vae.score(X)``.
 
     n_score_samples : int, default=64
         Draws of the code of a row by which ``score_samples`` estimates its
@@ -196,9 +205,10 @@ class VAETransformer(BaseDensity):
 
     max_iter : "auto" or int, default="auto"
         Largest number of epochs of a training; up to 10,000 rows a second training, on
-        all rows, may take as many again. 0 is the start itself. ``"auto"`` allows 6,000
-        updates, and at least 20 and at most 300 epochs, but fewer of many columns, so
-        that up to 2,000 rows 50 million values are read, and in proportion above.
+        all rows, may take as many again (none with ``X_val``, where all of X has
+        trained already). 0 is the start itself. ``"auto"`` allows 6,000 updates, and at
+        least 20 and at most 300 epochs, but fewer of many columns, so that up to 2,000
+        rows 50 million values are read, and in proportion above.
 
     tol : float, default=1e-3
         Improvement of the loss, in nats per column, that counts for
@@ -207,14 +217,16 @@ class VAETransformer(BaseDensity):
     early_stopping : bool, default=True
         Whether rows are held out to judge when to stop. The weights that are best on
         them are kept, the start among the candidates: the network has to be better by
-        Student's test, or Wilcoxon's, at 99 %. The start that is judged has not seen
-        them; what is returned uses all rows: the start of all rows where it won, else,
-        up to 10,000 rows, a network trained again from there for as many epochs, which
-        is kept if it was not cut short, is no worse on the rows that judge, and not
-        beyond where the first was stopped. With fewer than 10 distinct rows the start
-        is returned. Rows given to ``fit`` as ``X_val`` judge in either case. With False
-        and no ``X_val`` all rows are trained on until the loss stands still, and
-        nothing says that the end is better than the start.
+        Student's test, or Wilcoxon's, at 99 % (but see ``warm_start``). The start that
+        is judged has not seen them; what is returned uses all rows: the start of all
+        rows where it won, else, up to 10,000 rows, a network trained again from there
+        for as many epochs, which is kept if it was not cut short, is no worse on the
+        rows that judge, and has not learned the rows that the first was trained on much
+        further than the first had when it was stopped. With fewer than 10 distinct rows
+        the start is returned. Rows given to ``fit`` as ``X_val`` judge in either case,
+        and all of X trains at once. With False and no ``X_val`` all rows are trained on
+        until the loss stands still, and nothing says that the end is better than the
+        start.
 
     validation_fraction : "auto" or float, default="auto"
         Share of the distinct rows that is held out. ``"auto"`` is a third, at most
@@ -236,8 +248,12 @@ class VAETransformer(BaseDensity):
 
     warm_start : bool, default=False
         Whether ``fit`` goes on from the fitted weights, random stream and optimizer.
-        Nothing is then trained again on all rows at the end, and what the model was
-        made with, such as ``n_components``, has to be as it was.
+        From the first fit on, the epoch that is best on the rows that judge is then
+        kept, whether or not it is surely better than the start, and nothing is trained
+        again on all rows. So the end may be somewhat worse than the start of all rows;
+        where no epoch of the first fit is better (its ``best_epoch_`` is 0) it is the
+        start of the rows that do not judge. What the model was made with, such as
+        ``n_components``, has to be as it was.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the split, the batches and the networks' first weights. None takes

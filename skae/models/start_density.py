@@ -31,7 +31,8 @@ class StartDensity:
     without bound; here no row is less likely than at the start, whose variances and
     noise are those of ``PCA.score``, by more than ``log(n + 1)``. Factor analysis
     may itself leave a column hardly any noise, if two columns vary in the same few
-    rows; so with a noise per column independent columns have half of that share.
+    rows; so with a noise per column independent columns have half of that share, and
+    no row is less likely than by either half by more than ``log 2(n + 1)``.
 
     Parameters
     ----------

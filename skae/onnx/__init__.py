@@ -68,6 +68,11 @@ def decoder_to_onnx(estimator, *, dtype=np.float32, target_opset=None):
         With the input ``codes`` of shape (n, n_components) and the output ``rows`` of
         shape (n, n_features), which is what ``inverse_transform`` returns.
 
+    Raises
+    ------
+    ValueError
+        If a VAE was told classes (``conditional=True``): its codes come without one.
+
     Examples
     --------
     >>> import numpy as np
