@@ -25,6 +25,7 @@ MAY_LOOK_INTO = {
     "naming": NOTHING,
     "normal": NOTHING,
     "rows": {"device"},
+    "transformers": {"naming"},
     "weighted": {"rows"},
     # parts
     "likelihoods": {"device", "normal", "rows"},
@@ -41,8 +42,9 @@ MAY_LOOK_INTO = {
     | {"models", "networks", "normal", "priors", "rows", "start", "training"}
     | {"weighted"},
     # what is made of estimators
-    "plotting": {"labels", "naming"},
-    "comparison": {"device", "estimators", "labels", "naming", "plotting", "rows"},
+    "plotting": {"labels", "transformers"},
+    "comparison": {"device", "estimators", "labels", "naming", "plotting", "rows"}
+    | {"transformers"},
     "onnx": {"estimators", "likelihoods", "models", "networks"},
     "trust": {"densities", "estimators", "fitting", "likelihoods", "networks"}
     | {"priors", "start"},
@@ -53,8 +55,8 @@ MAY_LOOK_INTO = {
     "__main__": {"cli"},
 }
 
-DRAWING = {"canvas", "display", "transformers"}
-OF_IMAGES = DRAWING | {"images"}
+DRAWING = {"canvas", "display"}
+OF_IMAGES = DRAWING | {"columns", "images"}
 
 # Within a package, from each room to its neighbours; what its `__init__` is made of is
 # the package's own affair.
@@ -154,9 +156,8 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "columns": NOTHING,
         "images": {"canvas"},
         "display": {"canvas", "columns"},
-        "transformers": {"columns"},
         "codes": DRAWING,
-        "comparison": {"canvas", "display"},
+        "comparison": DRAWING,
         "feature_error": OF_IMAGES,
         "loss_curve": DRAWING,
         "reconstruction": OF_IMAGES,
@@ -471,3 +472,13 @@ print(sorted(added & optional))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_a_comparison_loads_what_draws_it_when_it_is_drawn():
+    code = """
+import sys
+from skae import compare
+print("skae.plotting" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr

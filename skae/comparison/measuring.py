@@ -17,8 +17,8 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from skae._sklearn import n_samples, safe_indexing
 from skae.estimators.checking import check_has_variance, check_weight
 from skae.estimators.reporting import ended_by_ctrl_c
-from skae.plotting.transformers import as_rows, brief, check_instance
 from skae.rows import as_array
+from skae.transformers import as_rows, brief, check_instance
 
 from .result import COSTS, QUALITIES
 

@@ -7,6 +7,7 @@ from sklearn.utils import assert_all_finite, check_consistent_length, column_or_
 from sklearn.utils.multiclass import type_of_target
 
 from skae.labels import check_labels
+from skae.transformers import as_rows, check_component, encode, named_transformers
 
 from .canvas import (
     NEUTRAL,
@@ -25,7 +26,6 @@ from .canvas import (
     shortened,
 )
 from .display import Display
-from .transformers import as_rows, check_component, encode, named_transformers
 
 __all__ = ["CodeDisplay"]
 

@@ -4,6 +4,12 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from skae._sklearn import is_constant_feature, safe_indexing
+from skae.transformers import (
+    as_rows,
+    dense,
+    named_transformers,
+    reconstruct,
+)
 
 from .canvas import (
     ESTIMATOR,
@@ -21,15 +27,9 @@ from .canvas import (
     rounded,
     shortened,
 )
+from .columns import describe_columns
 from .display import RowsDisplay
 from .images import draw_images
-from .transformers import (
-    as_rows,
-    dense,
-    describe_columns,
-    named_transformers,
-    reconstruct,
-)
 
 __all__ = ["FeatureErrorDisplay"]
 

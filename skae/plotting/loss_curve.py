@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skae.transformers import brief, check_instance, last_step, short_name
+
 from .canvas import (
     ESTIMATOR,
     NEUTRAL,
@@ -16,7 +18,6 @@ from .canvas import (
     rounded,
 )
 from .display import Display
-from .transformers import brief, check_instance, last_step, short_name
 
 __all__ = ["LossCurveDisplay"]
 

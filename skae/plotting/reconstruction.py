@@ -5,6 +5,15 @@ import numbers
 import numpy as np
 from sklearn.utils import check_scalar
 
+from skae.transformers import (
+    as_rows,
+    check_finite,
+    dense,
+    named_transformers,
+    reconstruct,
+    some_rows,
+)
+
 from .canvas import (
     ESTIMATOR,
     LINE,
@@ -24,17 +33,9 @@ from .canvas import (
     shortened,
     thin_out,
 )
+from .columns import describe_columns
 from .display import RowsDisplay
 from .images import draw_images, shape_drawn
-from .transformers import (
-    as_rows,
-    check_finite,
-    dense,
-    describe_columns,
-    named_transformers,
-    reconstruct,
-    some_rows,
-)
 
 __all__ = ["ReconstructionDisplay"]
 

@@ -6,6 +6,15 @@ import numbers
 import numpy as np
 from sklearn.utils import check_scalar
 
+from skae.transformers import (
+    as_rows,
+    check_finite,
+    dense,
+    sample,
+    short_name,
+    some_rows,
+)
+
 from .canvas import (
     ESTIMATOR,
     LINE,
@@ -20,17 +29,9 @@ from .canvas import (
     panels,
     shortened,
 )
+from .columns import describe_columns
 from .display import RowsDisplay
 from .images import draw_images, shape_drawn
-from .transformers import (
-    as_rows,
-    check_finite,
-    dense,
-    describe_columns,
-    sample,
-    short_name,
-    some_rows,
-)
 
 __all__ = ["SampleDisplay"]
 

@@ -6,6 +6,15 @@ from dataclasses import replace
 import numpy as np
 from sklearn.utils import check_scalar
 
+from skae.transformers import (
+    as_rows,
+    check_component,
+    check_transformer,
+    dense,
+    encode,
+    name_of_codes,
+)
+
 from .canvas import (
     LINE,
     WIDTH,
@@ -22,17 +31,9 @@ from .canvas import (
     shades,
     title_above,
 )
+from .columns import describe_columns
 from .display import RowsDisplay
 from .images import draw_images, shape_drawn
-from .transformers import (
-    as_rows,
-    check_component,
-    check_transformer,
-    dense,
-    describe_columns,
-    encode,
-    name_of_codes,
-)
 
 __all__ = ["TraversalDisplay"]
 
