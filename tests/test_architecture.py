@@ -22,6 +22,7 @@ MAY_LOOK_INTO = {
     "processor": NOTHING,
     "device": {"processor"},
     "labels": NOTHING,
+    "measures": NOTHING,
     "naming": NOTHING,
     "normal": NOTHING,
     "rows": {"device"},
@@ -42,16 +43,16 @@ MAY_LOOK_INTO = {
     | {"models", "networks", "normal", "priors", "rows", "start", "training"}
     | {"weighted"},
     # what is made of estimators
-    "plotting": {"labels", "transformers"},
-    "comparison": {"device", "estimators", "labels", "naming", "plotting", "rows"}
-    | {"transformers"},
+    "plotting": {"labels", "measures", "transformers"},
+    "comparison": {"device", "estimators", "labels", "measures", "naming", "plotting"}
+    | {"rows", "transformers"},
     "onnx": {"estimators", "likelihoods", "models", "networks"},
     "trust": {"densities", "estimators", "fitting", "likelihoods", "networks"}
     | {"priors", "start"},
     "__init__": {"comparison", "estimators", "likelihoods", "networks", "plotting"}
     | {"priors", "trust"},
-    "cli": {"__init__", "comparison", "device", "estimators", "naming", "plotting"}
-    | {"trust"},
+    "cli": {"__init__", "comparison", "device", "estimators", "measures", "naming"}
+    | {"plotting", "trust"},
     "__main__": {"cli"},
 }
 
@@ -166,7 +167,7 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
     },
     "comparison": {
         "result": NOTHING,
-        "measuring": {"result"},
+        "measuring": NOTHING,
         "comparing": {"measuring", "result"},
     },
     "onnx": {

@@ -17,10 +17,9 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from skae._sklearn import n_samples, safe_indexing
 from skae.estimators.checking import check_has_variance, check_weight
 from skae.estimators.reporting import ended_by_ctrl_c
+from skae.measures import MEASURES
 from skae.rows import as_array
 from skae.transformers import as_rows, brief, check_instance
-
-from .result import COSTS, QUALITIES
 
 __all__ = ["Case", "Entry", "Judge", "explained_variance_scorer", "measure"]
 
@@ -139,7 +138,7 @@ class Entry(dict):
 
     def __init__(self, case, fold):
         super().__init__(estimator=case.name, n_components=case.n_components, fold=fold)
-        self.update(dict.fromkeys(QUALITIES + COSTS, np.nan), error="")
+        self.update(dict.fromkeys(MEASURES, np.nan), error="")
 
     @contextmanager
     def attempt(self, step):
