@@ -56,8 +56,8 @@ MAY_LOOK_INTO = {
     "__main__": {"cli"},
 }
 
-DRAWING = {"canvas", "display"}
-OF_IMAGES = DRAWING | {"columns", "images"}
+DRAWING = {"canvas", "colours", "display", "lettering"}
+OF_ROWS = DRAWING | {"columns", "drawings", "images"}
 
 # Within a package, from each room to its neighbours; what its `__init__` is made of is
 # the package's own affair.
@@ -155,15 +155,18 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
     "plotting": {
         "canvas": NOTHING,
         "columns": NOTHING,
-        "images": {"canvas"},
+        "colours": {"canvas"},
+        "lettering": {"canvas"},
+        "drawings": {"colours", "lettering"},
+        "images": {"colours"},
         "display": {"canvas", "columns"},
-        "codes": DRAWING,
+        "codes": DRAWING | {"drawings"},
         "comparison": DRAWING,
-        "feature_error": OF_IMAGES,
+        "feature_error": OF_ROWS,
         "loss_curve": DRAWING,
-        "reconstruction": OF_IMAGES,
-        "samples": OF_IMAGES,
-        "traversal": OF_IMAGES,
+        "reconstruction": OF_ROWS,
+        "samples": OF_ROWS,
+        "traversal": OF_ROWS,
     },
     "comparison": {
         "result": NOTHING,

@@ -7,23 +7,11 @@ from sklearn.utils.multiclass import type_of_target
 from skae.labels import check_labels, holds_times
 from skae.transformers import as_rows, check_component, encode, named_transformers
 
-from .canvas import (
-    NEUTRAL,
-    PALETTE,
-    check_matplotlib,
-    colour_bar,
-    height_of_lines,
-    keep_within,
-    lay_out,
-    lines_beside,
-    lit,
-    panels,
-    plain,
-    root_figure,
-    shades,
-    shortened,
-)
+from .canvas import check_matplotlib, lay_out, panels, root_figure
+from .colours import NEUTRAL, PALETTE, lit, shades
 from .display import Display
+from .drawings import colour_bar
+from .lettering import height_of_lines, keep_within, lines_beside, plain, shortened
 
 __all__ = ["CodeDisplay"]
 

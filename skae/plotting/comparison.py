@@ -4,21 +4,18 @@ import numpy as np
 
 from skae.measures import MEASURES
 
-from .canvas import (
+from .canvas import check_matplotlib, panels
+from .colours import NEUTRAL, PALETTE, REFERENCE
+from .display import Display
+from .lettering import (
     LINE,
-    NEUTRAL,
-    PALETTE,
-    REFERENCE,
-    check_matplotlib,
     count_in_factors,
     keep_within,
     label_lines,
     legend_outside,
-    panels,
     shortened,
     thin_out,
 )
-from .display import Display
 
 __all__ = ["ComparisonDisplay"]
 

@@ -11,25 +11,22 @@ from skae.transformers import (
     reconstruct,
 )
 
-from .canvas import (
-    ESTIMATOR,
+from .canvas import check_matplotlib, panels
+from .colours import ESTIMATOR, REFERENCE
+from .columns import describe_columns
+from .display import RowsDisplay
+from .drawings import colour_bar, draw_profiles
+from .images import draw_images
+from .lettering import (
     LINE,
-    REFERENCE,
-    check_matplotlib,
-    colour_bar,
-    draw_profiles,
     keep_within,
     label_below,
     label_features,
     legend_outside,
     main_features,
-    panels,
     rounded,
     shortened,
 )
-from .columns import describe_columns
-from .display import RowsDisplay
-from .images import draw_images
 
 __all__ = ["FeatureErrorDisplay"]
 

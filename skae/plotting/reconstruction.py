@@ -15,27 +15,27 @@ from skae.transformers import (
 )
 
 from .canvas import (
-    ESTIMATOR,
-    LINE,
-    NEUTRAL,
-    REFERENCE,
     WIDTH,
     check_matplotlib,
     clear_unused,
-    draw_profiles,
+    panels,
+    room_across,
+    root_figure,
+)
+from .colours import ESTIMATOR, NEUTRAL, REFERENCE
+from .columns import describe_columns
+from .display import RowsDisplay
+from .drawings import draw_profiles
+from .images import draw_images, shape_drawn
+from .lettering import (
+    LINE,
     label_below,
     label_features,
     legend_outside,
     main_features,
-    panels,
-    room_across,
-    root_figure,
     shortened,
     thin_out,
 )
-from .columns import describe_columns
-from .display import RowsDisplay
-from .images import draw_images, shape_drawn
 
 __all__ = ["ReconstructionDisplay"]
 

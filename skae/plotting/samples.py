@@ -15,23 +15,21 @@ from skae.transformers import (
     some_rows,
 )
 
-from .canvas import (
-    ESTIMATOR,
+from .canvas import check_matplotlib, panels
+from .colours import ESTIMATOR, NEUTRAL
+from .columns import describe_columns
+from .display import RowsDisplay
+from .drawings import draw_profiles
+from .images import draw_images, shape_drawn
+from .lettering import (
     LINE,
-    NEUTRAL,
-    check_matplotlib,
-    draw_profiles,
     keep_within,
     label_below,
     label_features,
     legend_outside,
     main_features,
-    panels,
     shortened,
 )
-from .columns import describe_columns
-from .display import RowsDisplay
-from .images import draw_images, shape_drawn
 
 __all__ = ["SampleDisplay"]
 

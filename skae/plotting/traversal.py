@@ -15,25 +15,21 @@ from skae.transformers import (
     name_of_codes,
 )
 
-from .canvas import (
+from .canvas import WIDTH, check_matplotlib, clear_unused, panels
+from .colours import shades
+from .columns import describe_columns
+from .display import RowsDisplay
+from .drawings import colour_bar, draw_heat
+from .images import draw_images, shape_drawn
+from .lettering import (
     LINE,
-    WIDTH,
-    check_matplotlib,
-    clear_unused,
-    colour_bar,
-    draw_heat,
     keep_within,
     label_below,
     main_features,
-    panels,
     plain,
     rounded,
-    shades,
     title_above,
 )
-from .columns import describe_columns
-from .display import RowsDisplay
-from .images import draw_images, shape_drawn
 
 __all__ = ["TraversalDisplay"]
 
