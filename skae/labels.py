@@ -1,11 +1,13 @@
 """Labels: what may be the class of a row, where classes are drawn or predicted."""
 
+from datetime import timedelta
+
 import numpy as np
 from sklearn.utils.multiclass import type_of_target
 
 from ._sklearn import is_pandas_na
 
-__all__ = ["check_labels", "kind_of_labels"]
+__all__ = ["check_labels", "holds_times", "kind_of_labels"]
 
 
 def check_labels(y, name="y"):
@@ -55,6 +57,30 @@ def _is_missing(label):
         return True
     # NaN and NaT are not even themselves.
     return np.ndim(label) == 0 and bool(label != label)
+
+
+def holds_times(y):
+    """Whether a label is a date, a moment, a period or a duration.
+
+    Parameters
+    ----------
+    y : array-like
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from skae.labels import holds_times
+    >>> holds_times([1, date(2020, 2, 29)]), holds_times(["2020-02-29"])
+    (True, False)
+    """
+    y = np.asarray(y)
+    return y.dtype.kind in "mM" or (y.dtype.kind == "O" and any(map(_is_time, y.flat)))
+
+
+def _is_time(label):
+    """Tell what is of time, be it NumPy's, Python's or a data frame's."""
+    is_moment = hasattr(label, "strftime") or isinstance(label, np.datetime64)
+    return is_moment or isinstance(label, timedelta | np.timedelta64)
 
 
 def kind_of_labels(y, name="y"):

@@ -22,9 +22,11 @@ MAY_LOOK_INTO = {
     "processor": NOTHING,
     "device": {"processor"},
     "labels": NOTHING,
+    "measures": NOTHING,
     "naming": NOTHING,
     "normal": NOTHING,
     "rows": {"device"},
+    "transformers": {"naming"},
     "weighted": {"rows"},
     # parts
     "likelihoods": {"device", "normal", "rows"},
@@ -41,20 +43,21 @@ MAY_LOOK_INTO = {
     | {"models", "networks", "normal", "priors", "rows", "start", "training"}
     | {"weighted"},
     # what is made of estimators
-    "plotting": {"labels", "naming"},
-    "comparison": {"device", "estimators", "labels", "naming", "plotting", "rows"},
+    "plotting": {"labels", "measures", "transformers"},
+    "comparison": {"device", "estimators", "labels", "measures", "naming", "plotting"}
+    | {"rows", "transformers"},
     "onnx": {"estimators", "likelihoods", "models", "networks"},
     "trust": {"densities", "estimators", "fitting", "likelihoods", "networks"}
     | {"priors", "start"},
     "__init__": {"comparison", "estimators", "likelihoods", "networks", "plotting"}
     | {"priors", "trust"},
-    "cli": {"__init__", "comparison", "device", "estimators", "naming", "plotting"}
-    | {"trust"},
+    "cli": {"__init__", "comparison", "device", "estimators", "measures", "naming"}
+    | {"plotting", "trust"},
     "__main__": {"cli"},
 }
 
-DRAWING = {"canvas", "display", "transformers"}
-OF_IMAGES = DRAWING | {"images"}
+DRAWING = {"canvas", "colours", "display", "lettering"}
+OF_ROWS = DRAWING | {"columns", "drawings", "images"}
 
 # Within a package, from each room to its neighbours; what its `__init__` is made of is
 # the package's own affair.
@@ -152,20 +155,22 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
     "plotting": {
         "canvas": NOTHING,
         "columns": NOTHING,
-        "images": {"canvas"},
+        "colours": {"canvas"},
+        "lettering": {"canvas"},
+        "drawings": {"colours", "lettering"},
+        "images": {"colours"},
         "display": {"canvas", "columns"},
-        "transformers": {"columns"},
-        "codes": DRAWING,
-        "comparison": {"canvas", "display"},
-        "feature_error": OF_IMAGES,
+        "codes": DRAWING | {"drawings"},
+        "comparison": DRAWING,
+        "feature_error": OF_ROWS,
         "loss_curve": DRAWING,
-        "reconstruction": OF_IMAGES,
-        "samples": OF_IMAGES,
-        "traversal": OF_IMAGES,
+        "reconstruction": OF_ROWS,
+        "samples": OF_ROWS,
+        "traversal": OF_ROWS,
     },
     "comparison": {
         "result": NOTHING,
-        "measuring": {"result"},
+        "measuring": NOTHING,
         "comparing": {"measuring", "result"},
     },
     "onnx": {
@@ -471,3 +476,13 @@ print(sorted(added & optional))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_a_comparison_loads_what_draws_it_when_it_is_drawn():
+    code = """
+import sys
+from skae import compare
+print("skae.plotting" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr

@@ -146,38 +146,7 @@ def _add_compare(commands):
     )
     parser.set_defaults(run=compare)
     _add_data(parser)
-    parser.add_argument(
-        "--n-components",
-        nargs="+",
-        type=_whole_number(1),
-        metavar="N",
-        help="sizes of the code (default: those of 2, 8 and 32, or of 1, 2 and 4 where "
-        "columns are few, that are fewer than the columns)",
-    )
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        choices=[*METHODS],
-        default=["pca", "autoencoder", "vae"],
-        metavar="METHOD",
-        help=f"of {', '.join(METHODS)} (default: pca autoencoder vae); PCA always "
-        "takes part",
-    )
-    parser.add_argument(
-        "--cv",
-        type=_whole_number(2),
-        default=5,
-        metavar="N",
-        help="number of folds (default: 5)",
-    )
-    parser.add_argument(
-        "--max-rows",
-        type=_whole_number(LEAST_ROWS),
-        default=MOST_COMPARED,
-        metavar="N",
-        help=f"rows to compare on, drawn at random from a larger table (default: "
-        f"{MOST_COMPARED}; 'skae fit' takes all)",
-    )
+    _add_comparison(parser)
     parser.add_argument(
         "--out", metavar="DIR", help="folder for the tables, pictures and report.html"
     )
@@ -288,6 +257,41 @@ def _add_data(parser):
         action=argparse.BooleanOptionalAction,
         help="bring numbers and dates to mean 0 and variance 1 (default: yes, except "
         "for pixels: digits, and arrays of bytes)",
+    )
+
+
+def _add_comparison(parser):
+    parser.add_argument(
+        "--n-components",
+        nargs="+",
+        type=_whole_number(1),
+        metavar="N",
+        help="sizes of the code (default: those of 2, 8 and 32, or of 1, 2 and 4 where "
+        "columns are few, that are fewer than the columns)",
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=[*METHODS],
+        default=["pca", "autoencoder", "vae"],
+        metavar="METHOD",
+        help=f"of {', '.join(METHODS)} (default: pca autoencoder vae); PCA always "
+        "takes part",
+    )
+    parser.add_argument(
+        "--cv",
+        type=_whole_number(2),
+        default=5,
+        metavar="N",
+        help="number of folds (default: 5)",
+    )
+    parser.add_argument(
+        "--max-rows",
+        type=_whole_number(LEAST_ROWS),
+        default=MOST_COMPARED,
+        metavar="N",
+        help=f"rows to compare on, drawn at random from a larger table (default: "
+        f"{MOST_COMPARED}; 'skae fit' takes all)",
     )
 
 

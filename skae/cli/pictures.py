@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 
+from skae.measures import MEASURES
 from skae.plotting import (
     CodeDisplay,
     ComparisonDisplay,
@@ -27,31 +28,9 @@ NARROW = 2.0
 # A page's colour, so that a picture has no edge.
 LIGHT, DARK = "#ffffff", "#14171f"
 
-CURVES = {
-    "explained_variance": (
-        "Variance explained, by the size of the code",
-        "Share of the variance of unseen rows that their codes keep, when they are "
-        "decoded. Higher is better; bars are a standard deviation over the folds.",
-    ),
-    "log_likelihood": (
-        "Log-likelihood, by the size of the code",
-        "How probable unseen rows are to a method: the logarithm of the density of a "
-        "row, in nats. Higher is better; a method that gives no density has none.",
-    ),
-    "downstream_score": (
-        "Prediction of the target, by the size of the code",
-        "Score of a linear model that predicts {target} from the codes of unseen rows. "
-        "Higher is better.",
-    ),
-    "fit_seconds": (
-        "What it costs",
-        "Seconds to fit one fold. Lower is better.",
-    ),
-}
-
 
 def curve_pictures(comparison, target):
-    """Draw each measure of a comparison over the size of the code.
+    """Draw the measures of a comparison over the size of the code.
 
     Parameters
     ----------
@@ -66,15 +45,15 @@ def curve_pictures(comparison, target):
     """
     return [
         _picture(
-            f"compare_{measure}",
-            title,
-            caption.format(target=target),
-            lambda measure=measure: ComparisonDisplay.from_comparison(
-                comparison, measure=measure
+            f"compare_{name}",
+            measure.title,
+            measure.caption.format(target=target),
+            lambda name=name: ComparisonDisplay.from_comparison(
+                comparison, measure=name
             ),
         )
-        for measure, (title, caption) in CURVES.items()
-        if np.isfinite(comparison.folds[measure]).any()
+        for name, measure in MEASURES.items()
+        if measure.title and np.isfinite(comparison.folds[name]).any()
     ]
 
 

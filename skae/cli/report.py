@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skae.comparison.result import LEVEL
+from skae.measures import MEASURES
 
 from .saying import percent
 
@@ -25,37 +26,11 @@ __all__ = [
     "write_report",
 ]
 
-# Measures in the order of the table: heading, and format of a value.
-MEASURES = {
-    "explained_variance": ("variance explained", ".3f"),
-    "log_likelihood": ("log likelihood", ".1f"),
-    "downstream_score": ("prediction", ".3f"),
-    "trustworthiness": ("trustworthiness", ".3f"),
-}
-COSTS = {
-    "fit_seconds": ("fit seconds", ".2f"),
-    "transform_seconds": ("transform seconds", ".3f"),
-}
-
 LEGEND = (
     "Means over the folds (± standard deviation), of rows held out from the fit. "
     f"▲ better and ▼ worse than PCA by more than noise (p < {LEVEL}, paired over "
     "folds)."
 )
-
-MEANINGS = {
-    "explained_variance": "share of the variance of the rows that their codes keep, "
-    "when they are decoded; 1 is all of it; what a VAE decodes is drawn towards the "
-    "mean by design",
-    "log_likelihood": "how probable unseen rows are to the model: the logarithm of the "
-    "density of a row, in nats; more is better, and an autoencoder has no density",
-    "downstream_score": "how well a linear model predicts the target from the codes: "
-    "accuracy for classes, R² for numbers",
-    "trustworthiness": "how far neighbours among the codes are neighbours among the "
-    "rows; 1 is always",
-    "fit_seconds": "seconds to fit one fold",
-    "transform_seconds": "seconds to give the held-out rows their codes",
-}
 
 
 @dataclass
@@ -142,7 +117,7 @@ def _measured(summary):
     """Name the measures that some method has."""
     return [
         measure
-        for measure in MEASURES | COSTS
+        for measure in MEASURES
         if np.isfinite(summary.get(f"{measure}_mean", [np.nan])).any()
     ]
 
@@ -150,19 +125,19 @@ def _measured(summary):
 def _heading(measure, predicted):
     if predicted and measure == "downstream_score":
         return predicted
-    return (MEASURES | COSTS)[measure][0]
+    return MEASURES[measure].heading
 
 
 def _cell(summary, row, measure, is_narrow):
     mean = summary[f"{measure}_mean"][row]
     if not math.isfinite(mean):
         return ""
-    form = (MEASURES | COSTS)[measure][1]
-    text = f"{mean:{form}}"
-    if measure in COSTS:
+    decimals = MEASURES[measure].decimals
+    text = f"{mean:.{decimals}f}"
+    if MEASURES[measure].is_cost:
         return text
     if not is_narrow:
-        text += f" ± {summary[f'{measure}_std'][row]:{form}}"
+        text += f" ± {summary[f'{measure}_std'][row]:.{decimals}f}"
     return f"{text} {_mark(summary, row, measure)}".strip()
 
 
@@ -291,7 +266,7 @@ def _numbers(summary, predicted):
     errors = failures(summary)
     terms = "".join(
         f"<dt>{html.escape(_heading(measure, predicted))}</dt>"
-        f"<dd>{html.escape(MEANINGS[measure])}</dd>"
+        f"<dd>{html.escape(MEASURES[measure].meaning)}</dd>"
         for measure in _measured(summary)
     )
     return "\n".join(

@@ -1,6 +1,5 @@
 """Comparing: methods at each number of components, on folds that all of them share."""
 
-import datetime
 import numbers
 from itertools import islice
 
@@ -24,7 +23,7 @@ from skae._sklearn import callbacks_of, n_samples
 from skae.device import seed_from
 from skae.estimators.autoencoder import AutoencoderTransformer
 from skae.estimators.vae import VAETransformer
-from skae.labels import check_labels, kind_of_labels
+from skae.labels import check_labels, holds_times, kind_of_labels
 from skae.naming import name_of
 
 from .measuring import Case, Entry, Judge, measure
@@ -345,7 +344,7 @@ def _check_predictor(downstream):
 
 def _predictor_of(y):
     """Choose by the kind of y."""
-    if _holds_times(y):
+    if holds_times(y):
         raise ValueError(
             "y holds dates or durations; make numbers of them, in a unit of your "
             "choice, or cut them into classes."
@@ -362,14 +361,6 @@ def _predictor_of(y):
         f"y is of the kind {kind!r}, for which there is no usual predictor; pass one "
         "as downstream."
     )
-
-
-def _holds_times(y):
-    """Tell dates and durations; those of a time zone, and periods, are objects."""
-    y = np.asarray(y)
-    first = next(y.flat, None)
-    is_time = isinstance(first, datetime.date | datetime.time | datetime.timedelta)
-    return y.dtype.kind in "mM" or is_time or hasattr(first, "to_timestamp")
 
 
 def _is_quantity(y):

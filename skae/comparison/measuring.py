@@ -17,10 +17,9 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from skae._sklearn import n_samples, safe_indexing
 from skae.estimators.checking import check_has_variance, check_weight
 from skae.estimators.reporting import ended_by_ctrl_c
-from skae.plotting.transformers import as_rows, brief, check_instance
-from skae.rows import as_array
-
-from .result import COSTS, QUALITIES
+from skae.measures import MEASURES
+from skae.rows import as_array, evenly
+from skae.transformers import as_rows, brief, check_instance
 
 __all__ = ["Case", "Entry", "Judge", "explained_variance_scorer", "measure"]
 
@@ -139,7 +138,7 @@ class Entry(dict):
 
     def __init__(self, case, fold):
         super().__init__(estimator=case.name, n_components=case.n_components, fold=fold)
-        self.update(dict.fromkeys(QUALITIES + COSTS, np.nan), error="")
+        self.update(dict.fromkeys(MEASURES, np.nan), error="")
 
     @contextmanager
     def attempt(self, step):
@@ -283,7 +282,7 @@ def _log_likelihood(estimator, X):
     has_both = hasattr(estimator, "score") and hasattr(estimator, "score_samples")
     if isinstance(estimator, Pipeline) or not has_both:
         return np.nan
-    few = safe_indexing(X, _evenly(X, ROWS_TO_TELL))
+    few = safe_indexing(X, evenly(n_samples(X), ROWS_TO_TELL))
     mean = np.mean(as_array(estimator.score_samples(few)))
     if not np.isclose(float(estimator.score(few)), mean, rtol=1e-5, atol=0):
         return np.nan
@@ -294,15 +293,9 @@ def _trustworthiness(X, codes):
     """Compare neighbourhoods; there are none among fewer than three rows."""
     from sklearn.manifold import trustworthiness  # slow, and seldom needed
 
-    chosen = _evenly(X, MAX_NEIGHBOURHOODS)
+    chosen = evenly(n_samples(X), MAX_NEIGHBOURHOODS)
     n_neighbors = min(N_NEIGHBOURS, (len(chosen) - 1) // 2)
     if n_neighbors == 0:
         return np.nan
     rows, theirs = (as_array(safe_indexing(each, chosen)) for each in (X, codes))
     return float(trustworthiness(rows, theirs, n_neighbors=n_neighbors))
-
-
-def _evenly(X, n_most):
-    """Numbers of at most so many rows, evenly spaced."""
-    n_rows = n_samples(X)
-    return np.linspace(0, n_rows - 1, min(n_rows, n_most)).astype(int)

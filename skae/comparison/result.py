@@ -7,28 +7,12 @@ import textwrap
 import numpy as np
 from scipy import stats
 
-__all__ = ["COSTS", "LEVEL", "QUALITIES", "Comparison", "corrected_t_test"]
+from skae.measures import MEASURES
 
-# What is measured on held-out rows, the more the better, and what it takes.
-QUALITIES = (
-    "explained_variance",
-    "log_likelihood",
-    "downstream_score",
-    "trustworthiness",
-)
-COSTS = ("fit_seconds", "transform_seconds")
+__all__ = ["LEVEL", "Comparison", "corrected_t_test"]
 
-# How a column of the table is headed; in text, a line for each word.
-HEADINGS = {
-    "estimator": "estimator",
-    "n_components": "components",
-    "explained_variance": "variance explained",
-    "log_likelihood": "log-likelihood",
-    "downstream_score": "downstream score",
-    "trustworthiness": "trustworthiness",
-    "fit_seconds": "fit seconds",
-    "transform_seconds": "transform seconds",
-}
+# What is measured on held-out rows, the more the better.
+QUALITIES = [name for name, measure in MEASURES.items() if not measure.is_cost]
 
 # Differences of less than one in so many are rounding: networks compute in float32.
 ROUNDING = np.finfo(np.float32).eps
@@ -142,7 +126,7 @@ class Comparison:
     """
 
     def __init__(self, folds, *, reference="PCA", test_ratio=None):
-        required = (*HEADINGS, "fold", "error")
+        required = ("estimator", "n_components", *MEASURES, "fold", "error")
         missing = [name for name in required if name not in folds]
         if missing:
             raise ValueError(f"folds needs an entry for each of {', '.join(missing)}.")
@@ -259,7 +243,7 @@ class Comparison:
             "n_components": n_components,
             "n_folds": len(own["fold"]),
         }
-        for measure in QUALITIES + COSTS:
+        for measure in MEASURES:
             values = own[measure][~np.isnan(own[measure])]
             case[f"{measure}_mean"] = values.mean() if len(values) else np.nan
             has_spread = len(values) and np.isfinite(values).all()
@@ -297,12 +281,12 @@ class Comparison:
         """Headings, and the cells of each row, of what was measured at all."""
         summary = self.summary()
         columns = {
-            HEADINGS[name]: list(map(str, summary[name]))
-            for name in ("estimator", "n_components")
+            "estimator": list(map(str, summary["estimator"])),
+            "components": list(map(str, summary["n_components"])),
         }
-        for measure in QUALITIES + COSTS:
-            if not np.isnan(summary[f"{measure}_mean"]).all():
-                columns[HEADINGS[measure]] = _cells(summary, measure)
+        for name, measure in MEASURES.items():
+            if not np.isnan(summary[f"{name}_mean"]).all():
+                columns[measure.heading] = _cells(summary, name)
         return list(columns), list(zip(*columns.values(), strict=True))
 
     def _remarks(self):
@@ -339,7 +323,7 @@ def paired_differences(own, other, measure):
 def _cells(summary, measure):
     """Means with their spread; a dash where there is none, and room for a star."""
     means, spreads = (summary[f"{measure}_{which}"] for which in ("mean", "std"))
-    if measure in COSTS:
+    if MEASURES[measure].is_cost:
         digits = _digits(means, figures=3, most=4)
         return ["-" if math.isnan(mean) else f"{mean:.{digits}f}" for mean in means]
     stars = np.where(summary[f"{measure}_p_value"] < LEVEL, "*", " ")

@@ -1,31 +1,17 @@
 """Codes in two dimensions, beside PCA's."""
 
-from datetime import timedelta
-
 import numpy as np
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
-from skae.labels import check_labels
+from skae.labels import check_labels, holds_times
+from skae.transformers import as_rows, check_component, encode, named_transformers
 
-from .canvas import (
-    NEUTRAL,
-    PALETTE,
-    check_matplotlib,
-    colour_bar,
-    height_of_lines,
-    keep_within,
-    lay_out,
-    lines_beside,
-    lit,
-    panels,
-    plain,
-    root_figure,
-    shades,
-    shortened,
-)
+from .canvas import check_matplotlib, lay_out, panels, root_figure
+from .colours import NEUTRAL, PALETTE, lit, shades
 from .display import Display
-from .transformers import as_rows, check_component, encode, named_transformers
+from .drawings import colour_bar
+from .lettering import height_of_lines, keep_within, lines_beside, plain, shortened
 
 __all__ = ["CodeDisplay"]
 
@@ -253,8 +239,7 @@ def _name_of(y):
 def _check_y(y):
     """Take classes or numbers as an array of one dimension."""
     y = column_or_1d(np.asarray(y))
-    kind = y.dtype.kind
-    if kind in "mM" or (kind == "O" and any(map(_is_of_time, y))):
+    if holds_times(y):
         raise ValueError(
             "y: dates and times have no colours; give numbers, such as the days since "
             "the first, or classes, such as the years."
@@ -262,11 +247,6 @@ def _check_y(y):
     check_labels(y)
     assert_all_finite(y, input_name="y")
     return y
-
-
-def _is_of_time(label):
-    """Whether a label is a date, a moment or a period, of Python or of pandas."""
-    return hasattr(label, "strftime") or isinstance(label, timedelta)
 
 
 def _classes(y):

@@ -11,10 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from skae._sklearn import is_constant_feature
+from skae.transformers import column_names, dense, image_shape_of, some_rows
 
-__all__ = ["KINDS", "Columns"]
+__all__ = ["KINDS", "Columns", "describe_columns"]
 
 KINDS = ("images", "profiles", "table")
+
+# Rows, and numbers in them, from which the mean, spread and order of the columns are
+# found.
+DESCRIBED_ROWS = 2_000
+DESCRIBED_NUMBERS = 2**24
 
 # A profile has at least so many points.
 SHORTEST_PROFILE = 16
@@ -116,6 +122,30 @@ class Columns:
     def as_images(self, rows):
         """Give rows the shape of images: (..., height, width, channels)."""
         return rows.reshape(*rows.shape[:-1], *self.image_shape)
+
+
+def describe_columns(estimator, X, *, kind="auto", image_shape=None):
+    """Find out what the columns of X are, from some of its rows.
+
+    Parameters
+    ----------
+    estimator : transformer
+        It may know their names, and the shape of images.
+
+    X : {ndarray, data frame, CSR} of shape (n_samples, n_features)
+
+    kind, image_shape : as in :meth:`Columns.describe`
+
+    Returns
+    -------
+    Columns
+    """
+    if image_shape is None and kind in ("auto", "images"):
+        image_shape = image_shape_of(estimator, X.shape[1])
+    n_rows = max(2, min(DESCRIBED_ROWS, DESCRIBED_NUMBERS // X.shape[1]))
+    rows = dense(some_rows(X, n_rows)[1])
+    names = column_names(estimator, X)
+    return Columns.describe(rows, names, kind=kind, image_shape=image_shape)
 
 
 def _check_kind(kind, image_shape, n_features):

@@ -2,33 +2,22 @@
 
 import numpy as np
 
-from .canvas import (
+from skae.measures import MEASURES
+
+from .canvas import check_matplotlib, panels
+from .colours import NEUTRAL, PALETTE, REFERENCE
+from .display import Display
+from .lettering import (
     LINE,
-    NEUTRAL,
-    PALETTE,
-    REFERENCE,
-    check_matplotlib,
     count_in_factors,
     keep_within,
     label_lines,
     legend_outside,
-    panels,
     shortened,
     thin_out,
 )
-from .display import Display
 
 __all__ = ["ComparisonDisplay"]
-
-# What measures are called in a picture.
-LABELS = {
-    "explained_variance": "share of variance explained,\nheld-out rows (1 is all)",
-    "log_likelihood": "log-likelihood of a held-out row\n(nats; more is better)",
-    "downstream_score": "score of a prediction by codes,\nheld-out rows (more: better)",
-    "trustworthiness": "trustworthiness of the codes (1 is best)",
-    "fit_seconds": "seconds to fit",
-    "transform_seconds": "seconds to transform",
-}
 
 # What says which fit a row of numbers belongs to, and is no measure.
 KEYS = ("estimator", "n_components", "fold", "error")
@@ -279,7 +268,9 @@ def _shifts(places, n_curves):
 
 
 def _name(measure):
-    return LABELS.get(measure, measure.replace("_", " "))
+    """Say what is measured; a column of the user's own is called by its name."""
+    known = MEASURES.get(measure)
+    return known.axis if known else measure.replace("_", " ")
 
 
 def _label(name, curve):

@@ -4,31 +4,28 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from skae._sklearn import is_constant_feature, safe_indexing
+from skae.transformers import (
+    as_rows,
+    dense,
+    named_transformers,
+    reconstruct,
+)
 
-from .canvas import (
-    ESTIMATOR,
+from .canvas import check_matplotlib, panels
+from .colours import ESTIMATOR, REFERENCE
+from .columns import describe_columns
+from .display import RowsDisplay
+from .drawings import colour_bar, draw_profiles
+from .images import draw_images
+from .lettering import (
     LINE,
-    REFERENCE,
-    check_matplotlib,
-    colour_bar,
-    draw_profiles,
     keep_within,
     label_below,
     label_features,
     legend_outside,
     main_features,
-    panels,
     rounded,
     shortened,
-)
-from .display import RowsDisplay
-from .images import draw_images
-from .transformers import (
-    as_rows,
-    dense,
-    describe_columns,
-    named_transformers,
-    reconstruct,
 )
 
 __all__ = ["FeatureErrorDisplay"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .canvas import NEUTRAL
+from .colours import NEUTRAL
 
 __all__ = ["draw_images", "shape_drawn"]
 

@@ -3,20 +3,12 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .canvas import (
-    ESTIMATOR,
-    NEUTRAL,
-    REFERENCE,
-    check_matplotlib,
-    count_in_factors,
-    keep_within,
-    legend_outside,
-    panels,
-    plain,
-    rounded,
-)
+from skae.transformers import brief, check_instance, last_step, short_name
+
+from .canvas import check_matplotlib, panels
+from .colours import ESTIMATOR, NEUTRAL, REFERENCE
 from .display import Display
-from .transformers import brief, check_instance, last_step, short_name
+from .lettering import count_in_factors, keep_within, legend_outside, plain, rounded
 
 __all__ = ["LossCurveDisplay"]
 

@@ -5,35 +5,36 @@ import numbers
 import numpy as np
 from sklearn.utils import check_scalar
 
+from skae.transformers import (
+    as_rows,
+    check_finite,
+    dense,
+    named_transformers,
+    reconstruct,
+    some_rows,
+)
+
 from .canvas import (
-    ESTIMATOR,
-    LINE,
-    NEUTRAL,
-    REFERENCE,
     WIDTH,
     check_matplotlib,
     clear_unused,
-    draw_profiles,
+    panels,
+    room_across,
+    root_figure,
+)
+from .colours import ESTIMATOR, NEUTRAL, REFERENCE
+from .columns import describe_columns
+from .display import RowsDisplay
+from .drawings import draw_profiles
+from .images import draw_images, shape_drawn
+from .lettering import (
+    LINE,
     label_below,
     label_features,
     legend_outside,
     main_features,
-    panels,
-    room_across,
-    root_figure,
     shortened,
     thin_out,
-)
-from .display import RowsDisplay
-from .images import draw_images, shape_drawn
-from .transformers import (
-    as_rows,
-    check_finite,
-    dense,
-    describe_columns,
-    named_transformers,
-    reconstruct,
-    some_rows,
 )
 
 __all__ = ["ReconstructionDisplay"]

@@ -6,30 +6,29 @@ import numbers
 import numpy as np
 from sklearn.utils import check_scalar
 
-from .canvas import (
-    ESTIMATOR,
+from skae.transformers import (
+    as_rows,
+    check_finite,
+    dense,
+    sample,
+    short_name,
+    some_rows,
+)
+
+from .canvas import check_matplotlib, panels
+from .colours import ESTIMATOR, NEUTRAL
+from .columns import describe_columns
+from .display import RowsDisplay
+from .drawings import draw_profiles
+from .images import draw_images, shape_drawn
+from .lettering import (
     LINE,
-    NEUTRAL,
-    check_matplotlib,
-    draw_profiles,
     keep_within,
     label_below,
     label_features,
     legend_outside,
     main_features,
-    panels,
     shortened,
-)
-from .display import RowsDisplay
-from .images import draw_images, shape_drawn
-from .transformers import (
-    as_rows,
-    check_finite,
-    dense,
-    describe_columns,
-    sample,
-    short_name,
-    some_rows,
 )
 
 __all__ = ["SampleDisplay"]

@@ -6,32 +6,29 @@ from dataclasses import replace
 import numpy as np
 from sklearn.utils import check_scalar
 
-from .canvas import (
-    LINE,
-    WIDTH,
-    check_matplotlib,
-    clear_unused,
-    colour_bar,
-    draw_heat,
-    keep_within,
-    label_below,
-    main_features,
-    panels,
-    plain,
-    rounded,
-    shades,
-    title_above,
-)
-from .display import RowsDisplay
-from .images import draw_images, shape_drawn
-from .transformers import (
+from skae.transformers import (
     as_rows,
     check_component,
     check_transformer,
     dense,
-    describe_columns,
     encode,
     name_of_codes,
+)
+
+from .canvas import WIDTH, check_matplotlib, clear_unused, panels
+from .colours import shades
+from .columns import describe_columns
+from .display import RowsDisplay
+from .drawings import colour_bar, draw_heat
+from .images import draw_images, shape_drawn
+from .lettering import (
+    LINE,
+    keep_within,
+    label_below,
+    main_features,
+    plain,
+    rounded,
+    title_above,
 )
 
 __all__ = ["TraversalDisplay"]
@@ -176,25 +173,15 @@ class TraversalDisplay(RowsDisplay):
         X = as_rows(X)
         columns = describe_columns(estimator, X, kind=kind, image_shape=image_shape)
         codes = encode(estimator, X)
-        components = np.atleast_1d(components).tolist()
-        if not components:
-            raise ValueError("components=[]: give at least one.")
-        for number in components:
-            check_component(number, codes.shape[1], "components")
-        low, high = np.quantile(codes[:, components], ends, axis=0)
-        values = np.linspace(low, high, n_steps, axis=1)
-        medians = np.median(codes, axis=0)
-        lines = np.tile(medians, (len(components), n_steps, 1))
-        for line, number, value in zip(lines, components, values, strict=True):
-            line[:, number] = value
-        decoded = dense(estimator.inverse_transform(lines.reshape(-1, codes.shape[1])))
+        components = _check_components(components, codes.shape[1])
+        lines, values = _lines(codes, components, ends, n_steps)
+        decoded = _decoded(estimator, lines)
         if relative:
-            decoded = decoded - dense(estimator.inverse_transform(medians[None]))
-            # Else a component that does nothing would be seen to do something.
-            decoded[np.abs(decoded) < ROUNDING * columns.scale] = 0.0
+            middle = _decoded(estimator, np.median(codes, axis=0))
+            decoded = _changes(decoded, middle, columns.scale)
             columns = _of_changes(columns, np.abs(decoded).max())
         display = cls(
-            decoded.reshape(len(components), n_steps, -1),
+            decoded,
             components=components,
             code_values=values,
             quantiles=ends,
@@ -292,6 +279,42 @@ class TraversalDisplay(RowsDisplay):
         label_below(axes, ax, f"{label}\n(others at their medians){note}")
         title_above(axes, ax, self._title)
         return axes
+
+
+def _check_components(components, n_components):
+    components = np.atleast_1d(components).tolist()
+    if not components:
+        raise ValueError("components=[]: give at least one.")
+    for number in components:
+        check_component(number, n_components, "components")
+    return components
+
+
+def _lines(codes, components, ends, n_steps):
+    """Codes along a line for each component, and what that component is at each step.
+
+    All other components stay at their medians.
+    """
+    low, high = np.quantile(codes[:, components], ends, axis=0)
+    values = np.linspace(low, high, n_steps, axis=1)
+    lines = np.tile(np.median(codes, axis=0), (len(components), n_steps, 1))
+    for line, number, value in zip(lines, components, values, strict=True):
+        line[:, number] = value
+    return lines, values
+
+
+def _decoded(estimator, codes):
+    """Decode codes, wherever along lines they are."""
+    rows = dense(estimator.inverse_transform(codes.reshape(-1, codes.shape[-1])))
+    return rows.reshape(*codes.shape[:-1], -1)
+
+
+def _changes(rows, middle, scale):
+    """Give what rows differ by from the middle one, if it is more than rounding."""
+    changes = rows - middle
+    # Else a component that does nothing would be seen to do something.
+    changes[np.abs(changes) < ROUNDING * scale] = 0.0
+    return changes
 
 
 def _of_changes(columns, largest):

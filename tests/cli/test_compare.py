@@ -9,8 +9,9 @@ from sklearn.preprocessing import StandardScaler
 
 from skae.cli import comparing
 from skae.cli.reading import read_table
-from skae.cli.report import findings
-from skae.comparison.result import COSTS, QUALITIES, Comparison
+from skae.cli.report import findings, table_of
+from skae.comparison.result import Comparison
+from skae.measures import MEASURES
 
 from .files import QUICK, pd, written
 
@@ -229,10 +230,19 @@ def test_what_is_found_is_said_in_a_sentence(share, said):
         "explained_variance": np.repeat([0.5, share], 3) + np.tile([0, 1e-9, 2e-9], 2),
         "error": np.full(6, ""),
     }
-    nothing = dict.fromkeys(QUALITIES + COSTS, np.full(6, np.nan))
+    nothing = dict.fromkeys(MEASURES, np.full(6, np.nan))
     summary = Comparison(nothing | folds, reference="PCA", test_ratio=0.5).summary()
     (sentence,) = findings(summary)
     assert said in sentence
+
+
+def test_measures_are_called_the_same_in_every_table():
+    keys = {"estimator": ["PCA"], "n_components": [2], "fold": [0], "error": [""]}
+    comparison = Comparison(keys | dict.fromkeys(MEASURES, np.ones(1)))
+    _, _, *headings = table_of(comparison.summary())[0]
+    shown = comparison._repr_html_()
+    assert len(headings) == len(MEASURES)
+    assert [name for name in headings if f">{name}<" not in shown] == []
 
 
 def test_sizes_are_chosen_by_the_table(csv):

@@ -200,6 +200,7 @@ def test_a_score_that_is_no_number_costs_that_measure_only(score, iris):
         ({"y": DAYS.tz_localize("CET")}, ValueError, "y holds dates"),
         ({"y": DAYS.date}, ValueError, "y holds dates"),
         ({"y": DAYS.to_period("D")}, ValueError, "y holds dates"),
+        ({"y": np.c_[np.zeros(150), DAYS.date]}, ValueError, "y holds dates"),
         ({"y": np.arange(150).astype(object) % 3}, ValueError, r"y\.astype\(int\)"),
         ({"y": None, "scoring": "accuracy"}, ValueError, "pass y"),
         ({"y": None, "downstream": Ridge()}, ValueError, "pass y"),

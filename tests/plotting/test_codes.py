@@ -145,6 +145,7 @@ def test_dates_and_times_of_every_kind_are_refused():
     days = pd.date_range("2026-01-01", periods=20)
     times = [days, days - days[0], days.tz_localize("Europe/Berlin"), list(days.date)]
     times += [days.to_period("D"), list((days - days[0]).to_pytimedelta())]
+    times += [np.r_[1, days.date[1:]], np.array([*days.to_numpy()], dtype=object)]
     for y in times:
         with pytest.raises(ValueError, match="y: dates and times have no colours"):
             CodeDisplay.from_estimator(pca, X, y)

@@ -15,7 +15,7 @@ from skae.plotting import (
     SampleDisplay,
     TraversalDisplay,
 )
-from skae.plotting.canvas import count_in_factors
+from skae.plotting.lettering import count_in_factors
 
 from .seen import captions, overlaps, plt, show, to_rgba
 

@@ -1,7 +1,7 @@
-"""Transformers: what a Display asks of an estimator, and of PCA in its place.
+"""Transformers: what is asked of an estimator, whoever wrote it, and PCA in its place.
 
-Any fitted transformer with ``inverse_transform`` will do: skae's own, scikit-learn's,
-a Pipeline of them, a search that was fitted over them.
+It is asked in the same words of skae's own, of scikit-learn's, of a Pipeline of them,
+and of a search that was fitted over them.
 """
 
 import math
@@ -17,10 +17,8 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted
 
-from skae._sklearn import safe_indexing
-from skae.naming import name_of
-
-from .columns import Columns
+from ._sklearn import safe_indexing
+from .naming import name_of
 
 __all__ = [
     "as_rows",
@@ -29,9 +27,10 @@ __all__ = [
     "check_finite",
     "check_instance",
     "check_transformer",
+    "column_names",
     "dense",
-    "describe_columns",
     "encode",
+    "image_shape_of",
     "last_step",
     "name_of_codes",
     "named_transformers",
@@ -40,11 +39,6 @@ __all__ = [
     "short_name",
     "some_rows",
 ]
-
-# Rows, and numbers in them, from which the mean, spread and order of the columns are
-# found.
-DESCRIBED_ROWS = 2_000
-DESCRIBED_NUMBERS = 2**24
 
 
 def _found(estimator):
@@ -235,31 +229,7 @@ def check_component(component, n_components, argument, whose=""):
         )
 
 
-def describe_columns(estimator, X, *, kind="auto", image_shape=None):
-    """Find out what the columns of X are, from some of its rows.
-
-    Parameters
-    ----------
-    estimator : transformer
-        It may know their names, and the shape of images.
-
-    X : {ndarray, data frame, CSR} of shape (n_samples, n_features)
-
-    kind, image_shape : as in :meth:`Columns.describe`
-
-    Returns
-    -------
-    Columns
-    """
-    if image_shape is None and kind in ("auto", "images"):
-        image_shape = _image_shape_of(estimator, X.shape[1])
-    n_rows = max(2, min(DESCRIBED_ROWS, DESCRIBED_NUMBERS // X.shape[1]))
-    rows = dense(some_rows(X, n_rows)[1])
-    names = _column_names(X, estimator)
-    return Columns.describe(rows, names, kind=kind, image_shape=image_shape)
-
-
-def _column_names(X, estimator):
+def column_names(estimator, X):
     """Names of the columns: a frame's, or those that the estimator was fitted with."""
     names = getattr(X, "columns", None)
     if names is None:
@@ -267,7 +237,7 @@ def _column_names(X, estimator):
     return None if names is None else [str(name) for name in names]
 
 
-def _image_shape_of(estimator, n_features):
+def image_shape_of(estimator, n_features):
     """Shape of the images that a convolutional estimator is built for, if it is one."""
     source = _source_of_codes(estimator)
     specs = (getattr(source, part, None) for part in ("encoder", "decoder"))
