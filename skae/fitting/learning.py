@@ -21,8 +21,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, rankdata
-from scipy.stats import t as student_t
 from torch import nn
 
 from skae.device import limited_threads
@@ -31,21 +29,15 @@ from skae.start.maps import LinearMaps
 from skae.training.engine import TrainingResult, mean_loss, n_threads, train
 
 from .readout import Readout, has_readout
+from .significance import gains_surely
 
-__all__ = ["CONFIDENCE", "Learned", "learn", "most_epochs", "resume"]
+__all__ = ["Learned", "learn", "most_epochs", "resume"]
 
 # Up to so many rows, those held out are worth a second training that uses them too.
 REFIT_ROWS = 10_000
 
 # Training rows by which a start is measured where none are held out, at most.
 START_ROWS = 10_000
-
-# The gain over the start, on the rows that judge, has to be above 0 with this
-# confidence, by Student's test, or by Wilcoxon's and by so many standard errors; what
-# they cannot tell from the start is not better than it.
-CONFIDENCE = 0.99
-QUANTILE = norm.ppf(CONFIDENCE)
-STANDARD_ERRORS = 1.5
 
 # What PCA leaves has to be so many times what float32 rows lose by rounding, or nothing
 # could be learned from them, nor judged by them.
@@ -253,34 +245,6 @@ def _is_beyond(task, learned, again, mean, error):
     return first - second > REFIT_SHARE * (abs(mean - first) + 2 * error)
 
 
-def _is_clearly_positive(gain, rows):
-    """Whether rows gain: by Student's test, or by Wilcoxon's where a few rows decide.
-
-    Where tails are heavy the standard error of a mean is that of a few rows, and
-    Student's test cannot see what nearly all rows agree on. The mean has to be above
-    one and a half of its standard errors all the same: one far row alone makes one.
-    """
-    mean, error = rows.mean_and_error(gain)
-    n_rows = rows.n_effective
-    if n_rows <= 1 or mean <= 0:
-        return False
-    if mean > student_t.ppf(CONFIDENCE, n_rows - 1) * error:
-        return True
-    if mean <= STANDARD_ERRORS * error:
-        return False
-    return _signed_ranks(gain.cpu().numpy(), rows.weight.cpu().numpy()) > QUANTILE
-
-
-def _signed_ranks(gain, weight):
-    """Wilcoxon's sum of signed ranks, each times its weight, by its standard deviation.
-
-    Where a row is as likely to lose as to gain, signs are tosses of a coin.
-    """
-    differs = gain != 0  # where the mean is above 0, some do
-    ranks = weight[differs] * rankdata(np.abs(gain[differs]))
-    return ranks @ np.sign(gain[differs]) / np.sqrt(ranks @ ranks)
-
-
 class _Training:
     """One training of a model, from the start of some rows, and who judges it.
 
@@ -335,7 +299,7 @@ class _Training:
         after = self.task.row_losses(self.model, valid)
         learned.judged_loss = self._epoch_loss(valid, after)
         learned.result.best_loss = learned.judged_loss
-        learned.is_better = _is_clearly_positive(before - after, valid)
+        learned.is_better = gains_surely(before - after, valid)
 
     def replayed(self, learned):
         """Train as another was, up to what was kept of it; nothing judges."""
