@@ -1,11 +1,13 @@
 """Schedules of a training: warm-up, planned rates, patience."""
 
+import gc
 import weakref
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from given import images
 from torch import nn
 
 from skae import AutoencoderTransformer
@@ -103,6 +105,25 @@ def test_no_step_leaves_a_tensor_of_its_own(monkeypatch):
     trained(0.0, batch_size=4, max_iter=2)
     assert len(alive) == 20
     assert max(alive) <= 1
+
+
+def test_what_a_training_held_is_free_at_its_end(monkeypatch):
+    """Rows, weights and what was recorded wait for no collection of garbage."""
+    held, n_held, begin = weakref.WeakSet(), [], Steps.__init__
+
+    def seen(steps, *args):
+        held.add(steps)
+        begin(steps, *args)
+        n_held.append(len(held))
+
+    monkeypatch.setattr(Steps, "__init__", seen)
+    gc.disable()
+    try:
+        AutoencoderTransformer(2, **SMALL).fit(images(100))
+    finally:
+        gc.enable()
+    assert n_held == [1, 1]  # the second training uses all rows
+    assert len(held) == 0
 
 
 def test_the_learning_rate_falls_along_a_line_over_the_last_epochs():
