@@ -12,7 +12,7 @@ from torch import nn
 
 from skae import AutoencoderTransformer
 from skae.rows import Rows
-from skae.training.engine import Settings, row_losses, train
+from skae.training.engine import Settings, replay, row_losses, train
 from skae.training.steps import Steps
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
@@ -31,11 +31,14 @@ class Quadratic(nn.Module):
     def row_losses(self, x, *_):
         return ((x - self.weight) ** 2).sum(1)
 
+    def batch_loss(self, x, row_factor, generator):
+        return self.row_losses(x) @ row_factor
+
     def warm_up(self, progress):
         self.progress.append(progress)
 
 
-def trained(warmup, state=None, learning_rates=None, **changes):
+def trained(warmup, learning_rates=None, state=None, **changes):
     rows = Rows(np.random.RandomState(0).randn(40, 3), np.ones(40), np.zeros(3), CPU)
     parameters = {
         "solver": "sgd",
@@ -48,21 +51,13 @@ def trained(warmup, state=None, learning_rates=None, **changes):
         "dtype": torch.float32,
         "warmup": warmup,
     }
-    model = Quadratic()
-    result = train(
-        model,
-        rows,
-        Settings(**parameters | changes),
-        seed=0,
-        start_loss=100.0,
-        valid=rows if learning_rates is None else None,
-        learning_rates=learning_rates,
-        state=state,
-    )
+    model, settings = Quadratic(), Settings(**parameters | changes)
+    known = {"seed": 0, "start_loss": 100.0}
+    if learning_rates is None:
+        result = train(model, rows, settings, valid=rows, state=state, **known)
+    else:
+        result = replay(model, rows, settings, learning_rates, **known)
     return model.progress, result
-
-
-CPU = torch.device("cpu")
 
 
 def test_a_warm_up_goes_from_nothing_to_all_within_its_share():

@@ -26,7 +26,7 @@ from torch import nn
 from skae.device import limited_threads
 from skae.rows import evenly
 from skae.start.maps import LinearMaps
-from skae.training.engine import TrainingResult, mean_loss, n_threads, train
+from skae.training.engine import TrainingResult, mean_loss, n_threads, replay, train
 
 from .readout import Readout, has_readout
 from .significance import gains_surely
@@ -283,7 +283,7 @@ class _Training:
         self.start_loss = self._epoch_loss(judges, before)
         if self.task.own_judges is not None and not math.isfinite(self.start_loss):
             self._refuse_judges()
-        learned = self._train(valid=valid, state=state)
+        learned = self._trained(partial(train, valid=valid, state=state))
         if valid is not None:
             self._judge(learned, valid, before)
         return learned
@@ -304,24 +304,24 @@ class _Training:
     def replayed(self, learned):
         """Train as another was, up to what was kept of it; nothing judges."""
         self.start_loss = learned.start_loss
-        again = self._train(learning_rates=learned.result.learning_rates)
+        rates = learned.result.learning_rates
+        again = self._trained(partial(replay, learning_rates=rates))
         if learned.readout_strength is not None:
             Readout(self.model, self.rows).set(learned.readout_strength)
         return again
 
-    def _train(self, **how):
+    def _trained(self, run):
         """Train the model, and take from the rows what follows a training."""
         task, model = self.task, self.model
         if not task.of_stream:
             model.prepare_training()  # codes move while a network is trained
-        result = train(
+        result = run(
             model,
             self.rows,
             task.settings,
             seed=task.seed,
             start_loss=self.start_loss,
             observer=self,
-            **how,
         )
         with limited_threads(n_threads(model, task.settings.batch_size)):
             model.prepare_inference(task.as_learned(self.rows, model))
