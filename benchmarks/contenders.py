@@ -100,7 +100,8 @@ def skae(X, case, **parameters):
         batch_size=case.batch_size,
         max_iter=case.n_epochs,
         device=case.device,
-        **{"learning_rate_init": case.learning_rate} | parameters,
+        learning_rate_init=case.learning_rate,
+        **parameters,
         early_stopping=False,
         tol=0,
         n_iter_no_change=10**6,
@@ -281,24 +282,14 @@ AUTOENCODERS = {
     "pythae": pythae_model,
 }
 # Those that no other library trains.
-OWN_LOOPS = {
+OWN_LOOPS = (
     "skae",
     "skae, float32",
     "plain loop",
     "index batches, fused Adam",
     "products alone",
-}
-VAES = {
-    name: AUTOENCODERS[name]
-    for name in (
-        "skae",
-        "skae, float32",
-        "plain loop",
-        "index batches, fused Adam",
-        "products alone",
-        "pythae",
-    )
-}
+)
+VAES = {name: AUTOENCODERS[name] for name in (*OWN_LOOPS, "pythae")}
 
 
 def contenders(case):

@@ -35,7 +35,8 @@ rows. A test set of 250 rows decides an accuracy within 2 % only, so methods are
 compared by their means over sets and ``--seeds``.
 
 Results that are in the file already, of as many rows and the like, are not computed
-again; ``--plots`` draws them, and ``--notes`` writes down what is printed in the end.
+again; ``--plots`` draws all but those of ``mnist``, and ``--notes`` writes down what is
+printed in the end.
 """
 
 import argparse
@@ -75,6 +76,9 @@ PUBLISHED = {1: -86.76, 5: -85.54, 50: -84.78}
 # What the results of ``mnist`` depend on, beside how a VAE is trained.
 MNIST_OPTIONS = ("samples", "test_rows", "max_rows", "quick")
 
+# Draws of a code that are decoded together.
+DECODED_AT_ONCE = 250
+
 QUICK_NAMES = ("wine", "breast_cancer")
 COUNTS = ("sc_mouse_bladder2100", "sc_osmfish", "sc_pbmc3k")
 
@@ -94,15 +98,15 @@ def mnist_rows(options):
     return train[: options.max_rows], test[: options.test_rows]
 
 
-def encoder_nats(vae, X, n_samples, n_at_once=250):
+def encoder_nats(vae, X, n_samples):
     """Importance-weighted bound by the encoder's posterior, as in the protocol."""
     generator = torch.Generator().manual_seed(0)
     model, scores = vae.module_, []
     with torch.inference_mode():
         for x in torch.from_numpy(X).split(20):
             posterior, logs = model.posterior(x).each_draw(), []
-            for begin in range(0, n_samples, n_at_once):
-                size = min(n_at_once, n_samples - begin)
+            for begin in range(0, n_samples, DECODED_AT_ONCE):
+                size = min(DECODED_AT_ONCE, n_samples - begin)
                 shape = len(x), size, vae.n_components_
                 noise = torch.randn(shape, generator=generator)
                 logs.append(log_weights(model, x, posterior, noise))
@@ -360,7 +364,8 @@ def parse(arguments=None):
     ):
         part = parts.add_parser(name)
         part.add_argument("--names", nargs="+", default=names)
-        part.add_argument("--components", nargs="+", type=int, default=[2, 8])
+        if name != "samples":  # whose models have sizes of their own
+            part.add_argument("--components", nargs="+", type=int, default=[2, 8])
         part.add_argument("--seeds", nargs="+", type=int, default=[0])
         part.add_argument("--max-rows", type=int, default=3000)
         part.add_argument("--max-columns", type=int, default=1000)
@@ -368,10 +373,10 @@ def parse(arguments=None):
             part.add_argument("--models", nargs="+", default=[*models])
         if name == "tables":
             part.add_argument("--continuous", action="store_true")
+        part.add_argument("--plots", type=pathlib.Path)
     for part in parts.choices.values():
         part.add_argument("--quick", action="store_true")
         part.add_argument("--out", type=pathlib.Path)
-        part.add_argument("--plots", type=pathlib.Path)
         part.add_argument("--notes", type=pathlib.Path)
     options = parser.parse_args(arguments)
     if options.out is None:
@@ -386,7 +391,8 @@ def quick(options):
         options.epochs, options.samples = min(options.epochs, 3), 64
         options.test_rows = 100
         return options
-    options.components = options.components[:1]
+    if options.part != "samples":
+        options.components = options.components[:1]
     if options.part != "counts":
         options.names = [name for name in options.names if name in QUICK_NAMES]
     return options
@@ -404,7 +410,7 @@ def main():
     with Notes(options.notes) as notes:
         for line in SUMMARIES[options.part](ledger.rows):
             notes.add(line)
-    if options.plots is not None and options.part != "mnist":
+    if options.part != "mnist" and options.plots is not None:
         options.plots.mkdir(parents=True, exist_ok=True)
         value = "forest" if options.part == "samples" else "nats"
         plot(ledger, value, options.plots / f"{options.part}.svg")

@@ -16,12 +16,19 @@ def by_model(rows, value, case=("name", "components", "seed")):
 
 def best_by_model(rows):
     """Nats of each model in each data set, by the best of its sizes."""
-    table = {}
+    models = dict.fromkeys(row["model"] for row in rows)
+    return {
+        model: best_of(row for row in rows if row["model"] == model) for model in models
+    }
+
+
+def best_of(rows):
+    """Nats of the best of some rows, in each data set."""
+    best: dict = {}
     for row in rows:
-        key, nats = (row["name"], row["seed"]), float(row["nats"])
-        values = table.setdefault(row["model"], {})
-        values[key] = np.fmax(nats, values.get(key, np.nan))
-    return table
+        case = row["name"], row["seed"]
+        best[case] = np.fmax(float(row["nats"]), best.get(case, np.nan))
+    return best
 
 
 def mean_by_model(rows, value):
@@ -103,24 +110,15 @@ def summarise_tables(rows):
 
 def _count_of_wins(title, ours, others):
     """In how many sets some models are above each of the others, and above all."""
-    own = _best_of(ours)
+    own = best_of(ours)
     counts = []
     each = {model: [model] for model in OTHERS}
     for name, theirs in (each | {"the best of these": OTHERS}).items():
-        best = _best_of(row for row in others if row["model"] in theirs)
+        best = best_of(row for row in others if row["model"] in theirs)
         gain = differences({"own": own, "best": best}, "own", "best", own)
         n_wins = sum(value > 0 for value in gain.values())
         counts.append(f"{name} in {n_wins} of {len(gain)} sets")
     return f"{title} is above {', '.join(counts)}"
-
-
-def _best_of(rows):
-    """Nats of the best of some rows, in each data set."""
-    best: dict = {}
-    for row in rows:
-        case = row["name"], row["seed"]
-        best[case] = np.fmax(float(row["nats"]), best.get(case, np.nan))
-    return best
 
 
 def summarise_counts(rows):

@@ -280,13 +280,13 @@ class Table:
             ]
             print(f"{method:<14}" + "".join(f"{gain:>+8.3f}" for gain in gains))
 
-    def print_worst(self, method, n_cases=10):
-        """Name the cases in which a method does worst."""
+    def print_worst(self, method):
+        """Name the ten cases in which a method does worst."""
         lines = sorted(
             self.by_method[method].items(), key=lambda x: -float(x[1]["error"])
         )
         print(f"\n{method}, worst:")
-        for key, line in lines[:n_cases]:
+        for key, line in lines[:10]:
             print(f"  {' '.join(key):<40} {float(line['error']):.4f}")
 
     def print_best_of_both(self):

@@ -1,6 +1,8 @@
-"""The few private names of scikit-learn that skae needs, in one place.
+"""The few private names of scikit-learn that are imported, in one place.
 
-When scikit-learn moves one of them, this is the only file that changes.
+Hooks, private too, stand in the rooms whose classes extend scikit-learn's: a hook is
+overridden or called under its own name. ``tests/test_architecture.py`` lists them. When
+scikit-learn moves a name, this file changes or one of those rooms.
 """
 
 from sklearn.base import _fit_context

@@ -72,3 +72,4 @@ class FusedAdamThere(FusedAdam):
     def __init__(self, groups, lr, kernel):
         super().__init__(groups, lr, kernel)
         self.rate = torch.zeros((), dtype=torch.float32)
+        self.follow_rate()

@@ -1,12 +1,17 @@
 """The directions in which the rooms may look; docs/architecture.md says why."""
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import sklearn.base
+import sklearn.callback
+from sklearn.metrics import make_scorer
+from sklearn.mixture import GaussianMixture
 
 import skae
 
@@ -127,8 +132,9 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "auto": NOTHING,
         "blueprint": NOTHING,
         "readout": NOTHING,
+        "significance": NOTHING,
         "task": NOTHING,
-        "learning": {"readout"},
+        "learning": {"readout", "significance"},
         "specs": {"auto", "blueprint"},
         "coordinates": {"learning", "task"},
         "n_components": {"readout"},
@@ -381,6 +387,48 @@ def test_private_names_of_scikit_learn_are_taken_in_one_room(path):
         )
     ]
     assert bool(private) == (room_of(path) == "_sklearn")
+
+
+# Private names of scikit-learn that a class of skae's overrides, or calls on itself.
+HOOKS = {
+    "comparison.comparing": {"_init_callback_context"},
+    "comparison.measuring": {"_accept_sample_weight"},
+    "densities.expectation": {"_estimate_log_prob", "_estimate_log_prob_resp"}
+    | {"_initialize", "_m_step"},
+    "estimators.autoencoder": {"_parameter_constraints"},
+    "estimators.base": {"_get_param_names", "_init_callback_context"}
+    | {"_parameter_constraints"},
+    "estimators.fitted": {"_n_features_out"},
+    "estimators.oversampling": {"_parameter_constraints"},
+    "estimators.vae": {"_parameter_constraints"},
+}
+
+
+@functools.cache
+def private_names_of_classes():
+    """What the classes that skae extends call their own; IPython's is nobody's."""
+    classes = [*vars(sklearn.base).values(), *vars(sklearn.callback).values()]
+    classes += [GaussianMixture, type(make_scorer(len))]
+    names = {name for kind in classes if isinstance(kind, type) for name in dir(kind)}
+    # What ClassNamePrefixFeaturesOutMixin asks for, and has not.
+    names |= {"_n_features_out"}
+    return {name for name in names if name[0] == "_" != name[1]} - {"_repr_html_"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=room_of)
+def test_hooks_of_scikit_learn_stand_in_few_rooms(path):
+    used = {
+        getattr(node, field)
+        for node in ast.walk(parse(path))
+        for kind, field in (
+            (ast.FunctionDef, "name"),
+            (ast.Attribute, "attr"),
+            (ast.Name, "id"),
+        )
+        if isinstance(node, kind)
+    }
+    hooks = HOOKS.get(room_of(path), set())
+    assert used & private_names_of_classes() == hooks
 
 
 def test_there_is_no_room_for_odds_and_ends():

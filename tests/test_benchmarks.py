@@ -118,3 +118,12 @@ def test_a_likelihood_by_other_options_is_not_taken_for_what_was_asked(
     for more in ("", changed):
         rows = likelihood.run_tables(likelihood.parse(f"{asked} {more}".split())).rows
     assert (len(rows), rows) == (1, rows_of(path)[1:])
+
+
+@pytest.mark.parametrize("ignored", ["samples --components 2", "mnist --plots here"])
+def test_no_option_is_taken_that_a_part_does_not_read(ignored):
+    part, option, value = ignored.split()
+    assert likelihood.parse([part, "--quick"]).part == part
+    with pytest.raises(SystemExit):
+        likelihood.parse([part, option, value])
+    assert likelihood.parse(["counts", option, value]).part == "counts"

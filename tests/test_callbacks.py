@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from recorders import PropagatedRecorder, Recorder, path_of
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -16,35 +17,6 @@ SMALL = {"hidden_layer_sizes": (8,), "random_state": 0}
 UNJUDGED = SMALL | {"early_stopping": False}
 
 
-class Recorder:
-    """Writes down every hook: its name, the task's path and what came with it."""
-
-    def __init__(self):
-        self.record = []
-
-    def setup(self, estimator, context):
-        self.record.append(("setup", (), None))
-
-    def on_fit_task_begin(self, estimator, context, *, X=None, y=None, metadata=None):
-        self.record.append(("begin", path_of(context), (X, y, metadata)))
-
-    def on_fit_task_end(self, estimator, context, *, X=None, y=None, metadata=None):
-        self.record.append(("end", path_of(context), (X, y, metadata)))
-
-    def teardown(self, estimator, context):
-        self.record.append(("teardown", (), None))
-
-    @property
-    def hooks(self):
-        return [(name, path) for name, path, _ in self.record]
-
-
-class PropagatedRecorder(Recorder):
-    """A recorder that meta-estimators hand on to what they hold."""
-
-    max_propagation_depth = None
-
-
 class Stopper(Recorder):
     """Asks to stop at the end of an epoch."""
 
@@ -53,7 +25,7 @@ class Stopper(Recorder):
         self.after = after
 
     def on_fit_task_end(self, estimator, context):
-        self.record.append(("end", path_of(context), None))
+        self._enter("end", context, None)
         return path_of(context) == (0, self.after - 1)
 
 
@@ -70,11 +42,6 @@ class Collector(Recorder):
 
 def own_score(estimator, X, y=None):
     return estimator.score(X)
-
-
-def path_of(context):
-    path = () if context.parent is None else path_of(context.parent)
-    return (*path, context.task_id)
 
 
 def expected_hooks(n_epochs):
@@ -118,7 +85,7 @@ def test_hooks_are_given_what_fit_was_given(Estimator, iris):
     recorder = Recorder()
     model = Estimator(max_iter=2, **SMALL).set_callbacks(recorder)
     model.fit(X, y, sample_weight=weight)
-    given = [data for name, _, data in recorder.record if name in ("begin", "end")]
+    given = [call.given for call in recorder.record if call.hook in ("begin", "end")]
     assert len(given) >= 6
     for rows, target, metadata in given:
         assert rows is X
@@ -386,7 +353,6 @@ def test_epochs_that_diverge_end_too(Estimator, iris):
     recorder = Recorder()
     model = Estimator(max_iter=3, solver="sgd", learning_rate_init=1e30, **UNJUDGED)
     model.set_callbacks(recorder).fit(iris[0])
-    begun = [path for name, path in recorder.hooks if name == "begin"]
-    ended = [path for name, path in recorder.hooks if name == "end"]
+    begun, ended = recorder.paths("begin"), recorder.paths("end")
     assert len(begun) > 1
     assert sorted(begun) == sorted(ended)

@@ -4,8 +4,8 @@ import importlib
 import inspect
 
 import pytest
+from public import public_names
 from sklearn.base import BaseEstimator
-from torch import nn
 
 # What numpydoc asks for and is not asked for here, and why.
 IGNORED = {
@@ -18,38 +18,6 @@ IGNORED = {
 
 # What an estimator has from scikit-learn, described there.
 INHERITED = ("set_fit_request", "set_partial_fit_request", "set_score_request")
-
-ROOMS = (
-    "skae",
-    "skae.plotting",
-    "skae.likelihoods",
-    "skae.priors",
-    "skae.networks",
-    "skae.onnx",
-    "skae.cli",
-)
-
-
-def public_names():
-    """Functions, classes and specs; not the modules of torch that specs build."""
-    names = []
-    for room in ROOMS:
-        try:
-            module = importlib.import_module(room)
-        except ImportError:  # an extra that is not installed
-            continue
-        names += [
-            f"{room}.{name}" for name in module.__all__ if _is_public(module, name)
-        ]
-    return names
-
-
-def _is_public(module, name):
-    found = getattr(module, name)
-    if not inspect.isclass(found):
-        return inspect.isfunction(found)
-    is_built = issubclass(found, nn.Module | tuple)
-    return not is_built and found.__name__ not in ("Likelihood", "Prior")
 
 
 def documented_names():

@@ -7,7 +7,7 @@ import re
 import warnings
 
 import pytest
-from test_docstrings import public_names
+from public import public_names
 
 ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -1,16 +1,18 @@
 """Schedules of a training: warm-up, planned rates, patience."""
 
+import gc
 import weakref
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from given import images
 from torch import nn
 
 from skae import AutoencoderTransformer
 from skae.rows import Rows
-from skae.training.engine import Settings, row_losses, train
+from skae.training.engine import Settings, replay, row_losses, train
 from skae.training.steps import Steps
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
@@ -29,11 +31,14 @@ class Quadratic(nn.Module):
     def row_losses(self, x, *_):
         return ((x - self.weight) ** 2).sum(1)
 
+    def batch_loss(self, x, row_factor, generator):
+        return self.row_losses(x) @ row_factor
+
     def warm_up(self, progress):
         self.progress.append(progress)
 
 
-def trained(warmup, state=None, learning_rates=None, **changes):
+def trained(warmup, learning_rates=None, state=None, **changes):
     rows = Rows(np.random.RandomState(0).randn(40, 3), np.ones(40), np.zeros(3), CPU)
     parameters = {
         "solver": "sgd",
@@ -46,21 +51,13 @@ def trained(warmup, state=None, learning_rates=None, **changes):
         "dtype": torch.float32,
         "warmup": warmup,
     }
-    model = Quadratic()
-    result = train(
-        model,
-        rows,
-        Settings(**parameters | changes),
-        seed=0,
-        start_loss=100.0,
-        valid=rows if learning_rates is None else None,
-        learning_rates=learning_rates,
-        state=state,
-    )
+    model, settings = Quadratic(), Settings(**parameters | changes)
+    known = {"seed": 0, "start_loss": 100.0}
+    if learning_rates is None:
+        result = train(model, rows, settings, valid=rows, state=state, **known)
+    else:
+        result = replay(model, rows, settings, learning_rates, **known)
     return model.progress, result
-
-
-CPU = torch.device("cpu")
 
 
 def test_a_warm_up_goes_from_nothing_to_all_within_its_share():
@@ -103,6 +100,25 @@ def test_no_step_leaves_a_tensor_of_its_own(monkeypatch):
     trained(0.0, batch_size=4, max_iter=2)
     assert len(alive) == 20
     assert max(alive) <= 1
+
+
+def test_what_a_training_held_is_free_at_its_end(monkeypatch):
+    """Rows, weights and what was recorded wait for no collection of garbage."""
+    held, n_held, begin = weakref.WeakSet(), [], Steps.__init__
+
+    def seen(steps, *args):
+        held.add(steps)
+        begin(steps, *args)
+        n_held.append(len(held))
+
+    monkeypatch.setattr(Steps, "__init__", seen)
+    gc.disable()
+    try:
+        AutoencoderTransformer(2, **SMALL).fit(images(100))
+    finally:
+        gc.enable()
+    assert n_held == [1, 1]  # the second training uses all rows
+    assert len(held) == 0
 
 
 def test_the_learning_rate_falls_along_a_line_over_the_last_epochs():

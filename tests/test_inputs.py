@@ -62,15 +62,15 @@ def results(model, X):
     return found
 
 
-def assert_same(found, expected, tolerance=1e-5):
+def assert_close_results(found, expected, tolerance=1e-5):
     for name, value in expected.items():
         np.testing.assert_allclose(
             found[name], value, rtol=tolerance, atol=tolerance, err_msg=name
         )
 
 
-def assert_same_results(model, wanted, X, plain, tolerance=1e-5):
-    assert_same(results(model, X), results(wanted, plain), tolerance)
+def assert_close_models(model, wanted, X, plain, tolerance=1e-5):
+    assert_close_results(results(model, X), results(wanted, plain), tolerance)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_any_numeric_type_gives_the_same_model(Estimator, dtype, of_plain_rows):
     rows = dark if dtype is np.bool_ else pixels
     X = rows().astype(dtype)
     model = Estimator(2, **START).fit(X)
-    assert_same(results(model, X), of_plain_rows(Estimator, rows, 0), 1e-4)
+    assert_close_results(results(model, X), of_plain_rows(Estimator, rows, 0), 1e-4)
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=lambda t: t.__name__)
@@ -130,7 +130,7 @@ def test_rows_may_have_another_type_than_those_that_were_fitted(Estimator):
     assert model.transform(X.astype(np.float32)).dtype == np.float32
     narrow = Estimator(2, **START).fit(X.astype(np.float32))
     assert narrow.transform(X).dtype == np.float64
-    assert_same_results(narrow, model, X, X, 1e-4)
+    assert_close_models(narrow, model, X, X, 1e-4)
 
 
 def test_integers_are_not_rounded_nor_wrapped(Estimator):
@@ -148,9 +148,9 @@ def test_integers_are_not_rounded_nor_wrapped(Estimator):
 def test_sparse_and_dense_rows_give_the_same_model(Estimator, as_sparse, of_plain_rows):
     X, wanted = pixels(), of_plain_rows(Estimator, pixels, 0)
     model = Estimator(2, **START).fit(as_sparse(X))
-    assert_same(results(model, as_sparse(X)), wanted)
-    assert_same(results(model, X), wanted)
-    assert_same(results(reference(Estimator, X), as_sparse(X)), wanted)
+    assert_close_results(results(model, as_sparse(X)), wanted)
+    assert_close_results(results(model, X), wanted)
+    assert_close_results(results(reference(Estimator, X), as_sparse(X)), wanted)
 
 
 @pytest.mark.parametrize("as_sparse", SPARSE, ids=lambda f: f.__name__)
@@ -160,8 +160,8 @@ def test_a_model_trained_on_sparse_rows_is_that_of_the_dense_ones(
     X, wanted = pixels(), of_plain_rows(Estimator, pixels, 4)
     model = Estimator(2, **SMALL).fit(as_sparse(X))
     found = results(model, X)
-    assert_same(found, wanted, 1e-3)
-    assert_same(results(model, as_sparse(X)), found, 1e-6)
+    assert_close_results(found, wanted, 1e-3)
+    assert_close_results(results(model, as_sparse(X)), found, 1e-6)
 
 
 def test_sparse_rows_that_judge(Estimator):
@@ -179,13 +179,13 @@ def test_a_model_of_sparse_rows_whose_zeros_are_stored_is_the_same(Estimator):
     stored.data[stored.data == 9.0] = 0.0
     assert stored.nnz > np.count_nonzero(X)
     model = Estimator(2, **START).fit(stored)
-    assert_same_results(model, reference(Estimator, X), stored, X)
+    assert_close_models(model, reference(Estimator, X), stored, X)
 
 
 def test_lists_are_arrays(Estimator, of_plain_rows):
     X = iris().tolist()
     model = Estimator(2, **SMALL).fit(X)
-    assert_same(results(model, X), of_plain_rows(Estimator, iris, 4))
+    assert_close_results(results(model, X), of_plain_rows(Estimator, iris, 4))
 
 
 def arrangements(X, folder):
@@ -211,7 +211,7 @@ def test_the_layout_in_memory_says_nothing(Estimator, layout, tmp_path, of_plain
     other = dict(arrangements(iris(), tmp_path))[layout]
     before = np.array(other)
     model = Estimator(2, **SMALL).fit(other)
-    assert_same(results(model, other), of_plain_rows(Estimator, iris, 4))
+    assert_close_results(results(model, other), of_plain_rows(Estimator, iris, 4))
     np.testing.assert_array_equal(other, before)
 
 
@@ -253,7 +253,7 @@ def test_data_frames_are_arrays_with_names(Estimator, frame, of_plain_rows):
     table = frame(dict(zip(NAMES, iris().T, strict=True)))
     model = Estimator(2, **SMALL).fit(table)
     assert list(model.feature_names_in_) == NAMES
-    assert_same(results(model, table), of_plain_rows(Estimator, iris, 4))
+    assert_close_results(results(model, table), of_plain_rows(Estimator, iris, 4))
 
 
 def test_data_frames_of_mixed_types(Estimator):
@@ -269,7 +269,7 @@ def test_data_frames_of_mixed_types(Estimator):
     plain = X.copy()
     plain[:, 2] = X[:, 2] > 0
     model = Estimator(2, **START).fit(table)
-    assert_same_results(model, reference(Estimator, plain), table, plain, 1e-4)
+    assert_close_models(model, reference(Estimator, plain), table, plain, 1e-4)
 
 
 def test_nullable_columns_without_gaps_are_numbers(Estimator):
@@ -277,7 +277,7 @@ def test_nullable_columns_without_gaps_are_numbers(Estimator):
     table = pd.DataFrame(X, columns=list("abc"))
     table = table.astype({"a": "Int64", "b": "Float64", "c": "UInt8"})
     model = Estimator(2, **START).fit(table)
-    assert_same_results(model, reference(Estimator, X), table, X)
+    assert_close_models(model, reference(Estimator, X), table, X)
 
 
 def test_a_nullable_column_with_a_gap_is_refused(Estimator):
@@ -338,5 +338,5 @@ def test_rows_too_many_to_keep_on_the_device_give_the_same_model(
         model = Estimator(2, **SMALL).fit(kind)
         # A VAE draws per block, so its validation losses differ by their draws.
         if Estimator is AutoencoderTransformer:
-            assert_same_results(model, wanted, X, X)
+            assert_close_models(model, wanted, X, X)
         assert np.isfinite(model.score(X))

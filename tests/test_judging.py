@@ -7,7 +7,6 @@ import pytest
 import scipy.sparse as sp
 import torch
 from given import LEARNS, SMALL, images, normal
-from scipy.stats import wilcoxon
 from sklearn.decomposition import PCA
 from torch import nn
 
@@ -15,7 +14,6 @@ from skae import AutoencoderTransformer, VAETransformer
 from skae.fitting import learning
 from skae.fitting.planning import make_task
 from skae.likelihoods import Gaussian
-from skae.rows import Rows
 from skae.weighted import WeightedSet
 
 
@@ -250,49 +248,6 @@ def test_copies_of_nothing_but_one_row_are_trained_on_without_a_judge():
         assert model.validation_loss_curve_ == []
     start = AutoencoderTransformer(2, **parameters).fit(X)
     np.testing.assert_allclose(start.reconstruct(X[:5]), X[:5])
-
-
-def judged(gain, weight):
-    rows = Rows(np.zeros((len(gain), 1)), weight, np.zeros(1), torch.device("cpu"))
-    return learning._is_clearly_positive(torch.as_tensor(gain), rows)
-
-
-@pytest.mark.parametrize("spread", [0.0, 0.2, 2.0])
-def test_chance_is_seldom_taken_for_a_gain_whatever_the_weights(spread):
-    rng = np.random.default_rng(0)
-    gains = rng.normal(size=(1000, 200))
-    weights = rng.lognormal(0, spread, size=(1000, 200))
-    assert np.mean([*map(judged, gains, weights)]) < 0.025
-    assert np.mean([*map(judged, gains + 10, weights)]) > 0.95
-
-
-def test_rows_in_many_copies_do_not_hide_a_gain_of_nearly_all():
-    """Where copies gain as much as the mean, they do not make it uncertain."""
-    rng = np.random.default_rng(0)
-    weight = rng.geometric(0.02, 150) ** 1.5
-    gain = 0.5 + 0.1 * rng.normal(size=150)
-    gain[np.argsort(weight)[:3]] = 40.0
-    assert judged(gain, weight)
-    assert not judged(-gain, weight)
-
-
-def test_ranks_weigh_as_their_rows_do():
-    """Of a heavy tail, by Wilcoxon's test; with one weight it is SciPy's."""
-    rng = np.random.default_rng(0)
-    gain = rng.standard_cauchy(200) + 0.3
-    same = learning._signed_ranks(gain, np.ones(200))
-    ranks = wilcoxon(gain, alternative="greater", method="approx")
-    assert same == pytest.approx(ranks.zstatistic)
-    losers = np.where(gain > 0, 1.0, 10.0)
-    assert learning._signed_ranks(gain, losers) < 0 < same
-
-
-def test_a_gain_of_rows_that_hardly_count_is_none():
-    rng = np.random.default_rng(0)
-    weight = np.repeat([1000.0, 1e-3], [20, 180])
-    gains = rng.normal(size=(300, 200)) * np.repeat([10.0, 1e-3], [20, 180])
-    gains[:, 20:] = np.abs(gains[:, 20:])
-    assert np.mean([judged(gain, weight) for gain in gains]) < 0.05
 
 
 def test_copies_of_a_row_judge_as_one():

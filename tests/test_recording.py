@@ -50,8 +50,7 @@ def fit_as_on_a_gpu(monkeypatch):
 
     def fit(estimator, X, kind=RecordingOnCPU, **arguments):
         of_this_fit = type("OfThisFit", (kind,), {"n_made": 0, "n_replayed": 0})
-        for room in (recording, steps):
-            monkeypatch.setattr(room, "Recording", of_this_fit)
+        monkeypatch.setattr(recording, "Recording", of_this_fit)
         return estimator.fit(X, **arguments), of_this_fit
 
     return fit
@@ -154,7 +153,7 @@ def test_a_training_that_goes_on_loads_what_it_needs_before_it_records(
 ):
     X, settings = images(384), LONG | {"warm_start": True}
     one, other = (AutoencoderTransformer(4, **settings) for _ in range(2))
-    for n_first in (USUAL_STEPS, steps.LOADING_STEPS):
+    for n_first in (USUAL_STEPS, recording.LOADING_STEPS):
         fit_as_on_a_gpu(one, X, Never)
         assert fit_as_on_a_gpu(other, X)[1].n_replayed == EPOCHS * 6 - n_first
         np.testing.assert_array_equal(weights(one), weights(other))
@@ -232,11 +231,11 @@ def test_a_gpu_replays_what_it_recorded(Estimator, monkeypatch):
             n_recorded.append(len(x))
             return super().__call__(x, row_factor)
 
-    monkeypatch.setattr(steps, "RecordedStep", Counted)
+    monkeypatch.setattr(recording, "RecordedStep", Counted)
     settings = LONG | {"max_iter": 14, "device": "cuda", "precision": "float32"}
     replayed = Estimator(4, **settings).fit(X)
     assert n_recorded == [64] * (14 * 6 - clipping.USUAL_STEPS)
-    monkeypatch.setattr(steps.Recording, "devices", ())
+    monkeypatch.setattr(recording.Recording, "devices", ())
     eager = Estimator(4, **settings).fit(X)
     np.testing.assert_allclose(replayed.loss_curve_, eager.loss_curve_, rtol=1e-3)
     if Estimator is AutoencoderTransformer:

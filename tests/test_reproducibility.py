@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from given import images
+from results import assert_same_bits, results, results_of_rows
 from scipy import sparse
 from sklearn.model_selection import cross_validate
-from test_persistence import assert_same_results, results, results_of_rows
 from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer
@@ -44,7 +44,7 @@ def test_a_seed_gives_the_same_bits_again(Estimator, as_trained, parameters, dig
     first = Estimator(**parameters).fit(X)
     torch.rand(7)
     second = Estimator(**parameters).fit(X)
-    assert_same_results(results_of_rows(second, X), results_of_rows(first, X))
+    assert_same_bits(results_of_rows(second, X), results_of_rows(first, X))
     assert second.loss_curve_ == first.loss_curve_
     for name, tensor in first.module_.state_dict().items():
         assert torch.equal(second.module_.state_dict()[name], tensor)
@@ -53,7 +53,7 @@ def test_a_seed_gives_the_same_bits_again(Estimator, as_trained, parameters, dig
 def test_a_seed_gives_the_same_density_again(Estimator, iris):
     X, _ = iris
     first, second = (Estimator(random_state=3, **SMALL).fit(X) for _ in range(2))
-    assert_same_results(results(second, X), results(first, X))
+    assert_same_bits(results(second, X), results(first, X))
 
 
 def test_another_seed_gives_another_model(Estimator, iris):
@@ -115,7 +115,7 @@ def computed():
 def test_two_processes_compute_the_same_bits(elsewhere):
     found, expected = elsewhere(computed), computed()
     assert len(found) == 16
-    assert_same_results(found, expected)
+    assert_same_bits(found, expected)
 
 
 def test_one_worker_and_two_agree(Estimator, iris):
@@ -137,7 +137,7 @@ def test_the_order_of_rows_does_not_matter(Estimator, iris):
     model = Estimator(random_state=0, **SMALL).fit(X)
     order = np.random.RandomState(0).permutation(len(X))
     shuffled = Estimator(random_state=0, **SMALL).fit(X[order])
-    assert_same_results(results_of_rows(shuffled, X), results_of_rows(model, X))
+    assert_same_bits(results_of_rows(shuffled, X), results_of_rows(model, X))
 
 
 def test_the_layout_of_memory_does_not_matter(Estimator, iris):
@@ -146,7 +146,7 @@ def test_the_layout_of_memory_does_not_matter(Estimator, iris):
     wide = np.repeat(X, 2, axis=1)[:, ::2]
     for same in (np.asfortranarray(X), wide, X.tolist()):
         other = Estimator(random_state=0, **SMALL).fit(same)
-        assert_same_results(results_of_rows(other, same), expected)
+        assert_same_bits(results_of_rows(other, same), expected)
 
 
 # ------------------------------------------------------------ nothing is touched
@@ -320,7 +320,7 @@ def test_the_default_dtype_of_torch_does_not_matter(Estimator, parameters, iris)
     finally:
         torch.set_default_dtype(torch.float32)
     if "encoder" not in parameters:
-        assert_same_results(found, results_of_rows(expected, X))
+        assert_same_bits(found, results_of_rows(expected, X))
         np.testing.assert_array_equal(drawn, expected.sample(5, random_state=0))
     assert found["transform"].dtype == np.float64
     assert model.transform(X.astype(np.float32)).dtype == np.float32
@@ -416,7 +416,7 @@ def test_a_row_does_not_depend_on_its_container(Estimator, digits):
         sparse.csr_array(X),
         sparse.csc_matrix(X),
     ):
-        assert_same_results(results_of_rows(model, same), expected)
+        assert_same_bits(results_of_rows(model, same), expected)
 
 
 def test_a_row_of_column_major_rows_has_the_score_that_it_has_alone():

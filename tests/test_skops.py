@@ -15,15 +15,11 @@ import pytest
 import scipy.sparse as sp
 import torch
 from given import own_network
+from results import assert_same_bits, results, results_of_rows
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_persistence import (
-    assert_same_results,
-    results,
-    results_of_rows,
-)
 
 from skae import (
     TRUSTED_TYPES,
@@ -58,7 +54,7 @@ def assert_travels(model, X, results=results):
     assert names
     assert all(name.startswith("skae.") for name in names)
     copied = sio.loads(content, trusted=TRUSTED_TYPES)
-    assert_same_results(results(copied, X), expected)
+    assert_same_bits(results(copied, X), expected)
     assert copied.get_params().keys() == model.get_params().keys()
 
 
@@ -118,9 +114,7 @@ def test_rows_of_any_container_leave_nothing_else_to_trust(Estimator, iris):
 def test_an_estimator_that_is_not_fitted_travels(Estimator, iris):
     copied = opened(Estimator(**SMALL))
     expected = Estimator(**SMALL).fit(iris[0])
-    assert_same_results(
-        results(copied.fit(iris[0]), iris[0]), results(expected, iris[0])
-    )
+    assert_same_bits(results(copied.fit(iris[0]), iris[0]), results(expected, iris[0]))
 
 
 def test_a_pipeline_travels(Estimator, iris):
@@ -138,7 +132,7 @@ def test_training_goes_on_where_it_stopped(Estimator, iris):
     X, _ = iris
     model = Estimator(warm_start=True, **SMALL).fit(X)
     copied = opened(model)
-    assert_same_results(results(copied.fit(X), X), results(model.fit(X), X))
+    assert_same_bits(results(copied.fit(X), X), results(model.fit(X), X))
 
 
 def test_a_stream_goes_on_where_it_stopped(Estimator, iris):
@@ -147,7 +141,7 @@ def test_a_stream_goes_on_where_it_stopped(Estimator, iris):
     for part in (X[:2], X[2:50], X[50:]):  # the first has too few rows for a start
         model.partial_fit(part)
         copied = opened(copied).partial_fit(part)
-    assert_same_results(results(copied, X), results(model, X))
+    assert_same_bits(results(copied, X), results(model, X))
 
 
 def test_trusted_types_are_the_classes_that_files_name(digits):
@@ -178,7 +172,7 @@ def test_a_factory_of_the_users_is_for_the_user_to_trust(Estimator, iris):
     with pytest.raises(TypeError, match=r"given\.own_network"):
         sio.loads(content, trusted=TRUSTED_TYPES)
     copied = sio.loads(content, trusted=[*TRUSTED_TYPES, "given.own_network"])
-    assert_same_results(results(copied, X), expected)
+    assert_same_bits(results(copied, X), expected)
 
 
 # ------------------------------------------------------------- files that are refused
@@ -429,7 +423,7 @@ def test_a_state_of_the_optimizer_that_does_not_fit_is_refused(
         copied = opened(copied)
         with pytest.raises(ValueError, match=rf"solver='{solver}' does.*'{name}' has"):
             copied.fit(X)
-        assert_same_results(results_of_rows(copied, X), before)
+        assert_same_bits(results_of_rows(copied, X), before)
 
 
 # ------------------------------------------------------------------ another process

@@ -36,7 +36,7 @@ def codes_of_prior(model):
     return getattr(model, "_prior_codes", None) or ()
 
 
-def assert_same_model(found, expected, X):
+def assert_same_bits_of_models(found, expected, X):
     X = X[:30]
     np.testing.assert_array_equal(found.transform(X), expected.transform(X))
     np.testing.assert_array_equal(found.reconstruct(X), expected.reconstruct(X))
@@ -107,7 +107,7 @@ def test_three_epochs_and_three_more_are_six(Estimator, parameters, iris):
     half = Estimator(max_iter=3, warm_start=True, **parameters).fit(X)
     assert not np.array_equal(half.transform(X), whole.transform(X))
     for model in (opened(half), copy.deepcopy(half), half):
-        assert_same_model(model.fit(X), whole, X)
+        assert_same_bits_of_models(model.fit(X), whole, X)
         assert model.loss_curve_[-3:] == whole.loss_curve_[-3:]
 
 
@@ -117,7 +117,7 @@ def test_many_short_fits_are_one_long_fit(Estimator, iris):
     for _ in range(4):
         model = opened(model.fit(X))
     whole = Estimator(max_iter=4, **UNJUDGED).fit(X)
-    assert_same_model(model, whole, X)
+    assert_same_bits_of_models(model, whole, X)
     # As density models, too.
     for answer in (
         lambda model: model.score_samples(X[:30]),
@@ -135,7 +135,7 @@ def test_no_schedule_starts_over(Estimator, iris):
     assert whole.n_iter_ == 5
     model = Estimator(max_iter=4, warm_start=True, **impatient).fit(X)
     model.fit(X)
-    assert_same_model(model, whole, X)
+    assert_same_bits_of_models(model, whole, X)
     steady = Estimator(max_iter=5, **UNJUDGED).fit(X)
     assert not np.array_equal(steady.transform(X), whole.transform(X))
 
@@ -155,9 +155,9 @@ def test_without_warm_start_a_fit_starts_over(Estimator, iris):
     X, _ = iris
     model = Estimator(max_iter=3, **UNJUDGED).fit(X)
     before = opened(model)
-    assert_same_model(model.fit(X), before, X)
+    assert_same_bits_of_models(model.fit(X), before, X)
     short = Estimator(max_iter=3, warm_start=True, **UNJUDGED).fit(X)
-    assert_same_model(short, before, X)
+    assert_same_bits_of_models(short, before, X)
 
 
 def test_warm_start_can_be_switched_on_later(Estimator, iris):
@@ -216,7 +216,7 @@ def test_without_epochs_nothing_changes(Estimator, iris):
     X, _ = iris
     model = Estimator(max_iter=3, warm_start=True, **UNJUDGED).fit(X)
     before = opened(model)
-    assert_same_model(model.set_params(max_iter=0).fit(X[:90]), before, X)
+    assert_same_bits_of_models(model.set_params(max_iter=0).fit(X[:90]), before, X)
     assert model.n_iter_ == 3
 
 
@@ -339,8 +339,8 @@ def test_the_original_of_a_copy_does_not_go_on_with_it(Estimator, iris):
     assert model.module_ is module
     assert copied.module_ is not module
     whole = Estimator(max_iter=6, **UNJUDGED).fit(X)
-    assert_same_model(model.fit(X), whole, X)
-    assert_same_model(copied, whole, X)
+    assert_same_bits_of_models(model.fit(X), whole, X)
+    assert_same_bits_of_models(copied, whole, X)
 
 
 # --------------------------------------------------------------------- refusals
@@ -361,9 +361,9 @@ def test_other_columns_are_refused_and_nothing_changes(Estimator, iris):
         model.fit(X, sample_weight=-np.ones(len(X)))
     assert set(vars(model)) == attributes
     assert model.n_features_in_ == 4
-    assert_same_model(model, before, X)
+    assert_same_bits_of_models(model, before, X)
     whole = Estimator(max_iter=6, **UNJUDGED).fit(X)
-    assert_same_model(model.fit(X), whole, X)
+    assert_same_bits_of_models(model.fit(X), whole, X)
 
 
 # What a model is made with, and what cannot be changed while it is trained further.
@@ -399,7 +399,7 @@ def test_another_architecture_is_refused_by_name(Estimator, name, value, iris):
     for go_on in (model.fit, model.partial_fit):
         with pytest.raises(ValueError, match=f"^{name}=.* not what the fitted model"):
             go_on(X)
-    assert_same_model(model, before, X)
+    assert_same_bits_of_models(model, before, X)
 
 
 def test_what_is_left_to_the_rows_stays_as_it_is(Estimator, iris):
@@ -417,10 +417,10 @@ def test_an_error_in_training_changes_nothing(Estimator, iris):
     model.set_callbacks(Raiser(ZeroDivisionError, epoch=1))
     with pytest.raises(ZeroDivisionError):
         model.fit(X)
-    assert_same_model(model, before, X)
+    assert_same_bits_of_models(model, before, X)
     assert model.n_iter_ == before.n_iter_
     model.set_callbacks().fit(X)
-    assert_same_model(model, Estimator(max_iter=6, **UNJUDGED).fit(X), X)
+    assert_same_bits_of_models(model, Estimator(max_iter=6, **UNJUDGED).fit(X), X)
 
 
 class Raiser:
@@ -486,9 +486,9 @@ def test_ctrl_c_between_epochs_keeps_those_that_were_run(Estimator, hook, epoch,
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(X)
     assert model.n_iter_ == 3
-    assert_same_model(model, Estimator(max_iter=3, **UNJUDGED).fit(X), X)
+    assert_same_bits_of_models(model, Estimator(max_iter=3, **UNJUDGED).fit(X), X)
     model.set_callbacks().set_params(max_iter=3).fit(X)
-    assert_same_model(model, Estimator(max_iter=6, **UNJUDGED).fit(X), X)
+    assert_same_bits_of_models(model, Estimator(max_iter=6, **UNJUDGED).fit(X), X)
 
 
 def test_ctrl_c_in_an_epoch_keeps_the_last_whole_one(Estimator, iris):
@@ -499,9 +499,9 @@ def test_ctrl_c_in_an_epoch_keeps_the_last_whole_one(Estimator, iris):
         model.fit(X)
     assert model.n_iter_ == 2
     whole = UNJUDGED | {"solver": interrupted_at(-1), "max_iter": 2}
-    assert_same_model(model, Estimator(**whole).fit(X), X)
+    assert_same_bits_of_models(model, Estimator(**whole).fit(X), X)
     assert np.isfinite(model.sample(3, random_state=0)).all()
-    assert_same_model(opened(model), model, X)
+    assert_same_bits_of_models(opened(model), model, X)
 
 
 def test_ctrl_c_in_the_first_epoch_keeps_the_start(Estimator, iris):
@@ -566,7 +566,7 @@ def test_after_ctrl_c_a_fit_starts_afresh(Estimator, iris):
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(X)
     model.set_callbacks().fit(X)
-    assert_same_model(model, Estimator(max_iter=4, **UNJUDGED).fit(X), X)
+    assert_same_bits_of_models(model, Estimator(max_iter=4, **UNJUDGED).fit(X), X)
 
 
 def test_ctrl_c_before_training_leaves_the_estimator_as_it_was(Estimator, iris):
@@ -581,7 +581,7 @@ def test_ctrl_c_before_training_leaves_the_estimator_as_it_was(Estimator, iris):
     model.set_callbacks(AtOnce(KeyboardInterrupt, epoch=0))
     with pytest.raises(KeyboardInterrupt):
         model.fit(X[:50, :3])
-    assert_same_model(model, before, X)
+    assert_same_bits_of_models(model, before, X)
     assert model.n_features_in_ == 4
 
 
@@ -602,7 +602,7 @@ def test_calls_of_partial_fit_on_the_same_rows_are_epochs(Estimator, as_trained,
     ours.lowest.copy_(theirs.lowest)
     ours.highest.copy_(theirs.highest)
     model._n_seen = whole._n_seen  # which counts them again
-    assert_same_model(model, whole, X)
+    assert_same_bits_of_models(model, whole, X)
     assert model.loss_curve_ == whole.loss_curve_
     assert model.n_iter_ == 4
 
@@ -786,7 +786,7 @@ def test_classes_neither_go_nor_come_while_a_fit_goes_on(made, iris):
     before = opened(model)
     with pytest.raises(ValueError, match=f"^conditional={not made} is not what"):
         model.set_params(conditional=not made).fit(*iris)
-    assert_same_model(model, before, iris[0])
+    assert_same_bits_of_models(model, before, iris[0])
 
 
 class Interrupting(nn.Linear):

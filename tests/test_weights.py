@@ -41,8 +41,8 @@ def shuffled(X, seed=2):
     return X[np.random.default_rng(seed).permutation(len(X))]
 
 
-def assert_same_model(model, other, X):
-    """Everything that a fit leaves behind is equal."""
+def assert_same_but_for_rounding(model, other, X):
+    """Everything that a fit leaves behind is equal, but for rounding."""
     for method in ("transform", "reconstruct", "score_samples"):
         found, wanted = getattr(model, method)(X), getattr(other, method)(X)
         np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-9)
@@ -67,14 +67,14 @@ def test_integer_weights_are_repeated_rows(Estimator, max_iter, as_format):
     repeated = shuffled(np.repeat(X, weight, axis=0))
     model = Estimator(2, **parameters).fit(as_format(X), sample_weight=weight)
     other = Estimator(2, **parameters).fit(as_format(repeated))
-    assert_same_model(model, other, X)
+    assert_same_but_for_rounding(model, other, X)
 
 
 def test_integer_weights_are_repeated_rows_without_early_stopping(Estimator):
     X, weight = rows(), weights()
     weighted = Estimator(2, **WHOLE).fit(X, sample_weight=weight)
     repeated = Estimator(2, **WHOLE).fit(np.repeat(X, weight, axis=0))
-    assert_same_model(weighted, repeated, X)
+    assert_same_but_for_rounding(weighted, repeated, X)
 
 
 @trained_or_not
@@ -84,7 +84,7 @@ def test_rows_of_weight_0_are_absent(Estimator, max_iter):
     weight = np.repeat([1, 0, 1], [20, 10, 20])
     parameters = SMALL | {"max_iter": max_iter}
     model = Estimator(2, **parameters).fit(strange, sample_weight=weight)
-    assert_same_model(model, Estimator(2, **parameters).fit(X), X)
+    assert_same_but_for_rounding(model, Estimator(2, **parameters).fit(X), X)
 
 
 @in_any_format
@@ -94,7 +94,7 @@ def test_the_order_of_weighted_rows_says_nothing(Estimator, as_format):
     model = Estimator(2, **SMALL).fit(as_format(X), sample_weight=weight)
     other = Estimator(2, **SMALL)
     other.fit(as_format(both[:, :-1]), sample_weight=both[:, -1])
-    assert_same_model(model, other, X)
+    assert_same_but_for_rounding(model, other, X)
 
 
 def test_the_two_zeros_are_one_value(Estimator):
@@ -103,7 +103,7 @@ def test_the_two_zeros_are_one_value(Estimator):
     negative[X == 0] *= np.random.default_rng(1).choice([-1, 1], (X == 0).sum())
     assert np.signbit(negative[X == 0]).any()
     model = Estimator(2, **WHOLE).fit(X)
-    assert_same_model(model, Estimator(2, **WHOLE).fit(negative), X)
+    assert_same_but_for_rounding(model, Estimator(2, **WHOLE).fit(negative), X)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
@@ -311,7 +311,7 @@ def test_any_integer_weights_are_repetitions(some_weights):
     model = AutoencoderTransformer(1, **parameters).fit(X, sample_weight=weight)
     other = AutoencoderTransformer(1, **parameters)
     other.fit(shuffled(np.repeat(X, weight, axis=0)))
-    assert_same_model(model, other, X)
+    assert_same_but_for_rounding(model, other, X)
 
 
 def test_equal_sparse_rows_are_merged_however_they_are_stored():

@@ -13,8 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 from skae._sklearn import fit_context
 from skae.device import made_on_cpu, seed_from
 from skae.fitting.coordinates import carry_out
-from skae.fitting.learning import CONFIDENCE, most_epochs, resume
+from skae.fitting.learning import most_epochs, resume
 from skae.fitting.planning import continued_task, make_task
+from skae.fitting.significance import CONFIDENCE
 from skae.fitting.specs import resolve_likelihood
 from skae.fitting.task import FEWEST_ROWS
 from skae.rows import as_array, stacked

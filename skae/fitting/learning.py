@@ -21,31 +21,23 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, rankdata
-from scipy.stats import t as student_t
 from torch import nn
 
 from skae.device import limited_threads
 from skae.rows import evenly
 from skae.start.maps import LinearMaps
-from skae.training.engine import TrainingResult, mean_loss, n_threads, train
+from skae.training.engine import TrainingResult, mean_loss, n_threads, replay, train
 
 from .readout import Readout, has_readout
+from .significance import gains_surely
 
-__all__ = ["CONFIDENCE", "Learned", "learn", "most_epochs", "resume"]
+__all__ = ["Learned", "learn", "most_epochs", "resume"]
 
 # Up to so many rows, those held out are worth a second training that uses them too.
 REFIT_ROWS = 10_000
 
 # Training rows by which a start is measured where none are held out, at most.
 START_ROWS = 10_000
-
-# The gain over the start, on the rows that judge, has to be above 0 with this
-# confidence, by Student's test, or by Wilcoxon's and by so many standard errors; what
-# they cannot tell from the start is not better than it.
-CONFIDENCE = 0.99
-QUANTILE = norm.ppf(CONFIDENCE)
-STANDARD_ERRORS = 1.5
 
 # What PCA leaves has to be so many times what float32 rows lose by rounding, or nothing
 # could be learned from them, nor judged by them.
@@ -253,34 +245,6 @@ def _is_beyond(task, learned, again, mean, error):
     return first - second > REFIT_SHARE * (abs(mean - first) + 2 * error)
 
 
-def _is_clearly_positive(gain, rows):
-    """Whether rows gain: by Student's test, or by Wilcoxon's where a few rows decide.
-
-    Where tails are heavy the standard error of a mean is that of a few rows, and
-    Student's test cannot see what nearly all rows agree on. The mean has to be above
-    one and a half of its standard errors all the same: one far row alone makes one.
-    """
-    mean, error = rows.mean_and_error(gain)
-    n_rows = rows.n_effective
-    if n_rows <= 1 or mean <= 0:
-        return False
-    if mean > student_t.ppf(CONFIDENCE, n_rows - 1) * error:
-        return True
-    if mean <= STANDARD_ERRORS * error:
-        return False
-    return _signed_ranks(gain.cpu().numpy(), rows.weight.cpu().numpy()) > QUANTILE
-
-
-def _signed_ranks(gain, weight):
-    """Wilcoxon's sum of signed ranks, each times its weight, by its standard deviation.
-
-    Where a row is as likely to lose as to gain, signs are tosses of a coin.
-    """
-    differs = gain != 0  # where the mean is above 0, some do
-    ranks = weight[differs] * rankdata(np.abs(gain[differs]))
-    return ranks @ np.sign(gain[differs]) / np.sqrt(ranks @ ranks)
-
-
 class _Training:
     """One training of a model, from the start of some rows, and who judges it.
 
@@ -319,7 +283,7 @@ class _Training:
         self.start_loss = self._epoch_loss(judges, before)
         if self.task.own_judges is not None and not math.isfinite(self.start_loss):
             self._refuse_judges()
-        learned = self._train(valid=valid, state=state)
+        learned = self._trained(partial(train, valid=valid, state=state))
         if valid is not None:
             self._judge(learned, valid, before)
         return learned
@@ -335,29 +299,29 @@ class _Training:
         after = self.task.row_losses(self.model, valid)
         learned.judged_loss = self._epoch_loss(valid, after)
         learned.result.best_loss = learned.judged_loss
-        learned.is_better = _is_clearly_positive(before - after, valid)
+        learned.is_better = gains_surely(before - after, valid)
 
     def replayed(self, learned):
         """Train as another was, up to what was kept of it; nothing judges."""
         self.start_loss = learned.start_loss
-        again = self._train(learning_rates=learned.result.learning_rates)
+        rates = learned.result.learning_rates
+        again = self._trained(partial(replay, learning_rates=rates))
         if learned.readout_strength is not None:
             Readout(self.model, self.rows).set(learned.readout_strength)
         return again
 
-    def _train(self, **how):
+    def _trained(self, run):
         """Train the model, and take from the rows what follows a training."""
         task, model = self.task, self.model
         if not task.of_stream:
             model.prepare_training()  # codes move while a network is trained
-        result = train(
+        result = run(
             model,
             self.rows,
             task.settings,
             seed=task.seed,
             start_loss=self.start_loss,
             observer=self,
-            **how,
         )
         with limited_threads(n_threads(model, task.settings.batch_size)):
             model.prepare_inference(task.as_learned(self.rows, model))

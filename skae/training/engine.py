@@ -1,10 +1,15 @@
 """The engine: minimises a model's loss over rows.
 
-It knows no model. It asks one for ``row_losses(x, generator, passes, weight)``, the
-loss of each row (its mean over so many passes, if the model draws; by the weights of
-the rows, if it compares them), and for ``loss_unit``, the loss that counts as 1;
-everything else is here: epochs are run (by :mod:`skae.training.steps`), judged, and
-kept or run again, at a pace (of :mod:`skae.training.pace`) that says when to end.
+It knows no model. It asks one for three losses,
+
+    batch_loss(x, row_factor, generator)        that is minimised
+    row_losses(x, generator, passes, weight)    by which rows judge
+    loss_unit                                   that counts as 1
+
+The loss of a row is its mean over so many passes, if the model draws; it goes by the
+weights of the rows, if the model compares them. Everything else is here: epochs are run
+(by :mod:`skae.training.steps`), judged, and kept or run again, at a pace (of
+:mod:`skae.training.pace`) that says when to end.
 """
 
 import math
@@ -23,6 +28,7 @@ __all__ = [
     "TrainingResult",
     "mean_loss",
     "n_threads",
+    "replay",
     "row_losses",
     "train",
 ]
@@ -108,7 +114,7 @@ class Settings:
 
 @dataclass
 class TrainingResult:
-    """What happened in :func:`train`; losses are means over rows.
+    """What happened in a training; losses are means over rows.
 
     Attributes
     ----------
@@ -119,8 +125,8 @@ class TrainingResult:
     validation_curve : list of float
         Validation loss at the start and after each epoch; empty without validation.
     learning_rates : list of float
-        Learning rate of each epoch that led to the kept weights, to be replayed by a
-        refit; those after which training went back are not among them.
+        Learning rate of each epoch that led to the kept weights, for :func:`replay`;
+        those after which training went back are not among them.
     best_epoch : int
         Number of epochs after which the kept weights were reached; 0 is the start.
     best_loss : float
@@ -184,8 +190,8 @@ def mean_loss(model, rows, seed=0, passes=1):
 class _HeldOut:
     """Rows that are not trained on judge the weights, of which the best are kept."""
 
-    def __init__(self, steps, limit, rows, seed):
-        self.steps, self.limit = steps, limit
+    def __init__(self, steps, start_loss, rows, seed):
+        self.steps, self.limit = steps, start_loss + DIVERGED * steps.unit
         self.rows, self.draws = rows, (seed, steps.settings.validation_passes)
 
     def mean_loss(self, judge):
@@ -217,16 +223,15 @@ class _OnTheWay:
     What its last step made of the weights is seen by a few rows.
     """
 
-    def __init__(self, steps, start_loss, limit):
+    def __init__(self, steps, start_loss):
         self.look, self.unit = steps.probe, steps.unit
-        self.start_loss, self.limit = start_loss, limit
+        self.limit = start_loss + DIVERGED * steps.unit
 
     def begin(self, result, pace):
         """See what the few rows are at the start, as they are trained on.
 
         A call of a stream may have none but a far one, which is no divergence.
         """
-        result.best_loss = self.start_loss
         start = self.look()
         self.limit_of_few = start + DIVERGED * max(self.unit, abs(start))
         self.limit = max(self.limit, self.limit_of_few)
@@ -261,7 +266,6 @@ def train(
     seed,
     start_loss,
     valid=None,
-    learning_rates=None,
     observer=None,
     state=None,
 ):
@@ -270,7 +274,7 @@ def train(
     Parameters
     ----------
     model : nn.Module
-        With ``row_losses(x, generator, passes, weight)`` and ``loss_unit``.
+        With ``batch_loss``, ``row_losses`` and ``loss_unit``.
 
     rows : Rows
         Trained on.
@@ -288,9 +292,6 @@ def train(
         among the candidates, and training ends when they are long past. If not, the
         last weights are kept, and training ends when the training loss stands still.
 
-    learning_rates : list of float, optional
-        Rates of another run to be replayed, one epoch each, in place of stopping.
-
     observer : object, optional
         Its ``begin()`` is called before each epoch and ``end(result)`` after it; a
         true answer ends the training.
@@ -303,42 +304,90 @@ def train(
     TrainingResult
     """
     result = TrainingResult(best_loss=start_loss)
-    if not any(p.requires_grad for p in model.parameters()):
-        return result  # a user's networks may have nothing to train
+    if not _can_learn(model):
+        return result
     if state is not None:
         settings = replace(settings, warmup=0.0)  # no schedule starts over
-    if _largest_product(model, settings.batch_size) < LOWERED_PRODUCT:
-        settings = replace(settings, dtype=torch.float32)
+    plateau = state["plateau"] if state else {}
     with limited_threads(n_threads(model, settings.batch_size)):
-        steps = Steps(model, rows, settings, seed, state)
-        model.train(steps.loss.needs_training_mode)
-        plateau = state["plateau"] if state else {}
-        if learning_rates is None:
-            pace = Pace(settings, steps.rate, steps.unit, plateau)
-        else:
-            pace = Replay(settings, learning_rates, steps.unit, plateau)
-        result.most_epochs = pace.n_epochs
-        limit = start_loss + DIVERGED * steps.unit
+        steps = _steps(model, rows, settings, seed, state)
+        pace = Pace(settings, steps.rate, steps.unit, plateau)
         judge: _HeldOut | _OnTheWay
         if valid is None:
-            judge = _OnTheWay(steps, start_loss, limit)
+            judge = _OnTheWay(steps, start_loss)
         else:
-            judge = _HeldOut(steps, limit, valid, seed)
-        try:
-            judge.begin(result, pace)
-            _run(steps, pace, judge, observer or _Unobserved(), result)
-        except KeyboardInterrupt:
-            result.interrupted = True
-        finally:
-            steps.end()
-            model.eval()
-        result.learning_rates = steps.learning_rates
-        result.state = steps.state() | {"plateau": pace.state()}
+            judge = _HeldOut(steps, start_loss, valid, seed)
+        _run(steps, pace, judge, observer, result)
     return result
 
 
+def replay(model, rows, settings, learning_rates, *, seed, start_loss, observer=None):
+    """Minimise as another training did, an epoch at each of its rates; nothing judges.
+
+    Parameters
+    ----------
+    model : nn.Module
+
+    rows : Rows
+
+    settings : Settings
+        Their warm-up is in shares of these epochs.
+
+    learning_rates : list of float
+        :attr:`TrainingResult.learning_rates` of the other.
+
+    seed : int
+
+    start_loss : float
+
+    observer : object, optional
+        The rest is as for :func:`train`.
+
+    Returns
+    -------
+    TrainingResult
+    """
+    result = TrainingResult(best_loss=start_loss)
+    if not _can_learn(model):
+        return result
+    with limited_threads(n_threads(model, settings.batch_size)):
+        steps = _steps(model, rows, settings, seed, None)
+        pace = Replay(settings, learning_rates, steps.unit)
+        judge = _OnTheWay(steps, start_loss)
+        _run(steps, pace, judge, observer, result)
+    return result
+
+
+def _can_learn(model):
+    """Whether there is anything to train; a user's networks may have nothing."""
+    return any(p.requires_grad for p in model.parameters())
+
+
+def _steps(model, rows, settings, seed, state):
+    """Make the steps of a training, whose small products are in float32."""
+    if _largest_product(model, settings.batch_size) < LOWERED_PRODUCT:
+        settings = replace(settings, dtype=torch.float32)
+    return Steps(model, rows, settings, seed, state)
+
+
 def _run(steps, pace, judge, observer, result):
-    """Run epochs until their pace ends, and keep the weights that the judge prefers."""
+    """Run epochs until their pace ends, and leave the model with the best weights."""
+    result.most_epochs = pace.n_epochs
+    steps.model.train(steps.loss.needs_training_mode)
+    try:
+        judge.begin(result, pace)
+        _run_epochs(steps, pace, judge, observer or _Unobserved(), result)
+    except KeyboardInterrupt:
+        result.interrupted = True
+    finally:
+        steps.end()
+        steps.model.eval()
+    result.learning_rates = steps.learning_rates
+    result.state = steps.state() | {"plateau": pace.state()}
+
+
+def _run_epochs(steps, pace, judge, observer, result):
+    """Run epochs, and keep the weights that the judge prefers."""
     while result.n_epochs < pace.n_epochs:
         observer.begin()
         epoch = _run_epoch(steps, pace, judge, result.n_epochs)

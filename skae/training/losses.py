@@ -7,8 +7,7 @@ To the steps of a training both are the same,
     needs_training_mode                           whether layers behave as in training
 
 and a model that ``has_derivative`` is spared of autograd, whose bookkeeping takes
-longer than the arithmetic of small layers. A model may offer ``batch_loss(x,
-row_factor, generator)`` in place of the sum of its rows' losses.
+longer than the arithmetic of small layers.
 """
 
 from contextlib import contextmanager
@@ -53,15 +52,9 @@ class AutogradLoss:
                 x.device.type, self.dtype, enabled=self.dtype != torch.float32
             ),
         ):
-            loss = self._batch_loss(x, row_factor, generator)
+            loss = self.model.batch_loss(x, row_factor, generator)
         loss.backward()
         return loss.detach()
-
-    def _batch_loss(self, x, row_factor, generator):
-        """Loss of a batch, as the model wants it to be trained on."""
-        if hasattr(self.model, "batch_loss"):
-            return self.model.batch_loss(x, row_factor, generator)
-        return self.model.row_losses(x, generator) @ row_factor
 
 
 @contextmanager

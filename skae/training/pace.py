@@ -107,8 +107,8 @@ class Replay(Pace):
 
     stands_still = False
 
-    def __init__(self, settings, rates, unit, plateau):
-        super().__init__(replace(settings, max_iter=len(rates)), None, unit, plateau)
+    def __init__(self, settings, rates, unit):
+        super().__init__(replace(settings, max_iter=len(rates)), None, unit, {})
         self.rates = list(rates)
 
     def rate(self, n_before):

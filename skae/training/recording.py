@@ -1,5 +1,9 @@
 """Recordings: what a GPU is told once and does again at a word.
 
+    Replayed        the steps of a training, until then taken by Python
+    RecordedStep    a step of a batch
+    Recording       any function
+
 A step of a small network is some sixty short operations, and starting each of them from
 Python takes longer than it takes the GPU. Recorded as a graph, they start as one.
 """
@@ -7,12 +11,16 @@ Python takes longer than it takes the GPU. Recorded as a graph, they start as on
 import gc
 from contextlib import contextmanager
 from functools import cache, partial
+from typing import Any
 
 import torch
 
-from skae.device import STREAM_LOCK
+from skae.device import STREAM_LOCK, generator_from
 
-__all__ = ["RecordedStep", "Recording"]
+__all__ = ["RecordedStep", "Recording", "Replayed"]
+
+# Steps by which a GPU loads what they need, before one is recorded.
+LOADING_STEPS = 3
 
 
 class Recording:
@@ -106,3 +114,72 @@ class RecordedStep:
             slot[: len(given)].copy_(given)
             slot[len(given) :].zero_()
         return self._recording.replay()
+
+
+class Replayed:
+    """Steps of a training: taken by Python until a GPU has recorded one.
+
+    Parameters
+    ----------
+    size : int
+        Rows of a batch, as a rule.
+
+    draws : torch.Generator
+        What the first step draws from.
+
+    is_recordable : bool
+        Whether the device does all of a step, and Python nothing. A recording is not
+        begun where it might fail: up to torch 2.12 one that failed leaves the memory of
+        the whole process in disorder.
+
+    Attributes
+    ----------
+    draws : torch.Generator
+        What the next step draws from.
+    """
+
+    def __init__(self, size, draws, *, is_recordable):
+        self.size, self.draws = size, draws
+        self.is_recordable = is_recordable and draws.device.type in Recording.devices
+        self.recorded: Any = None
+        self.n_taken = 0
+
+    def __call__(self, take, x, row_factor, *, is_settled):
+        """Take a step, or replay it; give the loss of the batch.
+
+        Parameters
+        ----------
+        take : callable
+            From rows, their factors and a generator to the loss of the batch.
+
+        x, row_factor : torch.Tensor
+            The rows, and their factors.
+
+        is_settled : bool
+            Whether it does the same at each step from now on.
+        """
+        if self.is_recordable and is_settled and len(x) <= self.size:
+            if self.recorded is None and self.n_taken >= LOADING_STEPS:
+                self._record(take, x)
+            if self.recorded is not None:
+                return self.recorded(x, row_factor)
+        self.n_taken += 1
+        return take(x, row_factor, self.draws)
+
+    def forget(self):
+        """Give up what was recorded, since steps are others now."""
+        self.recorded = None
+
+    def _record(self, take, x):
+        """Record a step of rows like these; where that fails, never again.
+
+        The draws had been the recording's.
+        """
+        draws = self.draws.get_state()
+        step = partial(take, draws=self.draws)
+        try:
+            self.recorded = RecordedStep(step, x, self.size, self.draws)
+        except RuntimeError:
+            self.is_recordable = False
+            self.draws = generator_from(0, x.device)
+            self.draws.set_state(draws)

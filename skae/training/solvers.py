@@ -54,6 +54,7 @@ class FusedAdam:
         self.rate = None
         if device.type != "cpu":
             self.rate = torch.zeros((), dtype=torch.float32, device=device)
+        self.follow_rate()
         self._go_on({p: _moments(p) for p in self._parameters()})
 
     def _parameters(self):
@@ -78,18 +79,7 @@ class FusedAdam:
 
     def step(self, closure):
         """Take a step; give what the closure returned."""
-        self.follow_rate()
         loss = closure()
-        self.move()
-        return loss
-
-    def follow_rate(self):
-        """Bring the learning rate, as it is now, to where the weights are."""
-        if self.rate is not None:
-            self.rate.fill_(self.param_groups[0]["lr"])
-
-    def move(self):
-        """Move the weights by the gradient that they have."""
         rate = self.param_groups[0]["lr"] if self.rate is None else self.rate
         for decay, parameters, means, squares, counts in self._steps:
             torch._foreach_add_(counts, 1)
@@ -108,6 +98,12 @@ class FusedAdam:
                 eps=EPSILON,
                 maximize=False,
             )
+        return loss
+
+    def follow_rate(self):
+        """Bring the learning rate, as it is now, to where the weights are."""
+        if self.rate is not None:
+            self.rate.fill_(self.param_groups[0]["lr"])
 
     def state_dict(self):
         """Give what going on later takes, as torch's optimizers do."""
@@ -124,6 +120,7 @@ class FusedAdam:
         groups = zip(self.param_groups, state["param_groups"], strict=True)
         for group, stored in groups:
             group.update(stored)
+        self.follow_rate()
         moments = zip(self._parameters(), state["state"].values(), strict=True)
         self._go_on(
             {p: {k: m.to(p.device) for k, m in stored.items()} for p, stored in moments}

@@ -9,7 +9,6 @@ how far the first epochs have come.
 from contextlib import contextmanager
 from functools import partial
 from operator import mul
-from typing import Any
 
 import torch
 
@@ -17,7 +16,7 @@ from skae.device import generator_from
 
 from .clipping import Clipping
 from .losses import AutogradLoss, WrittenLoss
-from .recording import RecordedStep, Recording
+from .recording import Replayed
 from .solvers import (
     FusedAdam,
     hyperparameters,
@@ -32,9 +31,6 @@ __all__ = ["Steps", "evaluating"]
 
 # So many rows tell whether a step led far astray.
 PROBED_ROWS = 64
-
-# Steps by which a GPU loads what they need, before one is recorded.
-LOADING_STEPS = 3
 
 
 @contextmanager
@@ -83,13 +79,11 @@ class Steps:
         self.made_with = hyperparameters(self.optimizer)
         self.clipping = self._clipping()
         self.shuffle = generator_from(seed)
-        self.draws = generator_from(seed + 1, rows.device)
         self.unit = model.loss_unit.item()
+        self.loss = self._loss(has_derivative)
+        self.replayed = self._replayed(generator_from(seed + 1, rows.device))
         if state:
             self._go_on(state)
-        self.loss = self._loss(has_derivative)
-        self.recorded: Any = None
-        self.is_recordable, self.n_taken = self._can_be_recorded(), 0
         self.learning_rates = []
         self.keep()
 
@@ -104,8 +98,9 @@ class Steps:
             self.clipping = self._clipping(**state["clipping"])
         self.shuffle.set_state(state["shuffle"])
         # A GPU's stream cannot go on elsewhere; there the draws begin anew.
-        if state["draws"].shape == self.draws.get_state().shape:
-            self.draws.set_state(state["draws"])
+        draws = self.replayed.draws
+        if state["draws"].shape == draws.get_state().shape:
+            draws.set_state(state["draws"])
 
     def _clipping(self, **state):
         """Make what clips long gradients; None for a user's own optimizer."""
@@ -121,18 +116,15 @@ class Steps:
             return WrittenLoss(self.model, self.parameters, dtype, batch_size)
         return AutogradLoss(self.model, self.parameters, dtype)
 
-    def _can_be_recorded(self):
-        """Whether a device that records does all of a step, and Python nothing.
-
-        A recording is not begun where it might fail: up to torch 2.12 one that failed
-        leaves the memory of the whole process in disorder.
-        """
-        return (
-            self.rows.device.type in Recording.devices
-            and getattr(self.model, "is_recordable", False)
+    def _replayed(self, draws):
+        """Make what takes steps: Python does, and a GPU alone once it can."""
+        is_recordable = (
+            getattr(self.model, "is_recordable", False)
             and isinstance(self.loss, WrittenLoss)
             and isinstance(self.optimizer, FusedAdam)
         )
+        size = self.settings.batch_size
+        return Replayed(size, draws, is_recordable=is_recordable)
 
     @property
     def rate(self):
@@ -143,6 +135,8 @@ class Steps:
     def rate(self, rate):
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        if isinstance(self.optimizer, FusedAdam):
+            self.optimizer.follow_rate()
 
     def state(self):
         """Give what going on later takes."""
@@ -152,7 +146,7 @@ class Steps:
             "made_with": self.made_with,
             "clipping": self.clipping.state() if self.clipping else {},
             "shuffle": self.shuffle.get_state(),
-            "draws": self.draws.get_state(),
+            "draws": self.replayed.draws.get_state(),
         }
 
     def keep(self):
@@ -176,7 +170,7 @@ class Steps:
         self.go_back()
         self.optimizer = make_optimizer(self.settings, self.parameters)
         self.clipping = self._clipping()
-        self.recorded = None
+        self.replayed.forget()
 
     def probe(self):
         """Mean loss of a few rows, by the same draws whenever asked."""
@@ -211,60 +205,24 @@ class Steps:
                 size = x.shape[0]
                 n_seen += size
                 row_factor = weight * (1 / (size * self.unit))
-                take = self.step_of(x, is_warmed_up=n_before >= n_warm)
-                losses[len(sizes)] = take(x, row_factor)
+                losses[len(sizes)] = self.step(x, row_factor, n_before >= n_warm)
                 sizes.append(size)
         means = losses[: len(sizes)].tolist()
         return sum(map(mul, means, sizes)) / len(rows) * self.unit
 
-    def step_of(self, x, *, is_warmed_up):
-        """Give what takes a step of a batch: a recording, if there may be one."""
-        may_be_recorded = (
-            self.is_recordable
-            and is_warmed_up
-            and self.clipping.is_active
-            and self.n_taken >= LOADING_STEPS
-            and len(x) <= self.settings.batch_size
-        )
-        if not may_be_recorded:
-            return self.take
-        if self.recorded is None:
-            self._record(x)
-        return self.replay if self.recorded is not None else self.take
+    def step(self, x, row_factor, is_warmed_up):
+        """Take a step, or replay one; give the loss of the batch before it."""
+        is_clipping = self.clipping is None or self.clipping.is_active
+        is_settled = is_warmed_up and is_clipping
+        return self.replayed(self.take, x, row_factor, is_settled=is_settled)
 
-    def take(self, x, row_factor):
-        """Take a step; give the loss of the batch before it."""
-        self.n_taken += 1
-        return self.optimizer.step(partial(self.loss_and_grad, x, row_factor))
+    def take(self, x, row_factor, draws):
+        """Take a step by Python."""
+        return self.optimizer.step(partial(self.loss_and_grad, x, row_factor, draws))
 
-    def replay(self, x, row_factor):
-        """Do the same by the recording."""
-        self.optimizer.follow_rate()
-        return self.recorded(x, row_factor)
-
-    def _record(self, x):
-        """Record a step of rows like these; where that fails, never again.
-
-        The draws had been the recording's.
-        """
-        draws = self.draws.get_state()
-        try:
-            size = self.settings.batch_size
-            self.recorded = RecordedStep(self._recordable_step, x, size, self.draws)
-        except RuntimeError:
-            self.is_recordable = False
-            self.draws = generator_from(0, self.rows.device)
-            self.draws.set_state(draws)
-
-    def _recordable_step(self, x, row_factor):
-        """Do what is recorded of a step: all but what has to be done before."""
-        loss = self.loss_and_grad(x, row_factor)
-        self.optimizer.move()
-        return loss
-
-    def loss_and_grad(self, x, row_factor):
+    def loss_and_grad(self, x, row_factor, draws):
         """Loss of a batch; its gradient is set, and no longer than it may be."""
-        loss = self.loss.loss_and_grad(x, row_factor, self.draws)
+        loss = self.loss.loss_and_grad(x, row_factor, draws)
         if self.clipping is not None:
             self.clipping.clip()
         return loss

@@ -1,51 +1,24 @@
 """Callbacks follow a comparison."""
 
 import numpy as np
+from recorders import PropagatedRecorder, Recorder
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.decomposition import PCA
-from test_callbacks import path_of
 
 from skae import AutoencoderTransformer, VAETransformer, compare
 
 from .folds import QUALITIES, SMALL, Columns
 
 
-class Recorder:
-    """Writes down the name and place of every task."""
-
-    def __init__(self):
-        self.record = []
-
-    def setup(self, estimator, context):
-        self.record.append(("setup", "", ()))
-
-    def on_fit_task_begin(self, estimator, context):
-        self.record.append(("begin", context.task_name, path_of(context)))
-
-    def on_fit_task_end(self, estimator, context):
-        self.record.append(("end", context.task_name, path_of(context)))
-
-    def teardown(self, estimator, context):
-        self.record.append(("teardown", "", ()))
-
-    def paths(self, hook):
-        return [path for name, _, path in self.record if name == hook]
-
-
-class PropagatedRecorder(Recorder):
-    max_propagation_depth = None
-
-
 def test_callbacks_follow_the_whole_run(iris):
     recorder = PropagatedRecorder()
     methods = [PCA(), AutoencoderTransformer(**SMALL)]
     compare(iris[0], estimators=methods, n_components=[1, 2], cv=2, callbacks=recorder)
-    record = recorder.record
-    assert record[0][0] == "setup"
-    assert record[1] == ("begin", "compare", (0,))
-    assert record[-2] == ("end", "compare", (0,))
-    assert record[-1][0] == "teardown"
-    names = [name for hook, name, path in record if hook == "begin" and len(path) == 2]
+    first, *within, last = ((*call,)[:3] for call in recorder.record)
+    assert (first, last) == (("setup", (), ""), ("teardown", (), ""))
+    assert within[0] == ("begin", (0,), "compare")
+    assert within[-1] == ("end", (0,), "compare")
+    names = [task for hook, path, task in within if hook == "begin" and len(path) == 2]
     assert names == [
         "PCA, n_components=1",
         "Autoencoder, n_components=1",
@@ -105,7 +78,7 @@ def test_a_failing_fit_still_ends_and_tears_down(iris):
     )
     assert all("nonsense" in error for error in comparison.folds["error"])
     assert recorder.paths("end")[-2:] == [(0, 0), (0,)]
-    assert recorder.record[-1][0] == "teardown"
+    assert recorder.record[-1].hook == "teardown"
 
 
 def test_two_workers_give_the_same_numbers_and_one_bar(iris, capsys):
