@@ -295,6 +295,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         ],
     }
 
+    _hidden_state = (*BaseAutoencoder._hidden_state, "_codes", "_density")
+
     def __init__(
         self,
         n_components=2,

@@ -3,7 +3,6 @@
 import copy
 import math
 import zlib
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -30,6 +29,7 @@ from .parameters import (
     refuse_auto_components,
 )
 from .reporting import Reporter, report_ctrl_c, warn
+from .state import FittedState
 from .storage import StoredModule, to_arrays, to_tensors
 
 __all__ = ["BaseAutoencoder"]
@@ -41,23 +41,8 @@ CANONICAL_ROWS = 10_000
 # So many rows of a stream, its last ones, say how codes vary and what the noise is.
 REMEMBERED_ROWS = 100
 
-# Fitted attributes that are not for the user.
-HIDDEN_STATE = (
-    "_after_fit",
-    "_stored",
-    "_start",
-    "_training",
-    "_waiting",
-    "_code_mean",
-    "_code_square",
-    "_codes",
-    "_density",
-    "_n_seen",
-    "_prior_codes",
-)
 
-
-class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
+class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
     """Template of an estimator that learns a code for rows.
 
     A subclass says whether a code is a distribution, what else its parameters are, and
@@ -65,6 +50,15 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     """
 
     _parameter_constraints: dict = PARAMETER_CONSTRAINTS
+
+    _hidden_state: tuple[str, ...] = (
+        "_after_fit",
+        "_n_seen",
+        "_start",
+        "_stored",
+        "_training",
+        "_waiting",
+    )
 
     # Whether a code is a distribution, with a prior and an objective of its own.
     _is_variational = False
@@ -103,30 +97,6 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         """
         with self._unchanged_on_error(), made_on_cpu():
             return self._fit(X, y, sample_weight, X_val)
-
-    @contextmanager
-    def _unchanged_on_error(self):
-        """Leave the fitted attributes as they were when fitting fails."""
-        before = {name: vars(self)[name] for name in self._fitted_names()}
-        try:
-            yield
-        except BaseException:
-            self._forget()
-            self.__dict__.update(before)
-            raise
-
-    def _fitted_names(self):
-        given = self._get_param_names()
-        return [
-            name
-            for name in vars(self)
-            if (name.endswith("_") or name in HIDDEN_STATE) and name not in given
-        ]
-
-    def _forget(self):
-        """Be unfitted: what an earlier fit left does not go with rows of another."""
-        for name in self._fitted_names():
-            del self.__dict__[name]
 
     @property
     def _goes_on(self):

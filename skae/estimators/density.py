@@ -28,6 +28,13 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
 
     _is_variational = True
 
+    _hidden_state = (
+        *BaseAutoencoder._hidden_state,
+        "_code_mean",
+        "_code_square",
+        "_prior_codes",
+    )
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = bool(self.conditional)
