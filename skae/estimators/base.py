@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
 
 from skae._sklearn import fit_context
 from skae.device import made_on_cpu, seed_from
@@ -156,6 +157,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
             continues=continues,
         )
 
+    def _takes_parts(self):
+        """Whether rows may come one part at a time."""
+        return True
+
+    @available_if(lambda self: self._takes_parts())
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
         """Train for one epoch on some of the rows of a stream.

@@ -78,13 +78,13 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
         with self._unchanged_on_error(), made_on_cpu():
             return self._fit(X, y, sample_weight, X_val, y_val)
 
-    def _partial_fit(self, X, sample_weight):
+    def _takes_parts(self):
         if self.conditional:
-            raise ValueError(
+            raise AttributeError(
                 "conditional=True needs all classes at once; use fit in place of "
                 "partial_fit, or conditional=False."
             )
-        return super()._partial_fit(X, sample_weight)
+        return super()._takes_parts()
 
     def _find_labels(self, y, weight):
         if not self.conditional:
