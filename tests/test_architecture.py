@@ -21,6 +21,7 @@ MAY_LOOK_INTO = {
     "_sklearn": NOTHING,
     "processor": NOTHING,
     "device": {"processor"},
+    "integers": NOTHING,
     "labels": NOTHING,
     "naming": NOTHING,
     "normal": NOTHING,
@@ -28,21 +29,22 @@ MAY_LOOK_INTO = {
     "weighted": {"rows"},
     # parts
     "likelihoods": {"device", "normal", "rows"},
-    "networks": {"processor"},
+    "networks": {"integers", "processor"},
     "densities": {"device", "normal"},
     "models": {"networks", "normal"},
-    "priors": {"densities", "device", "models", "networks", "normal"},
+    "priors": {"densities", "device", "integers", "models", "networks", "normal"},
     # a fit
     "start": {"device", "rows"},
     "training": {"device"},
-    "fitting": {"device", "likelihoods", "models", "networks", "priors", "rows"}
-    | {"start", "training", "weighted"},
-    "estimators": {"densities", "device", "fitting", "labels", "likelihoods"}
-    | {"models", "networks", "normal", "priors", "rows", "start", "training"}
-    | {"weighted"},
+    "fitting": {"device", "integers", "likelihoods", "models", "networks", "priors"}
+    | {"rows", "start", "training", "weighted"},
+    "estimators": {"densities", "device", "fitting", "integers", "labels"}
+    | {"likelihoods", "models", "networks", "normal", "priors", "rows", "start"}
+    | {"training", "weighted"},
     # what is made of estimators
-    "plotting": {"labels", "naming"},
-    "comparison": {"device", "estimators", "labels", "naming", "plotting", "rows"},
+    "plotting": {"integers", "labels", "naming"},
+    "comparison": {"device", "estimators", "integers", "labels", "naming", "plotting"}
+    | {"rows"},
     "onnx": {"estimators", "likelihoods", "models", "networks"},
     "trust": {"densities", "estimators", "fitting", "likelihoods", "networks"}
     | {"priors", "start"},

@@ -253,7 +253,9 @@ def _with_remedy():
 
 def check_codes(codes):
     """Check codes that are to be decoded."""
-    validate = functools.partial(check_array, dtype=[np.float64, np.float32])
+    validate = functools.partial(
+        check_array, dtype=[np.float64, np.float32], input_name="X"
+    )
     if isinstance(codes, torch.Tensor):
         return _check_tensor(codes, validate)
     return validate(codes)

@@ -7,13 +7,14 @@ is called, and is compared on first use.
 """
 
 import math
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from torch import nn
 
 from skae.densities.codes import CodeMixture
 from skae.fitting.blueprint import Blueprint, Variational, is_factory
+from skae.integers import is_integer
 from skae.likelihoods import Likelihood
 from skae.models.penalties import DIVERGENCES
 from skae.models.posteriors import POSTERIORS
@@ -76,7 +77,7 @@ def check_opened(estimator):
 def _check_blueprint(blueprint):
     for name, least in (("n_features", 1), ("n_components", 1), ("seed", 0)):
         _expect(
-            _is_integer(getattr(blueprint, name), least),
+            is_integer(getattr(blueprint, name), least),
             f"blueprint.{name}",
             f"an integer of {least} or more",
         )
@@ -90,7 +91,7 @@ def _check_blueprint(blueprint):
     is_likelihood = isinstance(blueprint.likelihood, Likelihood)
     _expect(is_likelihood, "blueprint.likelihood", "a likelihood spec")
     _expect(isinstance(blueprint.from_pca, bool), "blueprint.from_pca", "a bool")
-    is_count = _is_integer(blueprint.n_refinements, 0)
+    is_count = is_integer(blueprint.n_refinements, 0)
     is_count = is_count and blueprint.n_refinements <= MOST_REFINEMENTS
     what = f"an integer from 0 to {MOST_REFINEMENTS}"
     _expect(is_count, "blueprint.n_refinements", what)
@@ -121,7 +122,7 @@ def _check_variational(variational):
         value = getattr(variational, name)
         is_weight = isinstance(value, int | float) and 0 <= value < math.inf
         _expect(is_weight, name, "a number from 0")
-    is_count = _is_integer(variational.n_importance_samples, 1)
+    is_count = is_integer(variational.n_importance_samples, 1)
     _expect(is_count, "n_importance_samples", "an integer of 1 or more")
     variational.check()
 
@@ -208,11 +209,6 @@ def _expect_floats(array, name, shape):
     )
     lengths = tuple("any" if length is None else length for length in shape)
     _expect(is_right, name, f"an array of floats of shape {lengths}".replace("'", ""))
-
-
-def _is_integer(value, least):
-    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
-    return is_integer and value >= least
 
 
 def _expect(is_right, name, what):
