@@ -335,7 +335,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
         attributes = {
             "n_components_": task.blueprint.n_components,
             "n_iter_": learned.n_epochs,
-            "mean_": maps.mean,
+            "mean_": maps.mean.copy(),
             "loss_curve_": list(result.loss_curve),
             "validation_loss_curve_": list(result.validation_curve),
             "start_loss_": learned.start_loss,
