@@ -53,11 +53,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
     _parameter_constraints: dict = PARAMETER_CONSTRAINTS
 
     _hidden_state: tuple[str, ...] = (
-        "_after_fit",
-        "_n_seen",
-        "_start",
         "_stored",
+        "_start",
         "_training",
+        "_n_seen",
+        "_after_fit",
         "_waiting",
     )
 

@@ -10,7 +10,9 @@ __all__ = ["FittedState"]
 class FittedState(BaseEstimator):
     """An estimator whose fitted attributes are those of the last fit that succeeded."""
 
-    # Fitted attributes that are not for the user, whose names end in no underscore.
+    # Fitted attributes that are not for the user, whose names end in no underscore. A
+    # class that can be stored names them in the order in which they are checked where
+    # it is opened.
     _hidden_state: tuple[str, ...] = ()
 
     def _fitted_names(self):
