@@ -5,7 +5,6 @@ and of a search that was fitted over them.
 """
 
 import math
-import numbers
 from inspect import signature
 
 import numpy as np
@@ -18,6 +17,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted
 
 from ._sklearn import safe_indexing
+from .integers import is_integer
 from .naming import name_of
 
 __all__ = [
@@ -219,8 +219,7 @@ def sample(estimator, n_samples, noise, random_state):
 
 def check_component(component, n_components, argument, whose=""):
     """Refuse the number of a component that is not there."""
-    is_number = isinstance(component, numbers.Integral)
-    if isinstance(component, bool) or not is_number:
+    if not is_integer(component):
         raise ValueError(f"{argument}={component!r} must be an integer.")
     if not 0 <= component < n_components:
         raise ValueError(

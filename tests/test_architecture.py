@@ -26,31 +26,32 @@ MAY_LOOK_INTO = {
     "_sklearn": NOTHING,
     "processor": NOTHING,
     "device": {"processor"},
+    "integers": NOTHING,
     "labels": NOTHING,
     "measures": NOTHING,
     "naming": NOTHING,
     "normal": NOTHING,
     "rows": {"device"},
-    "transformers": {"naming"},
+    "transformers": {"integers", "naming"},
     "weighted": {"rows"},
     # parts
     "likelihoods": {"device", "normal", "rows"},
-    "networks": {"processor"},
+    "networks": {"integers", "processor"},
     "densities": {"device", "normal"},
     "models": {"networks", "normal"},
-    "priors": {"densities", "device", "models", "networks", "normal"},
+    "priors": {"densities", "device", "integers", "models", "networks", "normal"},
     # a fit
     "start": {"device", "rows"},
     "training": {"device"},
-    "fitting": {"device", "likelihoods", "models", "networks", "priors", "rows"}
-    | {"start", "training", "weighted"},
-    "estimators": {"densities", "device", "fitting", "labels", "likelihoods"}
-    | {"models", "networks", "normal", "priors", "rows", "start", "training"}
-    | {"weighted"},
+    "fitting": {"device", "integers", "likelihoods", "models", "networks", "priors"}
+    | {"rows", "start", "training", "weighted"},
+    "estimators": {"densities", "device", "fitting", "integers", "labels"}
+    | {"likelihoods", "models", "networks", "normal", "priors", "rows", "start"}
+    | {"training", "weighted"},
     # what is made of estimators
     "plotting": {"labels", "measures", "transformers"},
-    "comparison": {"device", "estimators", "labels", "measures", "naming", "plotting"}
-    | {"rows", "transformers"},
+    "comparison": {"device", "estimators", "integers", "labels", "measures", "naming"}
+    | {"plotting", "rows", "transformers"},
     "onnx": {"estimators", "likelihoods", "models", "networks"},
     "trust": {"densities", "estimators", "fitting", "likelihoods", "networks"}
     | {"priors", "start"},
@@ -146,17 +147,18 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "continuing": NOTHING,
         "inference": NOTHING,
         "parameters": NOTHING,
+        "state": NOTHING,
         "storage": NOTHING,
         "reporting": {"storage"},
         "opening": {"storage"},
         "fitted": {"checking", "inference", "opening", "parameters"},
         "base": {"checking", "continuing", "fitted", "parameters", "reporting"}
-        | {"storage"},
+        | {"state", "storage"},
         "fitted_density": {"checking", "fitted", "parameters"},
         "density": {"base", "checking", "fitted_density", "inference", "reporting"},
         "autoencoder": {"base", "checking", "inference"},
         "vae": {"density"},
-        "oversampling": {"checking", "vae"},
+        "oversampling": {"checking", "state", "vae"},
     },
     "plotting": {
         "canvas": NOTHING,
@@ -396,10 +398,10 @@ HOOKS = {
     "densities.expectation": {"_estimate_log_prob", "_estimate_log_prob_resp"}
     | {"_initialize", "_m_step"},
     "estimators.autoencoder": {"_parameter_constraints"},
-    "estimators.base": {"_get_param_names", "_init_callback_context"}
-    | {"_parameter_constraints"},
+    "estimators.base": {"_init_callback_context", "_parameter_constraints"},
     "estimators.fitted": {"_n_features_out"},
     "estimators.oversampling": {"_parameter_constraints"},
+    "estimators.state": {"_get_param_names"},
     "estimators.vae": {"_parameter_constraints"},
 }
 

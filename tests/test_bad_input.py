@@ -550,9 +550,15 @@ def test_an_unfitted_estimator_has_nothing_to_show(Estimator):
 
 
 def test_a_wrong_number_of_samples_is_refused_by_name(Estimator):
-    model, wrong = fitted(Estimator), (0, -1, 2.5, "3", None, [2])
+    model, wrong = fitted(Estimator), (0, -1, 2.5, "3", None, [2], True)
     actions = [functools.partial(model.sample, n_samples) for n_samples in wrong]
     assert_refused(model, "n_samples", actions, rows())
+
+
+def test_a_wrong_number_of_draws_is_refused_by_name():
+    model = fitted(VAETransformer).set_params(n_score_samples=True)
+    with pytest.raises(TypeError, match="n_score_samples=True must be an integer"):
+        model.score_samples(rows())
 
 
 def test_noise_is_true_or_false(Estimator):
@@ -580,12 +586,12 @@ WRONG_CODES = {
     "too few": (rows(3, 1), "2 codes"),
     "too many": (rows(3, 5), "2 codes"),
     "one dimension": (rows()[0, :2], "2D"),
-    "NaN": (np.full((3, 2), np.nan), "NaN"),
+    "NaN": (np.full((3, 2), np.nan), "^Input X contains NaN"),
     "infinity": (np.full((3, 2), np.inf), "infinity"),
     "complex": (rows(3, 2) + 1j, "[Cc]omplex"),
     "strings": (np.full((3, 2), "a"), "convert"),
     "no rows": (rows(3, 2)[:0], "0 sample"),
-    "sparse": (sp.csr_array(rows(3, 2)), "[Ss]parse"),
+    "sparse": (sp.csr_array(rows(3, 2)), "^Sparse data was passed for X"),
 }
 
 

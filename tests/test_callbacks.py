@@ -40,6 +40,14 @@ class Collector(Recorder):
         self.fitted.append(fitted_estimator)
 
 
+class Scribbler(Recorder):
+    """Writes over the model of an epoch; that of the whole fit is the fitted one."""
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        if context.parent is not None:
+            fitted_estimator.mean_[:] = 7
+
+
 def own_score(estimator, X, y=None):
     return estimator.score(X)
 
@@ -213,6 +221,14 @@ def test_copies_are_whole_and_stay_as_they_are(Estimator, iris):
         assert np.isfinite(fitted.sample(3, random_state=0)).all()
         assert not any(part.training for part in fitted.module_.modules())
     assert len({fitted.score(X[:20]) for fitted in epochs}) == 3
+
+
+def test_what_is_done_to_the_model_of_an_epoch_changes_no_other(Estimator, iris):
+    X, _ = iris
+    model = Estimator(max_iter=3, **UNJUDGED).fit(X)
+    watched = Estimator(max_iter=3, **UNJUDGED).set_callbacks(Scribbler()).fit(X)
+    np.testing.assert_array_equal(watched.mean_, model.mean_)
+    np.testing.assert_array_equal(watched.transform(X), model.transform(X))
 
 
 def noisy_network(n_inputs, n_outputs):

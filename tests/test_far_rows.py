@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from given import LEARNS, images
 from sklearn.datasets import load_iris
@@ -106,3 +107,18 @@ def test_rows_beyond_float32_have_codes_as_far(Estimator, parameters, scale):
     if parameters == {"max_iter": 0}:
         start = model.transform(1e9 * X[:4])
         np.testing.assert_allclose(model.transform(far), start * (scale / 1e9), 1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array, torch.from_numpy])
+def test_a_row_whose_square_overflows_scores_minus_infinity(Estimator, kind):
+    X = load_iris().data
+    model = Estimator(2, max_iter=2, random_state=0).fit(X)
+    far = X.copy()
+    far[0, 0] = 1e200
+    scores = model.score_samples(kind(far))
+    assert scores[0] == -np.inf
+    assert np.isfinite(scores[1:]).all()
+    assert model.score(kind(far)) == -np.inf
+    far = X.astype(np.float32)
+    far[0, 0] = 1e30
+    assert model.score(kind(far)) == -np.inf

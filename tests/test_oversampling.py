@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
 from skae import VAEOverSampler, VAETransformer
 from skae.estimators.oversampling import LEFT_ALONE, _count_new
@@ -281,6 +283,70 @@ def test_where_nothing_is_asked_for_nothing_is_added(iris):
 def test_what_cannot_be_asked_for_is_refused(strategy, message, rare):
     with pytest.raises(ValueError, match=message):
         VAEOverSampler(strategy, vae=QUICK).fit_resample(*rare)
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_resample"])
+@pytest.mark.parametrize(("name", "value"), [("beta", -1.0), ("likelihood", "x")])
+def test_a_wrong_parameter_of_the_vae_is_refused_by_name(name, value, method, rare):
+    sampler = VAEOverSampler(vae=clone(START).set_params(**{name: value}))
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of VAE"):
+        getattr(sampler, method)(*rare)
+
+
+# What fails, in the order in which a fit comes to it: rows, strategy, VAE.
+FAILURES = [
+    {"X": np.full((60, 3), np.nan)},
+    {"sampling_strategy": {7: 100}},
+    {"vae": clone(START).set_params(n_components=100)},
+]
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_resample"])
+@pytest.mark.parametrize("wrong", FAILURES, ids=lambda wrong: next(iter(wrong)))
+def test_a_fit_that_fails_changes_nothing(wrong, method, rare):
+    names = list("abcd")
+    sampler = VAEOverSampler(vae=START, random_state=0)
+    sampler.fit(pd.DataFrame(rare[0], columns=names), rare[1])
+    before = _fitted(sampler)
+    assert "feature_names_in_" in before
+    _fail(sampler, wrong, method)
+    after = _fitted(sampler)
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before)
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_resample"])
+@pytest.mark.parametrize("wrong", FAILURES, ids=lambda wrong: next(iter(wrong)))
+def test_a_first_fit_that_fails_leaves_a_sampler_unfitted(wrong, method):
+    sampler = VAEOverSampler(vae=START, random_state=0)
+    _fail(sampler, wrong, method)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(sampler)
+
+
+def test_rows_that_cannot_be_drawn_change_nothing(rare, monkeypatch):
+    sampler = VAEOverSampler(vae=START, random_state=0)
+
+    def fail(*_, **__):
+        raise RuntimeError("stopped")
+
+    monkeypatch.setattr(VAETransformer, "sample", fail)
+    with pytest.raises(RuntimeError, match="stopped"):
+        sampler.fit_resample(*rare)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(sampler)
+
+
+def _fitted(sampler):
+    return {name: vars(sampler)[name] for name in vars(sampler) if name[-1] == "_"}
+
+
+def _fail(sampler, wrong, method):
+    """Fit rows of another width, of other classes, wrong in one respect."""
+    arguments = {"X": np.random.default_rng(0).normal(size=(60, 3))} | wrong
+    X, y = arguments.pop("X"), [0] * 40 + [1] * 20
+    with pytest.raises(ValueError, match=r"contains NaN|has no classes|n_components="):
+        getattr(sampler.set_params(**arguments), method)(X, y)
 
 
 def test_text_is_refused_with_the_remedy(rare):

@@ -27,6 +27,7 @@ from skae import (
     VAEOverSampler,
     VAETransformer,
 )
+from skae.estimators.opening import CHECKS
 from skae.fitting.blueprint import Variational
 from skae.likelihoods import LIKELIHOODS, Gaussian
 from skae.networks import MLP, Conv
@@ -389,6 +390,71 @@ def test_codes_of_the_wrong_kind_are_refused(vae, waiting):
     model._prior_codes = waiting
     with pytest.raises(ValueError, match="_prior_codes has to be"):
         opened(model)
+
+
+ROW = np.ones((1, 4))
+ASTRAY = sp.csr_array(ROW)
+ASTRAY.indices[0] = 9
+
+# What may wait of a stream, which is given few rows or too few to begin with, and what
+# the refusal says.
+WRONG_WAITING = {
+    "a number": (3, "rows and their weights"),
+    "none": (None, "rows and their weights"),
+    "no weights": ((ROW,), "rows and their weights"),
+    "no array": (([[1.0] * 4], np.ones(1)), "finite rows of 4 columns"),
+    "objects": ((ROW.astype(object), np.ones(1)), "finite rows of 4 columns"),
+    "narrow": ((ROW[:, :3], np.ones(1)), "finite rows of 4 columns"),
+    "NaN": ((ROW * np.nan, np.ones(1)), "finite rows of 4 columns"),
+    "astray": ((ASTRAY, np.ones(1)), "finite rows of 4 columns"),
+    "longer": ((ROW, np.ones(2)), "an array of floats"),
+    "no floats": ((ROW, np.ones(1, int)), "an array of floats"),
+    "negative": ((ROW, -np.ones(1)), "weights from 0"),
+    "endless": ((ROW, np.full(1, np.inf)), "weights from 0"),
+    "no rows": ((ROW[:0], np.ones(0)), "weights from 0"),
+}
+
+
+@pytest.mark.parametrize("n_rows", [1, 5])
+@pytest.mark.parametrize("name", WRONG_WAITING)
+def test_rows_that_cannot_wait_are_refused(Estimator, name, n_rows, iris):
+    waiting, message = WRONG_WAITING[name]
+    model = Estimator(**SMALL).partial_fit(iris[0][:n_rows])
+    model._waiting = waiting
+    with pytest.raises(ValueError, match=f"_waiting has to be .*{message}"):
+        pickle.loads(pickle.dumps(model))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array, np.float32, np.uint8])
+@pytest.mark.parametrize("n_rows", [1, 5])
+def test_rows_that_wait_are_opened(Estimator, kind, n_rows, iris):
+    X = kind(iris[0])
+    model = Estimator(**SMALL).partial_fit(X[:n_rows])
+    copied = pickle.loads(pickle.dumps(model)).partial_fit(X[n_rows:])
+    model.partial_fit(X[n_rows:])
+    np.testing.assert_array_equal(copied.transform(X), model.transform(X))
+
+
+def test_a_stream_after_a_fit_is_told_by_a_bool(fitted):
+    model = opened(fitted)
+    model._after_fit = "no"
+    with pytest.raises(ValueError, match="_after_fit has to be a bool"):
+        opened(model)
+
+
+def test_a_state_with_a_part_missing_is_refused(fitted):
+    needed = set(fitted._hidden_state) & set(vars(fitted))
+    needed -= {"_stored", "_density", "_prior_codes"}
+    assert len(needed) > 3
+    for name in needed:
+        model = opened(fitted)
+        delattr(model, name)
+        with pytest.raises(ValueError, match=f"{name} has to be"):
+            opened(model)
+
+
+def test_all_that_a_fit_hides_is_checked(Estimator):
+    assert set(Estimator._hidden_state) <= CHECKS.keys()
 
 
 def test_codes_of_a_prior_that_is_not_fitted_are_refused(iris):

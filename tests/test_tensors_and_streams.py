@@ -2,7 +2,9 @@
 
 import pickle
 import threading
+import tracemalloc
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,13 +12,14 @@ import scipy.sparse as sp
 import torch
 from sklearn import config_context
 from sklearn.datasets import load_iris, make_low_rank_matrix
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer, VAETransformer, rows
 from skae.device import generator_from
-from skae.estimators.checking import check_X
+from skae.estimators.checking import check_codes, check_X
 from skae.rows import Rows
 
 SMALL = {"max_iter": 4, "hidden_layer_sizes": (8,), "random_state": 0}
@@ -46,6 +49,22 @@ def test_a_tensor_gives_the_model_of_its_array(Estimator, dtype):
     np.testing.assert_array_equal(model.transform(X), wanted.transform(X.numpy()))
     np.testing.assert_array_equal(model.reconstruct(X), wanted.reconstruct(X.numpy()))
     assert model.score(X[:20]) == wanted.score(X[:20].numpy())
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int8, torch.bool, torch.uint8])
+@pytest.mark.parametrize("check", [partial(check_X, PCA(), reset=True), check_codes])
+def test_a_tensor_of_whole_numbers_is_copied_by_torch_alone(check, dtype):
+    X = torch.ones((20_000, 20), dtype=dtype)
+    tracemalloc.start()
+    try:
+        checked = check(X)
+        # Of what torch takes nothing is counted.
+        assert tracemalloc.get_traced_memory()[1] < X.numel()
+    finally:
+        tracemalloc.stop()
+    wanted = check(X.numpy())
+    assert checked.numpy().dtype == wanted.dtype
+    np.testing.assert_array_equal(checked, wanted)
 
 
 def test_buffers_are_float32_where_float64_is_taken_away(

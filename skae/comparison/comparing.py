@@ -1,6 +1,5 @@
 """Comparing: methods at each number of components, on folds that all of them share."""
 
-import numbers
 from itertools import islice
 
 import numpy as np
@@ -23,6 +22,7 @@ from skae._sklearn import callbacks_of, n_samples
 from skae.device import seed_from
 from skae.estimators.autoencoder import AutoencoderTransformer
 from skae.estimators.vae import VAETransformer
+from skae.integers import is_integer
 from skae.labels import check_labels, holds_times, kind_of_labels
 from skae.naming import name_of
 
@@ -286,17 +286,11 @@ def _seeded(estimator, seed):
 def _each_number(n_components):
     """Check how many components are asked for, and give each number once."""
     asked = np.ravel(n_components).tolist()
-    if not asked or not all(map(_is_positive, asked)):
+    if not asked or not all(is_integer(n, 1) for n in asked):
         raise ValueError(
             f"n_components={n_components!r} must be one or more integers of 1 or more."
         )
     return list(dict.fromkeys(asked))
-
-
-def _is_positive(value):
-    """Whether a value is an integer of 1 or more."""
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return is_integer and int(value) >= 1
 
 
 def _judge(y, downstream, scoring, seed):

@@ -305,6 +305,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         ],
     }
 
+    _hidden_state = (*BaseAutoencoder._hidden_state, "_codes", "_density")
+
     def __init__(
         self,
         n_components=2,
@@ -396,15 +398,19 @@ class AutoencoderTransformer(BaseAutoencoder):
         Returns
         -------
         float
-            At most 1.
+            At most 1; minus infinity where a squared error is beyond the floats that
+            the rows are given in, even if the variance is, too.
         """
         rows = self._check_weighted_X(X, sample_weight).present()
         check_has_variance(len(rows))
         X, weight = as_array(rows.X), rows.weight
-        error = -(weight @ self._map(X, self._score_rows).astype(np.float64))
-        variation = weighted_moments(X, weight)[1].sum() * weight.sum()
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = -(weight @ self._map(X, self._score_rows).astype(np.float64))
+            variation = weighted_moments(X, weight)[1].sum() * weight.sum()
         if variation == 0:
             return float(error == 0)
+        if error == np.inf:  # and perhaps the variation too
+            return -np.inf
         return float(1 - error / variation)
 
     @property

@@ -3,12 +3,12 @@
 import copy
 import math
 import zlib
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
 
 from skae._sklearn import fit_context
 from skae.device import made_on_cpu, seed_from
@@ -31,6 +31,7 @@ from .parameters import (
     refuse_auto_components,
 )
 from .reporting import Reporter, report_ctrl_c, warn
+from .state import FittedState
 from .storage import StoredModule, to_arrays, to_tensors
 
 __all__ = ["BaseAutoencoder"]
@@ -42,23 +43,8 @@ CANONICAL_ROWS = 10_000
 # So many rows of a stream, its last ones, say how codes vary and what the noise is.
 REMEMBERED_ROWS = 100
 
-# Fitted attributes that are not for the user.
-HIDDEN_STATE = (
-    "_after_fit",
-    "_stored",
-    "_start",
-    "_training",
-    "_waiting",
-    "_code_mean",
-    "_code_square",
-    "_codes",
-    "_density",
-    "_n_seen",
-    "_prior_codes",
-)
 
-
-class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
+class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
     """Template of an estimator that learns a code for rows.
 
     A subclass says whether a code is a distribution, what else its parameters are, and
@@ -66,6 +52,15 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
     """
 
     _parameter_constraints: dict = PARAMETER_CONSTRAINTS
+
+    _hidden_state: tuple[str, ...] = (
+        "_stored",
+        "_start",
+        "_training",
+        "_n_seen",
+        "_after_fit",
+        "_waiting",
+    )
 
     # Whether a code is a distribution, with a prior and an objective of its own.
     _is_variational = False
@@ -106,30 +101,6 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         """
         with self._unchanged_on_error(), made_on_cpu():
             return self._fit(X, y, sample_weight, X_val)
-
-    @contextmanager
-    def _unchanged_on_error(self):
-        """Leave the fitted attributes as they were when fitting fails."""
-        before = {name: vars(self)[name] for name in self._fitted_names()}
-        try:
-            yield
-        except BaseException:
-            self._forget()
-            self.__dict__.update(before)
-            raise
-
-    def _fitted_names(self):
-        given = self._get_param_names()
-        return [
-            name
-            for name in vars(self)
-            if (name.endswith("_") or name in HIDDEN_STATE) and name not in given
-        ]
-
-    def _forget(self):
-        """Be unfitted: what an earlier fit left does not go with rows of another."""
-        for name in self._fitted_names():
-            del self.__dict__[name]
 
     @property
     def _goes_on(self):
@@ -189,6 +160,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
             continues=continues,
         )
 
+    def _takes_parts(self):
+        """Whether rows may come one part at a time."""
+        return True
+
+    @available_if(lambda self: self._takes_parts())
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
         """Train for one epoch on some of the rows of a stream.
@@ -362,7 +338,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedCodes):
         attributes = {
             "n_components_": task.blueprint.n_components,
             "n_iter_": learned.n_epochs,
-            "mean_": maps.mean,
+            "mean_": maps.mean.copy(),
             "loss_curve_": list(result.loss_curve),
             "validation_loss_curve_": list(result.validation_curve),
             "start_loss_": learned.start_loss,

@@ -36,6 +36,9 @@ __all__ = [
 # Types of X that are taken as they are; anything else becomes the first of them, whole.
 INPUT_TYPES = [np.float64, np.float32, np.uint8]
 
+# The same of codes.
+CODE_TYPES = [np.float64, np.float32]
+
 # Types of objects, as NumPy and pandas, and as polars, call them.
 OBJECTS = ("object", "Object")
 
@@ -186,7 +189,7 @@ def check_X(estimator, X, *, reset=False, fewest=1, dtype=INPUT_TYPES):
     )
     with _with_remedy():
         if isinstance(X, torch.Tensor):
-            return _check_tensor(X, validate)
+            return _check_tensor(X, validate, dtype)
         _refuse_damaged(X)
         _refuse_dates(X)
         return validate(X)
@@ -253,17 +256,18 @@ def _with_remedy():
 
 def check_codes(codes):
     """Check codes that are to be decoded."""
-    validate = functools.partial(check_array, dtype=[np.float64, np.float32])
+    validate = functools.partial(check_array, dtype=CODE_TYPES, input_name="X")
     if isinstance(codes, torch.Tensor):
-        return _check_tensor(codes, validate)
+        return _check_tensor(codes, validate, CODE_TYPES)
     return validate(codes)
 
 
-def _check_tensor(X, validate):
+def _check_tensor(X, validate, types):
     """Check a tensor where it lies.
 
     scikit-learn sees one row in its place, spread over the shape of all without
-    taking memory, and the finiteness of all is found by torch.
+    taking memory, and the finiteness of all is found by torch. The row is of one of
+    the types that are taken, since to make it so would spread it out.
     """
     if X.layout != torch.strided or X.is_nested:
         raise TypeError(
@@ -282,6 +286,8 @@ def _check_tensor(X, validate):
             f"X is a torch tensor of {X.dtype} that NumPy does not know; give float32 "
             "or float64."
         ) from error
+    if row.dtype.kind in "biu" and row.dtype not in types:
+        row = row.astype(types[0])
     checked = validate(np.broadcast_to(row, X.shape) if row.size else X.cpu().numpy())
     if X.is_floating_point() and not torch.isfinite(X.sum()):
         finite = torch.isfinite(X).all(dim=1)

@@ -28,6 +28,13 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
 
     _is_variational = True
 
+    _hidden_state = (
+        *BaseAutoencoder._hidden_state,
+        "_code_mean",
+        "_code_square",
+        "_prior_codes",
+    )
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = bool(self.conditional)
@@ -74,13 +81,13 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
         with self._unchanged_on_error(), made_on_cpu():
             return self._fit(X, y, sample_weight, X_val, y_val)
 
-    def _partial_fit(self, X, sample_weight):
+    def _takes_parts(self):
         if self.conditional:
-            raise ValueError(
+            raise AttributeError(
                 "conditional=True needs all classes at once; use fit in place of "
                 "partial_fit, or conditional=False."
             )
-        return super()._partial_fit(X, sample_weight)
+        return super()._takes_parts()
 
     def _find_labels(self, y, weight):
         if not self.conditional:

@@ -7,13 +7,15 @@ is called, and is compared on first use.
 """
 
 import math
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
+import scipy.sparse as sp
 from torch import nn
 
 from skae.densities.codes import CodeMixture
 from skae.fitting.blueprint import Blueprint, Variational, is_factory
+from skae.integers import is_integer
 from skae.likelihoods import Likelihood
 from skae.models.penalties import DIVERGENCES
 from skae.models.posteriors import POSTERIORS
@@ -37,46 +39,34 @@ def check_opened(estimator):
     estimator : BaseAutoencoder
         As it was opened; nothing of it has been called.
     """
-    if not hasattr(estimator, "_stored"):
-        return  # not fitted
-    stored = estimator._stored
-    _expect(isinstance(stored, StoredModule), "_stored", "a StoredModule")
+    is_fitted = hasattr(estimator, "_stored")
+    for name in estimator._hidden_state if is_fitted else ("_waiting",):
+        CHECKS[name](estimator, name)
+
+
+def _check_stored(estimator, name):
+    stored = getattr(estimator, name)
+    _expect(isinstance(stored, StoredModule), name, "a StoredModule")
     blueprint = stored.blueprint
     _expect(isinstance(blueprint, Blueprint), "blueprint", "a Blueprint")
     _check_blueprint(blueprint)
     _check_arrays(stored)
-    n_features, n_components = blueprint.n_features, blueprint.n_components
-    for name, expected in (
-        ("n_features_in_", n_features),
-        ("n_components_", n_components),
+    for public, expected in (
+        ("n_features_in_", blueprint.n_features),
+        ("n_components_", blueprint.n_components),
     ):
-        _expect(getattr(estimator, name, None) == expected, name, expected)
-    _check_array(estimator, "mean_", (n_features,))
-    _check_start(getattr(estimator, "_start", None), n_features)
-    training = getattr(estimator, "_training", None)
-    _expect(isinstance(training, dict), "_training", "a dict")
-    n_seen = getattr(estimator, "_n_seen", None)
-    is_count = isinstance(n_seen, float) and 0 < n_seen < math.inf
-    _expect(is_count, "_n_seen", "a number above 0")
-    if blueprint.variational is not None:
-        for name in ("_code_mean", "_code_square"):
-            _check_array(estimator, name, (n_components,))
+        _expect(getattr(estimator, public, None) == expected, public, expected)
+    _check_array(estimator, "mean_", (blueprint.n_features,))
     if blueprint.class_shares is not None:
         n_classes = len(getattr(estimator, "classes_", ()))
         is_right = n_classes == len(blueprint.class_shares)
         _expect(is_right, "classes_", f"{len(blueprint.class_shares)} classes")
-    if hasattr(estimator, "_codes"):
-        _check_array(estimator, "_codes", (None, n_components))
-    if getattr(estimator, "_prior_codes", None) is not None:
-        _check_prior_codes(estimator._prior_codes, blueprint)
-    if getattr(estimator, "_density", None) is not None:
-        _check_density(estimator._density, n_components)
 
 
 def _check_blueprint(blueprint):
     for name, least in (("n_features", 1), ("n_components", 1), ("seed", 0)):
         _expect(
-            _is_integer(getattr(blueprint, name), least),
+            is_integer(getattr(blueprint, name), least),
             f"blueprint.{name}",
             f"an integer of {least} or more",
         )
@@ -90,7 +80,7 @@ def _check_blueprint(blueprint):
     is_likelihood = isinstance(blueprint.likelihood, Likelihood)
     _expect(is_likelihood, "blueprint.likelihood", "a likelihood spec")
     _expect(isinstance(blueprint.from_pca, bool), "blueprint.from_pca", "a bool")
-    is_count = _is_integer(blueprint.n_refinements, 0)
+    is_count = is_integer(blueprint.n_refinements, 0)
     is_count = is_count and blueprint.n_refinements <= MOST_REFINEMENTS
     what = f"an integer from 0 to {MOST_REFINEMENTS}"
     _expect(is_count, "blueprint.n_refinements", what)
@@ -121,7 +111,7 @@ def _check_variational(variational):
         value = getattr(variational, name)
         is_weight = isinstance(value, int | float) and 0 <= value < math.inf
         _expect(is_weight, name, "a number from 0")
-    is_count = _is_integer(variational.n_importance_samples, 1)
+    is_count = is_integer(variational.n_importance_samples, 1)
     _expect(is_count, "n_importance_samples", "an integer of 1 or more")
     variational.check()
 
@@ -151,12 +141,14 @@ def _check_arrays(stored):
         )
 
 
-def _check_start(start, n_features):
-    _expect(isinstance(start, LinearMaps), "_start", "LinearMaps")
-    for name in ("n_rows", "own_noise", "n_silent"):
-        value = getattr(start, name)
-        is_unknown = value is None and name == "own_noise"
-        _expect(is_unknown or isinstance(value, Real), f"_start.{name}", "a number")
+def _check_start(estimator, name):
+    _expect(isinstance(getattr(estimator, name, None), LinearMaps), name, "LinearMaps")
+    start, n_features = getattr(estimator, name), estimator.n_features_in_
+    for field in ("n_rows", "own_noise", "n_silent"):
+        value = getattr(start, field)
+        is_unknown = value is None and field == "own_noise"
+        is_right = is_unknown or isinstance(value, Real)
+        _expect(is_right, f"{name}.{field}", "a number")
     _check_array(start, "mean", (n_features,))
     _check_array(start, "center", (n_features,))
     _check_array(start, "variance", (n_features,))
@@ -165,33 +157,107 @@ def _check_start(start, n_features):
     _check_array(start, "explained_variance", (len(start.components),))
 
 
-def _check_density(density, n_components):
+def _check_training(estimator, name):
+    training = getattr(estimator, name, None)
+    _expect(isinstance(training, dict), name, "a dict")
+
+
+def _check_n_seen(estimator, name):
+    n_seen = getattr(estimator, name, None)
+    is_count = isinstance(n_seen, float) and 0 < n_seen < math.inf
+    _expect(is_count, name, "a number above 0")
+
+
+def _check_after_fit(estimator, name):
+    _expect(isinstance(getattr(estimator, name, False), bool), name, "a bool")
+
+
+def _check_waiting(estimator, name):
+    if not hasattr(estimator, name):
+        return
+    waiting = getattr(estimator, name)
+    n_features = getattr(estimator, "n_features_in_", None)
+    is_pair = isinstance(waiting, tuple) and len(waiting) == 2
+    _expect(is_pair, name, "rows and their weights")
+    rows, weight = waiting
+    are_rows = _are_numbers(rows) and rows.shape[1:] == (n_features,)
+    _expect(are_rows, name, f"finite rows of {n_features} columns")
+    _expect_floats(weight, name, rows.shape[:1])
+    are_weights = len(weight) > 0 and 0 <= weight.min() <= weight.max() < math.inf
+    _expect(are_weights, name, "rows with weights from 0")
+
+
+def _are_numbers(rows):
+    """Whether rows are finite, and where they are sparse lie in their columns."""
+    values = rows
+    if sp.issparse(rows) and rows.format == "csr":
+        try:
+            rows.check_format(full_check=True)
+        except ValueError:
+            return False
+        values = rows.data
+    is_array = isinstance(values, np.ndarray) and values.dtype.kind in NUMERIC_KINDS
+    return is_array and bool(np.isfinite(values).all())
+
+
+def _check_code_moment(estimator, name):
+    _check_array(estimator, name, (estimator.n_components_,))
+
+
+def _check_codes(estimator, name):
+    _check_array(estimator, name, (None, estimator.n_components_))
+
+
+def _check_density(estimator, name):
     from sklearn.mixture import GaussianMixture  # slow, and seldom needed
 
-    _expect(isinstance(density, CodeMixture), "_density", "a CodeMixture")
+    density, n_components = getattr(estimator, name, None), estimator.n_components_
+    if density is None:
+        return
+    _expect(isinstance(density, CodeMixture), name, "a CodeMixture")
     _check_array(density, "mean", (n_components,))
     _check_array(density, "scale", (n_components,))
-    for name in ("mixture", "kernels"):
-        mixture = getattr(density, name, None)
-        if mixture is None and name == "kernels":
+    for part in ("mixture", "kernels"):
+        mixture = getattr(density, part, None)
+        if mixture is None and part == "kernels":
             continue
-        _expect(isinstance(mixture, GaussianMixture), name, "a GaussianMixture")
+        _expect(isinstance(mixture, GaussianMixture), part, "a GaussianMixture")
         _check_array(mixture, "means_", (None, n_components))
 
 
-def _check_prior_codes(waiting, blueprint):
+def _check_prior_codes(estimator, name):
+    waiting = getattr(estimator, name, None)
+    if waiting is None:
+        return
+    blueprint = estimator._stored.blueprint
     prior = getattr(blueprint.variational, "prior", None)
     is_kind = isinstance(prior, AggregatePosterior)
     _expect(is_kind, "prior", "one that is fitted to codes")
     is_pair = isinstance(waiting, tuple) and len(waiting) == 2
-    _expect(is_pair, "_prior_codes", "None, or codes and their rows")
+    _expect(is_pair, name, "None, or codes and their rows")
     codes, rows = waiting
-    _expect_floats(codes, "_prior_codes", (None, blueprint.n_components))
-    _expect(np.isfinite(codes).all(), "_prior_codes", "finite")
+    _expect_floats(codes, name, (None, blueprint.n_components))
+    _expect(np.isfinite(codes).all(), name, "finite")
     are_numbers = isinstance(rows, np.ndarray) and rows.dtype.kind == "i"
     are_numbers = are_numbers and rows.shape == codes.shape[:1] and len(rows) > 0
     are_numbers = are_numbers and 0 <= rows.min() <= rows.max() < len(rows)
-    _expect(are_numbers, "_prior_codes", "codes and the number of the row of each")
+    _expect(are_numbers, name, "codes and the number of the row of each")
+
+
+# What each hidden attribute has to be, of those that a class says it has.
+CHECKS = {
+    "_stored": _check_stored,
+    "_start": _check_start,
+    "_training": _check_training,
+    "_n_seen": _check_n_seen,
+    "_after_fit": _check_after_fit,
+    "_waiting": _check_waiting,
+    "_codes": _check_codes,
+    "_density": _check_density,
+    "_code_mean": _check_code_moment,
+    "_code_square": _check_code_moment,
+    "_prior_codes": _check_prior_codes,
+}
 
 
 def _check_array(holder, name, shape):
@@ -208,11 +274,6 @@ def _expect_floats(array, name, shape):
     )
     lengths = tuple("any" if length is None else length for length in shape)
     _expect(is_right, name, f"an array of floats of shape {lengths}".replace("'", ""))
-
-
-def _is_integer(value, least):
-    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
-    return is_integer and value >= least
 
 
 def _expect(is_right, name, what):

@@ -8,7 +8,7 @@ import numbers
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, clone
+from sklearn.base import OneToOneFeatureMixin, clone
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -18,6 +18,7 @@ from skae.labels import check_labels, kind_of_labels
 from skae.rows import as_array
 
 from .checking import check_X
+from .state import FittedState
 from .vae import VAETransformer
 
 __all__ = ["VAEOverSampler"]
@@ -38,7 +39,7 @@ STRATEGIES = [
 ]
 
 
-class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
+class VAEOverSampler(OneToOneFeatureMixin, FittedState):
     """Add rows to classes that have few, drawn from a VAE of all rows.
 
     The VAE shares what it knows of the columns among the classes, and is told which
@@ -121,7 +122,7 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
         tags.target_tags.required = True
         return tags
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y):
         """Learn what rows of each class look like.
 
@@ -138,10 +139,11 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
         self : object
             The fitted sampler.
         """
-        self._fit(X, y, seed_from(self.random_state))
+        with self._unchanged_on_error():
+            self._fit(X, y, seed_from(self.random_state))
         return self
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit_resample(self, X, y):
         """Learn what rows of each class look like, and add some.
 
@@ -163,7 +165,10 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
         y_resampled : series or frame of pandas or polars, where y is one, else ndarray
             Their classes.
         """
-        seed = seed_from(self.random_state)
+        with self._unchanged_on_error():
+            return self._fit_resample(X, y, seed_from(self.random_state))
+
+    def _fit_resample(self, X, y, seed):
         rows, y_given = self._fit(X, y, seed), as_array(y)
         classes = np.repeat(
             np.array(list(self.sampling_strategy_), dtype=self.vae_.classes_.dtype),

@@ -9,6 +9,7 @@ from sklearn.utils import check_scalar
 
 from skae._sklearn import HasMethods, Interval, RealNotInt, StrOptions
 from skae.fitting.task import FEWEST_ROWS
+from skae.integers import is_integer
 from skae.likelihoods import LIKELIHOODS
 from skae.networks import ACTIVATIONS
 from skae.training.solvers import SOLVERS
@@ -67,7 +68,9 @@ PARAMETER_CONSTRAINTS: dict = {
 
 def check_count(value, name):
     """Check a number of something."""
-    return int(check_scalar(value, name, numbers.Integral, min_val=1))
+    if not is_integer(value):
+        raise TypeError(f"{name}={value!r} must be an integer of 1 or more.")
+    return check_scalar(int(value), name, numbers.Integral, min_val=1)
 
 
 def check_flag(value, name):

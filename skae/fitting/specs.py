@@ -6,12 +6,12 @@ none of these is refused by the parameter's name.
 
 import functools
 import inspect
-import numbers
 
 import numpy as np
 import torch
 from sklearn.base import clone
 
+from skae.integers import is_integer
 from skae.likelihoods import LIKELIHOODS, PART_LIKELIHOODS, Likelihood, PerColumn
 from skae.networks import MLP
 from skae.priors import PRIORS, Prior
@@ -137,7 +137,7 @@ def _locate_one(column, names, n_features):
             return found[0]
         known = "X has no column names" if names is None else f"names are {list(names)}"
         raise ValueError(f"likelihood: there is no column {column!r}; {known}.")
-    if isinstance(column, numbers.Integral) and not isinstance(column, bool | np.bool_):
+    if is_integer(column):
         if -n_features <= column < n_features:
             return column % n_features
     raise ValueError(

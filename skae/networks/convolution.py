@@ -7,12 +7,13 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from skae.integers import is_integer
+
 from .layers import (
     ACTIVATIONS,
     Linear,
     as_tuple,
     check_activation,
-    is_positive_integer,
     set_to_zero,
 )
 
@@ -54,14 +55,14 @@ class Conv(BaseEstimator):
     def check(self, name):
         """Refuse wrong settings, naming the parameter they came by."""
         channels = as_tuple(self.channels)
-        if not channels or not all(map(is_positive_integer, channels)):
+        if not channels or not all(is_integer(n, 1) for n in channels):
             raise ValueError(
                 f"{name}channels={self.channels!r}: give the number of feature maps of "
                 "one or more layers as integers of 1 or more, as in (32, 64)."
             )
         check_activation(name, self.activation)
         shape = as_tuple(self.image_shape)
-        if len(shape) not in (2, 3) or not all(map(is_positive_integer, shape)):
+        if len(shape) not in (2, 3) or not all(is_integer(n, 1) for n in shape):
             raise ValueError(
                 f"{name}image_shape={self.image_shape!r}: give (height, width) or "
                 "(height, width, channels)."

@@ -1,7 +1,5 @@
 """Layers: what networks are made of, beside torch's own."""
 
-from numbers import Integral
-
 import torch
 from torch import nn
 from torch.nn import functional
@@ -15,7 +13,6 @@ __all__ = [
     "Linear",
     "as_tuple",
     "check_activation",
-    "is_positive_integer",
     "set_to_zero",
 ]
 
@@ -85,11 +82,6 @@ def check_activation(name, activation):
         raise ValueError(
             f"{name}activation={activation!r}: choose one of {sorted(ACTIVATIONS)}."
         )
-
-
-def is_positive_integer(size):
-    """Whether something may be a width."""
-    return isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1
 
 
 def as_tuple(sizes):

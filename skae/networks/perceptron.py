@@ -6,13 +6,14 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from skae.integers import is_integer
+
 from .derivatives import WrittenAffine, WrittenChain, WrittenCurve
 from .layers import (
     ACTIVATIONS,
     Linear,
     as_tuple,
     check_activation,
-    is_positive_integer,
     set_to_zero,
 )
 
@@ -77,7 +78,7 @@ class MLP(BaseEstimator):
     def check(self, name):
         """Refuse wrong settings, naming the parameter they came by."""
         widths = self.hidden_layer_sizes
-        if not all(is_positive_integer(width) for width in as_tuple(widths)):
+        if not all(is_integer(width, 1) for width in as_tuple(widths)):
             raise ValueError(
                 f"{name}hidden_layer_sizes={widths!r}: give the widths of the hidden "
                 "layers as integers of 1 or more, as in (256, 128)."

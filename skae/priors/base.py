@@ -1,12 +1,12 @@
 """What every prior is: a spec, and a module that begins as the standard normal."""
 
 from collections.abc import Callable
-from numbers import Integral
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from skae.integers import is_integer
 from skae.normal import log_density
 
 __all__ = ["Normal", "Prior", "PriorModule", "in_pieces"]
@@ -24,8 +24,7 @@ class Prior(BaseEstimator):
     def check(self, name):
         """Refuse wrong settings, naming the parameter they came by."""
         for setting, value in self.get_params(deep=False).items():
-            is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-            if not (is_whole and value >= 1):
+            if not is_integer(value, 1):
                 raise ValueError(
                     f"{name}{setting}={value!r} must be an integer of 1 or more."
                 )
