@@ -292,3 +292,26 @@ def test_a_network_that_gives_no_rows_of_numbers_is_refused(role, init, function
     model = AutoencoderTransformer(2, init=init, **{role: made_of(function)})
     with pytest.raises((TypeError, ValueError), match=rf"{role}=.* made a module that"):
         model.fit(X)
+
+
+class Drifting(nn.Module):
+    """A network with a running mean that it assigns anew, and drifts away."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.layer = nn.Linear(n_inputs, n_outputs)
+        self.register_buffer("mean", torch.zeros(n_inputs))
+
+    def forward(self, x):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0) + 0.05
+        return self.layer(x - self.mean)
+
+
+def test_a_buffer_that_is_assigned_anew_is_that_of_the_best_epoch(Estimator):
+    parameters = {"init": "random", "warm_start": True, "learning_rate_init": 0.2}
+    model = Estimator(2, encoder=Drifting, max_iter=12, random_state=0, **parameters)
+    model.set_params(hidden_layer_sizes=(8,)).fit(load_iris().data)
+    curve = model.validation_loss_curve_
+    assert model.best_epoch_ < len(curve) - 1
+    assert model.best_loss_ == curve[model.best_epoch_]

@@ -9,7 +9,7 @@ each, however many layers there are.
 import torch
 from torch import nn
 
-__all__ = ["FlatParameters", "WorkingWeights"]
+__all__ = ["FlatParameters", "KeptBuffers", "WorkingWeights"]
 
 # A matrix of fewer columns, and of more rows, is multiplied faster where it lies column
 # by column: some kernels for its gradient take up to four times as long row by row.
@@ -68,7 +68,7 @@ class FlatParameters:
                 weights.append(p.data)
                 self.gradient.append(p.grad)
         self._gradients = [p.grad for p in self.trained]
-        self._kept = [*weights, *model.buffers()]
+        self._model, self._weights = model, weights
 
     def clear_gradient(self):
         """Set the gradient to zero."""
@@ -81,15 +81,17 @@ class FlatParameters:
             p.grad = gradient
 
     def copy(self):
-        """Copy of all weights."""
-        with torch.no_grad():
-            return [tensor.clone() for tensor in self._kept]
+        """Copy of all weights, to go back to."""
+        weights = [tensor.detach().clone() for tensor in self._weights]
+        return weights, KeptBuffers(self._model)
 
-    def restore(self, weights):
+    def restore(self, copied):
         """Go back to a copy."""
+        weights, buffers = copied
         with torch.no_grad():
-            for tensor, kept in zip(self._kept, weights, strict=True):
-                tensor.copy_(kept)
+            for tensor, value in zip(self._weights, weights, strict=True):
+                tensor.copy_(value)
+        buffers.put_back()
 
     def release(self):
         """Give every parameter a memory of its own again."""
@@ -129,6 +131,41 @@ class FlatParameters:
         if self._is_column_major(p):
             return numbers.view(p.shape[::-1]).t()
         return numbers.view(p.shape)
+
+
+class KeptBuffers:
+    """The buffers of a model as they are now, to be put back.
+
+    A network may have assigned one anew by then (a running mean, say), and in another
+    shape. One that it has not stays where it is in memory: others may look there.
+
+    Parameters
+    ----------
+    model : nn.Module
+    """
+
+    def __init__(self, model):
+        self._model = model
+        self._kept = {
+            name: (buffer, buffer.detach().clone())
+            for name, buffer in self._named_buffers()
+        }
+
+    def _named_buffers(self):
+        """Give all, and one that has several names by each of them."""
+        return self._model.named_buffers(remove_duplicate=False)
+
+    def put_back(self):
+        """Give each name the numbers that it had."""
+        now = dict(self._named_buffers())
+        for name, (buffer, value) in self._kept.items():
+            is_same = now.get(name) is buffer
+            if is_same and buffer.shape == value.shape and buffer.is_contiguous():
+                with torch.no_grad():
+                    buffer.copy_(value)
+            else:
+                path, _, own_name = name.rpartition(".")
+                setattr(self._model.get_submodule(path), own_name, value.clone())
 
 
 class WorkingWeights:
