@@ -177,7 +177,7 @@ def test_only_large_products_are_shared_among_threads(n_rows, is_shared):
 
 
 class Buffers(nn.Module):
-    """Buffers of a model, one of them by two names."""
+    """Buffers of a model: one by two names, one spread out, one yet to be made."""
 
     def __init__(self):
         super().__init__()
@@ -186,6 +186,7 @@ class Buffers(nn.Module):
         self.again = self.inner.changed
         self.grown = nn.Buffer(torch.ones(1))
         self.spread = nn.Buffer(torch.zeros(1).expand(3))
+        self.register_buffer("waiting", None)
 
 
 def test_buffers_are_put_back_whatever_has_become_of_them():
@@ -197,10 +198,13 @@ def test_buffers_are_put_back_whatever_has_become_of_them():
         model.inner.changed += 1
         model.inner.replaced = model.inner.changed
         model.grown = torch.full((3,), torch.nan)
+        model.waiting = model.grown
+        model.register_buffer("added", model.grown)
         kept.put_back()
         after = model.state_dict()
         assert after.keys() == before.keys()
         for name, value in before.items():
             assert torch.equal(after[name], value)
+        assert model.waiting is None
         # What is recorded of it is recorded by its place in memory.
         assert model.inner.changed is model.again is changed

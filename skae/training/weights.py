@@ -91,7 +91,7 @@ class FlatParameters:
         with torch.no_grad():
             for tensor, value in zip(self._weights, weights, strict=True):
                 tensor.copy_(value)
-        buffers.put_back()
+            buffers.put_back()
 
     def release(self):
         """Give every parameter a memory of its own again."""
@@ -136,8 +136,9 @@ class FlatParameters:
 class KeptBuffers:
     """The buffers of a model as they are now, to be put back.
 
-    A network may have assigned one anew by then (a running mean, say), and in another
-    shape. One that it has not stays where it is in memory: others may look there.
+    A network may make one only as it runs, or assign it anew (a running mean, say), and
+    in another shape. One that it has not stays where it is in memory: others may look
+    there.
 
     Parameters
     ----------
@@ -145,27 +146,36 @@ class KeptBuffers:
     """
 
     def __init__(self, model):
-        self._model = model
-        self._kept = {
-            name: (buffer, buffer.detach().clone())
-            for name, buffer in self._named_buffers()
-        }
-
-    def _named_buffers(self):
-        """Give all, and one that has several names by each of them."""
-        return self._model.named_buffers(remove_duplicate=False)
+        self._kept = [
+            (
+                module,
+                {name: (b, _copied(b)) for name, b in dict(module._buffers).items()},
+            )
+            for module in model.modules()
+        ]
 
     def put_back(self):
-        """Give each name the numbers that it had."""
-        now = dict(self._named_buffers())
-        for name, (buffer, value) in self._kept.items():
-            is_same = now.get(name) is buffer
-            if is_same and buffer.shape == value.shape and buffer.is_contiguous():
-                with torch.no_grad():
+        """Give each its numbers, and have no others."""
+        for module, kept in self._kept:
+            now = dict(module._buffers)
+            for name in now.keys() - kept.keys():
+                delattr(module, name)
+            for name, (buffer, value) in kept.items():
+                is_there = buffer is not None and now.get(name) is buffer
+                if is_there and _has_room(buffer, value):
                     buffer.copy_(value)
-            else:
-                path, _, own_name = name.rpartition(".")
-                setattr(self._model.get_submodule(path), own_name, value.clone())
+                else:
+                    setattr(module, name, _copied(value))
+
+
+def _copied(buffer):
+    """Copy a buffer; one that is yet to be made is None."""
+    return None if buffer is None else buffer.detach().clone()
+
+
+def _has_room(buffer, value):
+    """Whether a buffer can take numbers where it is, which one spread out cannot."""
+    return buffer.shape == value.shape and buffer.is_contiguous()
 
 
 class WorkingWeights:
