@@ -1,11 +1,13 @@
 """Networks of the user's own, and specs in place of the perceptron."""
 
+import copy
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
-from given import SMALL, images
+from given import SMALL, images, opened
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from torch import nn
 
@@ -315,3 +317,69 @@ def test_a_buffer_that_is_assigned_anew_is_that_of_the_best_epoch(Estimator):
     curve = model.validation_loss_curve_
     assert model.best_epoch_ < len(curve) - 1
     assert model.best_loss_ == curve[model.best_epoch_]
+
+
+def always(network):
+    """A factory of one and the same network."""
+    return lambda n_inputs, n_outputs: network
+
+
+def around(layer):
+    """A factory of networks that have a layer in common."""
+    return lambda a, b: nn.Sequential(nn.Linear(a, 5), layer, nn.Linear(5, b))
+
+
+@pytest.mark.parametrize("same", [always, around])
+def test_a_factory_makes_layers_anew(same):
+    X = load_iris().data
+    layer = nn.Linear(4, 2) if same is always else nn.Linear(5, 5)
+    parameters = {"early_stopping": False, "max_iter": 2, "random_state": 0}
+    model = AutoencoderTransformer(2, encoder=same(layer), **parameters).fit(X)
+    before = model.transform(X)
+    match = r"encoder=.* made a module whose .*weight is that .* at each call\."
+    for factory in (model.encoder, same(layer)):
+        with pytest.raises(ValueError, match=match):
+            clone(model).set_params(encoder=factory).fit(X)
+    with pytest.raises(ValueError, match=match):
+        copy.deepcopy(model).transform(X)
+    np.testing.assert_array_equal(model.transform(X), before)
+
+
+def test_models_may_share_what_they_do_not_train(Estimator):
+    X, frozen = load_iris().data, nn.Linear(5, 5).requires_grad_(False)
+    parameters = {"encoder": around(frozen), "max_iter": 2, "random_state": 0}
+    first, again = (Estimator(2, **parameters).fit(X) for _ in range(2))
+    np.testing.assert_array_equal(first.transform(X), again.transform(X))
+
+
+class Transposed(nn.Module):
+    """A linear layer the other way."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, z):
+        return z @ self.layer.weight
+
+
+class TiedWeights:
+    """Factories of an encoder, and of a decoder that has its weights."""
+
+    def encoder(self, n_inputs, n_outputs):
+        self.layer = nn.Linear(n_inputs, n_outputs)
+        return self.layer
+
+    def decoder(self, n_inputs, n_outputs):
+        return Transposed(self.layer)
+
+
+def test_the_decoder_may_have_weights_of_its_encoder():
+    X, tied = load_iris().data, TiedWeights()
+    parameters = {"init": "random", "max_iter": 3, "random_state": 0}
+    parts = {"encoder": tied.encoder, "decoder": tied.decoder}
+    model = AutoencoderTransformer(2, **parameters, **parts).fit(X)
+    codes, model = model.transform(X), opened(model)
+    np.testing.assert_array_equal(model.transform(X), codes)
+    module = model.module_
+    assert module.decoder.network.layer.weight is module.encoder.network.weight

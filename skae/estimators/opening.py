@@ -13,7 +13,8 @@ import numpy as np
 from torch import nn
 
 from skae.densities.codes import CodeMixture
-from skae.fitting.blueprint import Blueprint, Variational, is_factory
+from skae.fitting.blueprint import Blueprint, Variational
+from skae.fitting.factories import is_factory
 from skae.likelihoods import Likelihood
 from skae.models.penalties import DIVERGENCES
 from skae.models.posteriors import POSTERIORS
