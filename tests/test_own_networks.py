@@ -383,3 +383,60 @@ def test_the_decoder_may_have_weights_of_its_encoder():
     np.testing.assert_array_equal(model.transform(X), codes)
     module = model.module_
     assert module.decoder.network.layer.weight is module.encoder.network.weight
+
+
+class Rotating(nn.Linear):
+    """A linear layer, and a turn of its plane."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__(n_inputs, n_outputs)
+        self.turn = self.as_kept(torch.ones(1, dtype=torch.complex64))
+
+    def forward(self, x):
+        y = super().forward(x)
+        return torch.view_as_real(torch.complex(y, y) * self.turn)[..., 0]
+
+
+class OfParameter(Rotating):
+    as_kept = nn.Parameter
+
+
+class OfBuffer(Rotating):
+    as_kept = nn.Buffer
+
+
+@pytest.mark.parametrize("role", ["encoder", "decoder"])
+@pytest.mark.parametrize("factory", [OfParameter, OfBuffer])
+def test_complex_weights_are_refused(Estimator, role, factory):
+    match = rf"{role}=.* whose turn is of torch\.complex64; .*view_as_complex"
+    with pytest.raises(ValueError, match=match):
+        Estimator(2, **{role: factory}).fit(load_iris().data)
+
+
+class Counting(nn.Linear):
+    """A network with a state of its own, beside the weights."""
+
+    state: ClassVar
+
+    def get_extra_state(self):
+        return self.state
+
+    def set_extra_state(self, state):
+        assert torch.equal(state, self.state)
+
+
+class OfTensor(Counting):
+    state = torch.ones(2)
+
+
+class OfDict(Counting):
+    state: ClassVar = {"calls": 3}
+
+
+def test_state_that_is_no_tensor_is_refused(Estimator):
+    X = load_iris().data
+    model = Estimator(2, encoder=OfTensor, max_iter=1, random_state=0).fit(X)
+    np.testing.assert_array_equal(opened(model).transform(X), model.transform(X))
+    match = r"encoder=.* with _extra_state in its state_dict, a dict; keep it in a b"
+    with pytest.raises(ValueError, match=match):
+        model.set_params(encoder=OfDict).fit(X)

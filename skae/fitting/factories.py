@@ -5,6 +5,7 @@ wherever it is opened. So a factory makes a network anew at each call, and the n
 has to be one that can be used, trained and stored.
 """
 
+from itertools import chain
 from weakref import WeakValueDictionary
 
 import torch
@@ -45,6 +46,8 @@ def from_factory(factory, role, n_inputs, n_outputs):
         )
     made = f"{role}={factory!r} made a module"
     _refuse_parameters_of_others(network, made)
+    _refuse_complex_weights(network, made)
+    _refuse_other_state(network, made)
     network = network.to(torch.float32)
     _try_out(network.eval(), made, n_inputs, n_outputs)
     return network
@@ -65,6 +68,26 @@ def _refuse_parameters_of_others(network, made):
             raise ValueError(
                 f"{made} whose {name} is that of a model made before, which would "
                 "change with it; make new layers at each call."
+            )
+
+
+def _refuse_complex_weights(network, made):
+    """Refuse what would lose its imaginary part: weights are of float32."""
+    for name, tensor in chain(network.named_parameters(), network.named_buffers()):
+        if tensor.dtype.is_complex:
+            raise ValueError(
+                f"{made} whose {name} is of {tensor.dtype}; keep real and imaginary "
+                "parts in a last axis, and take torch.view_as_complex in forward."
+            )
+
+
+def _refuse_other_state(network, made):
+    """Refuse what cannot be stored: weights travel as arrays."""
+    for name, value in network.state_dict().items():
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(
+                f"{made} with {name} in its state_dict, a {type(value).__name__}; keep "
+                "it in a buffer, or have it made with the module."
             )
 
 
