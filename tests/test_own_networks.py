@@ -12,6 +12,7 @@ from sklearn.datasets import load_iris
 from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer
+from skae.fitting.factories import from_factory
 from skae.networks import MLP, Conv
 
 
@@ -440,3 +441,70 @@ def test_state_that_is_no_tensor_is_refused(Estimator):
     match = r"encoder=.* with _extra_state in its state_dict, a dict; keep it in a b"
     with pytest.raises(ValueError, match=match):
         model.set_params(encoder=OfDict).fit(X)
+
+
+def in_place(n_inputs, n_outputs):
+    """A network whose second activation overwrites what the first has to remember."""
+    activations = nn.ELU(inplace=True), nn.ReLU(inplace=True), nn.Tanh()
+    return nn.Sequential(nn.Linear(n_inputs, 5), *activations, nn.Linear(5, n_outputs))
+
+
+def in_place_at_once(n_inputs, n_outputs):
+    """The same of its inputs."""
+    activations = nn.ELU(inplace=True), nn.ReLU(inplace=True)
+    return nn.Sequential(*activations, nn.Linear(n_inputs, n_outputs))
+
+
+@pytest.mark.parametrize("init", ["pca", "random"])
+@pytest.mark.parametrize(
+    ("role", "factory"),
+    [
+        ("encoder", in_place),
+        ("decoder", in_place),
+        ("decoder", in_place_at_once),
+        ("encoder", made_of(torch.Tensor.detach)),
+        ("decoder", made_of(torch.Tensor.detach)),
+    ],
+)
+def test_a_network_without_a_gradient_is_refused(Estimator, role, factory, init):
+    match = rf"{role}=.* made a module that cannot be trained: .* grad"
+    with pytest.raises(ValueError, match=match):
+        Estimator(2, init=init, **{role: factory}).fit(load_iris().data)
+
+
+def test_an_encoder_may_overwrite_its_rows(Estimator):
+    X = load_iris().data
+    model = Estimator(2, encoder=in_place_at_once, max_iter=2, random_state=0).fit(X)
+    assert np.isfinite(model.transform(X)).all()
+
+
+class Traced(nn.Module):
+    """A network that draws, has buffers of every kind, and is trained by its mode."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(n_inputs)
+        self.layer = nn.Linear(n_inputs, n_outputs)
+        self.register_buffer("mean", None)
+
+    def forward(self, x):
+        if self.training:
+            self.mean = x.detach().mean(0)
+        with torch.set_grad_enabled(self.training):
+            return self.layer(nn.functional.dropout(self.norm(x)))
+
+
+@pytest.mark.parametrize("role", ["encoder", "decoder"])
+def test_that_a_network_was_trained_for_a_trial_leaves_no_trace(role):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        found, after = from_factory(Traced, role, 4, 3), torch.rand(3)
+        torch.manual_seed(0)
+        wanted = Traced(4, 3).eval()
+        wanted(torch.zeros(2, 4))  # it is tried as it will be used, too
+        assert torch.equal(after, torch.rand(3))
+    assert not any(module.training for module in found.modules())
+    assert all(p.grad is None for p in found.parameters())
+    assert found.state_dict().keys() == wanted.state_dict().keys()
+    for name, value in wanted.state_dict().items():
+        assert torch.equal(found.state_dict()[name], value)

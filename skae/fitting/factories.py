@@ -11,6 +11,8 @@ from weakref import WeakValueDictionary
 import torch
 from torch import nn
 
+from skae.training.weights import KeptBuffers
+
 __all__ = ["from_factory", "is_factory", "remember_parameters"]
 
 # Parameters of models that factories made networks for, by their numbers as objects:
@@ -49,8 +51,14 @@ def from_factory(factory, role, n_inputs, n_outputs):
     _refuse_complex_weights(network, made)
     _refuse_other_state(network, made)
     network = network.to(torch.float32)
-    _try_out(network.eval(), made, n_inputs, n_outputs)
-    return network
+    n_rows = 3 if n_outputs == 2 else 2  # or rows might be taken for columns
+    rows = torch.linspace(-1, 1, n_rows * n_inputs, dtype=torch.float32)
+    rows = rows.view(n_rows, n_inputs)
+    _try_out(network.eval(), made, rows, n_outputs)
+    if any(p.requires_grad for p in network.parameters()):
+        # An encoder is trained by the codes that a decoder is given.
+        _try_to_train(network.train(), made, rows.requires_grad_(role == "decoder"))
+    return network.eval()
 
 
 def remember_parameters(model):
@@ -91,13 +99,12 @@ def _refuse_other_state(network, made):
             )
 
 
-def _try_out(network, made, n_inputs, n_outputs):
+def _try_out(network, made, rows, n_outputs):
     """See that a network of the user's turns rows into rows."""
-    n_rows = 3 if n_outputs == 2 else 2  # or rows might be taken for columns
-    rows = torch.linspace(-1, 1, n_rows * n_inputs, dtype=torch.float32)
+    n_rows, n_inputs = rows.shape
     try:
         with torch.no_grad():
-            y = network(rows.view(n_rows, n_inputs))
+            y = network(rows.clone())  # which it may overwrite
     except Exception as error:
         raise ValueError(
             f"{made} that fails on rows of {n_inputs} values: {error}"
@@ -111,3 +118,15 @@ def _try_out(network, made, n_inputs, n_outputs):
         )
     if not (y.is_floating_point() and torch.isfinite(y).all()):
         raise ValueError(f"{made} that turns rows into what is no finite number.")
+
+
+def _try_to_train(network, made, rows):
+    """See that a network has a gradient, and leave no trace of it."""
+    buffers = KeptBuffers(network)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            network(rows.clone()).sum().backward()
+    except Exception as error:
+        raise ValueError(f"{made} that cannot be trained: {error}") from error
+    buffers.put_back()
+    network.zero_grad()
