@@ -131,16 +131,17 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
     },
     "fitting": {
         "auto": NOTHING,
-        "blueprint": NOTHING,
+        "blueprint": {"factories"},
+        "factories": NOTHING,
         "readout": NOTHING,
         "significance": NOTHING,
         "task": NOTHING,
         "learning": {"readout", "significance"},
-        "specs": {"auto", "blueprint"},
+        "specs": {"auto", "blueprint", "factories"},
         "coordinates": {"learning", "task"},
         "n_components": {"readout"},
-        "planning": {"auto", "blueprint", "coordinates", "n_components", "specs"}
-        | {"task"},
+        "planning": {"auto", "blueprint", "coordinates", "factories", "n_components"}
+        | {"specs", "task"},
     },
     "estimators": {
         "checking": NOTHING,

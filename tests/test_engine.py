@@ -14,6 +14,7 @@ from skae import AutoencoderTransformer
 from skae.rows import Rows
 from skae.training.engine import Settings, replay, row_losses, train
 from skae.training.steps import Steps
+from skae.training.weights import KeptBuffers
 
 SMALL = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
 CPU = torch.device("cpu")
@@ -189,3 +190,37 @@ def test_only_large_products_are_shared_among_threads(n_rows, is_shared):
     finally:
         torch.set_num_threads(before)
     assert set(counts) == {2 if is_shared else 1}
+
+
+class Buffers(nn.Module):
+    """Buffers of a model: one by two names, one spread out, one yet to be made."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Module()
+        self.inner.changed, self.inner.replaced = (nn.Buffer(t) for t in torch.eye(2))
+        self.again = self.inner.changed
+        self.grown = nn.Buffer(torch.ones(1))
+        self.spread = nn.Buffer(torch.zeros(1).expand(3))
+        self.register_buffer("waiting", None)
+
+
+def test_buffers_are_put_back_whatever_has_become_of_them():
+    model = Buffers()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    changed = model.inner.changed
+    kept = KeptBuffers(model)
+    for _ in range(2):
+        model.inner.changed += 1
+        model.inner.replaced = model.inner.changed
+        model.grown = torch.full((3,), torch.nan)
+        model.waiting = model.grown
+        model.register_buffer("added", model.grown)
+        kept.put_back()
+        after = model.state_dict()
+        assert after.keys() == before.keys()
+        for name, value in before.items():
+            assert torch.equal(after[name], value)
+        assert model.waiting is None
+        # What is recorded of it is recorded by its place in memory.
+        assert model.inner.changed is model.again is changed

@@ -662,9 +662,11 @@ def test_only_the_two_estimators_have_a_decoder(iris):
         decoder_to_onnx(pipeline)
 
 
-def test_a_wrong_dtype_is_refused(iris):
-    with pytest.raises(ValueError, match=r"dtype='int8' must be numpy\.float32 or"):
-        decoder_to_onnx(fitted(AutoencoderTransformer, iris[0]), dtype="int8")
+@pytest.mark.parametrize("dtype", ["int8", "no type", object()])
+def test_a_wrong_dtype_is_refused(iris, dtype):
+    model = fitted(AutoencoderTransformer, iris[0])
+    with pytest.raises(ValueError, match=r"dtype=.* must be numpy\.float32 or"):
+        decoder_to_onnx(model, dtype=dtype)
 
 
 # ------------------------------------------------------------------ another process

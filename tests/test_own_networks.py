@@ -1,15 +1,18 @@
 """Networks of the user's own, and specs in place of the perceptron."""
 
+import copy
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
-from given import SMALL, images
+from given import SMALL, images, opened
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from torch import nn
 
 from skae import AutoencoderTransformer, VAETransformer
+from skae.fitting.factories import from_factory
 from skae.networks import MLP, Conv
 
 
@@ -292,3 +295,216 @@ def test_a_network_that_gives_no_rows_of_numbers_is_refused(role, init, function
     model = AutoencoderTransformer(2, init=init, **{role: made_of(function)})
     with pytest.raises((TypeError, ValueError), match=rf"{role}=.* made a module that"):
         model.fit(X)
+
+
+class Drifting(nn.Module):
+    """A network with a running mean that it assigns anew, and drifts away."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.layer = nn.Linear(n_inputs, n_outputs)
+        self.register_buffer("mean", torch.zeros(n_inputs))
+
+    def forward(self, x):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0) + 0.05
+        return self.layer(x - self.mean)
+
+
+def test_a_buffer_that_is_assigned_anew_is_that_of_the_best_epoch(Estimator):
+    parameters = {"init": "random", "warm_start": True, "learning_rate_init": 0.2}
+    model = Estimator(2, encoder=Drifting, max_iter=12, random_state=0, **parameters)
+    model.set_params(hidden_layer_sizes=(8,)).fit(load_iris().data)
+    curve = model.validation_loss_curve_
+    assert model.best_epoch_ < len(curve) - 1
+    assert model.best_loss_ == curve[model.best_epoch_]
+
+
+def always(network):
+    """A factory of one and the same network."""
+    return lambda n_inputs, n_outputs: network
+
+
+def around(layer):
+    """A factory of networks that have a layer in common."""
+    return lambda a, b: nn.Sequential(nn.Linear(a, 5), layer, nn.Linear(5, b))
+
+
+@pytest.mark.parametrize("same", [always, around])
+def test_a_factory_makes_layers_anew(same):
+    X = load_iris().data
+    layer = nn.Linear(4, 2) if same is always else nn.Linear(5, 5)
+    parameters = {"early_stopping": False, "max_iter": 2, "random_state": 0}
+    model = AutoencoderTransformer(2, encoder=same(layer), **parameters).fit(X)
+    before = model.transform(X)
+    match = r"encoder=.* made a module whose .*weight is that .* at each call\."
+    for factory in (model.encoder, same(layer)):
+        with pytest.raises(ValueError, match=match):
+            clone(model).set_params(encoder=factory).fit(X)
+    with pytest.raises(ValueError, match=match):
+        copy.deepcopy(model).transform(X)
+    np.testing.assert_array_equal(model.transform(X), before)
+
+
+def test_models_may_share_what_they_do_not_train(Estimator):
+    X, frozen = load_iris().data, nn.Linear(5, 5).requires_grad_(False)
+    parameters = {"encoder": around(frozen), "max_iter": 2, "random_state": 0}
+    first, again = (Estimator(2, **parameters).fit(X) for _ in range(2))
+    np.testing.assert_array_equal(first.transform(X), again.transform(X))
+
+
+class Transposed(nn.Module):
+    """A linear layer the other way."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, z):
+        return z @ self.layer.weight
+
+
+class TiedWeights:
+    """Factories of an encoder, and of a decoder that has its weights."""
+
+    def encoder(self, n_inputs, n_outputs):
+        self.layer = nn.Linear(n_inputs, n_outputs)
+        return self.layer
+
+    def decoder(self, n_inputs, n_outputs):
+        return Transposed(self.layer)
+
+
+def test_the_decoder_may_have_weights_of_its_encoder():
+    X, tied = load_iris().data, TiedWeights()
+    parameters = {"init": "random", "max_iter": 3, "random_state": 0}
+    parts = {"encoder": tied.encoder, "decoder": tied.decoder}
+    model = AutoencoderTransformer(2, **parameters, **parts).fit(X)
+    codes, model = model.transform(X), opened(model)
+    np.testing.assert_array_equal(model.transform(X), codes)
+    module = model.module_
+    assert module.decoder.network.layer.weight is module.encoder.network.weight
+
+
+class Rotating(nn.Linear):
+    """A linear layer, and a turn of its plane."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__(n_inputs, n_outputs)
+        self.turn = self.as_kept(torch.ones(1, dtype=torch.complex64))
+
+    def forward(self, x):
+        y = super().forward(x)
+        return torch.view_as_real(torch.complex(y, y) * self.turn)[..., 0]
+
+
+class OfParameter(Rotating):
+    as_kept = nn.Parameter
+
+
+class OfBuffer(Rotating):
+    as_kept = nn.Buffer
+
+
+@pytest.mark.parametrize("role", ["encoder", "decoder"])
+@pytest.mark.parametrize("factory", [OfParameter, OfBuffer])
+def test_complex_weights_are_refused(Estimator, role, factory):
+    match = rf"{role}=.* whose turn is of torch\.complex64; .*view_as_complex"
+    with pytest.raises(ValueError, match=match):
+        Estimator(2, **{role: factory}).fit(load_iris().data)
+
+
+class Counting(nn.Linear):
+    """A network with a state of its own, beside the weights."""
+
+    state: ClassVar
+
+    def get_extra_state(self):
+        return self.state
+
+    def set_extra_state(self, state):
+        assert torch.equal(state, self.state)
+
+
+class OfTensor(Counting):
+    state = torch.ones(2)
+
+
+class OfDict(Counting):
+    state: ClassVar = {"calls": 3}
+
+
+def test_state_that_is_no_tensor_is_refused(Estimator):
+    X = load_iris().data
+    model = Estimator(2, encoder=OfTensor, max_iter=1, random_state=0).fit(X)
+    np.testing.assert_array_equal(opened(model).transform(X), model.transform(X))
+    match = r"encoder=.* with _extra_state in its state_dict, a dict; keep it in a b"
+    with pytest.raises(ValueError, match=match):
+        model.set_params(encoder=OfDict).fit(X)
+
+
+def in_place(n_inputs, n_outputs):
+    """A network whose second activation overwrites what the first has to remember."""
+    activations = nn.ELU(inplace=True), nn.ReLU(inplace=True), nn.Tanh()
+    return nn.Sequential(nn.Linear(n_inputs, 5), *activations, nn.Linear(5, n_outputs))
+
+
+def in_place_at_once(n_inputs, n_outputs):
+    """The same of its inputs."""
+    activations = nn.ELU(inplace=True), nn.ReLU(inplace=True)
+    return nn.Sequential(*activations, nn.Linear(n_inputs, n_outputs))
+
+
+@pytest.mark.parametrize("init", ["pca", "random"])
+@pytest.mark.parametrize(
+    ("role", "factory"),
+    [
+        ("encoder", in_place),
+        ("decoder", in_place),
+        ("decoder", in_place_at_once),
+        ("encoder", made_of(torch.Tensor.detach)),
+        ("decoder", made_of(torch.Tensor.detach)),
+    ],
+)
+def test_a_network_without_a_gradient_is_refused(Estimator, role, factory, init):
+    match = rf"{role}=.* made a module that cannot be trained: .* grad"
+    with pytest.raises(ValueError, match=match):
+        Estimator(2, init=init, **{role: factory}).fit(load_iris().data)
+
+
+def test_an_encoder_may_overwrite_its_rows(Estimator):
+    X = load_iris().data
+    model = Estimator(2, encoder=in_place_at_once, max_iter=2, random_state=0).fit(X)
+    assert np.isfinite(model.transform(X)).all()
+
+
+class Traced(nn.Module):
+    """A network that draws, has buffers of every kind, and is trained by its mode."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(n_inputs)
+        self.layer = nn.Linear(n_inputs, n_outputs)
+        self.register_buffer("mean", None)
+
+    def forward(self, x):
+        if self.training:
+            self.mean = x.detach().mean(0)
+        with torch.set_grad_enabled(self.training):
+            return self.layer(nn.functional.dropout(self.norm(x)))
+
+
+@pytest.mark.parametrize("role", ["encoder", "decoder"])
+def test_that_a_network_was_trained_for_a_trial_leaves_no_trace(role):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        found, after = from_factory(Traced, role, 4, 3), torch.rand(3)
+        torch.manual_seed(0)
+        wanted = Traced(4, 3).eval()
+        wanted(torch.zeros(2, 4))  # it is tried as it will be used, too
+        assert torch.equal(after, torch.rand(3))
+    assert not any(module.training for module in found.modules())
+    assert all(p.grad is None for p in found.parameters())
+    assert found.state_dict().keys() == wanted.state_dict().keys()
+    for name, value in wanted.state_dict().items():
+        assert torch.equal(found.state_dict()[name], value)

@@ -9,7 +9,7 @@ import numbers
 
 import numpy as np
 
-from skae.fitting.blueprint import is_factory
+from skae.fitting.factories import is_factory
 from skae.networks import MLP
 from skae.priors import PRIORS
 

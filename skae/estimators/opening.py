@@ -14,7 +14,8 @@ import scipy.sparse as sp
 from torch import nn
 
 from skae.densities.codes import CodeMixture
-from skae.fitting.blueprint import Blueprint, Variational, is_factory
+from skae.fitting.blueprint import Blueprint, Variational
+from skae.fitting.factories import is_factory
 from skae.integers import is_integer
 from skae.likelihoods import Likelihood
 from skae.models.penalties import DIVERGENCES

@@ -66,7 +66,7 @@ class VAETransformer(BaseDensity):
         In place of the perceptron that ``hidden_layer_sizes`` and ``activation``
         describe: a spec such as :class:`skae.networks.MLP` or
         :class:`skae.networks.Conv`, which the decoder mirrors, or a factory, called as
-        ``factory(n_inputs, n_outputs)``, that returns an ``nn.Module``. Its encoder
+        ``factory(n_inputs, n_outputs)``, that returns a new ``nn.Module``. Its encoder
         sees ``(x - mu) / s``; what its decoder gives is added to the start's predictor
         (a mean, in units of what is left, or a logit or logarithm), with
         ``init="random"`` to that of the columns' means. So a decoder ends in a linear

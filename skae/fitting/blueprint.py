@@ -22,12 +22,9 @@ from skae.models.refinement import Refinement
 from skae.models.variational import VariationalAutoencoder
 from skae.networks import MLP, FixedLinear, Gated
 
-__all__ = ["Blueprint", "Variational", "is_factory"]
+from .factories import from_factory, is_factory, remember_parameters
 
-
-def is_factory(network):
-    """Whether a network is given by a function of the user's, not by a spec."""
-    return callable(network) and not hasattr(network, "build")
+__all__ = ["Blueprint", "Variational"]
 
 
 @dataclass(frozen=True)
@@ -175,22 +172,27 @@ class Blueprint:
 
     def build(self, device):
         """Make the model, its networks at their random start."""
-        dtype = widest_dtype(device)
         with forked_stream(self.seed, torch.device("cpu")):
-            encoder = self._path("encoder", self.n_features, self._n_statistics, dtype)
-            decoder = self._path("decoder", self._n_coded, self.n_features, dtype)
-            likelihood = self.likelihood.build(self.n_features)
-            parts = encoder, decoder, likelihood
-            if self.variational is None:
-                # Codes vary as PCA's do, by lambda and not by lambda - sigma2.
-                likelihood.leave_to_codes(self.n_components, self.n_features)
-                steps = Refinement(self.n_components, self.n_refinements, dtype)
-                return _on(device, Autoencoder(*parts, steps, self.reach))
-            own = self.variational.build(self.n_components, self.n_features)
+            model = _on(device, self._assembled(widest_dtype(device)))
+            if self.has_factory:
+                remember_parameters(model)
+        return model
+
+    def _assembled(self, dtype):
+        """Put the model together from its parts."""
+        encoder = self._path("encoder", self.n_features, self._n_statistics, dtype)
+        decoder = self._path("decoder", self._n_coded, self.n_features, dtype)
+        likelihood = self.likelihood.build(self.n_features)
+        parts = encoder, decoder, likelihood
+        if self.variational is None:
+            # Codes vary as PCA's do, by lambda and not by lambda - sigma2.
+            likelihood.leave_to_codes(self.n_components, self.n_features)
+            steps = Refinement(self.n_components, self.n_refinements, dtype)
+            return Autoencoder(*parts, steps, self.reach)
+        own = self.variational.build(self.n_components, self.n_features)
         if self.class_shares is None:
-            return _on(device, VariationalAutoencoder(*parts, **own))
-        model = ConditionalAutoencoder(*parts, self.class_shares, **own)
-        return _on(device, model)
+            return VariationalAutoencoder(*parts, **own)
+        return ConditionalAutoencoder(*parts, self.class_shares, **own)
 
     @property
     def _n_coded(self):
@@ -217,7 +219,9 @@ class Blueprint:
     def _path(self, role, n_inputs, n_outputs, dtype):
         spec = getattr(self, role)
         if is_factory(spec):
-            network = _from_factory(spec, role, n_inputs, n_outputs, self.from_pca)
+            network = from_factory(spec, role, n_inputs, n_outputs)
+            if self.from_pca:
+                network = Gated(network, n_outputs)
         else:
             network = spec.build(
                 n_inputs,
@@ -250,38 +254,3 @@ def _on(device, model):
     if widest_dtype(device) == torch.float32:
         model = model.float()
     return model.to(device)
-
-
-def _from_factory(factory, role, n_inputs, n_outputs, from_pca):
-    """Call a factory of the user's and see that what it makes fits."""
-    network = factory(n_inputs, n_outputs)
-    if not isinstance(network, nn.Module):
-        raise TypeError(
-            f"{role}={factory!r} returned {type(network).__name__}; a factory is "
-            "called as factory(n_inputs, n_outputs) and returns a torch.nn.Module."
-        )
-    network = network.to(torch.float32)
-    _try_out(network.eval(), f"{role}={factory!r} made a module", n_inputs, n_outputs)
-    return Gated(network, n_outputs) if from_pca else network
-
-
-def _try_out(network, made, n_inputs, n_outputs):
-    """See that a network of the user's turns rows into rows."""
-    n_rows = 3 if n_outputs == 2 else 2  # or rows might be taken for columns
-    rows = torch.linspace(-1, 1, n_rows * n_inputs, dtype=torch.float32)
-    try:
-        with torch.no_grad():
-            y = network(rows.view(n_rows, n_inputs))
-    except Exception as error:
-        raise ValueError(
-            f"{made} that fails on rows of {n_inputs} values: {error}"
-        ) from error
-    if not isinstance(y, torch.Tensor) or y.layout != torch.strided:
-        raise TypeError(f"{made} that returns {type(y).__name__}, not a dense tensor.")
-    if y.shape != (n_rows, n_outputs):
-        raise ValueError(
-            f"{made} that turns {n_rows} rows of {n_inputs} values into shape "
-            f"{tuple(y.shape)}; it has to be ({n_rows}, {n_outputs})."
-        )
-    if not (y.is_floating_point() and torch.isfinite(y).all()):
-        raise ValueError(f"{made} that turns rows into what is no finite number.")

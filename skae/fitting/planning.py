@@ -31,8 +31,9 @@ from .auto import (
     auto_refinements,
     auto_validation_rows,
 )
-from .blueprint import Blueprint, is_factory
+from .blueprint import Blueprint
 from .coordinates import in_coordinates, with_span
+from .factories import is_factory
 from .n_components import find_n_components
 from .specs import resolve_networks, resolve_variational
 from .task import FEWEST_ROWS, Task

@@ -18,7 +18,8 @@ from skae.priors import PRIORS, Prior
 from skae.rows import as_array
 
 from .auto import auto_hidden_layer_sizes, auto_likelihood
-from .blueprint import Variational, is_factory
+from .blueprint import Variational
+from .factories import is_factory
 
 __all__ = ["resolve_likelihood", "resolve_networks", "resolve_variational"]
 

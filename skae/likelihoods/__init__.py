@@ -9,7 +9,10 @@ learned. A module has
     start(maps, loadings, code_scale, shrinkage)   where the predictor begins; sets
                        the noise of the module, too
 
-and, where it is not as :class:`LikelihoodModule` has it,
+Columns are the last axis, and any others come before it: a VAE asks for ``log_prob`` of
+rows (n, 1, p) and predictors (n, d, p), of d codes for each row, and gets (n, d).
+
+Where it is not as :class:`LikelihoodModule` has it, it has
 
     mean(eta, x)       E[x | z]; of the size of the rows x, where that counts
     predictor(mean)    the eta whose mean is that

@@ -138,8 +138,9 @@ class LikelihoodModule(nn.Module):
     """Base of the modules, which hold what is learned.
 
     A subclass has ``start``, ``log_prob`` and ``sample``, and ``mean`` where that is
-    not ``eta`` itself. Where it does not write out its slope, autograd finds it,
-    through the likelihood alone.
+    not ``eta`` itself. Columns are the last axis, so ``log_prob`` sums over ``dim=-1``:
+    each row may have several codes, on an axis before it. Where it does not write out
+    its slope, autograd finds it, through the likelihood alone.
     """
 
     # Whether the deviance is a squared error of eta, each column in some unit.
@@ -238,7 +239,9 @@ class LikelihoodModule(nn.Module):
             eta = eta.detach().requires_grad_()
             log_prob = self.log_prob(x, eta)
             total = log_prob @ row_factor
-            slope, *gradients = torch.autograd.grad(total, [eta, *trained])
+            slope, *gradients = torch.autograd.grad(
+                total, [eta, *trained], materialize_grads=True
+            )
         for parameter, gradient in zip(trained, gradients, strict=True):
             parameter.grad.copy_(gradient)  # type: ignore[union-attr]
         return log_prob.detach(), slope

@@ -100,9 +100,11 @@ def decoder_to_onnx(estimator, *, dtype=np.float32, target_opset=None):
             "conditional=True: what a code decodes to depends on its class, and codes "
             "come without one; ONNX takes the encoder (to_onnx) alone."
         )
-    if np.dtype(dtype) not in TENSOR_TYPES:
-        raise ValueError(f"dtype={dtype!r} must be numpy.float32 or numpy.float64.")
-    tensor_type = TENSOR_TYPES[np.dtype(dtype)]
+    try:
+        tensor_type = TENSOR_TYPES[np.dtype(dtype)]
+    except (KeyError, TypeError):  # another type, or none
+        message = f"dtype={dtype!r} must be numpy.float32 or numpy.float64."
+        raise ValueError(message) from None
     return to_onnx(
         Decoder(estimator),
         initial_types=[("codes", tensor_type([None, estimator.n_components_]))],

@@ -9,7 +9,7 @@ each, however many layers there are.
 import torch
 from torch import nn
 
-__all__ = ["FlatParameters", "WorkingWeights"]
+__all__ = ["FlatParameters", "KeptBuffers", "WorkingWeights"]
 
 # A matrix of fewer columns, and of more rows, is multiplied faster where it lies column
 # by column: some kernels for its gradient take up to four times as long row by row.
@@ -68,7 +68,7 @@ class FlatParameters:
                 weights.append(p.data)
                 self.gradient.append(p.grad)
         self._gradients = [p.grad for p in self.trained]
-        self._kept = [*weights, *model.buffers()]
+        self._model, self._weights = model, weights
 
     def clear_gradient(self):
         """Set the gradient to zero."""
@@ -81,15 +81,17 @@ class FlatParameters:
             p.grad = gradient
 
     def copy(self):
-        """Copy of all weights."""
-        with torch.no_grad():
-            return [tensor.clone() for tensor in self._kept]
+        """Copy of all weights, to go back to."""
+        weights = [tensor.detach().clone() for tensor in self._weights]
+        return weights, KeptBuffers(self._model)
 
-    def restore(self, weights):
+    def restore(self, copied):
         """Go back to a copy."""
+        weights, buffers = copied
         with torch.no_grad():
-            for tensor, kept in zip(self._kept, weights, strict=True):
-                tensor.copy_(kept)
+            for tensor, value in zip(self._weights, weights, strict=True):
+                tensor.copy_(value)
+            buffers.put_back()
 
     def release(self):
         """Give every parameter a memory of its own again."""
@@ -129,6 +131,51 @@ class FlatParameters:
         if self._is_column_major(p):
             return numbers.view(p.shape[::-1]).t()
         return numbers.view(p.shape)
+
+
+class KeptBuffers:
+    """The buffers of a model as they are now, to be put back.
+
+    A network may make one only as it runs, or assign it anew (a running mean, say), and
+    in another shape. One that it has not stays where it is in memory: others may look
+    there.
+
+    Parameters
+    ----------
+    model : nn.Module
+    """
+
+    def __init__(self, model):
+        self._kept = [
+            (
+                module,
+                {name: (b, _copied(b)) for name, b in dict(module._buffers).items()},
+            )
+            for module in model.modules()
+        ]
+
+    def put_back(self):
+        """Give each its numbers, and have no others."""
+        for module, kept in self._kept:
+            now = dict(module._buffers)
+            for name in now.keys() - kept.keys():
+                delattr(module, name)
+            for name, (buffer, value) in kept.items():
+                is_there = buffer is not None and now.get(name) is buffer
+                if is_there and _has_room(buffer, value):
+                    buffer.copy_(value)
+                else:
+                    setattr(module, name, _copied(value))
+
+
+def _copied(buffer):
+    """Copy a buffer; one that is yet to be made is None."""
+    return None if buffer is None else buffer.detach().clone()
+
+
+def _has_room(buffer, value):
+    """Whether a buffer can take numbers where it is, which one spread out cannot."""
+    return buffer.shape == value.shape and buffer.is_contiguous()
 
 
 class WorkingWeights:

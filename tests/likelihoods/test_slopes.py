@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 import torch
 from given import built, generator, normal
+from sklearn.datasets import load_iris
+from torch import nn
 
 from skae import VAETransformer
-from skae.likelihoods import Categorical, ContinuousBernoulli, Poisson
+from skae.likelihoods import (
+    Categorical,
+    ContinuousBernoulli,
+    Likelihood,
+    LikelihoodModule,
+    Poisson,
+    PredictorStart,
+)
 
 from .made import (
     MIXED,
@@ -109,3 +118,36 @@ def test_slopes_are_those_of_units_whose_squares_float32_does_not_hold(name, uni
     found = slopes_in(unit, name)
     for value, wanted in zip(found, slopes_in(1.0, name), strict=True):
         np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-4)
+
+
+class HalfUsed(LikelihoodModule):
+    """One of the user's, with something to be learned that it does not use."""
+
+    def __init__(self):
+        super().__init__()
+        self.log_noise = nn.Parameter(torch.zeros(()))
+        self.unused = nn.Parameter(torch.zeros(2))
+
+    def log_prob(self, x, eta):
+        error = (x - eta) / self.log_noise.exp()
+        return -(error.square() / 2 + self.log_noise).sum(-1)
+
+    def start(self, maps, loadings, code_scale, shrinkage=1.0):
+        gain = np.sqrt(maps.variance)
+        return PredictorStart(0 * gain, shrinkage * loadings, gain, len(gain))
+
+
+class OfHalf(Likelihood):
+    def build(self, n_features):
+        return HalfUsed()
+
+
+def test_what_is_not_used_has_no_slope(Estimator):
+    module = HalfUsed()
+    for p in module.parameters():
+        p.grad = torch.full_like(p, 7.0)
+    module.log_prob_slope(normal(9, 3), normal(9, 3, seed=3), normal(9, seed=4))
+    assert not module.unused.grad.any()
+    assert module.log_noise.grad not in (0.0, 7.0)
+    model = Estimator(2, likelihood=OfHalf(), max_iter=2, random_state=0)
+    assert np.isfinite(model.fit(load_iris().data).loss_curve_).all()
