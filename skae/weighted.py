@@ -124,7 +124,8 @@ def _row_marks(X):
     """
     direction = np.random.default_rng(0).normal(size=X.shape[1])
     if sp.issparse(X):
-        return X @ direction
+        # Those of equal rows may be stored in other orders, or in parts.
+        return np.concatenate([block @ direction for _, block in sparse_blocks(X)])
     # A product would sum rows in other orders at other places.
     return np.concatenate([(block * direction).sum(1) for _, block in dense_blocks(X)])
 

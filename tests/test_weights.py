@@ -328,6 +328,20 @@ def test_equal_sparse_rows_are_merged_however_they_are_stored():
     np.testing.assert_array_equal(X.indices, indices)
 
 
+def test_equal_sparse_rows_are_on_one_side_however_they_are_stored():
+    X = sp.csr_array(np.random.default_rng(0).normal(size=(50, 8)))
+    turned = sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape, copy=True)
+    for parts in (turned.data, turned.indices):
+        parts.reshape(50, 8)[:] = parts.reshape(50, 8)[:, ::-1].copy()
+    twins = WeightedSet(sp.vstack([X, turned], format="csr"), np.ones(100))
+    order = np.random.default_rng(1).permutation(100)
+    kept, out = twins.split(20, order)
+    assert len(out) == 20
+    assert set(kept % 50).isdisjoint(out % 50)
+    merged = twins.without_copies()
+    np.testing.assert_array_equal(merged.X.toarray(), X.toarray())
+
+
 def test_merging_sparse_rows_takes_no_more_than_keys_as_large_and_a_copy(monkeypatch):
     X = sp.random_array((4000, 1000), density=0.1, format="csr", rng=0)
     size = X.data.nbytes + X.indices.nbytes
