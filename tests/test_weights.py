@@ -261,6 +261,17 @@ def test_wrong_weights_are_refused(Estimator, method, weight):
         getattr(model, method)(X, sample_weight=weight)
 
 
+@pytest.mark.parametrize("unit", [1e-46, 1e39])
+def test_a_penalty_that_compares_rows_knows_no_unit_of_their_weights(unit):
+    """It sees the weights of rows that judge as of those that are trained on."""
+    X, weight = rows(), np.random.default_rng(0).random(40)
+    parameters = START | {"likelihood": "student_t", "divergence": "mmd"}
+    vae = VAETransformer(2, **parameters)
+    wanted = vae.fit(X, sample_weight=weight).start_loss_
+    found = vae.fit(X, sample_weight=unit * weight).start_loss_
+    assert found == pytest.approx(wanted, rel=1e-5)
+
+
 # ------------------------------------------------------------------ the set itself
 
 
