@@ -1,6 +1,7 @@
 """Far from all rows the linear map decides."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from given import LEARNS, images
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
-from skae import AutoencoderTransformer
+from skae import AutoencoderTransformer, VAETransformer
+from skae.models import evidence
 
 
 def test_a_far_row_is_left_to_the_linear_map(Estimator):
@@ -106,3 +108,34 @@ def test_rows_beyond_float32_have_codes_as_far(Estimator, parameters, scale):
     if parameters == {"max_iter": 0}:
         start = model.transform(1e9 * X[:4])
         np.testing.assert_allclose(model.transform(far), start * (scale / 1e9), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("prior", "conditional"), [("normal", False), ("vamp", False), ("normal", True)]
+)
+@pytest.mark.parametrize("likelihood", ["gaussian", "student_t", "poisson"])
+def test_a_bound_of_rows_whose_squares_are_beyond_their_type_is_none(
+    likelihood, prior, conditional
+):
+    X = np.random.default_rng(0).poisson(3.0, (200, 6)).astype(np.float32)
+    parameters = {"prior": prior, "conditional": conditional, "random_state": 0}
+    vae = VAETransformer(2, likelihood=likelihood, max_iter=1, **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        vae.fit(X, np.arange(200) % 2)
+    far = np.vstack([np.full((2, 6), 1e38, np.float32), X[:1]])
+    bound = vae.elbo(far)
+    assert not np.isnan(bound).any()
+    assert (bound.total[:2] == -np.inf).all()
+    np.testing.assert_array_equal(bound.total[2:], vae.elbo(X[:1]).total)
+
+
+def test_a_class_that_a_row_cannot_be_of_leaves_the_bound_to_others(monkeypatch):
+    bounds = iter([[[-np.inf, np.inf], [-1.0, 2.0]], [[-3.0, 1.0], [-1.0, 2.0]]])
+    monkeypatch.setattr(evidence, "bound_terms", lambda *_: torch.tensor(next(bounds)))
+    shares = torch.tensor([0.5, 0.5])
+    model = SimpleNamespace(shares=shares, each_class=lambda: range(2))
+    found = evidence.class_bound_terms(model, None, None)
+    # In the first row the code says which of two classes; in the second it does not.
+    wanted = [[-3.0, 1 + np.log(2)], [-1.0, 2.0]]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
