@@ -353,6 +353,17 @@ def test_equal_sparse_rows_are_on_one_side_however_they_are_stored():
     np.testing.assert_array_equal(merged.X.toarray(), X.toarray())
 
 
+@pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
+def test_rows_are_told_apart_beside_a_column_of_large_values(as_format):
+    X = np.c_[np.random.default_rng(0).normal(size=(50, 4)), np.full(50, 1e18)]
+    twins = WeightedSet(as_format(np.vstack([X, X])), np.ones(100))
+    labelled = WeightedSet(twins.X, twins.weight, np.repeat([0, 1], 50))
+    assert len(twins.without_copies()) == 50
+    assert len(labelled.without_copies()) == 100
+    _, out = twins.split(20, np.random.default_rng(1).permutation(100))
+    assert len(out) == 20
+
+
 def test_merging_sparse_rows_takes_no_more_than_keys_as_large_and_a_copy(monkeypatch):
     X = sp.random_array((4000, 1000), density=0.1, format="csr", rng=0)
     size = X.data.nbytes + X.indices.nbytes
