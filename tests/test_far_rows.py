@@ -93,6 +93,34 @@ def test_a_single_tiny_column_has_no_part_in_a_code(Estimator):
     assert np.isfinite(codes).all()
 
 
+def test_a_column_of_one_large_value_leaves_rows_that_judge(Estimator):
+    X = np.c_[images(64)[:, 20:30], np.full(64, 1.7e18)]
+    model = Estimator(2, **LEARNS).fit(X)
+    assert np.isfinite(model.validation_loss_curve_).all()
+    assert np.isfinite(model.transform(X)).all()
+
+
+@pytest.mark.parametrize("value", [2.0**500, 2.0**700])
+def test_a_column_of_one_value_has_no_part_in_a_fit(Estimator, value):
+    """As long as its mean is not rounded, which that of a power of two is not."""
+    X = np.random.default_rng(0).normal(size=(64, 5))
+    parameters = LEARNS | {"early_stopping": False}
+    beside, zero = np.c_[X, np.full(64, value)], np.c_[X, np.zeros(64)]
+    found = Estimator(2, **parameters).fit(beside).transform(beside)
+    wanted = Estimator(2, **parameters).fit(zero).transform(zero)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_columns", [10, 200])
+def test_a_column_of_values_whose_mean_is_rounded_is_refused_in_words(
+    Estimator, n_columns
+):
+    X = np.random.default_rng(0).normal(size=(100, n_columns))
+    X[:, 2] += 1e300
+    with pytest.raises(ValueError, match="beyond what float32 holds"):
+        Estimator(2, **LEARNS).fit(X)
+
+
 @pytest.mark.parametrize("scale", [1e39, 1e150, 1e300])
 @pytest.mark.parametrize(
     "parameters", [{"max_iter": 0}, {}, {"init": "random"}, {"n_components": "auto"}]
