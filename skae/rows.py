@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .device import CopyStream, generator_from
+from .device import CopyStream, generator_from, widest_dtype
 
 __all__ = [
     "BLOCK_SIZE",
@@ -90,11 +90,11 @@ class Rows:
     def __init__(self, X, weight, origin, device, labels=None):
         self.n_features = X.shape[1]
         self.device = device
-        self.mean_weight = weight.mean()
-        relative = np.asarray(weight / self.mean_weight, np.float32)
+        relative = np.asarray(weight / weight.mean(), np.float32)
         self.weight = torch.from_numpy(relative)
         self.weight = self.weight.to(device)
         self._X = X
+        self._given_weight = weight
         self._labels = labels
         self._origin = origin.astype(floating_type(X))
         self._copies = CopyStream(device)
@@ -164,11 +164,20 @@ class Rows:
         return (block for block, _ in self.weighted_blocks())
 
     def weighted_blocks(self):
-        """Walk through all rows and their weights, as they were given."""
+        """Walk through all rows and their weights, which are 1 on average."""
+        for some in self._slices():
+            yield self.take(some), self.weight[some]
+
+    def counted_blocks(self):
+        """Walk through all rows and how many times each counts, in the widest type."""
+        dtype = widest_dtype(self.device)
+        for some in self._slices():
+            count = self._given_weight[some]
+            yield self.take(some), torch.tensor(count, dtype=dtype, device=self.device)
+
+    def _slices(self):
         size = max(1, BLOCK_SIZE // self.n_features)
-        for start in range(0, len(self), size):
-            some = slice(start, start + size)
-            yield self.take(some), self.weight[some] * self.mean_weight
+        return (slice(i, i + size) for i in range(0, len(self), size))
 
     def order(self, generator):
         """Shuffled row numbers; those of very many rows stay near their neighbours."""
@@ -247,12 +256,12 @@ class DrawnRows:
 
     def blocks(self):
         """Walk through all rows, some at a time."""
-        return (block for block, _ in self.weighted_blocks())
+        return (block for block, _ in self.counted_blocks())
 
-    def weighted_blocks(self):
-        """Walk through all rows and their weights, as they were given."""
+    def counted_blocks(self):
+        """Walk through all rows and how many times each counts."""
         generator = self._generator()
-        for x, weight in self._rows.weighted_blocks():
+        for x, weight in self._rows.counted_blocks():
             yield self._drawn(x, generator), weight
 
 

@@ -81,7 +81,7 @@ class WeightedSet:
         """Merge equal rows, and leave them in the order in which they first come."""
         marks = _row_marks(self.X)
         if self.labels is not None:
-            marks = marks + 1j * self.labels
+            marks = marks + self.labels
         _, first, copied = np.unique(marks, return_index=True, return_inverse=True)
         total, order = np.bincount(copied, weights=self.weight), np.argsort(first)
         return replace(self.take(first[order]), weight=total[order])
@@ -120,13 +120,14 @@ class WeightedSet:
 def _row_marks(X):
     """Give each row a number: equal rows the same, and others practically never.
 
-    It takes one pass through rows of any kind, which are not copied.
+    It takes one pass through rows of any kind, which are not copied. What is hashed are
+    bytes: in a sum of values a column of 1e18 would be all that is seen.
     """
-    direction = np.random.default_rng(0).normal(size=X.shape[1])
     if sp.issparse(X):
-        return X @ direction
-    # A product would sum rows in other orders at other places.
-    return np.concatenate([(block * direction).sum(1) for _, block in dense_blocks(X)])
+        rows = _sparse_bytes(X)
+    else:  # of which -0.0 becomes 0.0
+        rows = (row.tobytes() for _, block in dense_blocks(X) for row in block + 0.0)
+    return np.fromiter(map(hash, rows), np.int64, X.shape[0])
 
 
 def _differs_from_last(keys, order):
@@ -142,29 +143,27 @@ def _differs_from_last(keys, order):
 def _row_keys(X):
     """One key per row: equal rows, equal keys, in the order of the rows' bytes."""
     if sp.issparse(X):
-        return _sparse_keys(X)
+        return np.array(list(_sparse_bytes(X)), dtype=object)
     if X.flags.c_contiguous and not _has_negative_zeros(X):
         return _bytes_of_rows(X)
     return _row_ranks(X)
 
 
-def _sparse_keys(X):
-    """One key per sparse row, in the order of their dense copies.
+def _sparse_bytes(X):
+    """Walk through sparse rows as bytes, which have the order of their dense copies.
 
     Of two rows the first column in which they differ decides, and there a zero, whose
-    bytes are 0, comes first. All keys together are as large as the rows.
+    bytes are 0, comes first. All together are as large as the rows.
     """
     place = f">u{X.indices.itemsize}"
     kind = np.dtype([("columns_left", place), ("value", X.dtype)])
-    keys = []
     for _, block in sparse_blocks(X):
         block.eliminate_zeros()
         entries = np.empty(block.nnz, dtype=kind)
         entries["columns_left"] = X.shape[1] - block.indices
         entries["value"] = block.data
         together, ends = entries.tobytes(), kind.itemsize * block.indptr.astype(int)
-        keys += [together[a:b] for a, b in pairwise(ends)]
-    return np.array(keys, dtype=object)
+        yield from (together[a:b] for a, b in pairwise(ends))
 
 
 def _row_ranks(X):

@@ -122,6 +122,24 @@ def test_what_a_training_held_is_free_at_its_end(monkeypatch):
     assert len(held) == 0
 
 
+def test_no_block_that_is_judged_leaves_a_tensor_of_its_own(monkeypatch):
+    """Rows that are judged are many blocks, too."""
+    monkeypatch.setattr("skae.rows.BLOCK_SIZE", 12)
+    alive, losses = [], weakref.WeakSet()
+
+    class Counted(Quadratic):
+        def row_losses(self, x, *_):
+            alive.append(len(losses))
+            losses.add(loss := super().row_losses(x))
+            return loss
+
+    X = np.random.RandomState(0).randn(40, 3)
+    found = row_losses(Counted(), Rows(X, np.ones(40), np.zeros(3), CPU))
+    np.testing.assert_allclose(found, ((X - 2) ** 2).sum(1), rtol=1e-5)
+    assert len(alive) == 10
+    assert max(alive) <= 1
+
+
 def test_the_learning_rate_falls_along_a_line_over_the_last_epochs():
     _, result = trained(0.0, learning_rate=0.001, patience=10, descent=0.4)
     shares = [1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]

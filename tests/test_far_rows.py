@@ -1,6 +1,7 @@
 """Far from all rows the linear map decides."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from given import LEARNS, images
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
-from skae import AutoencoderTransformer
+from skae import AutoencoderTransformer, VAETransformer
+from skae.models import evidence
 
 
 def test_a_far_row_is_left_to_the_linear_map(Estimator):
@@ -92,6 +94,34 @@ def test_a_single_tiny_column_has_no_part_in_a_code(Estimator):
     assert np.isfinite(codes).all()
 
 
+def test_a_column_of_one_large_value_leaves_rows_that_judge(Estimator):
+    X = np.c_[images(64)[:, 20:30], np.full(64, 1.7e18)]
+    model = Estimator(2, **LEARNS).fit(X)
+    assert np.isfinite(model.validation_loss_curve_).all()
+    assert np.isfinite(model.transform(X)).all()
+
+
+@pytest.mark.parametrize("value", [2.0**500, 2.0**700])
+def test_a_column_of_one_value_has_no_part_in_a_fit(Estimator, value):
+    """As long as its mean is not rounded, which that of a power of two is not."""
+    X = np.random.default_rng(0).normal(size=(64, 5))
+    parameters = LEARNS | {"early_stopping": False}
+    beside, zero = np.c_[X, np.full(64, value)], np.c_[X, np.zeros(64)]
+    found = Estimator(2, **parameters).fit(beside).transform(beside)
+    wanted = Estimator(2, **parameters).fit(zero).transform(zero)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_columns", [10, 200])
+def test_a_column_of_values_whose_mean_is_rounded_is_refused_in_words(
+    Estimator, n_columns
+):
+    X = np.random.default_rng(0).normal(size=(100, n_columns))
+    X[:, 2] += 1e300
+    with pytest.raises(ValueError, match="beyond what float32 holds"):
+        Estimator(2, **LEARNS).fit(X)
+
+
 @pytest.mark.parametrize("scale", [1e39, 1e150, 1e300])
 @pytest.mark.parametrize(
     "parameters", [{"max_iter": 0}, {}, {"init": "random"}, {"n_components": "auto"}]
@@ -122,3 +152,34 @@ def test_a_row_whose_square_overflows_scores_minus_infinity(Estimator, kind):
     far = X.astype(np.float32)
     far[0, 0] = 1e30
     assert model.score(kind(far)) == -np.inf
+
+
+@pytest.mark.parametrize(
+    ("prior", "conditional"), [("normal", False), ("vamp", False), ("normal", True)]
+)
+@pytest.mark.parametrize("likelihood", ["gaussian", "student_t", "poisson"])
+def test_a_bound_of_rows_whose_squares_are_beyond_their_type_is_none(
+    likelihood, prior, conditional
+):
+    X = np.random.default_rng(0).poisson(3.0, (200, 6)).astype(np.float32)
+    parameters = {"prior": prior, "conditional": conditional, "random_state": 0}
+    vae = VAETransformer(2, likelihood=likelihood, max_iter=1, **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        vae.fit(X, np.arange(200) % 2)
+    far = np.vstack([np.full((2, 6), 1e38, np.float32), X[:1]])
+    bound = vae.elbo(far)
+    assert not np.isnan(bound).any()
+    assert (bound.total[:2] == -np.inf).all()
+    np.testing.assert_array_equal(bound.total[2:], vae.elbo(X[:1]).total)
+
+
+def test_a_class_that_a_row_cannot_be_of_leaves_the_bound_to_others(monkeypatch):
+    bounds = iter([[[-np.inf, np.inf], [-1.0, 2.0]], [[-3.0, 1.0], [-1.0, 2.0]]])
+    monkeypatch.setattr(evidence, "bound_terms", lambda *_: torch.tensor(next(bounds)))
+    shares = torch.tensor([0.5, 0.5])
+    model = SimpleNamespace(shares=shares, each_class=lambda: range(2))
+    found = evidence.class_bound_terms(model, None, None)
+    # In the first row the code says which of two classes; in the second it does not.
+    wanted = [[-3.0, 1 + np.log(2)], [-1.0, 2.0]]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)

@@ -10,6 +10,8 @@ import scipy.sparse as sp
 from sklearn.datasets import load_digits, load_iris
 
 from skae import AutoencoderTransformer, VAETransformer, rows
+from skae.estimators.checking import check_X
+from skae.likelihoods import Poisson
 
 SMALL = {"hidden_layer_sizes": (6,), "max_iter": 4, "random_state": 0}
 WHOLE = SMALL | {"max_iter": 1, "early_stopping": False}
@@ -180,6 +182,45 @@ def test_a_model_of_sparse_rows_whose_zeros_are_stored_is_the_same(Estimator):
     assert stored.nnz > np.count_nonzero(X)
     model = Estimator(2, **START).fit(stored)
     assert_close_models(model, reference(Estimator, X), stored, X)
+
+
+def in_parts(X, as_sparse=sp.csr_array):
+    """Store each value in two halves, the last column of a row first."""
+    whole = sp.csr_array(X[:, ::-1])
+    indices = X.shape[1] - 1 - np.repeat(whole.indices, 2)
+    data, indptr = np.repeat(whole.data / 2, 2), 2 * whole.indptr
+    return as_sparse(sp.csr_array((data, indices, indptr), shape=X.shape))
+
+
+@pytest.mark.parametrize("as_sparse", [sp.csr_array, sp.csc_matrix])
+@pytest.mark.parametrize("likelihood", ["auto", "poisson", Poisson(size=None)])
+def test_values_stored_in_parts_are_their_sums(Estimator, likelihood, as_sparse):
+    X = pixels()
+    parameters = SMALL | {"max_iter": 1, "likelihood": likelihood}
+    model = Estimator(2, **parameters).fit(in_parts(X, as_sparse), X_val=in_parts(X))
+    wanted = Estimator(2, **parameters).fit(sp.csr_array(X), X_val=sp.csr_array(X))
+    exactly = results(wanted, sp.csr_array(X))
+    assert_same(results(model, in_parts(X, as_sparse)), exactly, 0)
+
+
+def test_values_whose_parts_alone_are_allowed_are_refused(Estimator):
+    X = dark()
+    model = Estimator(2, likelihood="bernoulli", **START).fit(X)
+    for act in (model.fit, model.partial_fit, model.transform, model.score):
+        with pytest.raises(ValueError, match="has the value 2"):
+            act(in_parts(2 * X))
+
+
+def test_sparse_rows_are_copied_only_where_they_are_stored_in_parts():
+    model, X = AutoencoderTransformer(), sp.csr_array(pixels())
+    assert np.shares_memory(check_X(model, X, reset=True).data, X.data)
+    parts = in_parts(pixels())
+    before = parts.data.copy(), parts.indices.copy(), parts.indptr.copy()
+    assert check_X(model, parts).nnz == X.nnz
+    for part, was in zip(
+        (parts.data, parts.indices, parts.indptr), before, strict=True
+    ):
+        np.testing.assert_array_equal(part, was)
 
 
 def test_lists_are_arrays(Estimator, of_plain_rows):

@@ -261,6 +261,17 @@ def test_wrong_weights_are_refused(Estimator, method, weight):
         getattr(model, method)(X, sample_weight=weight)
 
 
+@pytest.mark.parametrize("unit", [1e-46, 1e39])
+def test_a_penalty_that_compares_rows_knows_no_unit_of_their_weights(unit):
+    """It sees the weights of rows that judge as of those that are trained on."""
+    X, weight = rows(), np.random.default_rng(0).random(40)
+    parameters = START | {"likelihood": "student_t", "divergence": "mmd"}
+    vae = VAETransformer(2, **parameters)
+    wanted = vae.fit(X, sample_weight=weight).start_loss_
+    found = vae.fit(X, sample_weight=unit * weight).start_loss_
+    assert found == pytest.approx(wanted, rel=1e-5)
+
+
 # ------------------------------------------------------------------ the set itself
 
 
@@ -326,6 +337,31 @@ def test_equal_sparse_rows_are_merged_however_they_are_stored():
     np.testing.assert_array_equal(merged.weight, [10.0])
     # What the caller holds is as it was.
     np.testing.assert_array_equal(X.indices, indices)
+
+
+def test_equal_sparse_rows_are_on_one_side_however_they_are_stored():
+    X = sp.csr_array(np.random.default_rng(0).normal(size=(50, 8)))
+    turned = sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape, copy=True)
+    for parts in (turned.data, turned.indices):
+        parts.reshape(50, 8)[:] = parts.reshape(50, 8)[:, ::-1].copy()
+    twins = WeightedSet(sp.vstack([X, turned], format="csr"), np.ones(100))
+    order = np.random.default_rng(1).permutation(100)
+    kept, out = twins.split(20, order)
+    assert len(out) == 20
+    assert set(kept % 50).isdisjoint(out % 50)
+    merged = twins.without_copies()
+    np.testing.assert_array_equal(merged.X.toarray(), X.toarray())
+
+
+@pytest.mark.parametrize("as_format", [np.asarray, sp.csr_array])
+def test_rows_are_told_apart_beside_a_column_of_large_values(as_format):
+    X = np.c_[np.random.default_rng(0).normal(size=(50, 4)), np.full(50, 1e18)]
+    twins = WeightedSet(as_format(np.vstack([X, X])), np.ones(100))
+    labelled = WeightedSet(twins.X, twins.weight, np.repeat([0, 1], 50))
+    assert len(twins.without_copies()) == 50
+    assert len(labelled.without_copies()) == 100
+    _, out = twins.split(20, np.random.default_rng(1).permutation(100))
+    assert len(out) == 20
 
 
 def test_merging_sparse_rows_takes_no_more_than_keys_as_large_and_a_copy(monkeypatch):

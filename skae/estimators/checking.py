@@ -8,6 +8,7 @@ import functools
 from contextlib import contextmanager
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from sklearn.utils.validation import (
     assert_all_finite,
@@ -192,7 +193,20 @@ def check_X(estimator, X, *, reset=False, fewest=1, dtype=INPUT_TYPES):
             return _check_tensor(X, validate, dtype)
         _refuse_damaged(X)
         _refuse_dates(X)
-        return validate(X)
+        return _canonical(validate(X))
+
+
+def _canonical(X):
+    """Let a sparse matrix hold each entry once, the columns of a row in order.
+
+    Values are then what is stored, and equal rows are stored alike. Where it is not so
+    a copy is made: the matrix is the user's.
+    """
+    if not sp.issparse(X) or X.has_canonical_format:
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    return X
 
 
 def _refuse_damaged(X):

@@ -166,7 +166,8 @@ def auto_likelihood(X, weight=None):
 
 def _n_rows(weight):
     """Count rows by their weights; by Kish's number where weights are shares."""
-    return max(weight.sum(), weight.sum() ** 2 / np.square(weight).sum())
+    relative = weight / weight.max()  # whose squares neither overflow nor vanish
+    return max(weight.sum(), relative.sum() ** 2 / np.square(relative).sum())
 
 
 def _are_counts(kinds):
@@ -184,7 +185,7 @@ def _kinds(X, weight):
     is_flag, is_real = n_not_flags == 0, n_not_whole > 0
     # Of columns that hold something else what follows says nothing.
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        mean, variance = weighted_moments(X, weight)
+        mean, variance = weighted_moments(X, weight / weight.max())
         # Of Poisson's counts, P(x >= 2) = 1 - exp(-m) - m exp(-m).
         n_beyond = n_rows * (-np.expm1(-mean) - mean * np.exp(-mean))
         # The variance of a variance of Poisson's counts, by the square of their mean.

@@ -28,7 +28,7 @@ Where it is not as :class:`LikelihoodModule` has it, it has
     draws_rows         whether what is learned from is a draw
     drawn(x, generator)   rows to be learned from, where they stand for draws
     initialize_from(x, weight)   begins as some rows suggest, where PCA does not say how
-    fit_totals(weighted_blocks, anew)   the distribution of the rows' totals
+    fit_totals(counted_blocks, anew)   the distribution of the rows' totals
     explain(variance, explained)   takes off the noise what classes explain
     leave_to_codes(n_components, n_features)   draws no noise along codes
     draw_errors(squared_errors, share)   draws noise as large as errors of columns

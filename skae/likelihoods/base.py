@@ -180,13 +180,13 @@ class LikelihoodModule(nn.Module):
         """Rows to be learned from: as they are, or a draw from what they stand for."""
         return x
 
-    def fit_totals(self, weighted_blocks, *, anew):
+    def fit_totals(self, counted_blocks, *, anew):
         """Find the distribution of the rows' totals, where they have one of their own.
 
         Parameters
         ----------
-        weighted_blocks : callable
-            Walks through pairs of rows and weights.
+        counted_blocks : callable
+            Walks through pairs of rows and how many times each counts.
 
         anew : bool
             Whether those of earlier calls are forgotten.

@@ -114,9 +114,9 @@ class _Part(nn.Module):
         return x[..., self.columns]
 
 
-def _blocks_of(part, weighted_blocks):
+def _blocks_of(part, counted_blocks):
     """Walk through the columns of a part, and the weights of the rows."""
-    for x, weight in weighted_blocks():
+    for x, weight in counted_blocks():
         yield part.of(x), weight
 
 
@@ -149,10 +149,10 @@ class _PerColumnModule(LikelihoodModule):
             x, lambda part: part.likelihood.drawn(part.of(x), generator)
         )
 
-    def fit_totals(self, weighted_blocks, *, anew):
+    def fit_totals(self, counted_blocks, *, anew):
         for part in self.parts:
             part.likelihood.fit_totals(
-                partial(_blocks_of, part, weighted_blocks), anew=anew
+                partial(_blocks_of, part, counted_blocks), anew=anew
             )
 
     def explain(self, variance, explained):

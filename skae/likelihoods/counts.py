@@ -189,7 +189,7 @@ class _Rates(nn.Module):
     def view(self, x):
         return torch.log1p(x)
 
-    def fit_totals(self, weighted_blocks, anew):
+    def fit_totals(self, counted_blocks, anew):
         """There are no totals."""
 
     def log_rates(self, x, eta):
@@ -229,12 +229,12 @@ class _Shares(nn.Module):
         total = x.sum(-1, keepdim=True).clamp(min=SMALLEST_SIZE)
         return torch.log1p(x * (x.shape[-1] / total))
 
-    def fit_totals(self, weighted_blocks, anew):
+    def fit_totals(self, counted_blocks, anew):
         """Find the distribution of the totals, by the moments of all rows seen."""
         mean, n_seen = self.total_mean, 0.0 if anew else self.n_seen
         square = mean**2 * (1 + 1 / self.total_shape) + mean
         moments = n_seen * torch.stack([torch.ones_like(mean), mean, square])
-        for x, weight in weighted_blocks():
+        for x, weight in counted_blocks():
             total = widest(x).sum(-1)
             powers = torch.stack([torch.ones_like(total), total, total.square()])
             moments = moments + powers @ widest(weight)
@@ -293,8 +293,8 @@ class _CountsModule(LikelihoodModule):
     def view(self, x):
         return self.rates.view(x)
 
-    def fit_totals(self, weighted_blocks, *, anew):
-        self.rates.fit_totals(weighted_blocks, anew)
+    def fit_totals(self, counted_blocks, *, anew):
+        self.rates.fit_totals(counted_blocks, anew)
 
     def start(self, maps, loadings, code_scale, shrinkage=1.0):
         mean = np.maximum(maps.mean, UNSEEN / max(maps.n_rows, 1))

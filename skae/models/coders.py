@@ -37,7 +37,7 @@ class Coder(nn.Module):
 
     def fit_totals(self, rows, *, anew):
         """Find the distribution of the totals of rows, where a likelihood has one."""
-        self.likelihood.fit_totals(rows.weighted_blocks, anew=anew)
+        self.likelihood.fit_totals(rows.counted_blocks, anew=anew)
 
     def initialize_from(self, x, weight):
         """Begin as some training rows suggest, where PCA does not say how."""

@@ -92,7 +92,7 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         """Find the distribution of the totals of rows, where a likelihood has one."""
 
         def blocks():
-            return ((_apart(x)[0], weight) for x, weight in labelled.weighted_blocks())
+            return ((_apart(x)[0], weight) for x, weight in labelled.counted_blocks())
 
         self.likelihood.fit_totals(blocks, anew=anew)
 
@@ -122,7 +122,7 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         dtype = self.shares.dtype
         total, squares = 0.0, 0.0
         left = _ClassResiduals()
-        for block, weight in labelled.weighted_blocks():
+        for block, weight in labelled.counted_blocks():
             x, labels = _apart(block)
             posterior = self.posterior(x)
             classes = functional.one_hot(labels, self.n_classes)

@@ -96,8 +96,18 @@ def bound_terms(model, x, draws):
             z = spread.at(some)
             fit = fit + model.log_prob_given(piece, z).sum(1) / len(draws)
             divergence = divergence - model.tilt(z).sum(1) / len(draws)
-        pieces.append(torch.stack([fit, divergence], dim=1))
+        pieces.append(_side_by_side(fit, divergence))
     return torch.cat(pieces)
+
+
+def _side_by_side(fit, divergence):
+    """Put the two terms of each row together.
+
+    One is infinite where rows are so far that their squares are beyond their type.
+    """
+    fit = torch.nan_to_num(fit, nan=-math.inf, neginf=-math.inf)
+    divergence = torch.nan_to_num(divergence, nan=math.inf, posinf=math.inf)
+    return torch.stack([fit, divergence], dim=1)
 
 
 def class_bound_terms(model, x, draws):
@@ -121,4 +131,7 @@ def class_bound_terms(model, x, draws):
     log_shares = model.shares.log()[:, None]
     log_q = torch.log_softmax(log_shares + fit - divergence, dim=0)
     divergence = divergence + log_q - log_shares
-    return torch.einsum("cn,tcn->nt", log_q.exp(), torch.stack([fit, divergence]))
+    q, terms = log_q.exp(), torch.stack([fit, divergence])
+    # Those of a class that is out of the question may be infinite.
+    terms = torch.where(q > 0, terms, 0.0)
+    return _side_by_side(*torch.einsum("cn,tcn->nt", q, terms).unbind(1))

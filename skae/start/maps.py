@@ -326,7 +326,8 @@ def moments(X, weight):
             "X: its values, or their squares, are beyond what float32 holds; divide "
             "the columns by their largest values first."
         )
-    variance[is_constant_feature(variance, mean, X.shape[0])] = 0.0
+    with np.errstate(over="ignore"):  # of the square of a mean, where none vary
+        variance[is_constant_feature(variance, mean, X.shape[0])] = 0.0
     if is_narrow and 0 < variance.sum() < SMALLEST_SQUARED**2:
         raise ValueError(
             "X: its values vary by so little that float32 does not hold the squares; "

@@ -62,7 +62,8 @@ class Span:
     def _from_rows(self):
         A = torch.from_numpy(centred_rows(self._X, self.mean, self._root))
         left, singular, _ = torch.linalg.svd(A, full_matrices=False)
-        return singular.numpy() ** 2, left.numpy()
+        with np.errstate(over="ignore"):  # which is refused where moments are found
+            return singular.numpy() ** 2, left.numpy()
 
     def _from_products(self):
         spectrum, left = torch.linalg.eigh(torch.from_numpy(self._products()))

@@ -174,12 +174,16 @@ def row_losses(model, rows, seed=0, passes=1):
 def _row_losses(model, judge, rows, seed, passes):
     """Losses of the rows of a model by itself, or by what stands for it."""
     generator = generator_from(seed, rows.device)
+    # In one vector: a tensor of each block, kept among what every block allocates and
+    # frees, would leave gaps that fit nothing, and memory would grow.
+    losses = torch.empty(len(rows), dtype=widest_dtype(rows.device), device=rows.device)
+    n_seen = 0
     with torch.no_grad(), evaluating(model):
-        losses = [
-            judge.row_losses(x, generator, passes, weight)
-            for x, weight in rows.weighted_blocks()
-        ]
-    return torch.cat(losses).to(widest_dtype(rows.device))
+        for x, weight in rows.weighted_blocks():
+            some = slice(n_seen, n_seen + len(x))
+            losses[some] = judge.row_losses(x, generator, passes, weight)
+            n_seen += len(x)
+    return losses
 
 
 def mean_loss(model, rows, seed=0, passes=1):

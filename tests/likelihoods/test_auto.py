@@ -49,6 +49,25 @@ def test_a_weight_is_so_many_rows():
     assert auto_likelihood(X, weight) == auto_likelihood(np.repeat(X, weight, axis=0))
 
 
+def test_shares_are_told_by_no_unit():
+    rng = np.random.default_rng(0)
+    answers, events = rng.binomial(6, 0.5, (200, 2)), rng.random((200, 3)) < 0.01
+    X = np.hstack([table_of_counts(200, 0)[:, :5], answers, events])
+    share = rng.random(200) / 200
+    wanted = auto_likelihood(X, share)
+    assert wanted != "negative_binomial"
+    for unit in (1e-100, 1e-170, 1e-300):
+        assert auto_likelihood(X, unit * share) == wanted
+
+
+def test_very_large_weights_are_very_many_rows():
+    X = table_of_counts(200, 0)
+    wanted = auto_likelihood(X, np.full(200, 1e20))
+    assert wanted != auto_likelihood(X)
+    for weight in (1e155, 1e300, 1e305):
+        assert auto_likelihood(X, np.full(200, weight)) == wanted
+
+
 @pytest.mark.parametrize("method", ["score", "transform", "partial_fit", "fit"])
 def test_new_rows_that_auto_had_not_thought_of_are_refused_with_the_remedy(method):
     X = np.random.default_rng(0).integers(0, 2, (40, 3)) * 1.0

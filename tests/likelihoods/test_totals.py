@@ -83,3 +83,24 @@ def test_weights_that_are_shares_give_the_same_totals():
     model = VAETransformer(1, likelihood="poisson", **QUICK | {"max_iter": 0})
     mean, _ = moments_of(model.fit(X, sample_weight=np.full(300, 1 / 300)))
     assert mean == pytest.approx(X.sum(axis=1).mean())
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("weight", [1e-300, 1e-46, 1e39, 1e300])
+def test_totals_of_weights_beyond_float32(weight, method):
+    X, weights = counts_of(4.0, 60), np.full(60, weight)
+    parameters = QUICK | {"max_iter": 0, "batch_size": 20}
+    model = VAETransformer(1, likelihood="poisson", **parameters)
+    getattr(model, method)(X, sample_weight=weights)
+    total = X.sum(axis=1)
+    assert moments_of(model) == pytest.approx((total.mean(), total.var()))
+    assert np.isfinite(model.sample(5, random_state=0)).all()
+
+
+def test_a_row_that_counts_more_often_than_float32_can_say():
+    X, weights = counts_of(4.0, 60), np.ones(60)
+    weights[7] = 1e41
+    weights.setflags(write=False)
+    model = VAETransformer(1, likelihood="poisson", **QUICK | {"max_iter": 0})
+    mean, _ = moments_of(model.fit(X, sample_weight=weights))
+    assert mean == pytest.approx(X[7].sum())
