@@ -212,6 +212,8 @@ class FittedDensity(FittedCodes):
         The importance-weighted bound with ``n_score_samples`` draws about where the
         posterior of the row is highest (:mod:`skae.models.evidence`), from one fixed
         quasi-random table shared by all rows: the same row has the same score.
+        It is somewhat low, and may be below :meth:`elbo`, where the posterior has a
+        peak that is narrower than the rest of it.
         With a Gaussian likelihood the start, probabilistic PCA or factor analysis, has
         the share of one row in the density, which bounds what a row far from all
         others can cost; ``sample`` draws from the rest of it.
@@ -329,9 +331,10 @@ class FittedDensity(FittedCodes):
             A named tuple with ``reconstruction`` and ``kl``, each an ndarray of shape
             (n_samples,), by ``n_score_samples`` draws; its attribute ``total`` is their
             difference, and at most the model's log-likelihood but for the error of the
-            draws. ``kl`` is measured from the prior as it is fitted, not from the
-            standard normal as ``kl_per_component_`` is. With ``conditional=True`` the
-            class is part of the code, and the bound is at its best in it.
+            draws; it may exceed what :meth:`score_samples` finds of that. ``kl`` is
+            measured from the prior as it is fitted, not from the standard normal as
+            ``kl_per_component_`` is. With ``conditional=True`` the class is part of the
+            code, and the bound is at its best in it.
         """
         X, draws = self._check_fitted_X(X), self._draws()
         terms_of = class_bound_terms if self._is_conditional else bound_terms

@@ -255,12 +255,9 @@ class _Shares(nn.Module):
 
     def log_prob(self, x):
         total = widest(x).sum(-1)
-        given = _log_poisson(total, torch.log(total.clamp(min=SMALLEST_SIZE)))
-        log_shape = torch.log(self.total_shape)
-        log_mean = torch.log(self.total_mean)
-        extra = _log_rising(total, self.total_shape)
-        prior = _log_negative_binomial(total, log_mean, log_shape, extra)
-        return (prior - given).to(x.dtype)
+        log_mean, log_shape = torch.log(self.total_mean), torch.log(self.total_shape)
+        prior = _log_negative_binomial(total, log_mean, log_shape)
+        return (prior - _log_peak(total)).to(x.dtype)
 
     def typical(self, eta, x):
         size = self.total_mean.to(eta) if x is None else x.sum(-1, keepdim=True)
@@ -344,10 +341,8 @@ class _NegativeBinomialModule(_CountsModule):
         self.log_dispersion.set(theta.clamp(*DISPERSIONS))
 
     def log_prob(self, x, eta):
-        log_theta = self.log_theta
-        extra = _log_rising(x, torch.exp(log_theta))
         log_rates = self.rates.log_rates(x, eta)
-        log_prob = _log_negative_binomial(x, log_rates, log_theta.to(x.dtype), extra)
+        log_prob = _log_negative_binomial(x, log_rates, self.log_theta)
         return log_prob.sum(-1) + self.rates.log_prob(x)
 
     def log_prob_slope(self, x, eta, row_factor):
@@ -355,7 +350,7 @@ class _NegativeBinomialModule(_CountsModule):
         theta = torch.exp(log_theta)
         narrow = theta.to(x.dtype)
         logit = self.rates.log_rates(x, eta) - log_theta.to(x.dtype)
-        in_log_rates = x - (x + narrow) * torch.sigmoid(logit)
+        in_log_rates = x * torch.sigmoid(-logit) - narrow * torch.sigmoid(logit)
         slope = self.rates.slope(in_log_rates, eta)
         rising = _at_counts(
             x, theta, lambda x, t: torch.digamma(x + t) - torch.digamma(t)
@@ -375,22 +370,41 @@ class _NegativeBinomialModule(_CountsModule):
 
 
 def _log_poisson(x, log_rate):
-    """Log-probability of each count."""
-    log_factorial = _at_counts(x, None, lambda x, _: torch.lgamma(x + 1))
-    return x * log_rate - torch.exp(log_rate) - log_factorial
+    """Log-probability of each count, seen from the rate at which it is likeliest.
+
+        log p(x | mu) = log p(x | x) - x (e^d - 1 - d),   d = log mu - log x
+
+    The usual terms are of the size of x log x, and all but equal: of a large count they
+    would leave no digits.
+    """
+    is_none = x == 0
+    d = log_rate - torch.log(x.masked_fill(is_none, 1))
+    lost = torch.where(is_none, torch.exp(log_rate), x * (torch.expm1(d) - d))
+    return _log_peak(x) - lost
 
 
-def _log_negative_binomial(x, log_rate, log_theta, log_rising):
-    """Log-probability of each count, given :func:`_log_rising`."""
-    logit = log_rate - log_theta
-    log_factorial = _at_counts(x, None, lambda x, _: torch.lgamma(x + 1))
-    spread = (x + torch.exp(log_theta)) * functional.softplus(logit)
-    return log_rising - log_factorial + x * logit - spread
+def _log_peak(x):
+    """Log-probability of each count where it is the rate, which no other exceeds."""
+    return _at_counts(x, None, lambda x, _: torch.xlogy(x, x) - x - torch.lgamma(x + 1))
 
 
-def _log_rising(x, theta):
-    """``lgamma(x + theta) - lgamma(theta)``."""
-    return _at_counts(x, theta, lambda x, t: torch.lgamma(x + t) - torch.lgamma(t))
+def _log_negative_binomial(x, log_rate, log_theta):
+    """Log-probability of each count.
+
+        log p(x | mu) = log C - x log(1 + theta / mu) - theta log(1 + mu / theta)
+
+    with C = Gamma(x + theta) / (Gamma(theta) x!): again no term is of the size of
+    x log x, where x is far above theta.
+    """
+    theta = torch.exp(log_theta)
+    logit = log_rate - log_theta.to(x.dtype)
+    log_ways = _at_counts(
+        x,
+        theta,
+        lambda x, t: torch.lgamma(x + t) - torch.lgamma(t) - torch.lgamma(x + 1),
+    )
+    lost = x * functional.softplus(-logit)
+    return log_ways - lost - theta.to(x.dtype) * functional.softplus(logit)
 
 
 def _at_counts(x, theta, function):
