@@ -104,7 +104,7 @@ def test_no_step_leaves_a_tensor_of_its_own(monkeypatch):
 
 
 def test_what_a_training_held_is_free_at_its_end(monkeypatch):
-    """Rows, weights and what was recorded wait for no collection of garbage."""
+    """Rows and weights wait for no collection of garbage."""
     held, n_held, begin = weakref.WeakSet(), [], Steps.__init__
 
     def seen(steps, *args):

@@ -17,7 +17,7 @@ from skae.likelihoods import (
     PredictorStart,
     counts,
 )
-from skae.training import clipping, recording, solvers, steps
+from skae.training import clipping, engine, recording, solvers, steps
 
 EPOCHS, USUAL_STEPS = 4, 12
 LONG = {
@@ -113,6 +113,23 @@ def test_a_recording_follows_the_learning_rate(fit_as_on_a_gpu):
     np.testing.assert_allclose(one.loss_curve_, other.loss_curve_, rtol=1e-4)
     held_up, _ = fit_as_on_a_gpu(AutoencoderTransformer(4, **settings), X, OfOneRate)
     assert abs(held_up.loss_curve_[-1] / one.loss_curve_[-1] - 1) > 1e-3
+
+
+def test_after_a_divergence_steps_are_recorded_anew(fit_as_on_a_gpu, monkeypatch):
+    """The first recording is of an optimizer that was thrown away."""
+    judge, n_judged = engine._OnTheWay.judge, []
+
+    def diverging_once(self, loss):
+        n_judged.append(loss)
+        return None if len(n_judged) == 3 else judge(self, loss)
+
+    monkeypatch.setattr(engine._OnTheWay, "judge", diverging_once)
+    X, settings = images(384), LONG | {"max_iter": 2 * EPOCHS}
+    one, _ = fit_as_on_a_gpu(AutoencoderTransformer(4, **settings), X, Never)
+    n_judged.clear()
+    other, used = fit_as_on_a_gpu(AutoencoderTransformer(4, **settings), X)
+    assert used.n_made == 2
+    np.testing.assert_array_equal(weights(one), weights(other))
 
 
 @pytest.mark.parametrize("Estimator", ESTIMATORS)

@@ -453,8 +453,11 @@ def test_a_state_with_a_part_missing_is_refused(fitted):
             opened(model)
 
 
-def test_all_that_a_fit_hides_is_checked(Estimator):
-    assert set(Estimator._hidden_state) <= CHECKS.keys()
+def test_all_that_a_fit_hides_is_named_and_checked(fitted, Estimator, iris):
+    waiting = Estimator(**SMALL).partial_fit(iris[0][:1])
+    for model in fitted, waiting:
+        hidden = {name for name in vars(model) if name[0] == "_"}
+        assert hidden <= set(model._hidden_state) <= CHECKS.keys()
 
 
 def test_codes_of_a_prior_that_is_not_fitted_are_refused(iris):

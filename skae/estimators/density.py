@@ -82,7 +82,8 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
             return self._fit(X, y, sample_weight, X_val, y_val)
 
     def _takes_parts(self):
-        if self.conditional:
+        # What is neither is refused, with its name, where parameters are checked.
+        if self.conditional and isinstance(self.conditional, bool | np.bool_):
             raise AttributeError(
                 "conditional=True needs all classes at once; use fit in place of "
                 "partial_fit, or conditional=False."
