@@ -1,4 +1,4 @@
-"""Labels: what may be the class of a row, where classes are drawn or predicted."""
+"""Labels: what may be the class of a row, and what is a date and no class."""
 
 from datetime import timedelta
 
@@ -60,7 +60,7 @@ def _is_missing(label):
 
 
 def holds_times(y):
-    """Whether a label is a date, a moment, a period or a duration.
+    """Whether any label is a date, a moment, a period or a duration.
 
     Parameters
     ----------

@@ -285,7 +285,7 @@ def _seeded(estimator, seed):
 
 def _each_number(n_components):
     """Check how many components are asked for, and give each number once."""
-    asked = np.ravel(n_components).tolist()
+    asked = np.ravel(np.asarray(n_components, dtype=object)).tolist()  # True stays
     if not asked or not all(is_integer(n, 1) for n in asked):
         raise ValueError(
             f"n_components={n_components!r} must be one or more integers of 1 or more."

@@ -282,7 +282,7 @@ class TraversalDisplay(RowsDisplay):
 
 
 def _check_components(components, n_components):
-    components = np.atleast_1d(components).tolist()
+    components = np.ravel(np.asarray(components, dtype=object)).tolist()  # True stays
     if not components:
         raise ValueError("components=[]: give at least one.")
     for number in components:

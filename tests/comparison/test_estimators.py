@@ -182,6 +182,7 @@ def test_a_score_that_is_no_number_costs_that_measure_only(score, iris):
         ({"n_components": ()}, ValueError, "n_components=.* one or more integers"),
         ({"n_components": 0.5}, ValueError, "n_components=0.5 must be"),
         ({"n_components": True}, ValueError, "n_components=True must be"),
+        ({"n_components": [1, True]}, ValueError, "must be one or more integers"),
         ({"n_components": [2, 0]}, ValueError, "integers of 1 or more"),
         ({"n_components": {1, 2}}, ValueError, "one or more integers"),
         ({"scoring": ["accuracy"]}, TypeError, "must be one scorer"),

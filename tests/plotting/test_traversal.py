@@ -114,7 +114,7 @@ def test_what_is_wrong_with_a_traversal_is_named(cases):
     for component in (3, -1):
         with pytest.raises(ValueError, match=f"components={component}: .* 0 to 2"):
             traverse(components=component)
-    for component in ("all", 0.5, True):
+    for component in ("all", 0.5, True, [0, True]):
         with pytest.raises(ValueError, match=r"components=.* must be an integer"):
             traverse(components=component)
     with pytest.raises(TypeError, match=r"relative must be an instance of .*, not"):
