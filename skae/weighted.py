@@ -121,7 +121,8 @@ def _row_marks(X):
     """Give each row a number: equal rows the same, and others practically never.
 
     It takes one pass through rows of any kind, which are not copied. What is hashed are
-    bytes: in a sum of values a column of 1e18 would be all that is seen.
+    bytes: in a sum of values a column of 1e18 would be all that is seen. Each process
+    has other numbers, so that all to be asked of them is which are equal.
     """
     if sp.issparse(X):
         rows = _sparse_bytes(X)

@@ -137,8 +137,8 @@ class KeptBuffers:
     """The buffers of a model as they are now, to be put back.
 
     A network may make one only as it runs, or assign it anew (a running mean, say), and
-    in another shape. One that it has not stays where it is in memory: others may look
-    there.
+    in another shape. One that is still the same tensor keeps its memory, where a
+    recorded step looks for it.
 
     Parameters
     ----------

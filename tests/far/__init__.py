@@ -19,6 +19,7 @@ import torch
 from torch.utils import cpp_extension
 
 SOURCE = pathlib.Path(__file__).with_name("device.cpp")
+BUILT = SOURCE.parents[2] / "build"
 COMPILER = (os.environ.get("CXX", "c++"), "-O1", "-fPIC", "-shared", "-std=c++20")
 
 
@@ -26,15 +27,16 @@ def compiled():
     """Compile the device, unless that has been done; give the library's path."""
     made_of = SOURCE.read_bytes() + torch.__version__.encode()
     name = f"skae-far-{hashlib.sha256(made_of).hexdigest()[:16]}.so"
-    library = pathlib.Path(tempfile.gettempdir(), name)
+    library = BUILT / name
     if not library.exists():
+        BUILT.mkdir(exist_ok=True)
         found = cpp_extension.library_paths()
         command = [*COMPILER, SOURCE, "-ltorch", "-ltorch_cpu", "-lc10"]
         command += [f"-I{each}" for each in cpp_extension.include_paths()]
         command += [f"-I{sysconfig.get_path('include')}"]
         command += [f"-L{each}" for each in found]
         command += [f"-Wl,-rpath,{each}" for each in found]
-        with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        with tempfile.TemporaryDirectory(dir=BUILT) as folder:
             made = pathlib.Path(folder, name)
             subprocess.run([*map(str, command), "-o", str(made)], check=True)
             made.replace(library)
