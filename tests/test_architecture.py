@@ -75,6 +75,7 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "counts": {"base"},
         "gaussian": {"base"},
         "interval": {"base"},
+        "remainder": NOTHING,
     },
     "networks": {
         "products": NOTHING,
@@ -132,6 +133,7 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
     "fitting": {
         "auto": NOTHING,
         "blueprint": {"factories"},
+        "calibration": NOTHING,
         "factories": NOTHING,
         "readout": NOTHING,
         "significance": NOTHING,

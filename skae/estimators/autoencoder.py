@@ -1,28 +1,23 @@
 """The autoencoder: parameters, docstring, and what its scores and samples are."""
 
 import numbers
-from functools import partial
 
 import numpy as np
-import torch
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import Interval, StrOptions
 from skae.densities.codes import CodeMixture, fit_code_mixture
 from skae.densities.limits import MAX_CODES, representatives
-from skae.device import generator_from, widest_dtype
+from skae.device import generator_from
+from skae.fitting.calibration import calibrate
 from skae.models.refinement import MOST_REFINEMENTS
-from skae.rows import as_array, evenly, few_if_wide, weighted_moments
+from skae.rows import as_array, weighted_moments
 
 from .base import BaseAutoencoder
 from .checking import check_has_variance
 from .inference import map_blocks, rows_at_once
 
 __all__ = ["AutoencoderTransformer"]
-
-# Rows by which it is told how large errors are in one column and in another, at most.
-MEASURED_ROWS = 2000
 
 
 class AutoencoderTransformer(BaseAutoencoder):
@@ -452,33 +447,15 @@ class AutoencoderTransformer(BaseAutoencoder):
         )
         return as_array(codes)
 
+    def _finish(self, task, learned):
+        goes_on = task.of_stream and self._goes_on
+        share = self._share_of(task.rows.weight.sum().item()) if goes_on else 1.0
+        calibrate(task, learned, share)
+
     def _attributes(self, task, learned):
-        model, loss = learned.model, learned.result.best_loss
-        n_free = task.blueprint.n_features - task.blueprint.n_components
-        if hasattr(model.likelihood, "calibrate") and not learned.is_start:
-            errors = partial(_squared_errors, task, learned)
-            goes_on = task.of_stream and self._goes_on
-            share = self._share_of(task.rows.weight.sum().item()) if goes_on else 1.0
-            model.likelihood.calibrate(
-                loss / max(n_free, 1), learned.maps, errors, share
-            )
         own = {"_codes": self._inferred(task, learned), "_density": None}
         return super()._attributes(task, learned) | own
 
     def _with_earlier(self, attributes):
         codes = np.concatenate([self._codes, attributes["_codes"]])
         return super()._with_earlier(attributes) | {"_codes": codes[-MAX_CODES:]}
-
-
-def _squared_errors(task, learned):
-    """Mean squared error of each column, of some of the rows, as they are learned."""
-    model, generator = learned.model, generator_from(task.seed, task.device)
-    rows = task.subset(evenly(len(task.rows), MEASURED_ROWS), learned.maps)
-    weight, total = rows.weight.to(widest_dtype(task.device)), 0.0
-    n_together = few_if_wide(len(rows), rows.n_features)
-    for block in gen_batches(len(rows), n_together):
-        x = model.drawn(rows.take(block), generator)
-        with torch.no_grad():
-            errors = (x - model(x)).to(weight.dtype).square()
-        total = total + weight[block] @ errors
-    return total / weight.sum()

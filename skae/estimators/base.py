@@ -124,7 +124,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
         if task.trains or not self._goes_on:
             learned = self._learn(task, Reporter(self, task, context, hooks))
             self._report(task, learned)
-            self._adopt(self._attributes(task, learned))
+            self._adopt(self._outcome(task, learned))
         elif waiting is not None:
             self._waiting = waiting
         context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
@@ -209,7 +209,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
         if learned.result.interrupted:
             raise KeyboardInterrupt  # the loop that calls this is to end
         self._report(task, learned)
-        attributes = self._attributes(task, learned)
+        attributes = self._outcome(task, learned)
         attributes["_after_fit"] = self._goes_on_after_fit()
         if self._goes_on:
             attributes = self._with_earlier(attributes)
@@ -332,8 +332,16 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
 
     # ------------------------------------------------------- what fit leaves behind
 
+    def _outcome(self, task, learned):
+        """Finish what was learned, and list what makes a fitted copy."""
+        self._finish(task, learned)
+        return self._attributes(task, learned)
+
+    def _finish(self, task, learned):
+        """Add to the model what is not learned but measured."""
+
     def _attributes(self, task, learned):
-        """Everything that makes a fitted copy, by name."""
+        """Everything that makes a fitted copy of what is finished, by name."""
         model, maps, result = learned.model, learned.maps, learned.result
         attributes = {
             "n_components_": task.blueprint.n_components,

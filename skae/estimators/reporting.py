@@ -60,7 +60,7 @@ class Reporter:
             # A copy: the model is in the middle of its training.
             stored = StoredModule(self.task.blueprint, str(self.task.device), now.model)
             copied = replace(now, model=copy.deepcopy(stored).module)
-            return self.estimator._attributes(self.task, copied)
+            return self.estimator._outcome(self.task, copied)
 
         return self.epoch.call_on_fit_task_end(
             **self.hooks, reconstruction_attributes=attributes

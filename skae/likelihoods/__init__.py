@@ -31,12 +31,12 @@ Where it is not as :class:`LikelihoodModule` has it, it has
     fit_totals(counted_blocks, anew)   the distribution of the rows' totals
     explain(variance, explained)   takes off the noise what classes explain
     leave_to_codes(n_components, n_features)   draws no noise along codes
-    draw_errors(squared_errors, share)   draws noise as large as errors of columns
+    calibrate(remainder)     takes an autoencoder's noise from what it leaves of rows
+    draw_errors(remainder)   draws such noise, and weighs errors as before
 
-An estimator that finds them there asks for
+An estimator that finds it there asks for
 
     noise_variance     of what is around the mean, in the units of the rows
-    calibrate(...)     takes for the noise what an autoencoder leaves of the rows
 
 Rows and ``eta`` are measured from an origin: the column means where ``centred`` is
 true, else zero.
@@ -51,6 +51,7 @@ from .columns import PerColumn
 from .counts import NegativeBinomial, Poisson
 from .gaussian import Gaussian, GaussianDiag, StudentT
 from .interval import Bernoulli, ContinuousBernoulli
+from .remainder import Remainder
 
 __all__ = [
     "LIKELIHOODS",
@@ -66,6 +67,7 @@ __all__ = [
     "PerColumn",
     "Poisson",
     "PredictorStart",
+    "Remainder",
     "StudentT",
 ]
 

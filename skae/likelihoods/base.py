@@ -204,16 +204,18 @@ class LikelihoodModule(nn.Module):
         Codes that vary as rows do hold the noise of their own directions already.
         """
 
-    def draw_errors(self, squared_errors, share):
-        """Draw noise of the size of errors, where an autoencoder's is normal.
+    def calibrate(self, remainder):
+        """Take an autoencoder's noise from what it leaves of its rows."""
+        self.draw_errors(remainder)
+
+    def draw_errors(self, remainder):
+        """Draw noise of the size of errors, and weigh them as before.
+
+        Here draws have no other noise than their mean's.
 
         Parameters
         ----------
-        squared_errors : torch.Tensor of shape (n_features,)
-            Mean of each column.
-
-        share : float
-            Of these rows among all that count.
+        remainder : Remainder
         """
 
     def mean(self, eta, x=None):

@@ -164,11 +164,9 @@ class _PerColumnModule(LikelihoodModule):
         for part in self.parts:
             part.likelihood.leave_to_codes(n_components, n_features)
 
-    def calibrate(self, deviance, maps, squared_errors, share):
-        """Let each part draw what errors its columns have; it weighs them as before."""
-        errors = squared_errors()
+    def draw_errors(self, remainder):
         for part in self.parts:
-            part.likelihood.draw_errors(part.of(errors), share)
+            part.likelihood.draw_errors(remainder.of(part.columns))
 
     def initialize_from(self, x, weight):
         for part in self.parts:

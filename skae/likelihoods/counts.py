@@ -22,6 +22,8 @@ is t with a probability that is at most Poisson(t | t): the score is a lower bou
 the normalised one, closer the nearer they are to Poisson.
 """
 
+import math
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -157,7 +159,7 @@ class NegativeBinomial(_Counts):
     """Counts that vary more than Poisson's, with a dispersion per column.
 
     The variance is ``mu + mu^2 / theta``. A VAE learns ``theta``; an autoencoder
-    leaves it as it is at the start, by moments.
+    leaves it as it is at the start, by moments, and draws with that of its errors.
 
     Parameters
     ----------
@@ -326,6 +328,8 @@ class _NegativeBinomialModule(_CountsModule):
     def __init__(self, rates, n_features):
         super().__init__(rates)
         self.log_dispersion = LearnedLog(n_features)
+        # Share of 1 / theta that is drawn; below 0 it is 0.
+        self.drawn_share = nn.Buffer(torch.ones(n_features, dtype=torch.float64))
 
     @property
     def log_theta(self):
@@ -335,10 +339,19 @@ class _NegativeBinomialModule(_CountsModule):
         # Each row about the rates of the mean row: E (x - mu)^2 - mu = mu^2 / theta.
         x, share = widest(x), widest(weight) / weight.sum()
         expected = self.rates.typical(torch.log(share @ x + SMALLEST_SIZE), x)
-        excess = share @ ((x - expected).square() - x)
-        squares = share @ expected.square().expand_as(x)
-        theta = squares / excess.clamp(min=squares / DISPERSIONS[1] + SMALLEST_SIZE)
-        self.log_dispersion.set(theta.clamp(*DISPERSIONS))
+        variability = _variability(x, expected.expand_as(x), share)
+        lowest, highest = DISPERSIONS
+        self.log_dispersion.set(1 / variability.clamp(1 / highest, 1 / lowest))
+
+    def _drawn_theta(self):
+        lowest, highest = map(math.exp, LOG_DISPERSIONS)
+        share = self.drawn_share.clamp(min=torch.finfo(self.drawn_share.dtype).tiny)
+        return (torch.exp(self.log_theta).detach() / share).clamp(lowest, highest)
+
+    def draw_errors(self, remainder):
+        """Draw counts that vary about their rates as those of the rows do."""
+        share = _variability(*remainder.rows) * torch.exp(self.log_theta.detach())
+        self.drawn_share.lerp_(share.to(self.drawn_share), remainder.share)
 
     def log_prob(self, x, eta):
         log_rates = self.rates.log_rates(x, eta)
@@ -363,10 +376,19 @@ class _NegativeBinomialModule(_CountsModule):
 
     def sample(self, eta, generator):
         rates = self.rates.draw(eta, generator).cpu().double()
-        theta = torch.exp(self.log_theta).detach().cpu()
+        theta = self._drawn_theta().cpu()
         gamma = torch._standard_gamma(theta.expand(rates.shape), generator=generator)
         varied = self.rates.of_size(rates * gamma / theta, rates)
         return torch.poisson(varied, generator=generator).to(eta)
+
+
+def _variability(x, rates, weight):
+    """Give ``1 / theta`` of each column, of which ``E (x - mu)^2 - x = mu^2 / theta``.
+
+    It is negative where counts vary less than Poisson's do.
+    """
+    excess = weight @ ((x - rates).square() - x)
+    return excess / (weight @ rates.square()).clamp(min=SMALLEST_SIZE)
 
 
 def _log_poisson(x, log_rate):

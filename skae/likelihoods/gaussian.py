@@ -43,6 +43,10 @@ SMALLEST_RATIO = 1e-7
 # the leading ones stand out, as they should, and the others are not lost.
 COORDINATE_SPREAD = 0.5
 
+# Steps that find the scale of Student's noise; each takes off three quarters of what
+# the last has left.
+SCALE_STEPS = 12
+
 # Degrees of freedom at the start, above the 1 that a mean takes.
 FREEDOM = 4.0
 
@@ -86,9 +90,14 @@ class _NormalModule(LikelihoodModule):
     def leave_to_codes(self, n_components, n_features):
         self.drawn_share.fill_(max(n_features - n_components, 1) / n_features)
 
-    def draw_errors(self, squared_errors, share):
-        drawn = squared_errors.to(self.drawn_share) / torch.exp(self.log_noise())
-        self.drawn_share.lerp_(drawn, share)
+    def draw_errors(self, remainder):
+        errors = self._together(remainder.average(remainder.squared_errors))
+        drawn = errors.to(self.drawn_share) / torch.exp(self.log_noise())
+        self.drawn_share.lerp_(drawn, remainder.share)
+
+    def _together(self, squared_errors):
+        """Give what columns of one noise have in common."""
+        return squared_errors
 
     def sample(self, eta, generator):
         noise = torch.randn(eta.shape, generator=generator, dtype=torch.float64)
@@ -119,12 +128,13 @@ class _GaussianModule(_NormalModule):
     def set_noise_variance(self, noise_variance):
         self.log_noise.set(float(noise_variance))
 
-    def calibrate(self, deviance, maps, squared_errors, share):
+    def calibrate(self, remainder):
         """Take the mean deviance per degree of freedom for the noise."""
-        self._approach(max(deviance, maps.noise_floor), share)
+        noise = max(remainder.deviance, remainder.noise_floor)
+        self._approach(noise, remainder.share)
 
-    def draw_errors(self, squared_errors, share):
-        super().draw_errors(squared_errors.mean(), share)
+    def _together(self, squared_errors):
+        return squared_errors.mean()
 
     def explain(self, variance, explained):
         if variance.sum() > 0:
@@ -239,26 +249,14 @@ class _GaussianDiagModule(_NormalModule):
         # An autoencoder weighs its errors by the noise of the start, which stays.
         self.unit_noise = nn.Buffer(torch.ones(n_features, dtype=torch.float64))
 
-    def calibrate(self, deviance, maps, squared_errors, share):
-        """Take the mean deviance per degree of freedom for the noise, on average.
-
-        Parameters
-        ----------
-        deviance : float
-
-        maps : LinearMaps
-
-        squared_errors : callable
-            Gives the mean squared error of each column.
-
-        share : float
-            Of these rows among all that count.
-        """
-        ratio = squared_errors().to(self.unit_noise) / self.unit_noise
+    def calibrate(self, remainder):
+        """Take the mean deviance per degree of freedom for the noise, on average."""
+        errors = remainder.average(remainder.squared_errors)
+        ratio = errors.to(self.unit_noise) / self.unit_noise
         mean = ratio.mean()
         ratio = ratio / mean if mean > 0 else torch.ones_like(ratio)
-        ratio = (ratio * deviance).clamp(min=SMALLEST_RATIO)
-        self._approach(self.unit_noise * ratio, share)
+        ratio = (ratio * remainder.deviance).clamp(min=SMALLEST_RATIO)
+        self._approach(self.unit_noise * ratio, remainder.share)
 
     def explain(self, variance, explained):
         varies = variance > 0
@@ -310,7 +308,8 @@ class StudentT(Likelihood):
 
     Each column has its scale and all share the degrees of freedom, which are above 1
     so that there is a mean. A VAE learns them; an autoencoder, whose loss is robust,
-    leaves them as they are at the start: the residuals' scale, and 5 degrees.
+    leaves them as they are at the start: the residuals' scale, and 5 degrees. It draws
+    with the scales at which its errors are likeliest.
 
     Examples
     --------
@@ -337,6 +336,8 @@ class _StudentTModule(LikelihoodModule):
         super().__init__()
         self.log_scale2 = LearnedLog(n_features)
         self.log_excess = LearnedLog()
+        # Share of the square of each column's scale that is drawn.
+        self.drawn_share = nn.Buffer(torch.ones(n_features, dtype=torch.float64))
 
     @property
     def freedom(self):
@@ -395,4 +396,19 @@ class _StudentTModule(LikelihoodModule):
         normal = torch.randn(eta.shape, generator=generator, dtype=torch.float64)
         gamma = torch._standard_gamma((nu / 2).expand(eta.shape), generator=generator)
         noise = normal / torch.sqrt(2 * gamma / nu)
-        return eta + torch.exp(self.log_scale2() / 2).to(eta) * noise.to(eta)
+        scale = torch.exp(self.log_scale2() / 2) * self.drawn_share.sqrt()
+        return eta + scale.to(eta) * noise.to(eta)
+
+    def draw_errors(self, remainder):
+        """Draw errors of the scale at which those of the rows are likeliest.
+
+        With r the squared errors in units of the scale, and u that of which we draw,
+        the share u solves ``1 = E (nu + 1) r / (nu u + r)``, and is found step by step.
+        """
+        nu, scale2 = self.freedom.detach(), torch.exp(self.log_scale2().detach())
+        r = remainder.squared_errors / scale2
+        before = share = self.drawn_share.clone()
+        for _ in range(SCALE_STEPS):
+            found = share * remainder.average((nu + 1) * r / (nu * share + r))
+            share = before.lerp(found, remainder.share).clamp(min=SMALLEST_RATIO)
+        self.drawn_share.copy_(share)

@@ -1,0 +1,59 @@
+"""Calibration: the noise of an autoencoder, from what it leaves of its rows.
+
+What it minimises knows of no noise, or of that of its start alone; but draws of it are
+to vary as the rows do.
+"""
+
+from functools import partial
+
+import torch
+
+from skae.device import widest_dtype
+from skae.likelihoods import Remainder
+from skae.rows import evenly
+
+__all__ = ["calibrate"]
+
+# Rows by which it is told how large errors are in one column and in another, at most;
+# fewer where columns are so many that they have more numbers than this.
+MEASURED_ROWS = 2000
+MEASURED_NUMBERS = 2**23
+FEWEST_MEASURED = 64
+
+
+def calibrate(task, learned, share):
+    """Let the likelihood of an autoencoder take its noise from what is left of rows.
+
+    Parameters
+    ----------
+    task : Task
+
+    learned : Learned
+        Its model is changed.
+
+    share : float
+        Of these rows among all that count.
+    """
+    if learned.is_start and task.blueprint.likelihood.starts_exact:
+        return  # it has PCA's, in closed form
+    n_free = max(task.blueprint.n_features - task.blueprint.n_components, 1)
+    learned.model.likelihood.calibrate(
+        Remainder(
+            learned.result.best_loss / n_free,
+            learned.maps.noise_floor,
+            share,
+            partial(_rebuilt, task, learned),
+        )
+    )
+
+
+def _rebuilt(task, learned):
+    """Give some rows, as they are learned, their means and their weights."""
+    n_columns = task.blueprint.n_features
+    n_rows = min(MEASURED_ROWS, max(MEASURED_NUMBERS // n_columns, FEWEST_MEASURED))
+    rows = task.subset(evenly(len(task.rows), n_rows), learned.maps)
+    x, weight = task.as_learned(rows, learned.model).some(n_rows)
+    with torch.no_grad():
+        mean = learned.model(x)
+    x, mean, weight = (each.to(widest_dtype(x.device)) for each in (x, mean, weight))
+    return x, mean, weight / weight.sum()
