@@ -289,11 +289,14 @@ def evenly(n_rows, most):
 
 
 def take_rows(X, index):
-    """Rows by number: copied where that is cheap, else a view."""
-    if sp.issparse(X) or len(index) * X.shape[1] * X.dtype.itemsize <= RESIDENT_BYTES:
+    """Rows by number: copied where that is cheap, or they are sparse, else a view."""
+    is_sparse = sp.issparse(X)
+    is_small = len(index) * X.shape[1] * X.dtype.itemsize <= RESIDENT_BYTES
+    if is_small and not is_sparse:
         return X[index]
-    are_all = len(index) == X.shape[0] and (np.diff(index) > 0).all()
-    return X if are_all else RowView(X, index)
+    if len(index) == X.shape[0] and (np.diff(index) > 0).all():
+        return X
+    return X[index] if is_sparse else RowView(X, index)
 
 
 def stacked(above, below):

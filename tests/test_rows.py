@@ -7,7 +7,8 @@ import torch
 from given import generator
 
 from skae import AutoencoderTransformer, rows
-from skae.rows import Rows, weighted_moments
+from skae.rows import Rows, take_rows, weighted_moments
+from skae.start.axes import covariance
 
 
 @pytest.mark.parametrize("n_rows", [1, 40, 41, 47])
@@ -104,6 +105,22 @@ def test_moments_of_sparse_rows_whose_values_are_stored_in_parts():
     np.testing.assert_allclose(found, wanted, rtol=1e-14)
     # What the caller holds is as it was.
     np.testing.assert_array_equal(parts.indices, [4, 0, 4, 2])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_the_covariance_of_sparse_rows_is_that_of_dense_ones(dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    X, weight = rng.poisson(0.1, (500, 12)).astype(dtype), rng.dirichlet(np.ones(500))
+    monkeypatch.setattr(rows, "BLOCK_SIZE", 50)
+    found = covariance(sp.csr_array(X), weight, weight @ X)
+    wanted = np.cov(X.T.astype(float), aweights=weight, bias=True)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-15)
+
+
+def test_all_of_sparse_rows_are_the_matrix_itself():
+    X = sp.random_array((50, 8), density=0.1, format="csr", rng=0)
+    assert take_rows(X, np.arange(50)) is X
+    assert take_rows(X, np.arange(1, 50)).shape == (49, 8)
 
 
 @pytest.mark.parametrize("n_rows", [40, 12_000])

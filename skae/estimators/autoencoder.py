@@ -445,7 +445,10 @@ class AutoencoderTransformer(BaseAutoencoder):
             task.device,
             most_rows=rows_at_once(len(rows)),
         )
-        return as_array(codes)
+        codes = as_array(codes)
+        if task.of_stream:  # of which some may go, not those that come first by content
+            codes = np.random.RandomState(task.seed).permutation(codes)
+        return codes
 
     def _finish(self, task, learned):
         goes_on = task.of_stream and self._goes_on

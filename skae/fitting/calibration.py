@@ -10,15 +10,12 @@ import torch
 
 from skae.device import widest_dtype
 from skae.likelihoods import Remainder
-from skae.rows import evenly
+from skae.rows import evenly, few_if_wide
 
 __all__ = ["calibrate"]
 
-# Rows by which it is told how large errors are in one column and in another, at most;
-# fewer where columns are so many that they have more numbers than this.
+# Rows by which it is told how large errors are in one column and in another, at most.
 MEASURED_ROWS = 2000
-MEASURED_NUMBERS = 2**23
-FEWEST_MEASURED = 64
 
 
 def calibrate(task, learned, share):
@@ -49,8 +46,7 @@ def calibrate(task, learned, share):
 
 def _rebuilt(task, learned):
     """Give some rows, as they are learned, their means and their weights."""
-    n_columns = task.blueprint.n_features
-    n_rows = min(MEASURED_ROWS, max(MEASURED_NUMBERS // n_columns, FEWEST_MEASURED))
+    n_rows = few_if_wide(MEASURED_ROWS, task.blueprint.n_features)
     rows = task.subset(evenly(len(task.rows), n_rows), learned.maps)
     x, weight = task.as_learned(rows, learned.model).some(n_rows)
     with torch.no_grad():

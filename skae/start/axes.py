@@ -20,6 +20,7 @@ from skae.rows import (
     dense_blocks,
     is_mostly_zero,
     rows_and_columns,
+    sparse_blocks,
 )
 
 from .span import DIRECT_SVD_SIZE, Span, orthonormal
@@ -163,10 +164,13 @@ def _from_rows(X, weight, mean):
 def covariance(X, weight, mean):
     """Covariance of the columns of a weighted set of rows about a mean."""
     n_features = X.shape[1]
-    if is_mostly_zero(X):
-        X = X.astype(np.float64)
-        return (X.T @ sp.diags_array(weight) @ X).toarray() - np.outer(mean, mean)
     C = np.zeros((n_features, n_features))
+    if is_mostly_zero(X):
+        for where, block in sparse_blocks(X):
+            A = sp.diags_array(np.sqrt(weight[where])) @ block
+            C += (A.T @ A).toarray()
+        C -= np.outer(mean, mean)
+        return C
     for where, block in dense_blocks(X):
         A = np.sqrt(weight[where, None]) * (block - mean)
         C += A.T @ A  # NumPy sees the symmetry, and does half of the work
