@@ -27,7 +27,7 @@ from skae import (
     VAEOverSampler,
     VAETransformer,
 )
-from skae.estimators.opening import CHECKS
+from skae.estimators.opening import CHECKS, TRAINING
 from skae.fitting.blueprint import Variational
 from skae.likelihoods import LIKELIHOODS, Gaussian
 from skae.networks import MLP, Conv
@@ -329,6 +329,30 @@ DAMAGES = {
     "rows seen": (lambda m: with_start(m, n_rows="4"), r"_start\.n_rows has to be a"),
     "noise": (lambda m: with_start(m, own_noise="x"), r"_start\.own_noise has to be"),
     "center": (lambda m: with_start(m, center=None), "center has to be an array"),
+    "nan": (lambda m: m._stored._arrays[WEIGHT].fill(np.nan), "arrays.* without NaN"),
+    "narrow": (
+        lambda m: with_arrays(m, **{WEIGHT: np.zeros((8, 4), np.float16)}),
+        r"a type like torch\.float32",
+    ),
+    "nan mean": (lambda m: m.mean_.fill(np.nan), "mean_ has to be without NaN"),
+    "nan start": (lambda m: m._start.variance.fill(np.nan), "variance.* without NaN"),
+    "no rows": (lambda m: with_start(m, n_rows=-1.0), "n_rows.* not below 0"),
+    "no field": (
+        lambda m: m._stored.blueprint.__dict__.pop("likelihood"),
+        "no attribute 'likelihood'. The file is damaged",
+    ),
+    "no start's field": (lambda m: m._start.__dict__.pop("n_rows"), "no attribute"),
+    "too wide": (lambda m: with_blueprint(m, n_components=10**15), "is no fitted est"),
+    "activation": (
+        lambda m: with_blueprint(m, encoder=MLP((8,), activation=[1])),
+        "is no fitted estimator of skae|activation",
+    ),
+    "no epochs": (lambda m: m.__dict__.pop("n_iter_"), "n_iter_ has to be an integer"),
+    "no loss": (lambda m: setattr(m, "start_loss_", None), "start_loss_ has to be a"),
+    "no curve": (lambda m: setattr(m, "loss_curve_", 3), "loss_curve_ has to be a l"),
+        lambda m: setattr(m, "loss_curve_", 3),
+        "loss_curve_ has to be a list",
+    ),
     "objective": (
         lambda m: with_variational(m, n_importance_samples=2, free_bits=0.1),
         "do not go together",
@@ -493,6 +517,39 @@ def test_a_state_of_the_optimizer_that_does_not_fit_is_refused(
         with pytest.raises(ValueError, match=rf"solver='{solver}' does.*'{name}' has"):
             copied.fit(X)
         assert_same_bits(results_of_rows(copied, X), before)
+
+
+def without(part):
+    return lambda training: training.pop(part)
+
+
+# A change of what a training has left behind, and what the refusal says.
+DAMAGED_TRAININGS = {
+    **{part: (without(part), "_training has to be of") for part in TRAINING},
+    "kind": (lambda t: t.update(plateau=None), r"'plateau'\] has to be of type dict"),
+    "count": (lambda t: t["clipping"].update(n_seen=-1), "'n_seen'.* a number from 0"),
+    "rate": (
+        lambda t: t["optimizer"]["param_groups"][0].update(lr=np.nan),
+        "'optimizer'.* without NaN",
+    ),
+    "moments": (
+        lambda t: t["optimizer"]["state"][0]["exp_avg"].fill(np.nan),
+        "'optimizer'.* without NaN",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"), DAMAGED_TRAININGS.values(), ids=DAMAGED_TRAININGS
+)
+def test_a_damaged_state_of_a_training_is_refused(iris, damage, message):
+    model = AutoencoderTransformer(warm_start=True, **SMALL).fit(iris[0])
+    content = pickle.dumps(model)
+    damaged = pickle.loads(content)
+    damage(damaged._training)
+    with pytest.raises(ValueError, match=message):
+        pickle.loads(pickle.dumps(damaged))
+    pickle.loads(content)
 
 
 # ------------------------------------------------------------------ another process

@@ -26,10 +26,13 @@ from skae.start.maps import LinearMaps
 
 from .storage import StoredModule
 
-__all__ = ["check_opened"]
+__all__ = ["CHECKS", "TRAINING", "check_opened"]
 
 # Kinds of numbers that arrays hold: floating point, integers of either sign, booleans.
 NUMERIC_KINDS = "fiub"
+
+# Of the floats that a model of skae's own parts holds.
+NARROWEST_BYTES = 4
 
 
 def check_opened(estimator):
@@ -41,8 +44,11 @@ def check_opened(estimator):
         As it was opened; nothing of it has been called.
     """
     is_fitted = hasattr(estimator, "_stored")
-    for name in estimator._hidden_state if is_fitted else ("_waiting",):
-        CHECKS[name](estimator, name)
+    try:
+        for name in estimator._hidden_state if is_fitted else ("_waiting",):
+            CHECKS[name](estimator, name)
+    except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(_refusal(f"{error}.")) from error
 
 
 def _check_stored(estimator, name):
@@ -58,6 +64,14 @@ def _check_stored(estimator, name):
     ):
         _expect(getattr(estimator, public, None) == expected, public, expected)
     _check_array(estimator, "mean_", (blueprint.n_features,))
+    for public in ("n_iter_", "best_epoch_"):
+        is_count = is_integer(getattr(estimator, public, None), 0)
+        _expect(is_count, public, "an integer of 0 or more")
+    for public in ("start_loss_", "best_loss_"):
+        is_number = isinstance(getattr(estimator, public, None), Real)
+        _expect(is_number, public, "a number")
+    for public in ("loss_curve_", "validation_loss_curve_"):
+        _expect(isinstance(getattr(estimator, public, None), list), public, "a list")
     if blueprint.class_shares is not None:
         n_classes = len(getattr(estimator, "classes_", ()))
         is_right = n_classes == len(blueprint.class_shares)
@@ -134,12 +148,13 @@ def _check_arrays(stored):
     _expect(arrays.keys() == outline.keys(), "arrays", f"named {sorted(outline)}")
     for name, tensor in outline.items():
         array, shape = arrays[name], tuple(tensor.shape)
-        _expect(array.shape == shape, f"arrays[{name!r}]", f"of shape {shape}")
-        _expect(
-            (array.dtype.kind == "f") == tensor.is_floating_point(),
-            f"arrays[{name!r}]",
-            f"of a type like {tensor.dtype}",
-        )
+        called, kind = f"arrays[{name!r}]", f"of a type like {tensor.dtype}"
+        is_float = array.dtype.kind == "f"
+        _expect(array.shape == shape, called, f"of shape {shape}")
+        _expect(is_float == tensor.is_floating_point(), called, kind)
+        # A GPU without float64 has narrower buffers, but none in 16 bits.
+        _expect(not is_float or array.dtype.itemsize >= NARROWEST_BYTES, called, kind)
+        _expect_no_nan(array, called)
 
 
 def _check_start(estimator, name):
@@ -148,8 +163,10 @@ def _check_start(estimator, name):
     for field in ("n_rows", "own_noise", "n_silent"):
         value = getattr(start, field)
         is_unknown = value is None and field == "own_noise"
-        is_right = is_unknown or isinstance(value, Real)
-        _expect(is_right, f"{name}.{field}", "a number")
+        is_right = is_unknown or (
+            isinstance(value, Real) and 0 <= float(value) < math.inf
+        )
+        _expect(is_right, f"{name}.{field}", "a number, finite and not below 0")
     _check_array(start, "mean", (n_features,))
     _check_array(start, "center", (n_features,))
     _check_array(start, "variance", (n_features,))
@@ -161,6 +178,18 @@ def _check_start(estimator, name):
 def _check_training(estimator, name):
     training = getattr(estimator, name, None)
     _expect(isinstance(training, dict), name, "a dict")
+    if not training:
+        return
+    _expect(training.keys() == TRAINING.keys(), name, f"of {sorted(TRAINING)}")
+    for part, kind in TRAINING.items():
+        is_kind = isinstance(training[part], kind)
+        _expect(is_kind, f"{name}[{part!r}]", f"of type {kind.__name__}")
+    for part in ("plateau", "clipping"):
+        for field, value in training[part].items():
+            is_right = isinstance(value, Real) and not math.isnan(value)
+            is_right = is_right and (value >= 0 or field == "reference")
+            _expect(is_right, f"{name}[{part!r}][{field!r}]", "a number from 0")
+    _expect_no_nan(training["optimizer"], f"{name}['optimizer']")
 
 
 def _check_n_seen(estimator, name):
@@ -224,6 +253,7 @@ def _check_density(estimator, name):
             continue
         _expect(isinstance(mixture, GaussianMixture), part, "a GaussianMixture")
         _check_array(mixture, "means_", (None, n_components))
+        _expect_no_nan(vars(mixture), part)
 
 
 def _check_prior_codes(estimator, name):
@@ -244,6 +274,17 @@ def _check_prior_codes(estimator, name):
     are_numbers = are_numbers and 0 <= rows.min() <= rows.max() < len(rows)
     _expect(are_numbers, name, "codes and the number of the row of each")
 
+
+# What a training that goes on later has left behind.
+TRAINING = {
+    "solver": str,
+    "optimizer": dict,
+    "made_with": list,
+    "clipping": dict,
+    "shuffle": np.ndarray,
+    "draws": np.ndarray,
+    "plateau": dict,
+}
 
 # What each hidden attribute has to be, of those that a class says it has.
 CHECKS = {
@@ -275,12 +316,26 @@ def _expect_floats(array, name, shape):
     )
     lengths = tuple("any" if length is None else length for length in shape)
     _expect(is_right, name, f"an array of floats of shape {lengths}".replace("'", ""))
+    _expect_no_nan(array, name)
+
+
+def _expect_no_nan(tree, name):
+    """See that floats, and arrays of them, in nested lists and dicts are numbers."""
+    if isinstance(tree, dict | list):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            _expect_no_nan(part, name)
+    elif isinstance(tree, float) or getattr(tree, "dtype", np.dtype("O")).kind == "f":
+        _expect(not np.isnan(tree).any(), name, "without NaN")
 
 
 def _expect(is_right, name, what):
     if not is_right:
-        raise ValueError(
-            f"This is no fitted estimator of skae: {name} has to be {what}. The file "
-            "is damaged, made up, or of another version of skae; fit again, or open "
-            "it with the version that wrote it."
-        )
+        raise ValueError(_refusal(f"{name} has to be {what}."))
+
+
+def _refusal(why):
+    return (
+        f"This is no fitted estimator of skae: {why} The file is damaged, made up, or "
+        "of another version of skae; fit again, or open it with the version that wrote "
+        "it."
+    )

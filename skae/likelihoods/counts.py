@@ -438,10 +438,13 @@ def _at_counts(x, theta, function):
     """
     if x.device.type != "cpu":
         return _everywhere(x, theta, function)
-    where = x.flatten().nonzero().squeeze(1)
-    given = None if theta is None else theta.double().expand(x.shape).take(where)
-    values = function(x.take(where).double(), given)
-    return torch.zeros_like(x).put_(where, values.to(x.dtype))
+    flat, n_columns = x.flatten(), x.shape[-1]
+    where = flat.nonzero().squeeze(1)
+    given = None
+    if theta is not None:
+        given = theta.double().expand(n_columns).index_select(0, where % n_columns)
+    values = function(flat.index_select(0, where).double(), given).to(x.dtype)
+    return torch.zeros_like(flat).index_copy(0, where, values).view(x.shape)
 
 
 def _everywhere(x, theta, function):

@@ -324,18 +324,20 @@ def load_state(optimizer, state, settings, made_with):
         return
     for parameter, moments in optimizer.state.items():
         for name, moment in moments.items():
-            shape = torch.Size([]) if name == "step" else parameter.shape
-            if moment is not None and not _is_float_of(moment, shape):
+            is_count = name == "step"
+            shape = torch.Size([]) if is_count else parameter.shape
+            dtype = torch.float32 if is_count else parameter.dtype
+            if moment is not None and not _is_of(moment, shape, dtype):
                 raise ValueError(
                     f"The stored state of solver={settings.solver!r} does not fit this "
-                    f"network: {name!r} has to be a tensor of floats of shape "
+                    f"network: {name!r} has to be a tensor of {dtype} of shape "
                     f"{tuple(shape)}; fit again with warm_start=False."
                 )
 
 
-def _is_float_of(moment, shape):
-    is_float = isinstance(moment, torch.Tensor) and moment.is_floating_point()
-    return is_float and moment.shape == shape
+def _is_of(moment, shape, dtype):
+    is_tensor = isinstance(moment, torch.Tensor)
+    return is_tensor and moment.dtype == dtype and moment.shape == shape
 
 
 def _make_own(settings, parameters):

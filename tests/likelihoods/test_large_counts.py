@@ -8,7 +8,7 @@ from scipy import special, stats
 
 from skae.likelihoods import NegativeBinomial, Poisson
 
-from .made import negative_binomial, with_totals
+from .made import SMALL, negative_binomial, with_totals
 
 MEANS = 10.0 ** np.arange(13)
 THETA = np.array([0.05, 8.0, 100.0])
@@ -119,3 +119,19 @@ def test_a_type_changes_no_log_prob_of_large_counts(spec, size):
         wide = module.log_prob(x.double(), eta)
         narrow = module.log_prob(x, eta.float())
     np.testing.assert_allclose(narrow, wide, atol=0.1)
+
+
+@pytest.fixture
+def deterministic():
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "negative_binomial"])
+def test_counts_need_nothing_that_torch_calls_random(
+    Estimator, likelihood, deterministic
+):
+    X = np.random.default_rng(0).poisson(2.0, (60, 5)) * 1.0
+    model = Estimator(1, likelihood=likelihood, **SMALL).fit(X)
+    assert np.isfinite(model.partial_fit(X).score_samples(X)).all()
