@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["MEASURES", "Measure"]
+__all__ = ["MEASURES"]
 
 
 class Measure(NamedTuple):

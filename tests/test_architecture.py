@@ -1,8 +1,9 @@
-"""The directions in which the rooms may look; docs/architecture.md says why."""
+"""The directions in which the rooms look are those of docs/architecture.md."""
 
 import ast
 import functools
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,206 +18,50 @@ import skae
 
 HOME = Path(skae.__file__).parent
 
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
 NOTHING: set[str] = set()
 
-# From each package, or room beside them, to those that it may import from; `_sklearn`
-# is open to all.
-MAY_LOOK_INTO = {
-    # the ground
-    "_sklearn": NOTHING,
-    "processor": NOTHING,
-    "device": {"processor"},
-    "integers": NOTHING,
-    "labels": NOTHING,
-    "measures": NOTHING,
-    "naming": NOTHING,
-    "normal": NOTHING,
-    "rows": {"device"},
-    "transformers": {"integers", "naming"},
-    "weighted": {"rows"},
-    # parts
-    "likelihoods": {"device", "normal", "rows"},
-    "networks": {"integers", "processor"},
-    "densities": {"device", "normal"},
-    "models": {"networks", "normal"},
-    "priors": {"densities", "device", "integers", "models", "networks", "normal"},
-    # a fit
-    "start": {"device", "rows"},
-    "training": {"device"},
-    "fitting": {"device", "integers", "likelihoods", "models", "networks", "priors"}
-    | {"rows", "start", "training", "weighted"},
-    "estimators": {"densities", "device", "fitting", "integers", "labels"}
-    | {"likelihoods", "models", "networks", "normal", "priors", "rows", "start"}
-    | {"training", "weighted"},
-    # what is made of estimators
-    "plotting": {"labels", "measures", "transformers"},
-    "comparison": {"device", "estimators", "integers", "labels", "measures", "naming"}
-    | {"plotting", "rows", "transformers"},
-    "onnx": {"estimators", "likelihoods", "models", "networks"},
-    "trust": {"densities", "estimators", "fitting", "likelihoods", "networks"}
-    | {"priors", "start"},
-    "__init__": {"comparison", "estimators", "likelihoods", "networks", "plotting"}
-    | {"priors", "trust"},
-    "cli": {"__init__", "comparison", "device", "estimators", "measures", "naming"}
-    | {"plotting", "trust"},
-    "__main__": {"cli"},
-}
 
-DRAWING = {"canvas", "colours", "display", "lettering"}
-OF_ROWS = DRAWING | {"columns", "drawings", "images"}
+def table(heading):
+    """First and last cells of the table under a heading."""
+    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line[:3] == "| `"]
+    return [(cells[1], cells[-2]) for cells in rows]
 
-# Within a package, from each room to its neighbours; what its `__init__` is made of is
-# the package's own affair.
-NEIGHBOURS: dict[str, dict[str, set[str]]] = {
-    "likelihoods": {
-        "base": NOTHING,
-        "categorical": {"base"},
-        "columns": {"base"},
-        "counts": {"base"},
-        "gaussian": {"base"},
-        "interval": {"base"},
-        "remainder": NOTHING,
-    },
-    "networks": {
-        "products": NOTHING,
-        "derivatives": {"products"},
-        "layers": {"products"},
-        "perceptron": {"derivatives", "layers"},
-        "convolution": {"layers"},
-    },
-    "models": {
-        "draws": NOTHING,
-        "posteriors": NOTHING,
-        "refinement": NOTHING,
-        "paths": NOTHING,
-        "start_density": NOTHING,
-        "laplace": {"draws"},
-        "evidence": {"draws", "laplace"},
-        "objectives": {"draws"},
-        "penalties": NOTHING,
-        "coders": {"paths"},
-        "variational": {"coders", "paths"},
-        "conditional": {"variational"},
-    },
-    "densities": {
-        "kernels": NOTHING,
-        "limits": NOTHING,
-        "expectation": {"kernels"},
-        "gaussians": {"expectation"},
-        "trials": {"gaussians", "limits"},
-        "codes": {"gaussians", "kernels", "limits", "trials"},
-    },
-    "priors": {
-        "base": NOTHING,
-        "couplings": NOTHING,
-        "gaussians": NOTHING,
-        "learned": {"base"},
-        "flow": {"base", "couplings"},
-        "aggregate": {"base", "gaussians"},
-    },
-    "start": {
-        "span": NOTHING,
-        "axes": {"span"},
-        "factors": {"axes"},
-        "maps": {"axes", "factors"},
-    },
-    "training": {
-        "clipping": NOTHING,
-        "pace": NOTHING,
-        "recording": NOTHING,
-        "solvers": NOTHING,
-        "weights": NOTHING,
-        "losses": {"weights"},
-        "steps": {"clipping", "losses", "recording", "solvers", "weights"},
-        "engine": {"pace", "steps"},
-    },
-    "fitting": {
-        "auto": NOTHING,
-        "blueprint": {"factories"},
-        "calibration": NOTHING,
-        "factories": NOTHING,
-        "readout": NOTHING,
-        "significance": NOTHING,
-        "task": NOTHING,
-        "learning": {"readout", "significance"},
-        "specs": {"auto", "blueprint", "factories"},
-        "coordinates": {"learning", "task"},
-        "n_components": {"readout"},
-        "planning": {"auto", "blueprint", "coordinates", "factories", "n_components"}
-        | {"specs", "task"},
-    },
-    "estimators": {
-        "checking": NOTHING,
-        "continuing": NOTHING,
-        "inference": NOTHING,
-        "parameters": NOTHING,
-        "state": NOTHING,
-        "storage": NOTHING,
-        "reporting": {"storage"},
-        "opening": {"storage"},
-        "fitted": {"checking", "inference", "opening", "parameters"},
-        "base": {"checking", "continuing", "fitted", "parameters", "reporting"}
-        | {"state", "storage"},
-        "fitted_density": {"checking", "fitted", "parameters"},
-        "density": {"base", "checking", "fitted_density", "inference", "reporting"},
-        "autoencoder": {"base", "checking", "inference"},
-        "vae": {"density"},
-        "oversampling": {"checking", "state", "vae"},
-    },
-    "plotting": {
-        "canvas": NOTHING,
-        "columns": NOTHING,
-        "colours": {"canvas"},
-        "lettering": {"canvas"},
-        "drawings": {"colours", "lettering"},
-        "images": {"colours"},
-        "display": {"canvas", "columns"},
-        "codes": DRAWING | {"drawings"},
-        "comparison": DRAWING,
-        "feature_error": OF_ROWS,
-        "loss_curve": DRAWING,
-        "reconstruction": OF_ROWS,
-        "samples": OF_ROWS,
-        "traversal": OF_ROWS,
-    },
-    "comparison": {
-        "result": NOTHING,
-        "measuring": NOTHING,
-        "comparing": {"measuring", "result"},
-    },
-    "onnx": {
-        "extra": NOTHING,
-        "graph": {"extra"},
-        "networks": {"graph"},
-        "likelihoods": {"graph", "networks"},
-        "paths": {"networks"},
-        "slopes": {"graph"},
-        "refinement": {"graph", "likelihoods", "paths", "slopes"},
-        "converters": {"extra", "graph", "likelihoods", "paths", "refinement"},
-    },
-    "cli": {
-        "kinds": NOTHING,
-        "saying": NOTHING,
-        "sources": NOTHING,
-        "forms": {"saying"},
-        "texts": {"forms", "kinds", "saying"},
-        "reading": {"saying", "sources", "texts"},
-        "dates": {"kinds"},
-        "recognition": {"dates", "kinds"},
-        "tables": {"recognition", "saying"},
-        "saving": {"dates", "kinds", "tables"},
-        "writing": {"saving", "saying"},
-        "preparing": {"reading", "saying", "tables"},
-        "report": {"saying"},
-        "terminal": {"report"},
-        "pictures": {"report"},
-        "commands": {"preparing", "reading", "saving", "saying", "writing"},
-        "comparing": {"pictures", "preparing", "report", "saving", "saying"}
-        | {"terminal", "writing"},
-        "arguments": {"commands", "comparing", "preparing", "saying"},
-        "program": {"arguments", "saying"},
-    },
-}
+
+def names(cell):
+    """Packages or rooms that a cell names: `rows.py`, `priors/`, or in plain words."""
+    return re.findall(r"\w+", cell.replace(".py", ""))
+
+
+def packages_of_the_page():
+    """From each package, or room beside them, to those that it looks into."""
+    found = {}
+    for first, last in table("The packages"):
+        (package,) = names(first)
+        assert package not in found, package
+        found[package] = set(names(last)) - {"nothing"}
+    return found
+
+
+def rooms_of_the_page():
+    """Within a package, from each room to its neighbours; rows may have a room more."""
+    found = {}
+    for first, last in table("The rooms"):
+        package, *rooms = names(first)
+        for room in rooms:
+            neighbours = found.setdefault(package, {})
+            assert room not in neighbours, f"{package}/{room}"
+            neighbours[room] = set(names(last))
+    return found
+
+
+# `_sklearn` is open to all. What the `__init__` of a package is made of is the
+# package's own affair.
+MAY_LOOK_INTO = packages_of_the_page()
+NEIGHBOURS = rooms_of_the_page()
 
 # What skae needs at run time; anything else is imported inside the function that
 # needs it, or (`onnx`, which does its work on import) in a `try` that names the extra.
@@ -273,7 +118,7 @@ def package_of(room):
     return room.split(".")[0]
 
 
-def test_every_room_says_what_it_may_import():
+def test_the_page_lists_every_room():
     found = {room_of(path) for path in modules()}
     inner = {
         f"{package}.{room}" for package in NEIGHBOURS for room in NEIGHBOURS[package]
@@ -291,17 +136,17 @@ def arrows(path):
 
 
 @pytest.mark.parametrize("path", modules(), ids=room_of)
-def test_a_room_imports_what_the_map_says(path):
+def test_a_room_imports_what_the_page_says(path):
     package, _, own = room_of(path).partition(".")
     others, neighbours = arrows(path)
     assert others - MAY_LOOK_INTO[package] == NOTHING
     if own not in ("", "__init__"):
-        allowed = {f"{package}.{room}" for room in NEIGHBOURS[package][own]}
-        assert neighbours == allowed
+        named = {f"{package}.{room}" for room in NEIGHBOURS[package][own]}
+        assert neighbours == named
 
 
 @pytest.mark.parametrize("package", MAY_LOOK_INTO)
-def test_a_package_uses_every_arrow_of_the_map(package):
+def test_a_package_uses_every_arrow_of_the_page(package):
     rooms = [path for path in modules() if package_of(room_of(path)) == package]
     assert set().union(*(arrows(path)[0] for path in rooms)) == MAY_LOOK_INTO[package]
 
@@ -316,10 +161,10 @@ def offered(home):
     return []
 
 
-@pytest.mark.parametrize("path", modules(), ids=room_of)
-def test_a_room_takes_of_others_what_they_offer(path):
+def taken(path):
+    """Names that a room takes of others, each with the room that it is taken of."""
     package = ".".join(("skae", *path.relative_to(HOME).parent.parts))
-    taken = {
+    return {
         (home, alias.name)
         for node in ast.walk(parse(path))
         if isinstance(node, ast.ImportFrom) and node.module not in (None, "skae")
@@ -327,11 +172,41 @@ def test_a_room_takes_of_others_what_they_offer(path):
         if home.startswith("skae.")
         for alias in node.names
     }
-    assert {(home, name) for home, name in taken if name not in offered(home)} == set()
 
 
-def test_no_package_imports_itself_in_a_circle():
-    graphlib.TopologicalSorter(MAY_LOOK_INTO).prepare()
+@pytest.mark.parametrize("path", modules(), ids=room_of)
+def test_a_room_takes_of_others_what_they_offer(path):
+    assert {pair for pair in taken(path) if pair[1] not in offered(pair[0])} == set()
+
+
+@functools.cache
+def taken_anywhere():
+    """Names that skae takes, and those of its tests, examples and pages."""
+    pairs = set().union(*map(taken, modules()))
+    files = [*modules(), *(ROOT / "tests").rglob("*.py"), *ROOT.glob("docs/*.rst")]
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        for home, brought in re.findall(
+            r"^(?:\s*>>>)? *from (skae[.\w]*) import (\w[\w, ]*|\([^)]*\))", text, re.M
+        ):
+            pairs |= {(home, name) for name in re.findall(r"\w+", brought)}
+    return pairs
+
+
+INNER = [path for path in modules() if path.stem not in ("__init__", "__main__")]
+
+
+@pytest.mark.parametrize("path", INNER, ids=room_of)
+def test_what_a_room_offers_is_taken_somewhere(path):
+    home = f"skae.{room_of(path)}"
+    assert {n for n in offered(home) if (home, n) not in taken_anywhere()} == set()
+
+
+def test_packages_look_only_at_those_above_them_on_the_page():
+    above: set[str] = set()
+    for package, seen in MAY_LOOK_INTO.items():
+        assert seen <= above, package
+        above.add(package)
 
 
 def test_the_reader_of_imports_finds_every_way_to_write_one():

@@ -18,6 +18,7 @@ from skae.likelihoods import (
     counts,
 )
 from skae.training import clipping, engine, recording, solvers, steps
+from skae.training.recording import RecordedStep
 
 EPOCHS, USUAL_STEPS = 4, 12
 LONG = {
@@ -243,7 +244,7 @@ def test_steps_of_several_likelihoods_are_recorded(fit_as_on_a_gpu):
 def test_a_gpu_replays_what_it_recorded(Estimator, monkeypatch):
     X, n_recorded = images(384), []
 
-    class Counted(recording.RecordedStep):
+    class Counted(RecordedStep):
         def __call__(self, x, row_factor):
             n_recorded.append(len(x))
             return super().__call__(x, row_factor)

@@ -252,6 +252,16 @@ class Broken(torch.optim.SGD):
         raise RuntimeError("no dense gradients")
 
 
+class Unpaced(torch.optim.Optimizer):
+    """An optimizer that knows no learning rate."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, {})
+
+    def step(self, closure):
+        raise AssertionError("it was asked to train")
+
+
 @pytest.mark.parametrize("network", [None, nn.Linear])
 def test_an_optimizer_may_clear_gradients_and_return_nothing(network):
     parameters = LEARNS | {"learning_rate_init": 0.05, "encoder": network}
@@ -269,6 +279,7 @@ def test_an_optimizer_may_clear_gradients_and_return_nothing(network):
         (Broken, "fails at its step: no dense gradients"),
         (Deaf, "does not call its closure"),
         (torch.optim.SparseAdam, "fails at its step"),
+        (Unpaced, "gives them no 'lr'.*; use another class"),
     ],
 )
 def test_an_optimizer_that_cannot_train_is_named(Estimator, solver, said):

@@ -17,7 +17,6 @@ __all__ = [
     "HEAD",
     "MISSING",
     "NUMERAL",
-    "Form",
     "ends_with_separator",
     "form_of",
 ]

@@ -17,7 +17,6 @@ __all__ = [
     "LEAST_ROWS",
     "METHODS",
     "MODELS",
-    "Rows",
     "make_method",
     "prepare",
     "size_error",

@@ -17,7 +17,7 @@ from .saying import closest, listed
 from .sources import at_rest
 from .texts import distinct, read_text
 
-__all__ = ["BUNDLED", "Table", "read_table"]
+__all__ = ["Table", "read_table"]
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
 

@@ -12,7 +12,6 @@ from .saying import UsageError, check_output, say, shape_of
 __all__ = [
     "check_apart",
     "check_ending",
-    "check_folder",
     "check_writable",
     "check_writer",
     "write_table",

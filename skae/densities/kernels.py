@@ -19,7 +19,7 @@ from scipy.linalg import solve_triangular
 
 from skae.normal import LOG_2PI
 
-__all__ = ["KernelSearch", "Kernels", "relative_weights"]
+__all__ = ["KernelSearch", "relative_weights"]
 
 # Steps at most, and what a code has to gain by one, in nats, for another.
 N_STEPS = 50

@@ -26,7 +26,7 @@ from skae.start.span import Span
 from .learning import learn
 from .task import Task
 
-__all__ = ["CoordinateTask", "carry_out", "in_coordinates", "with_span"]
+__all__ = ["carry_out", "in_coordinates", "with_span"]
 
 
 @dataclass(frozen=True, kw_only=True)

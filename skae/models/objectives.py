@@ -15,7 +15,7 @@ from skae.normal import noise_like
 
 from .draws import most_draws
 
-__all__ = ["COMPARED_ROWS", "ImportanceBound", "PenalisedBound", "log_weights"]
+__all__ = ["COMPARED_ROWS", "ImportanceBound", "PenalisedBound"]
 
 # Rows that a penalty compares with each other where they are judged, at most; in
 # training it is those of a batch.

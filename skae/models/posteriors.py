@@ -22,13 +22,7 @@ import torch
 
 from skae.normal import LOG_2PI
 
-__all__ = [
-    "LOG_VARIANCES",
-    "POSTERIORS",
-    "DiagonalGaussian",
-    "FullGaussian",
-    "Posterior",
-]
+__all__ = ["LOG_VARIANCES", "POSTERIORS", "DiagonalGaussian", "FullGaussian"]
 
 # Bounds of the logarithm of a posterior variance, whatever a row far from all others
 # makes of it.

@@ -6,7 +6,7 @@ import numpy as np
 
 from .extra import numpy_helper
 
-__all__ = ["MINIMAL_OPSET", "Graph", "Node", "NotWritten"]
+__all__ = ["MINIMAL_OPSET", "Graph", "NotWritten"]
 
 # The oldest set of operators that has all that are written here.
 MINIMAL_OPSET = 13

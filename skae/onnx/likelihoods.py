@@ -22,7 +22,7 @@ from skae.likelihoods.interval import SERIES_BELOW
 from .graph import NotWritten
 from .networks import names_of
 
-__all__ = ["MEANS", "check_likelihood", "write_deviance", "write_mean", "write_view"]
+__all__ = ["check_likelihood", "write_deviance", "write_mean", "write_view"]
 
 
 def check_likelihood(spec):

@@ -13,7 +13,7 @@ import numpy as np
 from skae._sklearn import is_constant_feature
 from skae.transformers import column_names, dense, image_shape_of, some_rows
 
-__all__ = ["KINDS", "Columns", "describe_columns"]
+__all__ = ["Columns", "describe_columns"]
 
 KINDS = ("images", "profiles", "table")
 

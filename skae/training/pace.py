@@ -9,7 +9,7 @@ diverged. A training may also replay the rates of another.
 import math
 from dataclasses import asdict, dataclass, replace
 
-__all__ = ["DECAY", "Pace", "Plateau", "Replay"]
+__all__ = ["DECAY", "Pace", "Replay"]
 
 # Where the loss stands still, the rate is multiplied by DECAY, at most MAX_DECAYS
 # times; where it diverged, by RETRY_FACTOR.

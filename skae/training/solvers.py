@@ -343,14 +343,20 @@ def _is_of(moment, shape, dtype):
 def _make_own(settings, parameters):
     """Instantiate an optimizer class of the user's."""
     arguments = {}
-    accepted = inspect.signature(settings.solver).parameters
     if settings.learning_rate is not None:
         arguments["lr"] = settings.learning_rate
-    if "weight_decay" not in accepted:
+    made = settings.solver(_taken_by(settings, parameters), **arguments)
+    if not all("lr" in group for group in made.param_groups):
+        raise ValueError("it gives them no 'lr', which changes from epoch to epoch")
+    return made
+
+
+def _taken_by(settings, parameters):
+    """Give the parameters in groups that decay and do not, where a class decays any."""
+    if "weight_decay" not in inspect.signature(settings.solver).parameters:
         if settings.alpha:
             raise ValueError("alpha needs a weight_decay; set alpha=0")
-        return settings.solver(parameters, **arguments)
+        return parameters
     decayed = [p for p in parameters if p.ndim >= 2]
     undecayed = [p for p in parameters if p.ndim < 2]
-    groups = _groups(decayed, undecayed, settings.alpha)
-    return settings.solver(groups, **arguments)
+    return _groups(decayed, undecayed, settings.alpha)
