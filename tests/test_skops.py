@@ -349,7 +349,7 @@ DAMAGES = {
     ),
     "no epochs": (lambda m: m.__dict__.pop("n_iter_"), "n_iter_ has to be an integer"),
     "no loss": (lambda m: setattr(m, "start_loss_", None), "start_loss_ has to be a"),
-    "no curve": (lambda m: setattr(m, "loss_curve_", 3), "loss_curve_ has to be a l"),
+    "no curve": (
         lambda m: setattr(m, "loss_curve_", 3),
         "loss_curve_ has to be a list",
     ),
