@@ -36,7 +36,7 @@ def calibrate(task, learned, share):
     n_free = max(task.blueprint.n_features - task.blueprint.n_components, 1)
     learned.model.likelihood.calibrate(
         Remainder(
-            learned.result.best_loss / n_free,
+            _loss(task, learned) / n_free,
             learned.maps.noise_floor,
             share,
             partial(_rebuilt, task, learned),
@@ -44,11 +44,26 @@ def calibrate(task, learned, share):
     )
 
 
+def _loss(task, learned):
+    """Mean loss of rows, as the model is used: its codes refined.
+
+    Where nothing judged, that which an epoch saw on its way is of other codes.
+    """
+    if learned.result.validation_curve:
+        return learned.result.best_loss
+    rows = _some_rows(task, learned)
+    return rows.mean(task.row_losses(learned.model, rows))
+
+
+def _some_rows(task, learned):
+    n_rows = few_if_wide(MEASURED_ROWS, task.blueprint.n_features)
+    return task.subset(evenly(len(task.rows), n_rows), learned.maps)
+
+
 def _rebuilt(task, learned):
     """Give some rows, as they are learned, their means and their weights."""
-    n_rows = few_if_wide(MEASURED_ROWS, task.blueprint.n_features)
-    rows = task.subset(evenly(len(task.rows), n_rows), learned.maps)
-    x, weight = task.as_learned(rows, learned.model).some(n_rows)
+    rows = _some_rows(task, learned)
+    x, weight = task.as_learned(rows, learned.model).some(len(rows))
     with torch.no_grad():
         mean = learned.model(x)
     x, mean, weight = (each.to(widest_dtype(x.device)) for each in (x, mean, weight))

@@ -44,6 +44,22 @@ def test_the_noise_of_a_stream_is_told_column_by_column():
     assert np.corrcoef(np.log(model.noise_variance_), np.log(errors))[0, 1] > 0.7
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_noise_that_nothing_judged_is_of_rows_as_they_are_rebuilt(method):
+    X = bent(200, seed=0)
+    model = AutoencoderTransformer(
+        1,
+        hidden_layer_sizes=(16,),
+        early_stopping=False,
+        max_iter=3,
+        random_state=0,
+    )
+    getattr(model, method)(X)
+    error = -model.score_samples(X).mean()
+    assert error < 0.99 * model.loss_curve_[-1]  # by codes that are refined
+    assert model.noise_variance_ == pytest.approx(error / (6 - 1), rel=1e-4)
+
+
 def bent_with_truths(n_rows, seed):
     """The same with a column of 0 and 1 that follows the number, too."""
     columns = bent(n_rows, seed)
