@@ -137,8 +137,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
         if self._goes_on:
             check_goes_on(self, self._stored.blueprint)
         given = WeightedSet(checked, weight, self._find_labels(y, weight))
-        is_merged = sample_weight is not None or len(given) <= CANONICAL_ROWS
-        rows = given.distinct() if is_merged else given
+        rows = _merged(given, sample_weight)
         likelihood = self._find_likelihood(rows, given, X)
         judges = self._find_judges(X_val, y_val, likelihood)
         return self._task_of(
@@ -204,7 +203,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
             check_values(self, likelihood, given.X, given.weight)
             self._waiting = _set_aside(given)
             return self
-        task = self._plan_part(given, X)
+        task = self._plan_part(given, X, sample_weight)
         learned = self._learn(task, None)
         if learned.result.interrupted:
             raise KeyboardInterrupt  # the loop that calls this is to end
@@ -228,13 +227,13 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
             X, weight = stacked(earlier, X), np.append(earlier_weight, weight)
         return WeightedSet(X, weight)
 
-    def _plan_part(self, given, X):
+    def _plan_part(self, given, X, sample_weight):
         """Say what is to be learned from rows of a stream: in an epoch, unjudged."""
         if self._goes_on:
             check_goes_on(self, self._stored.blueprint)
         else:
             check_n_components(self, given.X)
-        rows = given.distinct()
+        rows = _merged(given, sample_weight)
         likelihood = self._find_likelihood(rows, given, X)
         task = self._task_of(rows, None, likelihood, is_judged=False, continues=True)
         one_epoch = task.settings.for_epochs(1)
@@ -384,6 +383,16 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
             )
         if self.verbose and learned.is_start:
             print(f"[{type(self).__name__}] {_of_start(task, learned)}")
+
+
+def _merged(given, sample_weight):
+    """Merge equal rows, and put them in canonical order, where it is worth its price.
+
+    Rows that wait for others of a stream have weights even if those have none.
+    """
+    if sample_weight is None and len(given) > CANONICAL_ROWS:
+        return given.present()
+    return given.distinct()
 
 
 def _of_start(task, learned):
