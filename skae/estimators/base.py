@@ -362,7 +362,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
 
     def _adopt(self, attributes):
         """Become fitted."""
-        for name in ("noise_variance_", "_waiting"):  # which not all models have
+        for name in ("noise_variance_", "_waiting", "_after_fit"):  # not always there
             self.__dict__.pop(name, None)
         for name, value in attributes.items():
             setattr(self, name, value)
