@@ -218,10 +218,11 @@ def _refitted(task, learned, held_out, observer):
     """
     maps = task.maps(task.everything)
     training = _Training.from_start(task, task.everything, maps, observer)
+    training.n_before = learned.n_epochs
     again = training.replayed(learned)
     learned.result.interrupted |= again.result.interrupted
-    learned.n_epochs += again.n_epochs
-    is_whole = again.n_epochs == len(learned.result.learning_rates)
+    learned.n_epochs = again.n_epochs
+    is_whole = again.result.n_epochs == len(learned.result.learning_rates)
     seen, unseen = (task.subset(held_out, each.maps) for each in (again, learned))
     mean, error = unseen.mean_and_error(task.row_losses(learned.model, unseen))
     is_worse = seen.mean(task.row_losses(again.model, seen)) > mean
@@ -256,6 +257,7 @@ class _Training:
         self.task, self.index, self.maps = task, index, maps
         self.rows, self.model, self.observer = rows, model, observer
         self.start_loss, self.is_ended = math.inf, False
+        self.n_before = 0  # epochs that an earlier training ran
 
     @classmethod
     def from_start(cls, task, index, maps, observer):
@@ -335,7 +337,7 @@ class _Training:
             self.maps,
             result,
             self.start_loss,
-            result.n_epochs,
+            self.n_before + result.n_epochs,
             index=self.index,
         )
 
