@@ -175,6 +175,18 @@ def test_without_rows_that_judge_no_start_is_told(capsys):
     assert not [line for line in lines if "Start" in line or "validation" in line]
 
 
+def test_each_epoch_of_a_stream_is_told(Estimator, capsys):
+    model = Estimator(2, verbose=True, likelihood=Gaussian(), **SMALL)
+    for _ in range(2):
+        model.partial_fit(images(100))
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        f"[{Estimator.__name__}] Epoch {number}, loss = {loss:.6g}"
+        for number, loss in enumerate(model.loss_curve_, start=1)
+    ]
+    assert len(told) == 2
+
+
 def test_a_fit_says_that_pca_leaves_nothing_to_be_learned(capsys):
     X = normal(50, 1).numpy() @ normal(1, 6, seed=1).numpy()
     AutoencoderTransformer(2, verbose=True, **SMALL).fit(X)

@@ -30,7 +30,7 @@ from .parameters import (
     check_n_components,
     refuse_auto_components,
 )
-from .reporting import Reporter, report_ctrl_c, warn
+from .reporting import Reporter, report_ctrl_c, say, warn
 from .state import FittedState
 from .storage import StoredModule, to_arrays, to_tensors
 
@@ -215,6 +215,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
         elif len(task.rows) < max(FEWEST_ROWS, 2 * task.blueprint.n_components + 2):
             attributes["_waiting"] = _set_aside(task.rows)
         self._adopt(attributes)
+        if self.verbose and learned.n_epochs:
+            say(self, f"Epoch {self.n_iter_}, loss = {self.loss_curve_[-1]:.6g}")
         return self
 
     def _check_part(self, X, sample_weight):
@@ -300,7 +302,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
             return self.likelihood_
         likelihood = resolve_likelihood(self, rows, X)
         if self.verbose and isinstance(self.likelihood, str):
-            print(f"[{type(self).__name__}] likelihood: {likelihood}")
+            say(self, f"likelihood: {likelihood}")
         check_values(self, likelihood, given.X, given.weight)
         return likelihood
 
@@ -382,7 +384,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
                 ConvergenceWarning,
             )
         if self.verbose and learned.is_start:
-            print(f"[{type(self).__name__}] {_of_start(task, learned)}")
+            say(self, _of_start(task, learned))
 
 
 def _merged(given, sample_weight):

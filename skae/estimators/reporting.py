@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from .storage import StoredModule
 
-__all__ = ["Reporter", "ended_by_ctrl_c", "report_ctrl_c", "warn"]
+__all__ = ["Reporter", "ended_by_ctrl_c", "report_ctrl_c", "say", "warn"]
 
 # Between a user's line and a warning lie wrappers of scikit-learn's, more or fewer by
 # the method that was called.
@@ -71,17 +71,19 @@ class Reporter:
             return
         judged = result.validation_curve
         if judged and result.n_epochs == 1:
-            self._say(f"Start, validation loss = {judged[0]:.6g}")
+            say(self.estimator, f"Start, validation loss = {judged[0]:.6g}")
         is_second = self.task.n_validation > 0 and not judged
         line = "Again, on all rows: epoch" if is_second else "Epoch"
         line += f" {result.n_epochs} of at most {result.most_epochs}"
         line += f", loss = {result.loss_curve[-1]:.6g}"
         if judged:
             line += f", validation loss = {judged[-1]:.6g}"
-        self._say(line)
+        say(self.estimator, line)
 
-    def _say(self, line):
-        print(f"[{type(self.estimator).__name__}] {line}")
+
+def say(estimator, line):
+    """Tell the terminal, by name, what an estimator is about."""
+    print(f"[{type(estimator).__name__}] {line}")
 
 
 def warn(message, category=UserWarning):
