@@ -13,6 +13,7 @@ from torch import nn
 from skae import AutoencoderTransformer, VAETransformer
 from skae.fitting import learning
 from skae.fitting.planning import make_task
+from skae.fitting.task import Occasion
 from skae.likelihoods import Gaussian
 from skae.weighted import WeightedSet
 
@@ -201,8 +202,7 @@ def task_of(X, X_val=None):
         own_judges,
         likelihood=Gaussian(),
         seed=0,
-        is_judged=True,
-        continues=False,
+        occasion=Occasion.WHOLE,
     )
 
 

@@ -448,7 +448,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         return as_array(codes)
 
     def _finish(self, task, learned):
-        goes_on = task.of_stream and self._goes_on
+        goes_on = task.occasion.of_stream and self._goes_on
         share = self._share_of(task.rows.weight.sum().item()) if goes_on else 1.0
         calibrate(task, learned, share)
 

@@ -3,7 +3,6 @@
 import copy
 import math
 import zlib
-from dataclasses import replace
 
 import numpy as np
 from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -17,7 +16,7 @@ from skae.fitting.learning import most_epochs, resume
 from skae.fitting.planning import continued_task, make_task
 from skae.fitting.significance import CONFIDENCE
 from skae.fitting.specs import resolve_likelihood
-from skae.fitting.task import FEWEST_ROWS
+from skae.fitting.task import FEWEST_ROWS, Occasion
 from skae.rows import as_array, stacked
 from skae.start.maps import SMALLEST_DEVIATION
 from skae.weighted import WeightedSet
@@ -140,23 +139,21 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
         rows = _merged(given, sample_weight)
         likelihood = self._find_likelihood(rows, given, X)
         judges = self._find_judges(X_val, y_val, likelihood)
-        return self._task_of(
-            rows, judges, likelihood, is_judged=True, continues=self.warm_start
-        )
+        occasion = Occasion.RESUMABLE if self.warm_start else Occasion.WHOLE
+        return self._task_of(rows, judges, likelihood, occasion)
 
-    def _task_of(self, rows, judges, likelihood, *, is_judged, continues):
+    def _task_of(self, rows, judges, likelihood, occasion):
         """Say what rows are to teach the model that is there, or one made anew."""
         if self._goes_on:
             blueprint = self._stored.blueprint
-            return continued_task(self, blueprint, rows, judges, is_judged=is_judged)
+            return continued_task(self, blueprint, rows, judges, occasion=occasion)
         return make_task(
             self,
             rows,
             judges,
             likelihood=likelihood,
             seed=seed_from(self.random_state),
-            is_judged=is_judged,
-            continues=continues,
+            occasion=occasion,
         )
 
     def _takes_parts(self):
@@ -237,11 +234,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
             check_n_components(self, given.X)
         rows = _merged(given, sample_weight)
         likelihood = self._find_likelihood(rows, given, X)
-        task = self._task_of(rows, None, likelihood, is_judged=False, continues=True)
-        one_epoch = task.settings.for_epochs(1)
-        if self._goes_on_after_fit() and self.learning_rate_init == "auto":
-            one_epoch = one_epoch.at_final_rate()
-        return replace(task, settings=one_epoch, of_stream=True)
+        after_fit = self._goes_on_after_fit()
+        occasion = Occasion.PART_AFTER_FIT if after_fit else Occasion.PART
+        return self._task_of(rows, None, likelihood, occasion)
 
     def _goes_on_after_fit(self):
         """Say whether a stream follows a fit that trained, and left no optimizer.
@@ -355,8 +350,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
             "best_epoch_": result.best_epoch,
             "_stored": StoredModule(task.blueprint, str(self.device), model),
             "_start": maps,
-            "_n_seen": float(task.rows.weight.sum()) if task.of_stream else maps.n_rows,
-            "_training": to_arrays(result.state) if task.continues else {},
+            "_n_seen": float(task.rows.weight.sum())
+            if task.occasion.of_stream
+            else maps.n_rows,
+            "_training": to_arrays(result.state) if task.occasion.continues else {},
         }
         if hasattr(model.likelihood, "noise_variance"):
             attributes["noise_variance_"] = model.likelihood.noise_variance

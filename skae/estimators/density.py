@@ -137,7 +137,7 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
         """
         is_kind = isinstance(task.blueprint.variational.prior, AggregatePosterior)
         is_asked_for = task.trains or self.prior != "auto"
-        return is_kind and is_asked_for and not task.of_stream
+        return is_kind and is_asked_for and not task.occasion.of_stream
 
     def _copy_to_train(self):
         """Copy the model, Gaussians of its codes set aside: they follow a training."""

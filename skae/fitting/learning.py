@@ -119,7 +119,7 @@ def learn(task, *, observer=None):
     if valid is not None:
         if not task.blueprint.from_pca:
             learned.pca_loss = _pca_loss(task, kept, held_out)
-        if not (learned.is_better or task.continues):
+        if not (learned.is_better or task.occasion.continues):
             return _back_at_start(task, learned)
     if training.is_ended or not _is_refitted(task):
         return learned
@@ -134,7 +134,7 @@ def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
     kept, held_out = _split(task)
     training = _Training(task, kept, maps, task.subset(kept, maps), model, observer)
-    model.fit_totals(training.rows, anew=not task.of_stream)
+    model.fit_totals(training.rows, anew=not task.occasion.of_stream)
     return training.judged_by(task.judges(held_out, maps), state)
 
 
@@ -148,7 +148,7 @@ def most_epochs(task):
 def _is_refitted(task):
     """Whether a network that won is trained again, from all rows."""
     holds_out = task.n_validation > 0
-    return holds_out and not task.continues and len(task.rows) <= REFIT_ROWS
+    return holds_out and not task.occasion.continues and len(task.rows) <= REFIT_ROWS
 
 
 def _split(task):
@@ -162,7 +162,7 @@ def _leaves_rounding(task, maps):
     """Whether a start that is PCA leaves no more than what rows lose as float32."""
     blueprint = task.blueprint
     is_pca = blueprint.from_pca and blueprint.likelihood.starts_exact
-    if not is_pca or blueprint.variational is not None or task.continues:
+    if not is_pca or blueprint.variational is not None or task.occasion.continues:
         return False
     # Rounding is uniform over eps times a value: of variance eps^2 / 12, by its square.
     rounding = np.finfo(np.float32).eps ** 2 / 12 * maps.scaled_variance.sum()
@@ -295,7 +295,7 @@ class _Training:
 
         The network now sees no further than it will, too.
         """
-        can_solve = not (self.task.continues or learned.result.interrupted)
+        can_solve = not (self.task.occasion.continues or learned.result.interrupted)
         if can_solve and has_readout(self.model):
             learned.readout_strength = self._solve_readout(valid)
         after = self.task.row_losses(self.model, valid)
@@ -315,7 +315,7 @@ class _Training:
     def _trained(self, run):
         """Train the model, and take from the rows what follows a training."""
         task, model = self.task, self.model
-        if not task.of_stream:
+        if not task.occasion.of_stream:
             model.prepare_training()  # codes move while a network is trained
         result = run(
             model,
