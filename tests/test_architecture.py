@@ -157,9 +157,10 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "fitted": {"checking", "inference", "opening", "parameters"},
         "base": {"checking", "continuing", "fitted", "parameters", "reporting"}
         | {"state", "storage"},
+        "streams": {"base", "checking", "continuing", "parameters", "reporting"},
         "fitted_density": {"checking", "fitted", "parameters"},
-        "density": {"base", "checking", "fitted_density", "inference", "reporting"},
-        "autoencoder": {"base", "checking", "inference"},
+        "density": {"checking", "fitted_density", "inference", "reporting", "streams"},
+        "autoencoder": {"checking", "inference", "streams"},
         "vae": {"density"},
         "oversampling": {"checking", "state", "vae"},
     },

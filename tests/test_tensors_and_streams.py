@@ -450,7 +450,7 @@ def test_a_call_of_one_row_leaves_the_activity_of_codes():
 
 
 def test_the_codes_of_a_stream_vary_as_those_of_its_rows_together(monkeypatch):
-    monkeypatch.setattr("skae.estimators.base.REMEMBERED_ROWS", 400)
+    monkeypatch.setattr("skae.estimators.streams.REMEMBERED_ROWS", 400)
     X = bent(400)
     model = VAETransformer(2, learning_rate_init=1e-14).partial_fit(X[:100])
     for begin in (100, 250):
