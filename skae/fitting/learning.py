@@ -115,7 +115,7 @@ def learn(task, *, observer=None):
         return _start_of_all_rows(task)
     training = _Training.from_start(task, kept, maps, observer)
     valid = task.judges(held_out, maps)
-    learned = training.judged_by(valid)
+    learned = training.run(valid)
     if valid is not None:
         if not task.blueprint.from_pca:
             learned.pca_loss = _pca_loss(task, kept, held_out)
@@ -135,7 +135,7 @@ def resume(task, model, maps, state, *, observer=None):
     kept, held_out = _split(task)
     training = _Training(task, kept, maps, task.subset(kept, maps), model, observer)
     model.fit_totals(training.rows, anew=not task.occasion.of_stream)
-    return training.judged_by(task.judges(held_out, maps), state)
+    return training.run(task.judges(held_out, maps), state)
 
 
 def most_epochs(task):
@@ -219,7 +219,7 @@ def _refitted(task, learned, held_out, observer):
     maps = task.maps(task.everything)
     training = _Training.from_start(task, task.everything, maps, observer)
     training.n_before = learned.n_epochs
-    again = training.replayed(learned)
+    again = training.rerun(learned)
     learned.result.interrupted |= again.result.interrupted
     learned.n_epochs = again.n_epochs
     is_whole = again.result.n_epochs == len(learned.result.learning_rates)
@@ -265,7 +265,7 @@ class _Training:
         rows = task.subset(index, maps)
         return cls(task, index, maps, rows, task.model_at(maps, rows), observer)
 
-    def judged_by(self, valid, state=None):
+    def run(self, valid, state=None):
         """Train, and say what came of it by the rows that judge.
 
         Parameters
@@ -284,7 +284,7 @@ class _Training:
         before = self.task.row_losses(self.model, judges)
         self.start_loss = self._epoch_loss(judges, before)
         if self.task.own_judges is not None and not math.isfinite(self.start_loss):
-            self._refuse_judges()
+            self._refuse_if_judges_fault()
         learned = self._trained(partial(train, valid=valid, state=state))
         if valid is not None:
             self._judge(learned, valid, before)
@@ -303,7 +303,7 @@ class _Training:
         learned.result.best_loss = learned.judged_loss
         learned.is_better = gains_surely(before - after, valid)
 
-    def replayed(self, learned):
+    def rerun(self, learned):
         """Train as another was, up to what was kept of it; nothing judges."""
         self.start_loss = learned.start_loss
         rates = learned.result.learning_rates
@@ -312,12 +312,12 @@ class _Training:
             Readout(self.model, self.rows).set(learned.readout_strength)
         return again
 
-    def _trained(self, run):
+    def _trained(self, minimise):
         """Train the model, and take from the rows what follows a training."""
         task, model = self.task, self.model
         if not task.occasion.of_stream:
             model.prepare_training()  # codes move while a network is trained
-        result = run(
+        result = minimise(
             model,
             self.rows,
             task.settings,
@@ -352,7 +352,7 @@ class _Training:
             return rows.mean(losses)
         return mean_loss(self.model, rows, self.task.seed, passes)
 
-    def _refuse_judges(self):
+    def _refuse_if_judges_fault(self):
         """Refuse rows of the user's own that have no loss, if it is their fault."""
         rows = self._some_rows()
         if math.isfinite(rows.mean(self.task.row_losses(self.model, rows))):
