@@ -128,7 +128,10 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "weights": NOTHING,
         "losses": {"weights"},
         "steps": {"clipping", "losses", "recording", "solvers", "weights"},
-        "engine": {"pace", "steps"},
+        "settings": {"pace"},
+        "sizes": NOTHING,
+        "judges": {"sizes", "steps"},
+        "engine": {"judges", "pace", "settings", "sizes", "steps"},
     },
     "fitting": {
         "auto": NOTHING,

@@ -73,7 +73,7 @@ def test_buffers_are_float32_where_float64_is_taken_away(
 ):
     X = iris()
     wanted = Estimator(2, **SMALL, **as_trained).fit(X)
-    rooms = ("fitting.blueprint", "fitting.readout", "training.engine")
+    rooms = ("fitting.blueprint", "fitting.readout", "training.judges")
     for room in (*rooms, "estimators.inference"):
         monkeypatch.setattr(f"skae.{room}.widest_dtype", lambda _: torch.float32)
     model = Estimator(2, **SMALL, **as_trained).fit(X)

@@ -26,7 +26,10 @@ from torch import nn
 from skae.device import limited_threads
 from skae.rows import evenly
 from skae.start.maps import LinearMaps
-from skae.training.engine import TrainingResult, mean_loss, n_threads, replay, train
+from skae.training.engine import replay, train
+from skae.training.judges import mean_loss
+from skae.training.settings import TrainingResult
+from skae.training.sizes import n_threads
 
 from .readout import Readout, has_readout
 from .significance import gains_surely

@@ -18,7 +18,7 @@ from skae.networks import MLP
 from skae.priors import Vamp
 from skae.start.axes import LARGEST_MATRIX
 from skae.start.maps import fit_linear_maps
-from skae.training.engine import Settings
+from skae.training.settings import Settings
 from skae.training.solvers import SOLVERS
 
 from .auto import (

@@ -11,7 +11,9 @@ import torch
 from skae.device import forked_stream, generator_from, limited_threads
 from skae.rows import DrawnRows, Rows, few_if_wide, placed
 from skae.start.maps import fit_linear_maps
-from skae.training.engine import Settings, n_threads, row_losses
+from skae.training.judges import row_losses
+from skae.training.settings import Settings
+from skae.training.sizes import n_threads
 from skae.weighted import WeightedSet
 
 __all__ = ["FEWEST_ROWS", "Occasion", "Task"]
