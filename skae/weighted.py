@@ -27,6 +27,10 @@ from .rows import (
 
 __all__ = ["WeightedSet"]
 
+# Without weights, sets of more rows than this are taken as they come: merging and
+# sorting them would cost more than it gives.
+CANONICAL_ROWS = 10_000
+
 # A row whose copies, or weight, are more than this share of the rows to hold out is
 # held out last.
 MANY_COPIES = 0.1
@@ -54,6 +58,11 @@ class WeightedSet:
     def __len__(self):
         return self.X.shape[0]
 
+    @property
+    def total(self):
+        """How many rows they stand for."""
+        return float(self.weight.sum())
+
     def take(self, index):
         """Take some rows by number: copied where that is cheap, else a view."""
         labels = None if self.labels is None else self.labels[index]
@@ -62,6 +71,15 @@ class WeightedSet:
     def present(self):
         """Drop weight 0."""
         return self if self.weight.all() else self.take(np.flatnonzero(self.weight))
+
+    def merged(self, *, has_weights):
+        """Take very many rows as they come, unless the user gave weights.
+
+        Others are :meth:`distinct`.
+        """
+        if len(self) > CANONICAL_ROWS and not has_weights:
+            return self.present()
+        return self.distinct()
 
     def distinct(self):
         """Drop weight 0, merge equal rows, and put them in canonical order."""

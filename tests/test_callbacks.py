@@ -223,6 +223,15 @@ def test_copies_are_whole_and_stay_as_they_are(Estimator, iris):
     assert len({fitted.score(X[:20]) for fitted in epochs}) == 3
 
 
+def test_copies_of_a_second_training_count_the_epochs_of_the_first(Estimator, curve):
+    collector = Collector()
+    model = Estimator(1, max_iter=9, learning_rate_init=0.02, **SMALL)
+    model.set_callbacks(collector).fit(curve)
+    *epochs, _ = collector.fitted
+    assert model.n_iter_ == len(epochs) > 9
+    assert [fitted.n_iter_ for fitted in epochs] == [*range(1, len(epochs) + 1)]
+
+
 def test_what_is_done_to_the_model_of_an_epoch_changes_no_other(Estimator, iris):
     X, _ = iris
     model = Estimator(max_iter=3, **UNJUDGED).fit(X)

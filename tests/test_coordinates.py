@@ -17,7 +17,7 @@ from skae.likelihoods import Gaussian
 from skae.likelihoods.gaussian import Coordinates
 from skae.rows import weighted_moments
 from skae.start.span import Span
-from skae.training.engine import TrainingResult
+from skae.training.settings import TrainingResult
 
 SMALL = {"hidden_layer_sizes": (24, 12), "max_iter": 100, "random_state": 0}
 

@@ -28,7 +28,7 @@ from skae.models.evidence import log_likelihood
 from skae.models.laplace import rows_together
 from skae.models.start_density import StartDensity
 from skae.rows import Rows
-from skae.training.engine import mean_loss
+from skae.training.judges import mean_loss
 
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0}
 COLLAPSES = {

@@ -12,7 +12,9 @@ from torch import nn
 
 from skae import AutoencoderTransformer
 from skae.rows import Rows
-from skae.training.engine import Settings, replay, row_losses, train
+from skae.training.engine import replay, train
+from skae.training.judges import row_losses
+from skae.training.settings import Settings
 from skae.training.steps import Steps
 from skae.training.weights import KeptBuffers
 

@@ -13,6 +13,7 @@ from torch import nn
 from skae import AutoencoderTransformer, VAETransformer
 from skae.fitting import learning
 from skae.fitting.planning import make_task
+from skae.fitting.task import Occasion
 from skae.likelihoods import Gaussian
 from skae.weighted import WeightedSet
 
@@ -175,6 +176,18 @@ def test_without_rows_that_judge_no_start_is_told(capsys):
     assert not [line for line in lines if "Start" in line or "validation" in line]
 
 
+def test_each_epoch_of_a_stream_is_told(Estimator, capsys):
+    model = Estimator(2, verbose=True, likelihood=Gaussian(), **SMALL)
+    for _ in range(2):
+        model.partial_fit(images(100))
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        f"[{Estimator.__name__}] Epoch {number}, loss = {loss:.6g}"
+        for number, loss in enumerate(model.loss_curve_, start=1)
+    ]
+    assert len(told) == 2
+
+
 def test_a_fit_says_that_pca_leaves_nothing_to_be_learned(capsys):
     X = normal(50, 1).numpy() @ normal(1, 6, seed=1).numpy()
     AutoencoderTransformer(2, verbose=True, **SMALL).fit(X)
@@ -189,8 +202,7 @@ def task_of(X, X_val=None):
         own_judges,
         likelihood=Gaussian(),
         seed=0,
-        is_judged=True,
-        continues=False,
+        occasion=Occasion.WHOLE,
     )
 
 

@@ -37,6 +37,14 @@ def test_its_steps_are_as_small_as_those_of_the_end_of_a_fit(Estimator):
     assert rate_of(again.partial_fit(bent(40, 1))) == rate_of_a_stream(Estimator)
 
 
+def test_its_steps_are_whole_again_after_a_fit_that_kept_an_optimizer(Estimator):
+    model = Estimator(1, max_iter=2, early_stopping=False, **SMALL)
+    model.fit(bent(80, seed=0)).partial_fit(bent(40, seed=1))
+    model.set_params(warm_start=True).fit(bent(80, seed=0))
+    model.partial_fit(bent(40, seed=1))
+    assert rate_of(model) == rate_of_a_stream(Estimator)
+
+
 def test_new_rows_do_no_harm():
     new, test = bent(240, seed=1), bent(500, seed=2)
     model = AutoencoderTransformer(1, **SMALL).fit(bent(240, seed=0))

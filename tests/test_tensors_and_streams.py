@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer, VAETransformer, rows
 from skae.device import generator_from
+from skae.estimators import base
 from skae.estimators.checking import check_codes, check_X
 from skae.rows import Rows
 
@@ -72,7 +73,7 @@ def test_buffers_are_float32_where_float64_is_taken_away(
 ):
     X = iris()
     wanted = Estimator(2, **SMALL, **as_trained).fit(X)
-    rooms = ("fitting.blueprint", "fitting.readout", "training.engine")
+    rooms = ("fitting.blueprint", "fitting.readout", "training.judges")
     for room in (*rooms, "estimators.inference"):
         monkeypatch.setattr(f"skae.{room}.widest_dtype", lambda _: torch.float32)
     model = Estimator(2, **SMALL, **as_trained).fit(X)
@@ -449,7 +450,7 @@ def test_a_call_of_one_row_leaves_the_activity_of_codes():
 
 
 def test_the_codes_of_a_stream_vary_as_those_of_its_rows_together(monkeypatch):
-    monkeypatch.setattr("skae.estimators.base.REMEMBERED_ROWS", 400)
+    monkeypatch.setattr("skae.estimators.streams.REMEMBERED_ROWS", 400)
     X = bent(400)
     model = VAETransformer(2, learning_rate_init=1e-14).partial_fit(X[:100])
     for begin in (100, 250):
@@ -521,3 +522,36 @@ def test_rows_that_wait_are_checked(Estimator):
     with pytest.raises(ValueError, match="counts"):
         model.partial_fit([[1.0, -1.0, 2.0]])
     assert not hasattr(model, "n_features_in_")
+
+
+@pytest.fixture
+def learned_from(monkeypatch):
+    """Rows from which models are learned, fit by fit."""
+    seen = []
+    for name in ("carry_out", "resume"):
+        learn = getattr(base, name)
+
+        def look(task, *others, learn=learn, **named):
+            seen.append(task.rows)
+            return learn(task, *others, **named)
+
+        monkeypatch.setattr(base, name, look)
+    return seen
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_very_many_rows_are_taken_as_they_come(method, learned_from):
+    X = torch.from_numpy(bent(10_001).astype(np.float32))
+    model = AutoencoderTransformer(2, max_iter=1, hidden_layer_sizes=(4,))
+    for _ in range(2):
+        getattr(model, method)(X)
+        assert learned_from[-1].X.data_ptr() == X.data_ptr()
+    getattr(model, method)(X, sample_weight=np.repeat([2, 1, 0], [1, 9_999, 1]))
+    assert len(learned_from[-1]) == 10_000
+
+
+def test_of_rows_that_wait_for_very_many_none_of_weight_0_is_learned(learned_from):
+    model = AutoencoderTransformer(3, hidden_layer_sizes=(4,))
+    model.partial_fit(bent()[:2], sample_weight=[3, 0])
+    model.partial_fit(bent(10_001))
+    assert learned_from[-1].weight.tolist() == [3] + 10_001 * [1]

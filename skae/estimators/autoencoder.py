@@ -13,14 +13,14 @@ from skae.fitting.calibration import calibrate
 from skae.models.refinement import MOST_REFINEMENTS
 from skae.rows import as_array, weighted_moments
 
-from .base import BaseAutoencoder
 from .checking import check_has_variance
 from .inference import map_blocks, rows_at_once
+from .streams import StreamedAutoencoder
 
 __all__ = ["AutoencoderTransformer"]
 
 
-class AutoencoderTransformer(BaseAutoencoder):
+class AutoencoderTransformer(StreamedAutoencoder):
     """Autoencoder that starts as PCA and can only get better.
 
     Finds an encoder e and a decoder d that minimise the squared error::
@@ -293,14 +293,14 @@ class AutoencoderTransformer(BaseAutoencoder):
     """
 
     _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
+        **StreamedAutoencoder._parameter_constraints,
         "n_refinements": [
             StrOptions({"auto"}),
             Interval(numbers.Integral, 0, MOST_REFINEMENTS, closed="both"),
         ],
     }
 
-    _hidden_state = (*BaseAutoencoder._hidden_state, "_codes", "_density")
+    _hidden_state = (*StreamedAutoencoder._hidden_state, "_codes", "_density")
 
     def __init__(
         self,
@@ -446,19 +446,18 @@ class AutoencoderTransformer(BaseAutoencoder):
             most_rows=rows_at_once(len(rows)),
         )
         codes = as_array(codes)
-        if task.of_stream:  # of which some may go, not those that come first by content
+        if task.occasion.of_stream:  # of which some may go, not those that come first by content
             codes = np.random.RandomState(task.seed).permutation(codes)
         return codes
 
     def _finish(self, task, learned):
-        goes_on = task.of_stream and self._goes_on
-        share = self._share_of(task.rows.weight.sum().item()) if goes_on else 1.0
-        calibrate(task, learned, share)
+        calibrate(task, learned, self._share_of(task))
 
     def _attributes(self, task, learned):
         own = {"_codes": self._inferred(task, learned), "_density": None}
         return super()._attributes(task, learned) | own
 
-    def _with_earlier(self, attributes):
+    def _with_earlier(self, task, attributes):
         codes = np.concatenate([self._codes, attributes["_codes"]])
-        return super()._with_earlier(attributes) | {"_codes": codes[-MAX_CODES:]}
+        joined = super()._with_earlier(task, attributes)
+        return joined | {"_codes": codes[-MAX_CODES:]}

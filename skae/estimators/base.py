@@ -1,25 +1,19 @@
-"""How both estimators are fitted: the template of ``fit`` and ``partial_fit``."""
+"""How both estimators are fitted: the template of ``fit``."""
 
 import copy
 import math
 import zlib
-from dataclasses import replace
 
 import numpy as np
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.metaestimators import available_if
 
 from skae._sklearn import fit_context
 from skae.device import made_on_cpu, seed_from
 from skae.fitting.coordinates import carry_out
 from skae.fitting.learning import most_epochs, resume
 from skae.fitting.planning import continued_task, make_task
-from skae.fitting.significance import CONFIDENCE
 from skae.fitting.specs import resolve_likelihood
-from skae.fitting.task import FEWEST_ROWS
-from skae.rows import as_array, stacked
-from skae.start.maps import SMALLEST_DEVIATION
+from skae.fitting.task import Occasion
 from skae.weighted import WeightedSet
 
 from .checking import check_fitted_values, check_rows, check_values, check_X_val
@@ -28,20 +22,12 @@ from .fitted import FittedCodes
 from .parameters import (
     PARAMETER_CONSTRAINTS,
     check_n_components,
-    refuse_auto_components,
 )
-from .reporting import Reporter, report_ctrl_c, warn
+from .reporting import Reporter, report, say
 from .state import FittedState
 from .storage import StoredModule, to_arrays, to_tensors
 
 __all__ = ["BaseAutoencoder"]
-
-# Without weights, sets of more rows than this are taken as they come: merging and
-# sorting them would cost more than it gives.
-CANONICAL_ROWS = 10_000
-
-# So many rows of a stream, its last ones, say how codes vary and what the noise is.
-REMEMBERED_ROWS = 100
 
 
 class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
@@ -123,8 +109,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
         context.call_on_fit_task_begin(**hooks)
         if task.trains or not self._goes_on:
             learned = self._learn(task, Reporter(self, task, context, hooks))
-            self._report(task, learned)
             self._adopt(self._outcome(task, learned))
+            self._report(task, learned)
         elif waiting is not None:
             self._waiting = waiting
         context.call_on_fit_task_end(**hooks, reconstruction_attributes=dict)
@@ -136,145 +122,29 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
         check_n_components(self, checked)
         if self._goes_on:
             check_goes_on(self, self._stored.blueprint)
-        given = WeightedSet(checked, weight, self._find_labels(y, weight))
-        is_merged = sample_weight is not None or len(given) <= CANONICAL_ROWS
-        rows = given.distinct() if is_merged else given
+        given = WeightedSet(checked, weight, self._learn_classes(y, weight))
+        rows = given.merged(has_weights=sample_weight is not None)
         likelihood = self._find_likelihood(rows, given, X)
+        self._tell_likelihood(likelihood)
         judges = self._find_judges(X_val, y_val, likelihood)
-        return self._task_of(
-            rows, judges, likelihood, is_judged=True, continues=self.warm_start
-        )
+        occasion = Occasion.RESUMABLE if self.warm_start else Occasion.WHOLE
+        return self._task_of(rows, judges, likelihood, occasion)
 
-    def _task_of(self, rows, judges, likelihood, *, is_judged, continues):
+    def _task_of(self, rows, judges, likelihood, occasion):
         """Say what rows are to teach the model that is there, or one made anew."""
         if self._goes_on:
             blueprint = self._stored.blueprint
-            return continued_task(self, blueprint, rows, judges, is_judged=is_judged)
+            return continued_task(self, blueprint, rows, judges, occasion=occasion)
         return make_task(
             self,
             rows,
             judges,
             likelihood=likelihood,
             seed=seed_from(self.random_state),
-            is_judged=is_judged,
-            continues=continues,
+            occasion=occasion,
         )
 
-    def _takes_parts(self):
-        """Whether rows may come one part at a time."""
-        return True
-
-    @available_if(lambda self: self._takes_parts())
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
-        """Train for one epoch on some of the rows of a stream.
-
-        The start is that of the first call's rows and stays. Where these are fewer
-        than 10, or than 2 more than twice ``n_components``, further calls begin anew
-        with theirs besides, until there are so many. Each call goes through its rows
-        once, with the optimizer as the last call left it; after a ``fit`` that trained
-        and kept none, by a solver with a name, ``learning_rate_init="auto"`` is a fifth
-        of what it was, as where a fit ends. Nothing is held out, and nothing is judged.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, tensor} of shape (n_samples, n_features)
-            Rows of the stream.
-
-        y : None
-            Ignored.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            How many times each row counts among those of this call, each of which is
-            of the same number of steps.
-
-        Returns
-        -------
-        self : object
-            The estimator, fitted once enough rows were seen.
-        """
-        with self._unchanged_on_error(), made_on_cpu():
-            return self._partial_fit(X, sample_weight)
-
-    def _partial_fit(self, X, sample_weight):
-        refuse_auto_components(self)
-        given = self._check_part(X, sample_weight)
-        if not self._goes_on and len(given) < max(2, np.ceil(self.n_components)):
-            likelihood = resolve_likelihood(self, given, X)
-            check_values(self, likelihood, given.X, given.weight)
-            self._waiting = _set_aside(given)
-            return self
-        task = self._plan_part(given, X)
-        learned = self._learn(task, None)
-        if learned.result.interrupted:
-            raise KeyboardInterrupt  # the loop that calls this is to end
-        self._report(task, learned)
-        attributes = self._outcome(task, learned)
-        attributes["_after_fit"] = self._goes_on_after_fit()
-        if self._goes_on:
-            attributes = self._with_earlier(attributes)
-        elif len(task.rows) < max(FEWEST_ROWS, 2 * task.blueprint.n_components + 2):
-            attributes["_waiting"] = _set_aside(task.rows)
-        self._adopt(attributes)
-        return self
-
-    def _check_part(self, X, sample_weight):
-        """Check rows of a stream; they come below those that wait for them."""
-        is_waiting = hasattr(self, "_waiting")
-        is_first = not (self._goes_on or is_waiting)
-        X, weight = check_rows(self, X, sample_weight, reset=is_first, fewest=1)
-        if is_waiting:
-            earlier, earlier_weight = self._waiting
-            X, weight = stacked(earlier, X), np.append(earlier_weight, weight)
-        return WeightedSet(X, weight)
-
-    def _plan_part(self, given, X):
-        """Say what is to be learned from rows of a stream: in an epoch, unjudged."""
-        if self._goes_on:
-            check_goes_on(self, self._stored.blueprint)
-        else:
-            check_n_components(self, given.X)
-        rows = given.distinct()
-        likelihood = self._find_likelihood(rows, given, X)
-        task = self._task_of(rows, None, likelihood, is_judged=False, continues=True)
-        one_epoch = task.settings.for_epochs(1)
-        if self._goes_on_after_fit() and self.learning_rate_init == "auto":
-            one_epoch = one_epoch.at_final_rate()
-        return replace(task, settings=one_epoch, of_stream=True)
-
-    def _goes_on_after_fit(self):
-        """Say whether a stream follows a fit that trained, and left no optimizer.
-
-        Such a fit has ended by small steps; large ones would undo what it found.
-        """
-        if not self._goes_on:
-            return False
-        by_small_steps = self.best_epoch_ > 0 and not self._training
-        return getattr(self, "_after_fit", by_small_steps)
-
-    def _with_earlier(self, attributes):
-        """Join what a call of a stream gave to what the calls before it did."""
-        best_epoch = len(self.loss_curve_) + attributes["best_epoch_"]
-        if not attributes["best_epoch_"]:  # its epoch diverged
-            best_epoch = self.best_epoch_
-        return attributes | {
-            "best_epoch_": best_epoch,
-            "loss_curve_": self.loss_curve_ + attributes["loss_curve_"],
-            "n_iter_": self.n_iter_ + attributes["n_iter_"],
-            "validation_loss_curve_": self.validation_loss_curve_,
-            "start_loss_": self.start_loss_,
-            "_n_seen": self._n_seen + attributes["_n_seen"],
-        }
-
-    def _share_of(self, n_rows):
-        """Share that so many new rows have in means over the last ones of a stream.
-
-        A model moves, and what it made of rows long ago is forgotten.
-        """
-        n_before = min(self._n_seen, max(REMEMBERED_ROWS - n_rows, 0))
-        return n_rows / (n_before + n_rows)
-
-    def _find_labels(self, y, weight):
+    def _learn_classes(self, y, weight):
         """Learn the classes of rows, and number them; None where y is ignored."""
 
     def _find_labels_of_judges(self, X_val, y_val):
@@ -300,10 +170,13 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
             check_fitted_values(self, given.X, given.weight)
             return self.likelihood_
         likelihood = resolve_likelihood(self, rows, X)
-        if self.verbose and isinstance(self.likelihood, str):
-            print(f"[{type(self).__name__}] likelihood: {likelihood}")
         check_values(self, likelihood, given.X, given.weight)
         return likelihood
+
+    def _tell_likelihood(self, likelihood):
+        """Say what rows are taken to be, where no spec of the user's says it."""
+        if self.verbose and not self._goes_on and isinstance(self.likelihood, str):
+            say(self, f"likelihood: {likelihood}")
 
     def _learn(self, task, reporter):
         if not self._goes_on:
@@ -354,8 +227,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
             "best_epoch_": result.best_epoch,
             "_stored": StoredModule(task.blueprint, str(self.device), model),
             "_start": maps,
-            "_n_seen": float(task.rows.weight.sum()) if task.of_stream else maps.n_rows,
-            "_training": to_arrays(result.state) if task.continues else {},
+            "_n_seen": maps.n_rows,
+            "_training": to_arrays(result.state) if task.occasion.continues else {},
         }
         if hasattr(model.likelihood, "noise_variance"):
             attributes["noise_variance_"] = model.likelihood.noise_variance
@@ -363,76 +236,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
 
     def _adopt(self, attributes):
         """Become fitted."""
-        for name in ("noise_variance_", "_waiting"):  # which not all models have
+        for name in ("noise_variance_", "_waiting", "_after_fit"):  # not always there
             self.__dict__.pop(name, None)
         for name, value in attributes.items():
             setattr(self, name, value)
 
     def _report(self, task, learned):
         """Say what the user should know about a training."""
-        result = learned.result
-        if result.interrupted:
-            report_ctrl_c()
-        if result.diverged:
-            warn(_of_divergence(task, learned), ConvergenceWarning)
-        if learned.pca_loss is not None and result.best_loss > learned.pca_loss:
-            warn(
-                f"On the rows held out the network's loss is {result.best_loss:.4g}, "
-                f"and that of PCA {learned.pca_loss:.4g}: start there by init='pca', "
-                "or train longer.",
-                ConvergenceWarning,
-            )
-        if self.verbose and learned.is_start:
-            print(f"[{type(self).__name__}] {_of_start(task, learned)}")
-
-
-def _of_start(task, learned):
-    """Say why the start is what was found."""
-    if learned.n_epochs or learned.result.interrupted:
-        return _of_judgement(learned.judged_loss, learned.start_loss)
-    if task.trains:
-        return "PCA leaves no more than rounding: this is the start."
-    n_rows = len(task.rows)
-    if task.n_validation and n_rows < FEWEST_ROWS:
-        return f"{n_rows} distinct rows are too few to judge by: this is the start."
-    return "Nothing was to be trained: this is the start."
-
-
-def _of_judgement(judged, start):
-    """Say why what training gave was not kept, by its loss and that of the start.
-
-    It was judged as it would be used, its last layer solved and codes refined: not by
-    the loss of any epoch.
-    """
-    if judged is None:
-        return "No epoch was kept: this is the start."
-    if not judged < start:
-        return (
-            "No epoch was better for the rows that judge than the start, which is kept."
-        )
-    return (
-        f"It is not sure at {CONFIDENCE:.0%} that the network as it would be used "
-        f"(validation loss {judged:.4g}) is better than the start ({start:.4g}), which "
-        "is kept."
-    )
-
-
-def _set_aside(rows):
-    """Copy rows and weights: what was given is the user's to refill."""
-    return as_array(rows.X)[:].copy(), rows.weight.copy()
-
-
-def _of_divergence(task, learned):
-    """Say why a training diverged, and what to do."""
-    variance, held = learned.maps.variance.sum(), np.finfo(np.float32)
-    smallest = held.tiny if task.blueprint.units == "one" else SMALLEST_DEVIATION**2
-    if not smallest < variance < held.max:
-        return (
-            "Nothing was learned beyond the start: rows deviate by "
-            f"{variance**0.5:.1g}, whose square float32 cannot hold; rescale them, as "
-            "by a StandardScaler."
-        )
-    return (
-        "Training diverged even at small steps, and the best weights before that are "
-        "kept; use a smaller learning_rate_init."
-    )
+        report(self, task, learned)

@@ -14,22 +14,22 @@ from skae.normal import noise_like
 from skae.priors import AggregatePosterior
 from skae.rows import as_array
 
-from .base import BaseAutoencoder
 from .checking import check_classes, number_classes
 from .fitted_density import FittedDensity
 from .inference import map_blocks
 from .reporting import warn
+from .streams import StreamedAutoencoder
 
 __all__ = ["BaseDensity"]
 
 
-class BaseDensity(FittedDensity, BaseAutoencoder):
+class BaseDensity(FittedDensity, StreamedAutoencoder):
     """A variational autoencoder, and how what it answers is fitted."""
 
     _is_variational = True
 
     _hidden_state = (
-        *BaseAutoencoder._hidden_state,
+        *StreamedAutoencoder._hidden_state,
         "_code_mean",
         "_code_square",
         "_prior_codes",
@@ -90,7 +90,7 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
             )
         return super()._takes_parts()
 
-    def _find_labels(self, y, weight):
+    def _learn_classes(self, y, weight):
         if not self.conditional:
             return None
         if not self._goes_on:
@@ -122,9 +122,9 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
             "_prior_codes": (codes, rows) if self._has_prior_to_fit(task) else None,
         }
 
-    def _with_earlier(self, attributes):
-        joined = super()._with_earlier(attributes)
-        share = self._share_of(attributes["_n_seen"])
+    def _with_earlier(self, task, attributes):
+        joined = super()._with_earlier(task, attributes)
+        share = self._share_of(task)
         for name in ("kl_per_component_", "_code_mean", "_code_square"):
             before = getattr(self, name)
             joined[name] = before + (attributes[name] - before) * share
@@ -137,7 +137,7 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
         """
         is_kind = isinstance(task.blueprint.variational.prior, AggregatePosterior)
         is_asked_for = task.trains or self.prior != "auto"
-        return is_kind and is_asked_for and not task.of_stream
+        return is_kind and is_asked_for and not task.occasion.of_stream
 
     def _copy_to_train(self):
         """Copy the model, Gaussians of its codes set aside: they follow a training."""
@@ -174,8 +174,8 @@ class BaseDensity(FittedDensity, BaseAutoencoder):
             inferred[:, own] = as_array(of_class).swapaxes(0, 1)
         return inferred
 
-    def _adopt(self, attributes):
-        super()._adopt(attributes)
+    def _report(self, task, learned):
+        super()._report(task, learned)
         silent = np.flatnonzero(~self.active_components_)
         if silent.size > 0:
             warn(

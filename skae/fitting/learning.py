@@ -26,7 +26,10 @@ from torch import nn
 from skae.device import limited_threads
 from skae.rows import evenly
 from skae.start.maps import LinearMaps
-from skae.training.engine import TrainingResult, mean_loss, n_threads, replay, train
+from skae.training.engine import replay, train
+from skae.training.judges import mean_loss
+from skae.training.settings import TrainingResult
+from skae.training.sizes import n_threads
 
 from .readout import Readout, has_readout
 from .significance import gains_surely
@@ -115,11 +118,11 @@ def learn(task, *, observer=None):
         return _start_of_all_rows(task)
     training = _Training.from_start(task, kept, maps, observer)
     valid = task.judges(held_out, maps)
-    learned = training.judged_by(valid)
+    learned = training.run(valid)
     if valid is not None:
         if not task.blueprint.from_pca:
             learned.pca_loss = _pca_loss(task, kept, held_out)
-        if not (learned.is_better or task.continues):
+        if not (learned.is_better or task.occasion.continues):
             return _back_at_start(task, learned)
     if training.is_ended or not _is_refitted(task):
         return learned
@@ -134,8 +137,8 @@ def resume(task, model, maps, state, *, observer=None):
     """Go on training a model where it stopped; it is changed in place."""
     kept, held_out = _split(task)
     training = _Training(task, kept, maps, task.subset(kept, maps), model, observer)
-    model.fit_totals(training.rows, anew=not task.of_stream)
-    return training.judged_by(task.judges(held_out, maps), state)
+    model.fit_totals(training.rows, anew=not task.occasion.of_stream)
+    return training.run(task.judges(held_out, maps), state)
 
 
 def most_epochs(task):
@@ -148,7 +151,7 @@ def most_epochs(task):
 def _is_refitted(task):
     """Whether a network that won is trained again, from all rows."""
     holds_out = task.n_validation > 0
-    return holds_out and not task.continues and len(task.rows) <= REFIT_ROWS
+    return holds_out and not task.occasion.continues and len(task.rows) <= REFIT_ROWS
 
 
 def _split(task):
@@ -162,7 +165,7 @@ def _leaves_rounding(task, maps):
     """Whether a start that is PCA leaves no more than what rows lose as float32."""
     blueprint = task.blueprint
     is_pca = blueprint.from_pca and blueprint.likelihood.starts_exact
-    if not is_pca or blueprint.variational is not None or task.continues:
+    if not is_pca or blueprint.variational is not None or task.occasion.continues:
         return False
     # Rounding is uniform over eps times a value: of variance eps^2 / 12, by its square.
     rounding = np.finfo(np.float32).eps ** 2 / 12 * maps.scaled_variance.sum()
@@ -218,10 +221,11 @@ def _refitted(task, learned, held_out, observer):
     """
     maps = task.maps(task.everything)
     training = _Training.from_start(task, task.everything, maps, observer)
-    again = training.replayed(learned)
+    training.n_before = learned.n_epochs
+    again = training.rerun(learned)
     learned.result.interrupted |= again.result.interrupted
-    learned.n_epochs += again.n_epochs
-    is_whole = again.n_epochs == len(learned.result.learning_rates)
+    learned.n_epochs = again.n_epochs
+    is_whole = again.result.n_epochs == len(learned.result.learning_rates)
     seen, unseen = (task.subset(held_out, each.maps) for each in (again, learned))
     mean, error = unseen.mean_and_error(task.row_losses(learned.model, unseen))
     is_worse = seen.mean(task.row_losses(again.model, seen)) > mean
@@ -256,6 +260,7 @@ class _Training:
         self.task, self.index, self.maps = task, index, maps
         self.rows, self.model, self.observer = rows, model, observer
         self.start_loss, self.is_ended = math.inf, False
+        self.n_before = 0  # epochs that an earlier training ran
 
     @classmethod
     def from_start(cls, task, index, maps, observer):
@@ -263,7 +268,7 @@ class _Training:
         rows = task.subset(index, maps)
         return cls(task, index, maps, rows, task.model_at(maps, rows), observer)
 
-    def judged_by(self, valid, state=None):
+    def run(self, valid, state=None):
         """Train, and say what came of it by the rows that judge.
 
         Parameters
@@ -282,7 +287,7 @@ class _Training:
         before = self.task.row_losses(self.model, judges)
         self.start_loss = self._epoch_loss(judges, before)
         if self.task.own_judges is not None and not math.isfinite(self.start_loss):
-            self._refuse_judges()
+            self._refuse_if_judges_fault()
         learned = self._trained(partial(train, valid=valid, state=state))
         if valid is not None:
             self._judge(learned, valid, before)
@@ -293,7 +298,7 @@ class _Training:
 
         The network now sees no further than it will, too.
         """
-        can_solve = not (self.task.continues or learned.result.interrupted)
+        can_solve = not (self.task.occasion.continues or learned.result.interrupted)
         if can_solve and has_readout(self.model):
             learned.readout_strength = self._solve_readout(valid)
         after = self.task.row_losses(self.model, valid)
@@ -301,7 +306,7 @@ class _Training:
         learned.result.best_loss = learned.judged_loss
         learned.is_better = gains_surely(before - after, valid)
 
-    def replayed(self, learned):
+    def rerun(self, learned):
         """Train as another was, up to what was kept of it; nothing judges."""
         self.start_loss = learned.start_loss
         rates = learned.result.learning_rates
@@ -310,12 +315,12 @@ class _Training:
             Readout(self.model, self.rows).set(learned.readout_strength)
         return again
 
-    def _trained(self, run):
+    def _trained(self, minimise):
         """Train the model, and take from the rows what follows a training."""
         task, model = self.task, self.model
-        if not task.of_stream:
+        if not task.occasion.of_stream:
             model.prepare_training()  # codes move while a network is trained
-        result = run(
+        result = minimise(
             model,
             self.rows,
             task.settings,
@@ -335,7 +340,7 @@ class _Training:
             self.maps,
             result,
             self.start_loss,
-            result.n_epochs,
+            self.n_before + result.n_epochs,
             index=self.index,
         )
 
@@ -350,7 +355,7 @@ class _Training:
             return rows.mean(losses)
         return mean_loss(self.model, rows, self.task.seed, passes)
 
-    def _refuse_judges(self):
+    def _refuse_if_judges_fault(self):
         """Refuse rows of the user's own that have no loss, if it is their fault."""
         rows = self._some_rows()
         if math.isfinite(rows.mean(self.task.row_losses(self.model, rows))):

@@ -18,7 +18,7 @@ from skae.networks import MLP
 from skae.priors import Vamp
 from skae.start.axes import LARGEST_MATRIX
 from skae.start.maps import fit_linear_maps
-from skae.training.engine import Settings
+from skae.training.settings import Settings
 from skae.training.solvers import SOLVERS
 
 from .auto import (
@@ -36,7 +36,7 @@ from .coordinates import in_coordinates, with_span
 from .factories import is_factory
 from .n_components import find_n_components
 from .specs import resolve_networks, resolve_variational
-from .task import FEWEST_ROWS, Task
+from .task import FEWEST_ROWS, Occasion, Task
 
 __all__ = ["continued_task", "make_task"]
 
@@ -53,9 +53,7 @@ VALIDATION_DRAWS = 4096
 DESCENT = 0.5
 
 
-def make_task(
-    estimator, rows, own_judges=None, *, likelihood, seed, is_judged, continues
-):
+def make_task(estimator, rows, own_judges=None, *, likelihood, seed, occasion):
     """Say what an estimator's parameters ask for.
 
     Parameters
@@ -73,11 +71,7 @@ def make_task(
 
     seed : int
 
-    is_judged : bool
-        Whether rows may be held out.
-
-    continues : bool
-        Whether training will go on another day.
+    occasion : Occasion
 
     Returns
     -------
@@ -85,7 +79,7 @@ def make_task(
     """
     variational = resolve_variational(estimator)
     has_span = (
-        not continues
+        not occasion.continues
         and rows.labels is None
         and _is_rotation_invariant(estimator, likelihood, variational)
         and _has_more_columns(rows, own_judges)
@@ -98,8 +92,7 @@ def make_task(
         rows,
         own_judges,
         counted,
-        is_judged=is_judged,
-        continues=continues,
+        occasion,
     )
     is_known = estimator.n_components != "auto"
     if not has_span:
@@ -109,7 +102,7 @@ def make_task(
     return task if is_known else _with_found_components(estimator, task)
 
 
-def continued_task(estimator, blueprint, rows, own_judges=None, *, is_judged):
+def continued_task(estimator, blueprint, rows, own_judges=None, *, occasion):
     """Say what an estimator's parameters ask for where a model is trained further.
 
     What it is made of stays.
@@ -121,54 +114,57 @@ def continued_task(estimator, blueprint, rows, own_judges=None, *, is_judged):
     blueprint : Blueprint
         Of the model.
 
-    rows, own_judges, is_judged
+    rows, own_judges, occasion
         As :func:`make_task` takes them.
 
     Returns
     -------
     Task
     """
-    task = _task_of(
-        estimator,
-        blueprint,
-        rows,
-        own_judges,
-        rows.X.shape,
-        is_judged=is_judged,
-        continues=True,
-    )
+    counted = rows.X.shape
+    task = _task_of(estimator, blueprint, rows, own_judges, counted, occasion)
     return task.placed()
 
 
-def _task_of(estimator, blueprint, rows, own_judges, counted, *, is_judged, continues):
+def _task_of(estimator, blueprint, rows, own_judges, counted, occasion):
     """Say how to train what a blueprint describes, on so many rows and columns."""
     device = resolve_device(estimator.device)
     n_judges, n_validation = _count_judges(
-        estimator, len(rows), own_judges, blueprint, is_judged
+        estimator, len(rows), own_judges, blueprint, occasion
     )
     settings = make_settings(estimator, blueprint, counted, n_judges, device)
-    if not continues and (n_validation or own_judges is not None):
-        settings = replace(settings, descent=DESCENT)
+    is_judged = n_validation > 0 or own_judges is not None
     return Task(
         blueprint=blueprint,
         rows=rows,
         own_judges=own_judges,
         trains=_has_to_learn(blueprint, settings, len(rows), n_validation),
         n_validation=n_validation,
-        continues=continues,
+        occasion=occasion,
         judging_passes=_count_passes(blueprint.variational, n_judges),
-        settings=settings,
+        settings=_paced(estimator, settings, occasion, is_judged),
         device=device,
     )
 
 
-def _count_judges(estimator, n_rows, own_judges, blueprint, is_judged):
+def _paced(estimator, settings, occasion, is_judged):
+    """Say for how long to train on an occasion, and how steps become smaller."""
+    if occasion.of_stream:
+        settings = settings.for_epochs(1)
+    if occasion is Occasion.PART_AFTER_FIT and estimator.learning_rate_init == "auto":
+        return settings.at_final_rate()
+    if occasion is Occasion.WHOLE and is_judged:
+        return replace(settings, descent=DESCENT)
+    return settings
+
+
+def _count_judges(estimator, n_rows, own_judges, blueprint, occasion):
     """Count the rows whose loss decides, and those to hold out for it."""
     if n_rows < FEWEST_ROWS and not blueprint.from_pca:
         return n_rows, 0  # there is no start to fall back on
     if own_judges is not None:
         return len(own_judges), 0
-    if not (is_judged and estimator.early_stopping):
+    if occasion.of_stream or not estimator.early_stopping:
         return n_rows, 0
     n_validation = _count_validation_rows(estimator, n_rows, blueprint)
     return n_validation, n_validation

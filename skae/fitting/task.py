@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import torch
 from skae.device import forked_stream, generator_from, limited_threads
 from skae.rows import DrawnRows, Rows, few_if_wide, placed
 from skae.start.maps import fit_linear_maps
-from skae.training.engine import Settings, n_threads, row_losses
+from skae.training.judges import row_losses
+from skae.training.settings import Settings
+from skae.training.sizes import n_threads
 from skae.weighted import WeightedSet
 
-__all__ = ["FEWEST_ROWS", "Task"]
+__all__ = ["FEWEST_ROWS", "Occasion", "Task"]
 
 # Fewer distinct rows than this are too few to hold any out, and the start is returned.
 FEWEST_ROWS = 10
@@ -21,6 +24,44 @@ FEWEST_ROWS = 10
 # Factors tried on a start that is not known to be exact, on at most so many rows.
 SHRINKAGES = (1.0, 0.7, 0.4, 0.2, 0.0)
 SHRINKAGE_ROWS = 2000
+
+
+class Occasion(Enum):
+    """When rows are learned from: once and for all, or to be gone on from.
+
+    Attributes
+    ----------
+    WHOLE
+        A fit after which nothing comes.
+    RESUMABLE
+        A fit that may go on another day.
+    PART
+        An epoch of some rows of a stream.
+    PART_AFTER_FIT
+        The same, where a fit has ended by small steps, which are not undone.
+    """
+
+    WHOLE = "whole"
+    RESUMABLE = "resumable"
+    PART = "part"
+    PART_AFTER_FIT = "part after fit"
+
+    @property
+    def continues(self):
+        """Whether training will go on another day.
+
+        Then the rows that judge stay unseen, and nothing is found or trained again
+        from all rows.
+        """
+        return self is not Occasion.WHOLE
+
+    @property
+    def of_stream(self):
+        """Whether rows are some of a stream, of which earlier ones still count.
+
+        None of them judge.
+        """
+        return self in (Occasion.PART, Occasion.PART_AFTER_FIT)
 
 
 @dataclass(frozen=True)
@@ -40,9 +81,7 @@ class Task:
         Whether there is anything to train.
     n_validation : int
         Number of rows to hold out; 0 trains on all of them, without a judge.
-    continues : bool
-        Whether training will go on another day: then the rows that judge stay
-        unseen, and nothing is found or trained again from all rows.
+    occasion : Occasion
     judging_passes : int
         How often the rows that judge are walked through to decide what is returned,
         for a model that draws; ``settings`` says how often after each epoch.
@@ -51,8 +90,6 @@ class Task:
     span : Span or None
         The space that the rows span, where they are to be learned in its coordinates;
         see :mod:`skae.fitting.coordinates`.
-    of_stream : bool
-        Whether the rows are some of a stream, of which earlier ones still count.
     """
 
     blueprint: Any
@@ -60,12 +97,11 @@ class Task:
     own_judges: WeightedSet | None
     trains: bool
     n_validation: int
-    continues: bool
+    occasion: Occasion
     judging_passes: int
     settings: Settings
     device: torch.device
     span: Any = None
-    of_stream: bool = False
 
     @property
     def seed(self):
@@ -126,7 +162,7 @@ class Task:
             least_noise=blueprint.likelihood.least_noise,
             ties=blueprint.likelihood.tied_noise,
         )
-        return maps.of_first_rows() if self.of_stream else maps
+        return maps.of_first_rows() if self.occasion.of_stream else maps
 
     def subset(self, index, maps):
         """Give some of the rows to the engine, measured from the origin of a start."""
