@@ -37,7 +37,7 @@ MAY_LOOK_INTO = {
     # parts
     "likelihoods": {"device", "normal", "rows"},
     "networks": {"integers", "processor"},
-    "densities": {"device", "normal"},
+    "densities": {"device", "integers", "normal"},
     "models": {"networks", "normal"},
     "priors": {"densities", "device", "integers", "models", "networks", "normal"},
     # a fit
@@ -159,8 +159,8 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         | {"state", "storage"},
         "fitted_density": {"checking", "fitted", "parameters"},
         "density": {"base", "checking", "fitted_density", "inference", "reporting"},
-        "autoencoder": {"base", "checking", "inference"},
-        "vae": {"density"},
+        "autoencoder": {"base", "checking", "inference", "parameters"},
+        "vae": {"density", "parameters"},
         "oversampling": {"checking", "state", "vae"},
     },
     "plotting": {

@@ -12,13 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import check_feature_names_in, to_output_container
 from skae.device import generator_from, made_on_cpu, seed_from
+from skae.integers import check_count
 from skae.rows import as_array, floating_type
 from skae.weighted import WeightedSet
 
 from .checking import check_codes, check_fitted_values, check_weight, check_X
 from .inference import map_blocks
 from .opening import check_opened
-from .parameters import check_count, check_flag
+from .parameters import check_flag
 
 __all__ = ["FittedCodes"]
 

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae.densities.codes import fit_code_mixture
 from skae.device import generator_from, limited_threads, made_on_cpu, seed_from
+from skae.integers import check_count
 from skae.models.draws import MOST_ROWS, draw_table
 from skae.models.evidence import (
     EvidenceBound,
@@ -22,7 +23,7 @@ from skae.rows import as_array, take_rows
 
 from .checking import number_classes
 from .fitted import FittedCodes
-from .parameters import check_count, check_flag
+from .parameters import check_flag
 
 __all__ = ["FittedDensity"]
 
