@@ -21,11 +21,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from skae import VAETransformer
+from skae.estimators import fitted_density
 from skae.fitting.planning import EPOCH_PASSES
 from skae.models import draws
 from skae.models.draws import draw_table
 from skae.models.evidence import log_likelihood
 from skae.models.laplace import rows_together
+from skae.models.posteriors import DiagonalGaussian
 from skae.models.start_density import StartDensity
 from skae.rows import Rows
 from skae.training.engine import mean_loss
@@ -322,6 +324,32 @@ def test_draws_of_the_posterior_follow_their_seed(fitted, split):
     assert fitted.sample_posterior(X).shape == (3, 1, 8)
     with pytest.raises(ValueError, match="n_samples"):
         fitted.sample_posterior(X, 0)
+
+
+def test_as_much_noise_is_drawn_as_there_are_draws(fitted, split, monkeypatch):
+    sizes, at = [], DiagonalGaussian.at
+
+    def counted(posterior, noise):
+        sizes.append(noise.numel())
+        return at(posterior, noise)
+
+    monkeypatch.setattr(DiagonalGaussian, "at", counted)
+    fitted.sample_posterior(split[1][:1], 100)
+    assert sum(sizes) == 100 * 8
+
+
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+def test_draws_of_a_posterior_do_not_mind_how_many_rows_have_some(
+    posterior, split, monkeypatch
+):
+    X, X_test, *_ = split
+    vae = VAETransformer(3, posterior=posterior, max_iter=2, **SMALL).fit(X)
+    draws = vae.sample_posterior(X_test, 5, random_state=0)
+    of_first = vae.sample_posterior(X_test[:3], 5, random_state=0)
+    np.testing.assert_array_equal(of_first, draws[:3])
+    monkeypatch.setattr(fitted_density, "DRAWN_NUMBERS", 30)
+    again = vae.sample_posterior(X_test, 5, random_state=0)
+    np.testing.assert_array_equal(again, draws)
 
 
 # ---------------------------------------------------------------------- diagnostics

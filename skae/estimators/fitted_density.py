@@ -31,6 +31,9 @@ __all__ = ["FittedDensity"]
 # the prior's variance (Burda, Grosse & Salakhutdinov, 2016).
 LEAST_ACTIVITY = 0.01
 
+# Numbers that the posteriors of some rows, or draws from them, may take at a time.
+DRAWN_NUMBERS = 2**22
+
 
 class FittedDensity(FittedCodes):
     """Codes with a posterior, and rows with a likelihood, once there is a module.
@@ -93,15 +96,16 @@ class FittedDensity(FittedCodes):
         std : ndarray of shape (n_samples, n_components)
             Only with ``return_std=True``.
         """
-        X = self._check_fitted_X(X)
+        X, model = self._check_fitted_X(X), self._stored.module
         if not check_flag(return_std, "return_std"):
-            return self._map(X, self._stored.module.encode)
-        both = self._map(X, self._mean_and_std)
-        return both[:, : self.n_components_], both[:, self.n_components_ :]
+            return self._map(X, model.encode)
 
-    def _mean_and_std(self, x):
-        posterior = self._stored.module.posterior(x)
-        return torch.cat([posterior.mean, posterior.std], dim=1)
+        def mean_and_std(x):
+            posterior = model.posterior(x)
+            return torch.stack([posterior.mean, posterior.std], dim=1)
+
+        both = self._map(X, mean_and_std)
+        return both[:, 0], both[:, 1]
 
     def inverse_transform(self, X, y=None):
         """Decode rows from their codes.
@@ -195,17 +199,17 @@ class FittedDensity(FittedCodes):
         ndarray of shape (n_rows, n_samples, n_components)
         """
         n_samples = check_count(n_samples, "n_samples")
-        X = self._check_fitted_X(X)
-        generator = generator_from(seed_from(random_state))
-        shape = n_samples, self.n_components_
-
-        def draw(x):
-            posterior = self._stored.module.posterior(x).each_draw()
-            shape_of_all = (len(x), *shape)
-            noise = torch.randn(shape_of_all, generator=generator, dtype=torch.float32)
-            return posterior.at(noise.to(x)).flatten(1)
-
-        return self._map(X, draw).reshape(-1, *shape)
+        X, model = self._check_fitted_X(X), self._stored.module
+        drawn = np.random.RandomState(seed_from(random_state))
+        told = self._map(X, model.statistics)
+        statistics = told if isinstance(told, torch.Tensor) else torch.from_numpy(told)
+        k = self.n_components_
+        codes = statistics.new_empty(len(statistics), n_samples, k)
+        size = max(1, DRAWN_NUMBERS // (k * max(k, n_samples)))
+        for of_rows, own in zip(statistics.split(size), codes.split(size), strict=True):
+            noise = torch.from_numpy(drawn.standard_normal(own.shape)).to(own)
+            own.copy_(model.posterior_of(of_rows).each_draw().at(noise))
+        return codes if statistics is told else as_array(codes)
 
     def score_samples(self, X):
         """Log-likelihood of each row.
