@@ -92,6 +92,7 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "start_density": NOTHING,
         "laplace": {"draws"},
         "evidence": {"draws", "laplace"},
+        "row_density": {"evidence"},
         "objectives": {"draws"},
         "penalties": NOTHING,
         "coders": {"paths"},

@@ -12,12 +12,8 @@ from skae.densities.codes import fit_code_mixture
 from skae.device import generator_from, limited_threads, made_on_cpu, seed_from
 from skae.integers import check_count
 from skae.models.draws import MOST_ROWS, draw_table
-from skae.models.evidence import (
-    EvidenceBound,
-    bound_terms,
-    class_bound_terms,
-    log_likelihood,
-)
+from skae.models.evidence import EvidenceBound
+from skae.models.row_density import RowDensity
 from skae.models.start_density import StartDensity
 from skae.rows import as_array, take_rows
 
@@ -235,57 +231,29 @@ class FittedDensity(FittedCodes):
         ndarray of shape (n_samples,)
             In nats, in the units of the rows.
         """
-        return self._score_any(self._check_fitted_X(X))
+        rows = self._check_fitted_X(X)
+        return self._map_dear(rows, self._row_density().log_prob)
 
-    def _score_any(self, X):
-        """Log-likelihood of each row, of whichever class."""
-        model, draws = self._with_prior(), self._draws()
-        if not self._is_conditional:
-            return self._map_dear(
-                X, self._scored(partial(log_likelihood, model, draws=draws))
-            )
+    def _row_density(self):
+        """Density of rows, in which the start has a share where it is exact.
 
-        def over_classes(x):
-            each = [log_likelihood(given, x, draws) for given in model.each_class()]
-            return torch.logsumexp(torch.stack(each, 1) + model.shares.log(), dim=1)
-
-        return self._map_dear(X, self._scored(over_classes))
+        Where nothing was trained the density is that of the start.
+        """
+        blueprint = self._stored.blueprint
+        n_draws = check_count(self.n_score_samples, "n_score_samples")
+        draws = draw_table(n_draws, self.n_components_, blueprint.seed)
+        model, start = self._with_prior(), None
+        is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact
+        # A fit that goes on may be ended in its first epoch.
+        is_start = self.n_iter_ == 0 and not model.encoder.is_limited
+        if is_exact and not is_start:
+            has_column_noise = blueprint.likelihood.has_column_noise
+            start = StartDensity(model, self._start, has_column_noise=has_column_noise)
+        return RowDensity(model, draws, start, self._n_seen)
 
     def _map_dear(self, X, function):
         """Apply a function of draws to rows, no more at once than it looks at."""
         return self._map(X, function, most_rows=MOST_ROWS)
-
-    def _scored(self, likelihood_of):
-        """Score rows as if one more had been seen, by the start where it is exact.
-
-        Where nothing was trained the score is that of the start.
-        """
-        blueprint, module = self._stored.blueprint, self._stored.module
-        is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact
-        # A fit that goes on may be ended in its first epoch.
-        is_start = self.n_iter_ == 0 and not module.encoder.is_limited
-        if is_start or not is_exact:
-            return likelihood_of
-        has_column_noise = blueprint.likelihood.has_column_noise
-        start = StartDensity(module, self._start, has_column_noise=has_column_noise)
-        return lambda x: start.mixed(likelihood_of(x), x, self._n_seen)
-
-    def _score_given(self, X, labels):
-        """Log-likelihood of each row given the number of its class."""
-        draws, scores = self._draws(), np.empty(len(labels))
-        for number in np.unique(labels):
-            given = partial(
-                log_likelihood, self._with_prior().given_class(number), draws=draws
-            )
-            own = np.flatnonzero(labels == number)
-            rows = take_rows(X, own)
-            scores[own] = as_array(self._map_dear(rows, self._scored(given)))
-        return scores
-
-    def _draws(self):
-        """Codes of the standard normal by which rows are scored."""
-        n_draws = check_count(self.n_score_samples, "n_score_samples")
-        return draw_table(n_draws, self.n_components_, self._stored.blueprint.seed)
 
     def score(self, X, y=None, sample_weight=None):
         """Mean log-likelihood of rows; the mean of :meth:`score_samples`.
@@ -313,10 +281,19 @@ class FittedDensity(FittedCodes):
             rows = replace(rows, labels=self._labels_of(y, rows.weight))
         rows = rows.present()
         if rows.labels is None:
-            scores = as_array(self._score_any(rows.X)).astype(np.float64)
+            scores = as_array(self._map_dear(rows.X, self._row_density().log_prob))
         else:
             scores = self._score_given(rows.X, rows.labels)
-        return float(np.average(scores, weights=rows.weight))
+        return float(np.average(scores.astype(np.float64), weights=rows.weight))
+
+    def _score_given(self, X, labels):
+        """Log-likelihood of each row given the number of its class."""
+        density, scores = self._row_density(), np.empty(len(labels))
+        for number in np.unique(labels):
+            own = np.flatnonzero(labels == number)
+            log_prob = partial(density.log_prob_given, number=number)
+            scores[own] = as_array(self._map_dear(take_rows(X, own), log_prob))
+        return scores
 
     def _labels_of(self, y, weight):
         """Find numbers of the classes of rows; those of weight 0 may have any class."""
@@ -341,9 +318,8 @@ class FittedDensity(FittedCodes):
             ``kl_per_component_`` is. With ``conditional=True`` the class is part of the
             code, and the bound is at its best in it.
         """
-        X, draws = self._check_fitted_X(X), self._draws()
-        terms_of = class_bound_terms if self._is_conditional else bound_terms
-        terms = self._map_dear(X, partial(terms_of, self._with_prior(), draws=draws))
+        rows = self._check_fitted_X(X)
+        terms = self._map_dear(rows, self._row_density().bound_terms)
         return EvidenceBound(terms[:, 0], terms[:, 1])
 
     @made_on_cpu()

@@ -88,6 +88,11 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         """Number of classes."""
         return len(self.shares)
 
+    @property
+    def log_shares(self):
+        """Logarithm of the share of each class."""
+        return self.shares.log()
+
     def fit_totals(self, labelled, *, anew):
         """Find the distribution of the totals of rows, where a likelihood has one."""
 
@@ -227,7 +232,7 @@ class ConditionalAutoencoder(VariationalAutoencoder):
             model.log_prior(code) - model.decoder.log_scale.sum(-1)
             for model, code in zip(models, about, strict=True)
         ]
-        share = torch.softmax(torch.stack(logs) + self.shares.log()[:, None], dim=0)
+        share = torch.softmax(torch.stack(logs) + self.log_shares[:, None], dim=0)
         mean = torch.zeros((), dtype=z.dtype, device=z.device)
         for model, code, weight in zip(models, about, share, strict=True):
             of_class = self.likelihood.mean(model.decoder(code), x)

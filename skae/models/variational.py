@@ -134,6 +134,15 @@ class VariationalAutoencoder(Coder):
         """Distribution of the codes given what the encoder says of rows."""
         return self.posterior_kind.from_statistics(statistics, self.prior.n_components)
 
+    def each_class(self):
+        """Give the variational autoencoder of each class: there is one."""
+        return [self]
+
+    @property
+    def log_shares(self):
+        """Logarithm of the share of each class."""
+        return torch.zeros(1, dtype=torch.float32, device=self.loss_unit.device)
+
     def tilt(self, z):
         """Log-density of codes under the prior, above the standard normal's."""
         return self.prior.tilt(z, self._infer)
