@@ -158,8 +158,9 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "fitted": {"checking", "inference", "opening", "parameters"},
         "base": {"checking", "continuing", "fitted", "parameters", "reporting"}
         | {"state", "storage"},
-        "fitted_density": {"checking", "fitted", "parameters"},
-        "density": {"base", "checking", "fitted_density", "inference", "reporting"},
+        "classes": {"fitted"},
+        "fitted_density": {"classes", "parameters"},
+        "density": {"base", "classes", "fitted_density", "inference", "reporting"},
         "autoencoder": {"base", "checking", "inference", "parameters"},
         "vae": {"density", "parameters"},
         "oversampling": {"checking", "state", "vae"},

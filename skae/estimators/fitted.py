@@ -106,7 +106,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             each row its own. A data frame where ``set_output`` asks for one.
         """
         codes = self._check_fitted_codes(X)
-        rows = self._decoded(self._rebuilding.decode, codes)
+        rows = self._decoded(self._module_that_rebuilds().decode, codes)
         return self._as_rows(self._restored(rows), X)
 
     def reconstruct(self, X):
@@ -122,7 +122,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ndarray of shape (n_samples, n_features)
             In the units of the rows. A data frame where ``set_output`` asks for one.
         """
-        rows = self._map(self._check_fitted_X(X), self._rebuilding)
+        rows = self._map(self._check_fitted_X(X), self._module_that_rebuilds())
         return self._as_rows(self._restored(rows), X)
 
     @made_on_cpu()
@@ -172,9 +172,8 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         return self._as_rows(self._restored(self._decoded(decode, codes)), codes)
 
-    @property
-    def _rebuilding(self):
-        """The module that rebuilds rows, with all that it takes."""
+    def _module_that_rebuilds(self):
+        """Give the module that rebuilds rows, with all that it takes."""
         check_is_fitted(self)
         return self._stored.module
 

@@ -17,8 +17,7 @@ from skae.models.row_density import RowDensity
 from skae.models.start_density import StartDensity
 from skae.rows import as_array, take_rows
 
-from .checking import number_classes
-from .fitted import FittedCodes
+from .classes import ToldClasses
 from .parameters import check_flag
 
 __all__ = ["FittedDensity"]
@@ -31,39 +30,16 @@ LEAST_ACTIVITY = 0.01
 DRAWN_NUMBERS = 2**22
 
 
-class FittedDensity(FittedCodes):
+class FittedDensity(ToldClasses):
     """Codes with a posterior, and rows with a likelihood, once there is a module.
 
-    ``fit`` is a subclass's. It leaves, beside what :class:`FittedCodes` has, the start
+    ``fit`` is a subclass's. It leaves, beside what :class:`ToldClasses` has, the start
     and the number of rows seen, moments of the codes, and the draws of them to which a
     prior is yet to be fitted.
     """
 
     # return_std changes what is returned; a Pipeline must not route it.
     __metadata_request__transform = {"return_std": UNUSED}
-
-    @property
-    def _is_conditional(self):
-        return self._stored.blueprint.class_shares is not None
-
-    @property
-    def classes_(self):
-        """Classes that ``fit`` has seen, with ``conditional=True``."""
-        if "classes_" not in self.__dict__:
-            raise AttributeError("classes_ is there once fitted with conditional=True.")
-        return self.__dict__["classes_"]
-
-    @classes_.setter
-    def classes_(self, classes):
-        self.__dict__["classes_"] = classes
-
-    @property
-    def class_prior_(self):
-        """Share of each class, with ``conditional=True``."""
-        check_is_fitted(self)
-        if not self._is_conditional:
-            raise AttributeError("class_prior_ is there with conditional=True only.")
-        return np.array(self._stored.blueprint.class_shares)
 
     @property
     def active_components_(self):
@@ -161,20 +137,6 @@ class FittedDensity(FittedCodes):
         beside = np.column_stack([labels, others])
         rows = self._map(rows, self._stored.module.carry, beside=beside)
         return self._as_rows(self._restored(rows), X)
-
-    def _numbers_of(self, y, name, n_rows):
-        """Find the number of the class of each row; one class may be that of all."""
-        self._check_has_classes(name)
-        if np.ndim(y) == 0:
-            y = np.full(n_rows, y)
-        return number_classes(y, name, n_rows, self.classes_)
-
-    def _check_has_classes(self, name):
-        if not self._is_conditional:
-            raise ValueError(
-                f"{name}: classes are for a model that was fitted with "
-                "conditional=True and the classes of its rows."
-            )
 
     def sample_posterior(self, X, n_samples=1, random_state=None):
         """Draw codes from the posterior of each row.
@@ -295,10 +257,6 @@ class FittedDensity(FittedCodes):
             scores[own] = as_array(self._map_dear(take_rows(X, own), log_prob))
         return scores
 
-    def _labels_of(self, y, weight):
-        """Find numbers of the classes of rows; those of weight 0 may have any class."""
-        return number_classes(y, "y", len(weight), self.classes_, weight > 0)
-
     def elbo(self, X):
         """Evidence lower bound of each row, by the encoder's posterior, in its terms.
 
@@ -362,27 +320,16 @@ class FittedDensity(FittedCodes):
             coded = self._with_prior().draw_coded(torch.from_numpy(labels), generator)
         return self._decode_drawn(coded.numpy(), noise, seed)
 
-    def _labels_to_draw(self, y, n_samples, seed):
-        """Find the number of the class that each row shall have."""
-        if y is None:
-            drawn = np.random.RandomState(seed)
-            return drawn.choice(len(self.classes_), n_samples, p=self.class_prior_)
-        if np.ndim(y) and len(y) != n_samples:
-            raise ValueError(
-                f"n_samples={n_samples}, but y has a class for each of {len(y)} rows; "
-                f"pass n_samples={len(y)}, or one class for all."
-            )
-        return self._numbers_of(y, "y", n_samples)
-
     # ------------------------------------------------------------------------ prior
 
     # Draws of the codes to which a prior is yet to be fitted, and the row of each.
     _prior_codes: tuple | None = None
 
-    @property
-    def _rebuilding(self):
-        """The module that rebuilds rows, its prior telling of which class codes are."""
-        return self._with_prior() if self._is_conditional else super()._rebuilding
+    def _module_that_rebuilds(self):
+        """Give the module, with its prior where that tells of which class codes are."""
+        if self._is_conditional:
+            return self._with_prior()
+        return super()._module_that_rebuilds()
 
     @made_on_cpu()
     def _with_prior(self):
