@@ -97,7 +97,8 @@ NEIGHBOURS: dict[str, dict[str, set[str]]] = {
         "penalties": NOTHING,
         "coders": {"paths"},
         "variational": {"coders", "paths"},
-        "conditional": {"variational"},
+        "class_start": NOTHING,
+        "conditional": {"class_start", "variational"},
     },
     "densities": {
         "kernels": NOTHING,
