@@ -123,12 +123,12 @@ WRONG = {
     "solver": ["lbfgs", None, int, nn.Linear, functools.partial(print), torch.optim],
     "learning_rate_init": [0, -1.0, "fast", None, np.nan],
     "alpha": [-1.0, "some", None, np.nan],
-    "batch_size": [0, -1, 2.5, "big", None],
-    "max_iter": [-1, 1.5, "many", None],
+    "batch_size": [0, -1, 2.5, "big", None, True],
+    "max_iter": [-1, 1.5, "many", None, True],
     "tol": [-1.0, None],
     "early_stopping": ["yes", None, 2],
     "validation_fraction": [0, 0.0, 1.0, -0.1, 1.5, 0.99, None, "some"],
-    "n_iter_no_change": [0, 1.5, None],
+    "n_iter_no_change": [0, 1.5, None, True],
     "precision": ["double", None],
     "device": ["gpu", "meta", "cuda:99", 3, None],
     "warm_start": ["yes", None],
@@ -136,7 +136,7 @@ WRONG = {
     "verbose": ["loud", -1],
 }
 
-OF_AN_AUTOENCODER = {"n_refinements": [-1, 1001, 2.5, "few", None]}
+OF_AN_AUTOENCODER = {"n_refinements": [-1, 1001, 2.5, "few", None, True]}
 
 OF_A_VAE = {
     "beta": [-1.0, "auto", None, np.nan],
@@ -145,8 +145,8 @@ OF_A_VAE = {
     "divergence": ["js", None],
     "kl_warmup": [-0.1, 2, None, np.nan],
     "free_bits": [-1, None, np.nan],
-    "n_importance_samples": [0, -1, 2.5, None],
-    "n_score_samples": [0, -1, 2.5, None],
+    "n_importance_samples": [0, -1, 2.5, None, True],
+    "n_score_samples": [0, -1, 2.5, None, True],
 }
 
 

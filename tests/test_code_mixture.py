@@ -38,6 +38,13 @@ def test_codes_too_few_or_all_equal_can_be_drawn_from(codes):
     np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=0.3)
 
 
+@pytest.mark.parametrize("n_samples", [0, -1, 2.5, True, None])
+def test_a_wrong_number_of_codes_is_refused_by_name(n_samples):
+    density = fit_code_mixture(np.eye(3), seed=0)
+    with pytest.raises((TypeError, ValueError), match="n_samples"):
+        density.sample(n_samples)
+
+
 def test_the_search_does_not_mind_how_the_user_hears_of_underflows():
     codes = np.random.default_rng(0).normal(size=(60, 1)) + [[0], [1000]] * 30
     with np.errstate(all="raise"):

@@ -21,11 +21,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from skae import VAETransformer
+from skae.estimators import fitted_density
 from skae.fitting.planning import EPOCH_PASSES
 from skae.models import draws
 from skae.models.draws import draw_table
-from skae.models.evidence import log_likelihood
 from skae.models.laplace import rows_together
+from skae.models.posteriors import DiagonalGaussian
 from skae.models.start_density import StartDensity
 from skae.rows import Rows
 from skae.training.judges import mean_loss
@@ -69,12 +70,10 @@ def told(split):
 
 def test_a_score_is_near_that_of_many_random_draws(fitted, split):
     X = split[1][:32]
+    many = fitted._row_density()
     draws = np.random.RandomState(0).standard_normal((1024, 8))
-    by_draws = partial(
-        log_likelihood, fitted._with_prior(), draws=torch.from_numpy(draws)
-    )
-    many = fitted._map(X, fitted._scored(by_draws))
-    error = fitted.score_samples(X) - many
+    many.draws = torch.from_numpy(draws)
+    error = fitted.score_samples(X) - fitted._map(X, many.log_prob)
     assert abs(error.mean()) < 0.1
     assert abs(error).mean() < 0.1
 
@@ -109,8 +108,13 @@ def test_a_score_is_the_integral_over_the_code(name):
         log_prior = vae._with_prior().log_prior(codes)
         return torch.logsumexp(given + log_prior, dim=1) + np.log(grid[1] - grid[0])
 
-    X = X[:32]
-    error = vae.score_samples(X) - vae._map(X, vae._scored(integral))
+    X, wanted = X[:32], vae._map(X[:32], integral)
+    density = vae._row_density()
+    if density.start is not None:
+        n = density.n_seen
+        start = vae._map(X, density.start.log_prob)
+        wanted = np.logaddexp(wanted + np.log(n), start) - np.log(n + 1)
+    error = vae.score_samples(X) - wanted
     assert abs(error).mean() < 0.02
     assert abs(error.mean()) < 0.01
 
@@ -197,8 +201,9 @@ def test_a_score_is_that_of_one_row_more_seen_by_the_start(likelihood):
     vae = VAETransformer(1, **parameters).fit(X)
     far = X[:5] + 100 * np.eye(5)
     rows = np.vstack([X, far])
-    by_model = partial(log_likelihood, vae._with_prior(), draws=vae._draws())
-    model, start = vae._map(rows, by_model), by_start(vae, rows)
+    density = vae._row_density()
+    density.start = None
+    model, start = vae._map(rows, density.log_prob), by_start(vae, rows)
     n = vae._start.n_rows
     both = np.logaddexp(model + np.log(n), start) - np.log(n + 1)
     np.testing.assert_allclose(vae.score_samples(rows), both, rtol=1e-6)
@@ -322,6 +327,32 @@ def test_draws_of_the_posterior_follow_their_seed(fitted, split):
     assert fitted.sample_posterior(X).shape == (3, 1, 8)
     with pytest.raises(ValueError, match="n_samples"):
         fitted.sample_posterior(X, 0)
+
+
+def test_as_much_noise_is_drawn_as_there_are_draws(fitted, split, monkeypatch):
+    sizes, at = [], DiagonalGaussian.at
+
+    def counted(posterior, noise):
+        sizes.append(noise.numel())
+        return at(posterior, noise)
+
+    monkeypatch.setattr(DiagonalGaussian, "at", counted)
+    fitted.sample_posterior(split[1][:1], 100)
+    assert sum(sizes) == 100 * 8
+
+
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+def test_draws_of_a_posterior_do_not_mind_how_many_rows_have_some(
+    posterior, split, monkeypatch
+):
+    X, X_test, *_ = split
+    vae = VAETransformer(3, posterior=posterior, max_iter=2, **SMALL).fit(X)
+    draws = vae.sample_posterior(X_test, 5, random_state=0)
+    of_first = vae.sample_posterior(X_test[:3], 5, random_state=0)
+    np.testing.assert_array_equal(of_first, draws[:3])
+    monkeypatch.setattr(fitted_density, "DRAWN_NUMBERS", 30)
+    again = vae.sample_posterior(X_test, 5, random_state=0)
+    np.testing.assert_array_equal(again, draws)
 
 
 # ---------------------------------------------------------------------- diagnostics
@@ -511,7 +542,8 @@ def test_the_prior_of_a_class_starts_at_the_moments_of_its_codes(iris):
 
 def test_scores_without_classes_sum_over_them(told, split):
     X = split[1][:10]
-    each = [told._score_given(X, np.full(10, c)) for c in told.classes_]
+    given = told._row_density().log_prob_given
+    each = [told._map(X, partial(given, number=c)) for c in told.classes_]
     shares = np.log(told.class_prior_)[:, None]
     np.testing.assert_allclose(told.score_samples(X), logsumexp(each + shares, axis=0))
 

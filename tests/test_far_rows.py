@@ -176,10 +176,10 @@ def test_a_bound_of_rows_whose_squares_are_beyond_their_type_is_none(
 
 def test_a_class_that_a_row_cannot_be_of_leaves_the_bound_to_others(monkeypatch):
     bounds = iter([[[-np.inf, np.inf], [-1.0, 2.0]], [[-3.0, 1.0], [-1.0, 2.0]]])
-    monkeypatch.setattr(evidence, "bound_terms", lambda *_: torch.tensor(next(bounds)))
-    shares = torch.tensor([0.5, 0.5])
-    model = SimpleNamespace(shares=shares, each_class=lambda: range(2))
-    found = evidence.class_bound_terms(model, None, None)
+    monkeypatch.setattr(evidence, "_class_terms", lambda *_: torch.tensor(next(bounds)))
+    log_shares = torch.tensor([0.5, 0.5]).log()
+    model = SimpleNamespace(log_shares=log_shares, each_class=lambda: range(2))
+    found = evidence.bound_terms(model, None, None)
     # In the first row the code says which of two classes; in the second it does not.
     wanted = [[-3.0, 1 + np.log(2)], [-1.0, 2.0]]
     np.testing.assert_allclose(found, wanted, rtol=1e-6)

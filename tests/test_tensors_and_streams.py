@@ -195,6 +195,15 @@ def test_standard_deviations_are_tensors_too(dispatched):
     assert (std > 0).all()
 
 
+def test_draws_of_posteriors_are_tensors_too(dispatched):
+    X = torch.from_numpy(iris()).float()
+    model = VAETransformer(2, **SMALL).fit(X)
+    draws = model.sample_posterior(X, 3, random_state=0)
+    assert (draws.shape, draws.dtype) == ((150, 3, 2), torch.float32)
+    wanted = model.sample_posterior(X.numpy(), 3, random_state=0)
+    np.testing.assert_allclose(draws, wanted, rtol=1e-5)
+
+
 def test_a_pipeline_of_tensors_stays_one(Estimator, dispatched):
     X = torch.from_numpy(iris())
     steps = make_pipeline(StandardScaler(), Estimator(2, **SMALL))

@@ -8,7 +8,7 @@ import pytest
 
 from skae import VAETransformer
 from skae import rows as all_rows
-from skae.estimators import fitted_density
+from skae.models import row_density
 
 SMALL = {"hidden_layer_sizes": (6,), "max_iter": 1, "random_state": 0}
 
@@ -100,9 +100,7 @@ def test_the_rows_of_a_class_are_not_copied_to_be_scored(monkeypatch):
     y = np.arange(4000) > 0
     model = conditional(max_iter=0).fit(X[:100], y[:100])
     # A score is dear, and here only where rows are taken from is asked.
-    monkeypatch.setattr(
-        fitted_density, "log_likelihood", lambda model, x, draws: x.sum(1)
-    )
+    monkeypatch.setattr(row_density, "log_likelihood", lambda model, x, draws: x.sum(1))
     wanted = model.score(X, y)
     monkeypatch.setattr(all_rows, "RESIDENT_BYTES", X.nbytes // 10)
     tracemalloc.start()

@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 
 from skae._sklearn import threadpool_controller
 from skae.device import lock_of_process
+from skae.integers import check_count
 from skae.normal import log_density
 
 from .gaussians import (
@@ -95,6 +96,7 @@ class CodeMixture:
 
     def sample(self, n_samples, random_state=None):
         """Draw codes, in random order."""
+        n_samples = check_count(n_samples, "n_samples")
         random_state = check_random_state(random_state)
         n_kernels = 0
         if self.kernels is not None:

@@ -1,11 +1,9 @@
 """The autoencoder: parameters, docstring, and what its scores and samples are."""
 
-import numbers
-
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skae._sklearn import Interval, StrOptions
+from skae._sklearn import StrOptions
 from skae.densities.codes import CodeMixture, fit_code_mixture
 from skae.densities.limits import MAX_CODES, representatives
 from skae.device import generator_from
@@ -15,6 +13,7 @@ from skae.rows import as_array, weighted_moments
 
 from .checking import check_has_variance
 from .inference import map_blocks, rows_at_once
+from .parameters import Count
 from .streams import StreamedAutoencoder
 
 __all__ = ["AutoencoderTransformer"]
@@ -294,10 +293,7 @@ class AutoencoderTransformer(StreamedAutoencoder):
 
     _parameter_constraints: dict = {
         **StreamedAutoencoder._parameter_constraints,
-        "n_refinements": [
-            StrOptions({"auto"}),
-            Interval(numbers.Integral, 0, MOST_REFINEMENTS, closed="both"),
-        ],
+        "n_refinements": [StrOptions({"auto"}), Count(0, MOST_REFINEMENTS)],
     }
 
     _hidden_state = (*StreamedAutoencoder._hidden_state, "_codes", "_density")
@@ -446,7 +442,9 @@ class AutoencoderTransformer(StreamedAutoencoder):
             most_rows=rows_at_once(len(rows)),
         )
         codes = as_array(codes)
-        if task.occasion.of_stream:  # of which some may go, not those that come first by content
+        if (
+            task.occasion.of_stream
+        ):  # of which some may go, not those that come first by content
             codes = np.random.RandomState(task.seed).permutation(codes)
         return codes
 

@@ -1,4 +1,4 @@
-"""Checking: what is accepted of rows, their weights, their classes and their codes.
+"""Checking: what is accepted of rows, their weights and their codes.
 
 Whatever is refused is refused before anything is learned, by an error that names the
 argument and says what would be right.
@@ -13,25 +13,21 @@ import torch
 from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
-    column_or_1d,
     validate_data,
 )
 
 from skae._sklearn import check_sample_weight, n_samples, safe_indexing
-from skae.labels import check_labels, kind_of_labels
 from skae.rows import as_array, few_if_wide
 
 __all__ = [
     "check_X",
     "check_X_val",
-    "check_classes",
     "check_codes",
     "check_fitted_values",
     "check_has_variance",
     "check_rows",
     "check_values",
     "check_weight",
-    "number_classes",
 ]
 
 # Types of X that are taken as they are; anything else becomes the first of them, whole.
@@ -106,76 +102,6 @@ def check_has_variance(n_rows):
         raise ValueError(
             "X: one row has no variance; hold out two or more, of weight above 0."
         )
-
-
-def check_classes(y, name, n_rows, needed=slice(None)):
-    """Check classes of rows, one for each; give those that are needed.
-
-    Parameters
-    ----------
-    y : array-like
-
-    name : str
-        Of the argument.
-
-    n_rows : int
-
-    needed : ndarray of bool, optional
-        The rows whose classes are; others may have any, or none.
-    """
-    if y is None:
-        raise ValueError(
-            f"conditional=True requires {name} to be passed, but the target {name} is "
-            "None; give the class of each row, or set conditional=False."
-        )
-    y = column_or_1d(as_array(y), warn=True)
-    if len(y) != n_rows:
-        raise ValueError(
-            f"{name} has {len(y)} classes for {n_rows} rows; give as many of both."
-        )
-    y = y[needed]
-    check_labels(y, name)
-    kind = kind_of_labels(y, name)
-    if kind not in ("binary", "multiclass"):
-        raise ValueError(
-            f"{name}: conditional=True needs classes, but these values are {kind}; "
-            "cut them into classes, or set conditional=False."
-        )
-    return y
-
-
-def number_classes(y, name, n_rows, classes, needed=slice(None)):
-    """Turn classes into their numbers among those that are known.
-
-    Parameters
-    ----------
-    y : array-like
-
-    name : str
-        Of the argument.
-
-    n_rows : int
-
-    classes : ndarray
-        In order.
-
-    needed : ndarray of bool, optional
-        The rows whose classes have to be known; others get the first.
-    """
-    y = check_classes(y, name, n_rows, needed)
-    try:
-        found = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-        is_unknown = classes[found] != y
-    except TypeError:  # of another kind, with no order among both
-        found, is_unknown = 0, np.ones(len(y), bool)
-    if is_unknown.any():
-        raise ValueError(
-            f"{name} has classes that fit has not seen: "
-            f"{np.unique(y[is_unknown]).tolist()[:5]}; it has seen {classes.tolist()}."
-        )
-    labels = np.zeros(n_rows, dtype=int)
-    labels[needed] = found
-    return labels
 
 
 def check_X(estimator, X, *, reset=False, fewest=1, dtype=INPUT_TYPES):

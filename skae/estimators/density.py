@@ -14,7 +14,7 @@ from skae.normal import noise_like
 from skae.priors import AggregatePosterior
 from skae.rows import as_array
 
-from .checking import check_classes, number_classes
+from .classes import check_classes, number_classes
 from .fitted_density import FittedDensity
 from .inference import map_blocks
 from .reporting import warn

@@ -12,13 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._sklearn import check_feature_names_in, to_output_container
 from skae.device import generator_from, made_on_cpu, seed_from
+from skae.integers import check_count
 from skae.rows import as_array, floating_type
 from skae.weighted import WeightedSet
 
 from .checking import check_codes, check_fitted_values, check_weight, check_X
 from .inference import map_blocks
 from .opening import check_opened
-from .parameters import check_count, check_flag
+from .parameters import check_flag
 
 __all__ = ["FittedCodes"]
 
@@ -105,7 +106,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             each row its own. A data frame where ``set_output`` asks for one.
         """
         codes = self._check_fitted_codes(X)
-        rows = self._decoded(self._rebuilding.decode, codes)
+        rows = self._decoded(self._module_that_rebuilds().decode, codes)
         return self._as_rows(self._restored(rows), X)
 
     def reconstruct(self, X):
@@ -121,7 +122,7 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ndarray of shape (n_samples, n_features)
             In the units of the rows. A data frame where ``set_output`` asks for one.
         """
-        rows = self._map(self._check_fitted_X(X), self._rebuilding)
+        rows = self._map(self._check_fitted_X(X), self._module_that_rebuilds())
         return self._as_rows(self._restored(rows), X)
 
     @made_on_cpu()
@@ -171,9 +172,8 @@ class FittedCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         return self._as_rows(self._restored(self._decoded(decode, codes)), codes)
 
-    @property
-    def _rebuilding(self):
-        """The module that rebuilds rows, with all that it takes."""
+    def _module_that_rebuilds(self):
+        """Give the module that rebuilds rows, with all that it takes."""
         check_is_fitted(self)
         return self._stored.module
 

@@ -10,19 +10,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae.densities.codes import fit_code_mixture
 from skae.device import generator_from, limited_threads, made_on_cpu, seed_from
+from skae.integers import check_count
 from skae.models.draws import MOST_ROWS, draw_table
-from skae.models.evidence import (
-    EvidenceBound,
-    bound_terms,
-    class_bound_terms,
-    log_likelihood,
-)
+from skae.models.evidence import EvidenceBound
+from skae.models.row_density import RowDensity
 from skae.models.start_density import StartDensity
 from skae.rows import as_array, take_rows
 
-from .checking import number_classes
-from .fitted import FittedCodes
-from .parameters import check_count, check_flag
+from .classes import ToldClasses
+from .parameters import check_flag
 
 __all__ = ["FittedDensity"]
 
@@ -30,40 +26,20 @@ __all__ = ["FittedDensity"]
 # the prior's variance (Burda, Grosse & Salakhutdinov, 2016).
 LEAST_ACTIVITY = 0.01
 
+# Numbers that the posteriors of some rows, or draws from them, may take at a time.
+DRAWN_NUMBERS = 2**22
 
-class FittedDensity(FittedCodes):
+
+class FittedDensity(ToldClasses):
     """Codes with a posterior, and rows with a likelihood, once there is a module.
 
-    ``fit`` is a subclass's. It leaves, beside what :class:`FittedCodes` has, the start
+    ``fit`` is a subclass's. It leaves, beside what :class:`ToldClasses` has, the start
     and the number of rows seen, moments of the codes, and the draws of them to which a
     prior is yet to be fitted.
     """
 
     # return_std changes what is returned; a Pipeline must not route it.
     __metadata_request__transform = {"return_std": UNUSED}
-
-    @property
-    def _is_conditional(self):
-        return self._stored.blueprint.class_shares is not None
-
-    @property
-    def classes_(self):
-        """Classes that ``fit`` has seen, with ``conditional=True``."""
-        if "classes_" not in self.__dict__:
-            raise AttributeError("classes_ is there once fitted with conditional=True.")
-        return self.__dict__["classes_"]
-
-    @classes_.setter
-    def classes_(self, classes):
-        self.__dict__["classes_"] = classes
-
-    @property
-    def class_prior_(self):
-        """Share of each class, with ``conditional=True``."""
-        check_is_fitted(self)
-        if not self._is_conditional:
-            raise AttributeError("class_prior_ is there with conditional=True only.")
-        return np.array(self._stored.blueprint.class_shares)
 
     @property
     def active_components_(self):
@@ -92,15 +68,16 @@ class FittedDensity(FittedCodes):
         std : ndarray of shape (n_samples, n_components)
             Only with ``return_std=True``.
         """
-        X = self._check_fitted_X(X)
+        X, model = self._check_fitted_X(X), self._stored.module
         if not check_flag(return_std, "return_std"):
-            return self._map(X, self._stored.module.encode)
-        both = self._map(X, self._mean_and_std)
-        return both[:, : self.n_components_], both[:, self.n_components_ :]
+            return self._map(X, model.encode)
 
-    def _mean_and_std(self, x):
-        posterior = self._stored.module.posterior(x)
-        return torch.cat([posterior.mean, posterior.std], dim=1)
+        def mean_and_std(x):
+            posterior = model.posterior(x)
+            return torch.stack([posterior.mean, posterior.std], dim=1)
+
+        both = self._map(X, mean_and_std)
+        return both[:, 0], both[:, 1]
 
     def inverse_transform(self, X, y=None):
         """Decode rows from their codes.
@@ -161,20 +138,6 @@ class FittedDensity(FittedCodes):
         rows = self._map(rows, self._stored.module.carry, beside=beside)
         return self._as_rows(self._restored(rows), X)
 
-    def _numbers_of(self, y, name, n_rows):
-        """Find the number of the class of each row; one class may be that of all."""
-        self._check_has_classes(name)
-        if np.ndim(y) == 0:
-            y = np.full(n_rows, y)
-        return number_classes(y, name, n_rows, self.classes_)
-
-    def _check_has_classes(self, name):
-        if not self._is_conditional:
-            raise ValueError(
-                f"{name}: classes are for a model that was fitted with "
-                "conditional=True and the classes of its rows."
-            )
-
     def sample_posterior(self, X, n_samples=1, random_state=None):
         """Draw codes from the posterior of each row.
 
@@ -194,17 +157,17 @@ class FittedDensity(FittedCodes):
         ndarray of shape (n_rows, n_samples, n_components)
         """
         n_samples = check_count(n_samples, "n_samples")
-        X = self._check_fitted_X(X)
-        generator = generator_from(seed_from(random_state))
-        shape = n_samples, self.n_components_
-
-        def draw(x):
-            posterior = self._stored.module.posterior(x).each_draw()
-            shape_of_all = (len(x), *shape)
-            noise = torch.randn(shape_of_all, generator=generator, dtype=torch.float32)
-            return posterior.at(noise.to(x)).flatten(1)
-
-        return self._map(X, draw).reshape(-1, *shape)
+        X, model = self._check_fitted_X(X), self._stored.module
+        drawn = np.random.RandomState(seed_from(random_state))
+        told = self._map(X, model.statistics)
+        statistics = told if isinstance(told, torch.Tensor) else torch.from_numpy(told)
+        k = self.n_components_
+        codes = statistics.new_empty(len(statistics), n_samples, k)
+        size = max(1, DRAWN_NUMBERS // (k * max(k, n_samples)))
+        for of_rows, own in zip(statistics.split(size), codes.split(size), strict=True):
+            noise = torch.from_numpy(drawn.standard_normal(own.shape)).to(own)
+            own.copy_(model.posterior_of(of_rows).each_draw().at(noise))
+        return codes if statistics is told else as_array(codes)
 
     def score_samples(self, X):
         """Log-likelihood of each row.
@@ -230,57 +193,29 @@ class FittedDensity(FittedCodes):
         ndarray of shape (n_samples,)
             In nats, in the units of the rows.
         """
-        return self._score_any(self._check_fitted_X(X))
+        rows = self._check_fitted_X(X)
+        return self._map_dear(rows, self._row_density().log_prob)
 
-    def _score_any(self, X):
-        """Log-likelihood of each row, of whichever class."""
-        model, draws = self._with_prior(), self._draws()
-        if not self._is_conditional:
-            return self._map_dear(
-                X, self._scored(partial(log_likelihood, model, draws=draws))
-            )
+    def _row_density(self):
+        """Density of rows, in which the start has a share where it is exact.
 
-        def over_classes(x):
-            each = [log_likelihood(given, x, draws) for given in model.each_class()]
-            return torch.logsumexp(torch.stack(each, 1) + model.shares.log(), dim=1)
-
-        return self._map_dear(X, self._scored(over_classes))
+        Where nothing was trained the density is that of the start.
+        """
+        blueprint = self._stored.blueprint
+        n_draws = check_count(self.n_score_samples, "n_score_samples")
+        draws = draw_table(n_draws, self.n_components_, blueprint.seed)
+        model, start = self._with_prior(), None
+        is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact
+        # A fit that goes on may be ended in its first epoch.
+        is_start = self.n_iter_ == 0 and not model.encoder.is_limited
+        if is_exact and not is_start:
+            has_column_noise = blueprint.likelihood.has_column_noise
+            start = StartDensity(model, self._start, has_column_noise=has_column_noise)
+        return RowDensity(model, draws, start, self._n_seen)
 
     def _map_dear(self, X, function):
         """Apply a function of draws to rows, no more at once than it looks at."""
         return self._map(X, function, most_rows=MOST_ROWS)
-
-    def _scored(self, likelihood_of):
-        """Score rows as if one more had been seen, by the start where it is exact.
-
-        Where nothing was trained the score is that of the start.
-        """
-        blueprint, module = self._stored.blueprint, self._stored.module
-        is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact
-        # A fit that goes on may be ended in its first epoch.
-        is_start = self.n_iter_ == 0 and not module.encoder.is_limited
-        if is_start or not is_exact:
-            return likelihood_of
-        has_column_noise = blueprint.likelihood.has_column_noise
-        start = StartDensity(module, self._start, has_column_noise=has_column_noise)
-        return lambda x: start.mixed(likelihood_of(x), x, self._n_seen)
-
-    def _score_given(self, X, labels):
-        """Log-likelihood of each row given the number of its class."""
-        draws, scores = self._draws(), np.empty(len(labels))
-        for number in np.unique(labels):
-            given = partial(
-                log_likelihood, self._with_prior().given_class(number), draws=draws
-            )
-            own = np.flatnonzero(labels == number)
-            rows = take_rows(X, own)
-            scores[own] = as_array(self._map_dear(rows, self._scored(given)))
-        return scores
-
-    def _draws(self):
-        """Codes of the standard normal by which rows are scored."""
-        n_draws = check_count(self.n_score_samples, "n_score_samples")
-        return draw_table(n_draws, self.n_components_, self._stored.blueprint.seed)
 
     def score(self, X, y=None, sample_weight=None):
         """Mean log-likelihood of rows; the mean of :meth:`score_samples`.
@@ -308,14 +243,19 @@ class FittedDensity(FittedCodes):
             rows = replace(rows, labels=self._labels_of(y, rows.weight))
         rows = rows.present()
         if rows.labels is None:
-            scores = as_array(self._score_any(rows.X)).astype(np.float64)
+            scores = as_array(self._map_dear(rows.X, self._row_density().log_prob))
         else:
             scores = self._score_given(rows.X, rows.labels)
-        return float(np.average(scores, weights=rows.weight))
+        return float(np.average(scores.astype(np.float64), weights=rows.weight))
 
-    def _labels_of(self, y, weight):
-        """Find numbers of the classes of rows; those of weight 0 may have any class."""
-        return number_classes(y, "y", len(weight), self.classes_, weight > 0)
+    def _score_given(self, X, labels):
+        """Log-likelihood of each row given the number of its class."""
+        density, scores = self._row_density(), np.empty(len(labels))
+        for number in np.unique(labels):
+            own = np.flatnonzero(labels == number)
+            log_prob = partial(density.log_prob_given, number=number)
+            scores[own] = as_array(self._map_dear(take_rows(X, own), log_prob))
+        return scores
 
     def elbo(self, X):
         """Evidence lower bound of each row, by the encoder's posterior, in its terms.
@@ -336,9 +276,8 @@ class FittedDensity(FittedCodes):
             ``kl_per_component_`` is. With ``conditional=True`` the class is part of the
             code, and the bound is at its best in it.
         """
-        X, draws = self._check_fitted_X(X), self._draws()
-        terms_of = class_bound_terms if self._is_conditional else bound_terms
-        terms = self._map_dear(X, partial(terms_of, self._with_prior(), draws=draws))
+        rows = self._check_fitted_X(X)
+        terms = self._map_dear(rows, self._row_density().bound_terms)
         return EvidenceBound(terms[:, 0], terms[:, 1])
 
     @made_on_cpu()
@@ -381,27 +320,16 @@ class FittedDensity(FittedCodes):
             coded = self._with_prior().draw_coded(torch.from_numpy(labels), generator)
         return self._decode_drawn(coded.numpy(), noise, seed)
 
-    def _labels_to_draw(self, y, n_samples, seed):
-        """Find the number of the class that each row shall have."""
-        if y is None:
-            drawn = np.random.RandomState(seed)
-            return drawn.choice(len(self.classes_), n_samples, p=self.class_prior_)
-        if np.ndim(y) and len(y) != n_samples:
-            raise ValueError(
-                f"n_samples={n_samples}, but y has a class for each of {len(y)} rows; "
-                f"pass n_samples={len(y)}, or one class for all."
-            )
-        return self._numbers_of(y, "y", n_samples)
-
     # ------------------------------------------------------------------------ prior
 
     # Draws of the codes to which a prior is yet to be fitted, and the row of each.
     _prior_codes: tuple | None = None
 
-    @property
-    def _rebuilding(self):
-        """The module that rebuilds rows, its prior telling of which class codes are."""
-        return self._with_prior() if self._is_conditional else super()._rebuilding
+    def _module_that_rebuilds(self):
+        """Give the module, with its prior where that tells of which class codes are."""
+        if self._is_conditional:
+            return self._with_prior()
+        return super()._module_that_rebuilds()
 
     @made_on_cpu()
     def _with_prior(self):

@@ -5,7 +5,6 @@ import numbers
 
 import numpy as np
 import torch
-from sklearn.utils import check_scalar
 
 from skae._sklearn import HasMethods, Interval, RealNotInt, StrOptions
 from skae.fitting.task import FEWEST_ROWS
@@ -16,16 +15,36 @@ from skae.training.solvers import SOLVERS
 
 __all__ = [
     "PARAMETER_CONSTRAINTS",
-    "check_count",
+    "Count",
     "check_flag",
     "check_n_components",
     "refuse_auto_components",
 ]
 
+
+class Count(Interval):
+    """Integers of so many or more, where True is none.
+
+    Parameters
+    ----------
+    least : int
+
+    most : int, default=None
+    """
+
+    def __init__(self, least, most=None):
+        closed = "left" if most is None else "both"
+        super().__init__(numbers.Integral, least, most, closed=closed)
+
+    def is_satisfied_by(self, val):
+        """Whether a value is one of them."""
+        return is_integer(val) and super().is_satisfied_by(val)
+
+
 PARAMETER_CONSTRAINTS: dict = {
     "n_components": [
         StrOptions({"auto"}),
-        Interval(numbers.Integral, 1, None, closed="left"),
+        Count(1),
         Interval(RealNotInt, 0, 1, closed="neither"),
     ],
     "hidden_layer_sizes": [StrOptions({"auto"}), "array-like", numbers.Integral],
@@ -40,37 +59,21 @@ PARAMETER_CONSTRAINTS: dict = {
         Interval(numbers.Real, 0, None, closed="neither"),
     ],
     "alpha": [StrOptions({"auto"}), Interval(numbers.Real, 0, None, closed="left")],
-    "batch_size": [
-        StrOptions({"auto"}),
-        Interval(numbers.Integral, 1, None, closed="left"),
-    ],
-    "max_iter": [
-        StrOptions({"auto"}),
-        Interval(numbers.Integral, 0, None, closed="left"),
-    ],
+    "batch_size": [StrOptions({"auto"}), Count(1)],
+    "max_iter": [StrOptions({"auto"}), Count(0)],
     "tol": [Interval(numbers.Real, 0, None, closed="left")],
     "early_stopping": ["boolean"],
     "validation_fraction": [
         StrOptions({"auto"}),
         Interval(numbers.Real, 0, 1, closed="neither"),
     ],
-    "n_iter_no_change": [
-        StrOptions({"auto"}),
-        Interval(numbers.Integral, 1, None, closed="left"),
-    ],
+    "n_iter_no_change": [StrOptions({"auto"}), Count(1)],
     "precision": [StrOptions({"auto", "float32"})],
     "device": [str, torch.device],
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }
-
-
-def check_count(value, name):
-    """Check a number of something."""
-    if not is_integer(value):
-        raise TypeError(f"{name}={value!r} must be an integer of 1 or more.")
-    return check_scalar(int(value), name, numbers.Integral, min_val=1)
 
 
 def check_flag(value, name):
@@ -83,11 +86,6 @@ def check_flag(value, name):
 def check_n_components(estimator, X):
     """Check the size of the code against the rows."""
     wanted, limit = estimator.n_components, min(X.shape)
-    if isinstance(wanted, bool | np.bool_):
-        raise ValueError(
-            f"n_components={wanted!r} must be an integer of 1 or more, a float "
-            "between 0 and 1, or 'auto'."
-        )
     if isinstance(wanted, str):
         return _check_auto_components(estimator, X)
     if estimator.init == "pca" and wanted > limit:

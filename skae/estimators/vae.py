@@ -8,6 +8,7 @@ from skae.models.posteriors import POSTERIORS
 from skae.priors import PRIORS
 
 from .density import BaseDensity
+from .parameters import Count
 
 __all__ = ["VAETransformer"]
 
@@ -371,9 +372,9 @@ class VAETransformer(BaseDensity):
         "beta": [Interval(numbers.Real, 0, None, closed="left")],
         "kl_warmup": [Interval(numbers.Real, 0, 1, closed="both")],
         "free_bits": [Interval(numbers.Real, 0, None, closed="left")],
-        "n_importance_samples": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_importance_samples": [Count(1)],
         "conditional": ["boolean"],
-        "n_score_samples": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_score_samples": [Count(1)],
     }
 
     def __init__(

@@ -18,12 +18,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .class_start import ClassMoments, ClassResiduals
 from .variational import VariationalAutoencoder
 
 __all__ = ["ConditionalAutoencoder", "LinearWithClass"]
-
-# Weight of a class that no row has, and what keeps a square of 0 from dividing by 0.
-LEAST_COUNT, LEAST_SQUARE = 1e-9, 1e-30
 
 
 class LinearWithClass(nn.Module):
@@ -88,6 +86,11 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         """Number of classes."""
         return len(self.shares)
 
+    @property
+    def log_shares(self):
+        """Logarithm of the share of each class."""
+        return self.shares.log()
+
     def fit_totals(self, labelled, *, anew):
         """Find the distribution of the totals of rows, where a likelihood has one."""
 
@@ -109,34 +112,23 @@ class ConditionalAutoencoder(VariationalAutoencoder):
     def set_classes(self, labelled):
         """Begin at what rows say of their classes: a prior of codes each, and a mean.
 
-        The priors have the moments of the codes, as if one row more had been seen, so
-        that a class of few rows does not believe them too much: its code is standard
-        normal, about 0 where the center of the class is asked for, and about that where
-        its spread is.
-
         Parameters
         ----------
         labelled : Rows
             Training rows with their classes.
         """
-        dtype = self.shares.dtype
-        total, squares = 0.0, 0.0
-        left = _ClassResiduals()
+        codes, left = ClassMoments(), ClassResiduals()
         for block, weight in labelled.counted_blocks():
             x, labels = _apart(block)
             posterior = self.posterior(x)
             classes = functional.one_hot(labels, self.n_classes)
-            belongs = classes.mT * weight.to(dtype)
-            total = total + belongs @ posterior.mean.to(dtype)
-            second = posterior.mean.square() + posterior.std.square()
-            squares = squares + belongs @ second.to(dtype)
+            belongs = classes.mT * weight.to(self.shares.dtype)
+            codes.add(posterior.mean, posterior.std, belongs)
             coded = torch.cat([posterior.mean, classes.to(posterior.mean)], dim=1)
             left.add(x, self.likelihood.mean(self.decoder(coded), x), belongs)
-        count, own = left.count, left.count.clamp(min=LEAST_COUNT)
-        of_codes = squares / own - (total / own).square()
-        variance = (1 + count * of_codes) / (count + 1)
-        self.centers.copy_((total / (count + 1)).flatten())
-        self.log_scales.copy_(variance.log().flatten() / 2)
+        center, log_scale = codes.prior()
+        self.centers.copy_(center.flatten())
+        self.log_scales.copy_(log_scale.flatten())
         if self.decoder.linear is not None:
             self._add_to_predictor(left)
 
@@ -227,7 +219,7 @@ class ConditionalAutoencoder(VariationalAutoencoder):
             model.log_prior(code) - model.decoder.log_scale.sum(-1)
             for model, code in zip(models, about, strict=True)
         ]
-        share = torch.softmax(torch.stack(logs) + self.shares.log()[:, None], dim=0)
+        share = torch.softmax(torch.stack(logs) + self.log_shares[:, None], dim=0)
         mean = torch.zeros((), dtype=z.dtype, device=z.device)
         for model, code, weight in zip(models, about, share, strict=True):
             of_class = self.likelihood.mean(model.decoder(code), x)
@@ -263,52 +255,6 @@ class ConditionalAutoencoder(VariationalAutoencoder):
         codes = self.draw_codes(len(labels), generator).to(self.shares)
         coded = self.given(labels.to(codes.device)).decoder.coded(codes)
         return coded.cpu().double()
-
-
-class _ClassResiduals:
-    """What a start leaves of the mean of each class."""
-
-    def __init__(self):
-        self.count = self.expected = self.error = self.squares = torch.zeros(())
-
-    def add(self, x, mean, belongs):
-        """Look at rows, what they are expected to be, and the weight in each class."""
-        mean = mean.to(belongs.dtype)
-        error = x.to(belongs.dtype) - mean
-        self.count = self.count + belongs.sum(1, keepdim=True)
-        self.expected = self.expected + belongs @ mean
-        self.error = self.error + belongs @ error
-        self.squares = self.squares + (belongs @ error.square()).sum(0)
-
-    def told(self):
-        """Give the mean of each class that is expected, and that told from chance.
-
-        The mean of n rows errs by a variance of v / n in each of p columns. By so much
-        its square d2 / v is too large, and the mean is shortened (James and Stein):
-
-            (sum d2 / v - p / n) / (sum d2 / v)        0 at least
-
-        One row more is taken to be as it is expected.
-        """
-        count = self.count.clamp(min=LEAST_COUNT)
-        expected, left = self.expected / count, self.error / count
-        variance = self.variance
-        varies = variance > 0
-        precision = torch.where(varies, 1 / torch.where(varies, variance, 1.0), 0.0)
-        square = (left.square() * precision).sum(1, keepdim=True)
-        excess = (square - varies.sum() / count).clamp(min=0)
-        share = excess / square.clamp(min=LEAST_SQUARE) * count / (count + 1)
-        return expected, expected + share * left
-
-    @property
-    def variance(self):
-        """What is left of the variance of each column."""
-        return self.squares / self.count.sum()
-
-    def explained_by(self, added):
-        """Say how much of that goes where so much is added to the classes."""
-        gained = 2 * added * self.error - added.square() * self.count
-        return gained.sum(0) / self.count.sum()
 
 
 def _apart(labelled):

@@ -16,7 +16,7 @@ import torch
 from .draws import MOST_ROWS, most_draws
 from .laplace import log_joint, propose, rows_together
 
-__all__ = ["EvidenceBound", "bound_terms", "class_bound_terms", "log_likelihood"]
+__all__ = ["EvidenceBound", "bound_terms", "log_likelihood"]
 
 
 class EvidenceBound(NamedTuple):
@@ -78,14 +78,34 @@ def bound_terms(model, x, draws):
 
     Parameters
     ----------
-    model, x, draws
+    model : VariationalAutoencoder
+        Of one class or of several, the class being a part of the code.
+
+    x, draws
         As of :func:`log_likelihood`.
 
     Returns
     -------
     torch.Tensor of shape (n_rows, 2)
-        ``E_q log p(x | z)``, and the divergence of q from the prior.
+        ``E_q log p(x | z)``, and the divergence of q from the prior; with the posterior
+        of the class ``q(y | x)`` at which the bound is highest: proportional to the
+        class's share times the exponential of its bound.
     """
+    terms = torch.stack([_class_terms(of, x, draws) for of in model.each_class()])
+    fit, divergence = terms.unbind(-1)
+    log_shares = model.log_shares[:, None]
+    # Where a row cannot be of any class, none is more out of the question than others.
+    bounds = torch.nan_to_num(log_shares + fit - divergence)
+    log_q = torch.log_softmax(bounds, dim=0)
+    divergence = divergence + log_q - log_shares
+    q, terms = log_q.exp(), torch.stack([fit, divergence])
+    # Those of a class that is out of the question may be infinite.
+    terms = torch.where(q > 0, terms, 0.0)
+    return _side_by_side(*torch.einsum("cn,tcn->nt", q, terms).unbind(1))
+
+
+def _class_terms(model, x, draws):
+    """Give the same for a model of one class."""
     draws = draws.to(x)
     pieces = []
     for piece in x.split(MOST_ROWS):
@@ -108,30 +128,3 @@ def _side_by_side(fit, divergence):
     fit = torch.nan_to_num(fit, nan=-math.inf, neginf=-math.inf)
     divergence = torch.nan_to_num(divergence, nan=math.inf, posinf=math.inf)
     return torch.stack([fit, divergence], dim=1)
-
-
-def class_bound_terms(model, x, draws):
-    """Do the same for a model of classes, the class being a part of the code.
-
-    Parameters
-    ----------
-    model : ConditionalAutoencoder
-
-    x, draws
-        As of :func:`log_likelihood`.
-
-    Returns
-    -------
-    torch.Tensor of shape (n_rows, 2)
-        With the posterior of the class ``q(y | x)`` at which the bound is highest:
-        proportional to the class's share times the exponential of its bound.
-    """
-    terms = torch.stack([bound_terms(given, x, draws) for given in model.each_class()])
-    fit, divergence = terms.unbind(-1)
-    log_shares = model.shares.log()[:, None]
-    log_q = torch.log_softmax(log_shares + fit - divergence, dim=0)
-    divergence = divergence + log_q - log_shares
-    q, terms = log_q.exp(), torch.stack([fit, divergence])
-    # Those of a class that is out of the question may be infinite.
-    terms = torch.where(q > 0, terms, 0.0)
-    return _side_by_side(*torch.einsum("cn,tcn->nt", q, terms).unbind(1))

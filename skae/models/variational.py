@@ -124,8 +124,24 @@ class VariationalAutoencoder(Coder):
 
     def _infer(self, seen):
         """Distribution of the codes given rows as the encoder sees them."""
-        statistics = self.encoder(seen)
+        return self.posterior_of(self.encoder(seen))
+
+    def statistics(self, x):
+        """Numbers that the encoder gives, of which posteriors of rows are made."""
+        return self.encoder(self.likelihood.view(x))
+
+    def posterior_of(self, statistics):
+        """Distribution of the codes given what the encoder says of rows."""
         return self.posterior_kind.from_statistics(statistics, self.prior.n_components)
+
+    def each_class(self):
+        """Give the variational autoencoder of each class: there is one."""
+        return [self]
+
+    @property
+    def log_shares(self):
+        """Logarithm of the share of each class."""
+        return torch.zeros(1, dtype=torch.float32, device=self.loss_unit.device)
 
     def tilt(self, z):
         """Log-density of codes under the prior, above the standard normal's."""
