@@ -256,10 +256,9 @@ class FittedDensity(FittedCodes):
         Where nothing was trained the score is that of the start.
         """
         blueprint, module = self._stored.blueprint, self._stored.module
-        is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact
         # A fit that goes on may be ended in its first epoch.
         is_start = self.n_iter_ == 0 and not module.encoder.is_limited
-        if is_start or not is_exact:
+        if is_start or not blueprint.starts_exact:
             return likelihood_of
         has_column_noise = blueprint.likelihood.has_column_noise
         start = StartDensity(module, self._start, has_column_noise=has_column_noise)
