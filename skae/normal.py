@@ -1,10 +1,11 @@
-"""The standard normal: its density, and draws from it."""
+"""The standard normal: its density, draws from it, and codes brought to it."""
 
 import math
 
 import torch
+from scipy.linalg import solve_triangular
 
-__all__ = ["LOG_2PI", "log_density", "noise_like"]
+__all__ = ["LOG_2PI", "log_density", "noise_like", "whitened"]
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -19,3 +20,8 @@ def noise_like(tensor, generator):
     return torch.randn(
         tensor.shape, generator=generator, dtype=tensor.dtype, device=tensor.device
     )
+
+
+def whitened(root, codes):
+    """Give codes in units of a covariance, by its lower Cholesky root."""
+    return solve_triangular(root, codes.T, lower=True, check_finite=False).T

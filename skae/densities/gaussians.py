@@ -5,9 +5,10 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
 from sklearn import config_context
 from sklearn.base import clone
+
+from skae.normal import whitened
 
 __all__ = [
     "COVARIANCES",
@@ -75,10 +76,10 @@ class MixtureSpec(NamedTuple):
         There the floor is what scikit-learn adds to the variance in all directions.
         """
         root = np.linalg.cholesky(kernels.covariance)
-        whitened = solve_triangular(root, codes.T, lower=True, check_finite=False).T
+        white = whitened(root, codes)
         if len(codes) == 1:
-            whitened = np.repeat(whitened, 2, axis=0)
-        found = self._found(whitened, random_state)
+            white = np.repeat(white, 2, axis=0)
+        found = self._found(white, random_state)
         covariances = found.covariances_
         if self.kind == "diag":
             covariances = covariances * np.diag(root) ** 2

@@ -15,9 +15,8 @@ and where codes lie near a surface it is narrow across it.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
-from skae.normal import LOG_2PI
+from skae.normal import LOG_2PI, whitened
 
 __all__ = ["KernelSearch", "relative_weights"]
 
@@ -50,9 +49,9 @@ class Kernels(NamedTuple):
     def score_samples(self, codes):
         """Log-density of codes."""
         root = np.linalg.cholesky(self.covariance)
-        logs = _log_products(_whitened(root, codes), _whitened(root, self.codes))
+        logs = _log_products(whitened(root, codes), whitened(root, self.codes))
         _, total, largest = relative_weights(logs)
-        logs = largest + np.log(total) - _squares(_whitened(root, codes)) / 2
+        logs = largest + np.log(total) - _squares(whitened(root, codes)) / 2
         return logs + _log_constant(root, len(self.codes))
 
 
@@ -106,22 +105,18 @@ class KernelSearch:
 def _step(codes, is_same_row, covariance):
     """Mean log-density of codes given the others, and the next covariance."""
     root = np.linalg.cholesky(covariance)
-    whitened = _whitened(root, codes)
-    logs = _log_products(whitened, whitened)
+    white = whitened(root, codes)
+    logs = _log_products(white, white)
     logs[is_same_row] = -np.inf
     weights, total, largest = relative_weights(logs)
-    logs = largest + np.log(total) - _squares(whitened) / 2
+    logs = largest + np.log(total) - _squares(white) / 2
     score = logs.mean() + _log_constant(root, len(codes))
     following = _mean_square(codes, weights, total)
     return score, following + LEAST_VARIANCE * np.eye(len(root))
 
 
-def _whitened(root, codes):
-    return solve_triangular(root, codes.T, lower=True, check_finite=False).T
-
-
-def _squares(whitened):
-    return (whitened**2).sum(axis=1)
+def _squares(white):
+    return (white**2).sum(axis=1)
 
 
 def _log_constant(root, n_codes):
@@ -130,10 +125,10 @@ def _log_constant(root, n_codes):
     return -volume - np.log(n_codes)
 
 
-def _log_products(whitened, centres):
+def _log_products(white, centres):
     """``z'c - c^2 / 2``: log-densities but for what is the same for all Gaussians."""
     offset = _squares(centres)[:, None] / -2
-    codes = np.hstack([whitened, np.ones((len(whitened), 1))])
+    codes = np.hstack([white, np.ones((len(white), 1))])
     return codes @ np.hstack([centres, offset]).T
 
 

@@ -88,7 +88,7 @@ def _made_with(estimator, blueprint):
     own = _own_perceptron(estimator, blueprint)
     if own is not None:
         made_with |= own.get_params()
-    if blueprint.variational is None:
+    if not blueprint.is_variational:
         return made_with | {"n_refinements": blueprint.n_refinements}
     is_conditional = blueprint.class_shares is not None
     return made_with | vars(blueprint.variational) | {"conditional": is_conditional}

@@ -205,10 +205,9 @@ class FittedDensity(ToldClasses):
         n_draws = check_count(self.n_score_samples, "n_score_samples")
         draws = draw_table(n_draws, self.n_components_, blueprint.seed)
         model, start = self._with_prior(), None
-        is_exact = blueprint.from_pca and blueprint.likelihood.starts_exact
         # A fit that goes on may be ended in its first epoch.
         is_start = self.n_iter_ == 0 and not model.encoder.is_limited
-        if is_exact and not is_start:
+        if blueprint.starts_exact and not is_start:
             has_column_noise = blueprint.likelihood.has_column_noise
             start = StartDensity(model, self._start, has_column_noise=has_column_noise)
         return RowDensity(model, draws, start, self._n_seen)

@@ -155,11 +155,21 @@ class Blueprint:
     reach: float = 0.0
 
     @property
+    def is_variational(self):
+        """Whether a code is drawn from what is known of it, and has a prior."""
+        return self.variational is not None
+
+    @property
+    def starts_exact(self):
+        """Whether the start is a maximum-likelihood solution."""
+        return self.from_pca and self.likelihood.starts_exact
+
+    @property
     def units(self):
         """In which units of the columns the linear maps are found."""
         if not self.likelihood.has_column_noise:
             return "one"
-        return "deviations" if self.variational is None else "noise"
+        return "noise" if self.is_variational else "deviations"
 
     @property
     def has_factory(self):
@@ -244,7 +254,7 @@ class Blueprint:
             n_outputs,
             # Rows come centred or raw, codes are about zero; a posterior has variances.
             has_center=is_encoder and not is_centred,
-            has_offset=self.variational is not None if is_encoder else not is_centred,
+            has_offset=self.is_variational if is_encoder else not is_centred,
             dtype=dtype,
         )
 

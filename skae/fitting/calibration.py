@@ -31,7 +31,7 @@ def calibrate(task, learned, share):
     share : float
         Of these rows among all that count.
     """
-    if learned.is_start and task.blueprint.likelihood.starts_exact:
+    if learned.is_start and task.blueprint.starts_exact:
         return  # it has PCA's, in closed form
     n_free = max(task.blueprint.n_features - task.blueprint.n_components, 1)
     learned.model.likelihood.calibrate(

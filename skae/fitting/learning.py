@@ -164,8 +164,8 @@ def _split(task):
 def _leaves_rounding(task, maps):
     """Whether a start that is PCA leaves no more than what rows lose as float32."""
     blueprint = task.blueprint
-    is_pca = blueprint.from_pca and blueprint.likelihood.starts_exact
-    if not is_pca or blueprint.variational is not None or task.occasion.continues:
+    is_pca = blueprint.from_pca and blueprint.likelihood.has_squared_errors
+    if not is_pca or blueprint.is_variational or task.occasion.continues:
         return False
     # Rounding is uniform over eps times a value: of variance eps^2 / 12, by its square.
     rounding = np.finfo(np.float32).eps ** 2 / 12 * maps.scaled_variance.sum()

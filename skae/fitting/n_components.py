@@ -105,7 +105,7 @@ def _gain(task, model, larger, valid):
     code would gain without bound: the larger model is judged by the other's noise.
     """
     losses = task.row_losses(model, valid)
-    if task.blueprint.variational is None:
+    if not task.blueprint.is_variational:
         larger = copy.deepcopy(larger)
         larger.likelihood.load_state_dict(model.likelihood.state_dict())
     mean, error = valid.mean_and_error(losses - task.row_losses(larger, valid))
@@ -114,7 +114,7 @@ def _gain(task, model, larger, valid):
 
 def _noise(task, loss, n_left):
     """Loss that a direction of white noise is, of so many that are left."""
-    if task.blueprint.variational is not None:
+    if task.blueprint.is_variational:
         return 0.0
-    is_error = task.blueprint.likelihood.starts_exact
+    is_error = task.blueprint.likelihood.has_squared_errors
     return loss / max(n_left, 1) if is_error else NATS

@@ -219,7 +219,7 @@ def make_blueprint(estimator, rows, counted, likelihood, variational, seed):
     encoder, decoder = resolve_networks(estimator, counted)
     # What refines a row decodes all of its columns.
     n_refinements = _count_refinements(estimator, likelihood, variational, rows.X.shape)
-    can_reach = n_refinements > 0 and likelihood.starts_exact
+    can_reach = n_refinements > 0 and likelihood.has_squared_errors
     return Blueprint(
         n_features=rows.X.shape[1],
         n_components=_resolve_n_components(estimator.n_components, rows, likelihood),
@@ -243,7 +243,7 @@ def _count_refinements(estimator, likelihood, variational, shape):
         return int(estimator.n_refinements)
     # A factory's codes may be bounded, or whole numbers, on purpose.
     may_bound = is_factory(estimator.encoder) and estimator.init == "random"
-    if may_bound or not likelihood.starts_exact:
+    if may_bound or not likelihood.has_squared_errors:
         return 0
     return auto_refinements(*shape)
 
@@ -281,7 +281,7 @@ def make_settings(estimator, blueprint, counted, n_judges, device):
     if isinstance(patience, str):
         patience = auto_patience(n_rows, batch_size)
     solver = _check_solver(estimator.solver)
-    decays = solver == "adamw" and variational is None
+    decays = solver == "adamw" and not blueprint.is_variational
     decay = auto_alpha(n_rows, n_features) if decays else 0.0
     if isinstance(rate, str):
         rate = None
@@ -298,7 +298,7 @@ def make_settings(estimator, blueprint, counted, n_judges, device):
         patience=int(patience),
         dtype=compute_dtype(estimator.precision, device),
         validation_passes=min(_count_passes(variational, n_judges), EPOCH_PASSES),
-        warmup=0.0 if variational is None else float(estimator.kl_warmup),
+        warmup=float(estimator.kl_warmup) if blueprint.is_variational else 0.0,
     )
 
 
@@ -325,10 +325,9 @@ def _start_is_final(blueprint):
     )
     return (
         is_linear
-        and blueprint.from_pca
         and blueprint.class_shares is None
-        and blueprint.likelihood.starts_exact
-        and (blueprint.variational is None or blueprint.variational.keeps_start)
+        and blueprint.starts_exact
+        and (not blueprint.is_variational or blueprint.variational.keeps_start)
     )
 
 

@@ -199,7 +199,7 @@ class Task:
         n_rows = few_if_wide(SHRINKAGE_ROWS, rows.n_features)
         model.initialize_from(*self.as_learned(rows, model).some(n_rows))
         shrinkage = 1.0
-        if self.blueprint.from_pca and not self.blueprint.likelihood.starts_exact:
+        if self.blueprint.from_pca and not self.blueprint.starts_exact:
             shrinkage = _best_shrinkage(self, model, maps, *rows.some(n_rows))
         model.set_start(maps, origin=self.origin(maps), shrinkage=shrinkage)
         if self.rows.labels is not None:

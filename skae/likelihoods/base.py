@@ -65,6 +65,9 @@ class Likelihood(BaseEstimator):
         Whether the start is a maximum-likelihood solution; any other is shrunk as far
         as the training rows ask for.
 
+    has_squared_errors : bool
+        Whether an autoencoder minimises squared errors, so that it starts at PCA.
+
     has_column_noise : bool
         Whether each column has a noise of its own, so that the linear maps should not
         depend on the units of the columns.
@@ -80,6 +83,7 @@ class Likelihood(BaseEstimator):
 
     centred = False
     starts_exact = False
+    has_squared_errors = False
     has_column_noise = False
 
     @property

@@ -48,10 +48,10 @@ class PerColumn(Likelihood):
 
     @property
     def tied_noise(self):
-        """Number of each column's noise; a Gaussian has one for all of its own."""
+        """Number of each column's noise; errors in one unit have one noise."""
         ties = np.arange(sum(len(columns) for _, columns in self.parts))
         for spec, columns in self.parts:
-            if not spec.has_column_noise and spec.starts_exact:
+            if spec.has_squared_errors and not spec.has_column_noise:
                 ties[columns] = columns[0]
         return ties
 

@@ -68,6 +68,7 @@ class Gaussian(Likelihood):
 
     centred = True
     starts_exact = True
+    has_squared_errors = True
     least_noise = LEAST_NOISE
 
     def build(self, n_features):
@@ -233,6 +234,7 @@ class GaussianDiag(Likelihood):
 
     centred = True
     starts_exact = True
+    has_squared_errors = True
     has_column_noise = True
     least_noise = LEAST_NOISE
 

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import torch
-from scipy.linalg import solve_triangular
 from scipy.stats import norm, qmc
+
+from skae.normal import whitened
 
 __all__ = ["MOST_ROWS", "draw_table", "most_draws", "most_rows"]
 
@@ -35,7 +36,7 @@ def draw_table(n_draws, n_components, seed):
     if n_draws >= ENOUGH_DRAWS * n_components:
         draws -= draws.mean(axis=0)
         root = np.linalg.cholesky(draws.T @ draws / n_draws)
-        draws = solve_triangular(root, draws.T, lower=True).T
+        draws = whitened(root, draws)
     return torch.from_numpy(np.ascontiguousarray(draws))
 
 

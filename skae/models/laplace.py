@@ -19,6 +19,7 @@ from torch.nn import functional
 from skae.networks.products import padded
 
 from .draws import draw_table, most_draws, most_rows
+from .slopes import value_and_slope
 
 __all__ = ["log_joint", "propose", "rows_together"]
 
@@ -145,13 +146,13 @@ def _shape(model, x, mean, spread):
     sides = torch.cat([torch.zeros_like(shift[:, :1]), shift, -shift], dim=1)
     codes = mean[:, None] + sides
     predictor = model.decoder(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
-    in_predictor = _slope(model.likelihood.log_prob, x[:, None], predictor)
+    _, in_predictor = value_and_slope(model.likelihood.log_prob, x[:, None], predictor)
     decoder = padded(_difference(predictor, spread))
     bend = padded(_difference(in_predictor, spread))
     slope = (decoder @ padded(in_predictor[:, 0])[..., None])[..., 0] - mean
     curvature = -decoder @ bend.mT
     if not model.prior.is_standard:
-        in_code = _slope(lambda _, z: model.tilt(z), x, codes)
+        _, in_code = value_and_slope(lambda _, z: model.tilt(z), x, codes)
         slope = slope + in_code[:, 0]
         curvature = curvature - _difference(in_code, spread)
     curvature = (curvature + curvature.mT) / 2 + torch.eye(k).to(x)
@@ -162,10 +163,3 @@ def _difference(values, spread):
     """Slope in each code, of values at the mean and to its two sides in each."""
     k = spread.shape[1]
     return (values[:, 1 : k + 1] - values[:, k + 1 :]) / (2 * spread[..., None])
-
-
-def _slope(function, x, at):
-    """Slope of a function of rows and of something else in the latter."""
-    with torch.inference_mode(False), torch.enable_grad():
-        x, at = x.clone(), at.clone().requires_grad_()
-        return torch.autograd.grad(function(x, at).sum(), at)[0]

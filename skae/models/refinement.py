@@ -15,6 +15,8 @@ from torch import nn
 
 from skae.networks import FixedLinear
 
+from .slopes import value_and_slope
+
 __all__ = ["LEAST_GAIN", "LONGER", "MOST_REFINEMENTS", "SHORTER", "Refinement"]
 
 # Steps at most.
@@ -121,13 +123,13 @@ class Refinement(nn.Module):
         """Move the codes of rows; see :meth:`measure`."""
         if not self.is_active:
             return z
-        best, slope = _slope(loss, x, z)
+        best, slope = value_and_slope(loss, x, z)
         least_gain = max(LEAST_GAIN, torch.finfo(best.dtype).eps)
         length = torch.ones_like(best)
         for n_left in reversed(range(self.n_steps)):
             tried = z - length[:, None] * self.metric(slope)
             losses, slopes = (
-                _slope(loss, x, tried) if n_left else (loss(x, tried), slope)
+                value_and_slope(loss, x, tried) if n_left else (loss(x, tried), slope)
             )
             is_better = losses < best - least_gain * best.abs()
             best = torch.where(is_better, losses, best)
@@ -145,15 +147,6 @@ def _mean_slopes(loss, x, share, z, moves):
     means = []
     for some in moves.split(n_together):
         moved = (z + some[:, None]).flatten(0, 1)
-        slopes = _slope(loss, x.repeat(len(some), 1), moved)[1]
+        slopes = value_and_slope(loss, x.repeat(len(some), 1), moved)[1]
         means.append(share @ slopes.unflatten(0, (len(some), n_rows)))
     return torch.cat(means)
-
-
-def _slope(loss, x, z):
-    """Loss of each row, and its slope in the code; 0 where it has none."""
-    with torch.inference_mode(False), torch.enable_grad():
-        x, z = x.clone(), z.detach().clone().requires_grad_()
-        losses = loss(x, z)
-        (slope,) = torch.autograd.grad(losses.sum(), z, materialize_grads=True)
-    return losses.detach(), slope
