@@ -368,7 +368,7 @@ def test_a_state_of_the_wrong_kind_is_refused(fitted, damage, message):
         (sio.dumps(damaged), lambda data: sio.loads(data, trusted=TRUSTED_TYPES)),
         (pickle.dumps(damaged), pickle.loads),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=f"no fitted estimator.*{message}"):
             load(content)
 
 

@@ -14,14 +14,8 @@ import scipy.sparse as sp
 from torch import nn
 
 from skae.densities.codes import CodeMixture
-from skae.fitting.blueprint import Blueprint, Variational
-from skae.fitting.factories import is_factory
-from skae.integers import is_integer
-from skae.likelihoods import Likelihood
-from skae.models.penalties import DIVERGENCES
-from skae.models.posteriors import POSTERIORS
-from skae.models.refinement import MOST_REFINEMENTS
-from skae.priors import AggregatePosterior, Prior
+from skae.fitting.blueprint import Blueprint
+from skae.priors import AggregatePosterior
 from skae.start.maps import LinearMaps
 
 from .storage import StoredModule
@@ -56,7 +50,10 @@ def _check_stored(estimator, name):
     _expect(isinstance(stored, StoredModule), name, "a StoredModule")
     blueprint = stored.blueprint
     _expect(isinstance(blueprint, Blueprint), "blueprint", "a Blueprint")
-    _check_blueprint(blueprint)
+    try:
+        blueprint.check()
+    except ValueError as error:
+        raise ValueError(_refusal(str(error))) from error
     _check_arrays(stored)
     for public, expected in (
         ("n_features_in_", blueprint.n_features),
@@ -76,59 +73,6 @@ def _check_stored(estimator, name):
         n_classes = len(getattr(estimator, "classes_", ()))
         is_right = n_classes == len(blueprint.class_shares)
         _expect(is_right, "classes_", f"{len(blueprint.class_shares)} classes")
-
-
-def _check_blueprint(blueprint):
-    for name, least in (("n_features", 1), ("n_components", 1), ("seed", 0)):
-        _expect(
-            is_integer(getattr(blueprint, name), least),
-            f"blueprint.{name}",
-            f"an integer of {least} or more",
-        )
-    for role in ("encoder", "decoder"):
-        part = getattr(blueprint, role)
-        is_spec = hasattr(part, "build") and not isinstance(part, type)
-        is_network = is_spec or is_factory(part)
-        _expect(is_network, f"blueprint.{role}", "a network spec")
-        if hasattr(part, "check"):
-            part.check(f"{role}__")
-    is_likelihood = isinstance(blueprint.likelihood, Likelihood)
-    _expect(is_likelihood, "blueprint.likelihood", "a likelihood spec")
-    _expect(isinstance(blueprint.from_pca, bool), "blueprint.from_pca", "a bool")
-    is_count = is_integer(blueprint.n_refinements, 0)
-    is_count = is_count and blueprint.n_refinements <= MOST_REFINEMENTS
-    what = f"an integer from 0 to {MOST_REFINEMENTS}"
-    _expect(is_count, "blueprint.n_refinements", what)
-    reach = blueprint.reach
-    is_length = isinstance(reach, float) and 0 <= reach < math.inf
-    _expect(is_length, "blueprint.reach", "a finite float of 0 or more")
-    if blueprint.variational is not None:
-        _check_variational(blueprint.variational)
-    shares = blueprint.class_shares
-    are_shares = (
-        isinstance(shares, tuple)
-        and len(shares) > 0
-        and all(isinstance(share, float) and 0 < share <= 1 for share in shares)
-    )
-    _expect(shares is None or are_shares, "blueprint.class_shares", "None or shares")
-
-
-def _check_variational(variational):
-    is_right = isinstance(variational, Variational)
-    _expect(is_right, "blueprint.variational", "None or a Variational")
-    is_named = variational.posterior in POSTERIORS
-    _expect(is_named, "posterior", f"one of {sorted(POSTERIORS)}")
-    _expect(isinstance(variational.prior, Prior), "prior", "a prior spec")
-    variational.prior.check("prior__")
-    is_named = variational.divergence in DIVERGENCES
-    _expect(is_named, "divergence", f"one of {sorted(DIVERGENCES)}")
-    for name in ("beta", "free_bits"):
-        value = getattr(variational, name)
-        is_weight = isinstance(value, int | float) and 0 <= value < math.inf
-        _expect(is_weight, name, "a number from 0")
-    is_count = is_integer(variational.n_importance_samples, 1)
-    _expect(is_count, "n_importance_samples", "an integer of 1 or more")
-    variational.check()
 
 
 def _check_arrays(stored):

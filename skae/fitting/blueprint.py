@@ -5,6 +5,7 @@ holds plain values and specs, so it can be pickled, and a stored module can be b
 from it wherever it is opened.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,15 +13,18 @@ import torch
 from torch import nn
 
 from skae.device import forked_stream, widest_dtype
+from skae.integers import is_integer
+from skae.likelihoods import Likelihood
 from skae.models.coders import Autoencoder
 from skae.models.conditional import ConditionalAutoencoder, LinearWithClass
 from skae.models.objectives import ImportanceBound, PenalisedBound
 from skae.models.paths import Path
 from skae.models.penalties import DIVERGENCES, KullbackLeibler
 from skae.models.posteriors import POSTERIORS
-from skae.models.refinement import Refinement
+from skae.models.refinement import MOST_REFINEMENTS, Refinement
 from skae.models.variational import VariationalAutoencoder
 from skae.networks import MLP, FixedLinear, Gated
+from skae.priors import Prior
 
 from .factories import from_factory, is_factory, remember_parameters
 
@@ -59,7 +63,26 @@ class Variational:
     n_importance_samples: int = 1
 
     def check(self):
-        """Refuse choices that make no sense together."""
+        """Refuse what no choice is, and choices that make no sense together."""
+        _expect(
+            self.posterior in POSTERIORS, "posterior", f"one of {sorted(POSTERIORS)}"
+        )
+        _expect(isinstance(self.prior, Prior), "prior", "a prior spec")
+        self.prior.check("prior__")
+        _expect(
+            self.divergence in DIVERGENCES,
+            "divergence",
+            f"one of {sorted(DIVERGENCES)}",
+        )
+        for name in ("beta", "free_bits"):
+            value = getattr(self, name)
+            is_weight = isinstance(value, int | float) and 0 <= value < math.inf
+            _expect(is_weight, name, "a number from 0")
+        is_count = is_integer(self.n_importance_samples, 1)
+        _expect(is_count, "n_importance_samples", "an integer of 1 or more")
+        self._check_together()
+
+    def _check_together(self):
         if self.n_importance_samples > 1:
             reason = "the importance-weighted bound has no divergence of its own"
             self._need("n_importance_samples", "divergence", "kl", reason)
@@ -153,6 +176,38 @@ class Blueprint:
     class_shares: tuple | None = None
     n_refinements: int = 0
     reach: float = 0.0
+
+    def check(self):
+        """Refuse what no choice is, by its name, in a blueprint that was stored."""
+        for name, least in (("n_features", 1), ("n_components", 1), ("seed", 0)):
+            is_count = is_integer(getattr(self, name), least)
+            _expect(is_count, f"blueprint.{name}", f"an integer of {least} or more")
+        for role in ("encoder", "decoder"):
+            self._check_network(role)
+        is_likelihood = isinstance(self.likelihood, Likelihood)
+        _expect(is_likelihood, "blueprint.likelihood", "a likelihood spec")
+        _expect(isinstance(self.from_pca, bool), "blueprint.from_pca", "a bool")
+        is_count = is_integer(self.n_refinements, 0)
+        is_count = is_count and self.n_refinements <= MOST_REFINEMENTS
+        what = f"an integer from 0 to {MOST_REFINEMENTS}"
+        _expect(is_count, "blueprint.n_refinements", what)
+        is_length = isinstance(self.reach, float) and 0 <= self.reach < math.inf
+        _expect(is_length, "blueprint.reach", "a finite float of 0 or more")
+        if self.variational is not None:
+            is_right = isinstance(self.variational, Variational)
+            _expect(is_right, "blueprint.variational", "None or a Variational")
+            self.variational.check()
+        if self.class_shares is not None:
+            are_shares = _are_shares(self.class_shares)
+            _expect(are_shares, "blueprint.class_shares", "None or shares")
+
+    def _check_network(self, role):
+        part = getattr(self, role)
+        is_spec = hasattr(part, "build") and not isinstance(part, type)
+        is_network = is_spec or is_factory(part)
+        _expect(is_network, f"blueprint.{role}", "a network spec")
+        if hasattr(part, "check"):
+            part.check(f"{role}__")
 
     @property
     def is_variational(self):
@@ -264,3 +319,13 @@ def _on(device, model):
     if widest_dtype(device) == torch.float32:
         model = model.float()
     return model.to(device)
+
+
+def _are_shares(shares):
+    is_filled = isinstance(shares, tuple) and len(shares) > 0
+    return is_filled and all(isinstance(s, float) and 0 < s <= 1 for s in shares)
+
+
+def _expect(is_right, name, what):
+    if not is_right:
+        raise ValueError(f"{name} has to be {what}.")

@@ -181,7 +181,6 @@ def resolve_variational(estimator):
         prior = PRIORS["posterior" if prior == "auto" else prior]()
     _refuse_other("prior", prior, Prior, PRIORS)
     prior = clone(prior)
-    prior.check("prior__")
     variational = Variational(
         posterior=estimator.posterior,
         prior=prior,
