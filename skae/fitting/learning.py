@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from skae.device import limited_threads
@@ -41,10 +40,6 @@ REFIT_ROWS = 10_000
 
 # Training rows by which a start is measured where none are held out, at most.
 START_ROWS = 10_000
-
-# What PCA leaves has to be so many times what float32 rows lose by rounding, or nothing
-# could be learned from them, nor judged by them.
-VISIBLE = 100.0
 
 # A second training is refused if its training loss is lower than the first's by more
 # than this share of the gap between the first's training and judged loss (two standard
@@ -167,9 +162,7 @@ def _leaves_rounding(task, maps):
     is_pca = blueprint.from_pca and blueprint.likelihood.has_squared_errors
     if not is_pca or blueprint.is_variational or task.occasion.continues:
         return False
-    # Rounding is uniform over eps times a value: of variance eps^2 / 12, by its square.
-    rounding = np.finfo(np.float32).eps ** 2 / 12 * maps.scaled_variance.sum()
-    return maps.discarded_variance <= VISIBLE * rounding
+    return maps.leaves_rounding
 
 
 def _some_of(index):

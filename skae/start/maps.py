@@ -47,7 +47,16 @@ LARGEST, LARGEST_SQUARED, SMALLEST_SQUARED = 1e36, 1e18, 1e-18
 # thousandth, its noise.
 SMALLEST_DEVIATION = 1e-35
 
-# The noise variance is at least this share of the mean column variance.
+# What float32 makes of numbers: an error that is uniform over eps times each, and so of
+# this variance, by their squares.
+ROUNDING = float(np.finfo(np.float32).eps) ** 2 / 12
+
+# What PCA leaves has to be so many times what float32 rows lose by rounding, or nothing
+# could be learned from them, nor judged by them.
+VISIBLE = 100.0
+
+# Where it is less, the noise variance is this share of the mean column variance. That of
+# each column by itself is so much at least; and corrections of less are not learned.
 NOISE_FLOOR = 1e-7
 
 # The noise variance where no column varies.
@@ -148,6 +157,12 @@ class LinearMaps:
         return max(self.scaled_variance.sum() - self.explained_variance.sum(), 0.0)
 
     @property
+    def leaves_rounding(self):
+        """Whether PCA leaves hardly more than what rows lose as float32."""
+        rounding = ROUNDING * self.scaled_variance.sum()
+        return self.discarded_variance <= VISIBLE * rounding
+
+    @property
     def noise_variance(self):
         """Noise of the scaled rows, at maximum likelihood; at least a small floor."""
         if self.own_noise is not None:
@@ -166,6 +181,13 @@ class LinearMaps:
     @property
     def noise_floor(self):
         """Smallest noise variance that a model of these rows may have."""
+        if self.leaves_rounding:
+            return self.learnable_variance
+        return ROUNDING * self.scaled_variance.sum() / self.n_columns
+
+    @property
+    def learnable_variance(self):
+        """Variance below which products in float32 show nothing to be learned."""
         mean = self.scaled_variance.sum() / self.n_columns
         return NOISE_FLOOR * mean or SMALLEST_NOISE
 
