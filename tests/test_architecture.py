@@ -280,6 +280,7 @@ HOOKS = {
     "estimators.fitted": {"_n_features_out"},
     "estimators.oversampling": {"_parameter_constraints"},
     "estimators.state": {"_get_param_names"},
+    "estimators.streams": {"_validate_params"},
     "estimators.vae": {"_parameter_constraints"},
 }
 

@@ -342,10 +342,13 @@ DAMAGES = {
         "no attribute 'likelihood'. The file is damaged",
     ),
     "no start's field": (lambda m: m._start.__dict__.pop("n_rows"), "no attribute"),
-    "too wide": (lambda m: with_blueprint(m, n_components=10**15), "is no fitted est"),
+    "too wide": (
+        lambda m: with_blueprint(m, n_components=10**15),
+        "size calculation overflowed",
+    ),
     "activation": (
         lambda m: with_blueprint(m, encoder=MLP((8,), activation=[1])),
-        "is no fitted estimator of skae|activation",
+        "unhashable|activation",
     ),
     "no epochs": (lambda m: m.__dict__.pop("n_iter_"), "n_iter_ has to be an integer"),
     "no loss": (lambda m: setattr(m, "start_loss_", None), "start_loss_ has to be a"),

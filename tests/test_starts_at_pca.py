@@ -217,6 +217,23 @@ def test_the_noise_at_the_start_is_the_discarded_variance_per_direction(
     assert model.noise_variance_ == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.parametrize("k", [2, 8])
+@pytest.mark.parametrize("kind", ["one far cell", "one wide column", "clean spectra"])
+def test_the_start_of_a_vae_is_pcas_where_noise_is_little_of_the_variance(kind, k):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4)) @ rng.normal(size=(4, 10))
+    X += rng.normal(size=X.shape) * (1e-4 if kind == "clean spectra" else 0.3)
+    if kind == "one far cell":
+        X[3, 3] = 1e6
+    if kind == "one wide column":
+        X[:, 3] *= 1e5
+    pca = PCA(k, svd_solver="full").fit(X)
+    start = VAETransformer(k, max_iter=0).fit(X)
+    # PCA divides by n - 1.
+    assert start.score(X) == pytest.approx(pca.score(X), abs=0.05)
+    assert start.noise_variance_ == pytest.approx(pca.noise_variance_, rel=0.01)
+
+
 def test_losses_of_an_untrained_model_are_those_of_the_training_rows(Estimator):
     X, n_components, pca = table("wine")
     model = Estimator(n_components, random_state=0, **START).fit(X)

@@ -69,3 +69,21 @@ def test_first_rows_wait_on_where_a_fit_trains_nothing(Estimator):
     model = Estimator(2, **SMALL).partial_fit(X[:6])
     model.set_params(warm_start=True, max_iter=0).fit(X[:30])
     assert model.partial_fit(X[30:])._start.n_rows == 36
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("solver", "foo"),
+        ("batch_size", 0),
+        ("learning_rate_init", -1.0),
+        ("alpha", "x"),
+    ],
+)
+def test_a_stream_refuses_what_a_fit_does(Estimator, name, value):
+    X = np.random.default_rng(0).normal(size=(40, 4))
+    model = Estimator(2, hidden_layer_sizes=(4,), random_state=0).partial_fit(X)
+    before = model.transform(X)
+    with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+        model.set_params(**{name: value}).partial_fit(X)
+    np.testing.assert_array_equal(model.transform(X), before)

@@ -136,7 +136,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         absent = [name for name, *_ in used if name not in X.columns]
         if absent:
             raise ValueError(
-                f"the table lacks the columns {listed(map(quoted, absent))}"
+                f"the table lacks the columns {listed(map(quoted, absent))}; if new "
+                "tables have none, fit again with --target or --drop"
             )
         rows = np.empty((len(X), len(self.get_feature_names_out())))
         for name, kind, place in used:

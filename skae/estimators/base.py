@@ -14,6 +14,7 @@ from skae.fitting.learning import most_epochs, resume
 from skae.fitting.planning import continued_task, make_task
 from skae.fitting.specs import resolve_likelihood
 from skae.fitting.task import Occasion
+from skae.integers import is_integer
 from skae.weighted import WeightedSet
 
 from .checking import check_fitted_values, check_rows, check_values, check_X_val
@@ -135,7 +136,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
         if self._goes_on:
             blueprint = self._stored.blueprint
             return continued_task(self, blueprint, rows, judges, occasion=occasion)
-        return make_task(
+        task = make_task(
             self,
             rows,
             judges,
@@ -143,6 +144,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedState, FittedCodes):
             seed=seed_from(self.random_state),
             occasion=occasion,
         )
+        if self.verbose and not is_integer(self.n_components):
+            say(self, f"n_components: {task.blueprint.n_components}")
+        return task
 
     def _learn_classes(self, y, weight):
         """Learn the classes of rows, and number them; None where y is ignored."""

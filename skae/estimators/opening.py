@@ -15,6 +15,7 @@ from torch import nn
 
 from skae.densities.codes import CodeMixture
 from skae.fitting.blueprint import Blueprint
+from skae.integers import is_integer
 from skae.priors import AggregatePosterior
 from skae.start.maps import LinearMaps
 

@@ -152,6 +152,13 @@ def _of_divergence(task, learned):
             f"{variance**0.5:.1g}, whose square float32 cannot hold; rescale them, as "
             "by a StandardScaler."
         )
+    is_invisible = learned.maps.noise_variance < learned.maps.learnable_variance
+    if is_invisible and learned.result.best_epoch == 0:
+        return (
+            "Nothing was learned beyond the start: PCA leaves less of the variance "
+            "than float32 can show; rescale columns that have nearly all of it, or "
+            "take likelihood='gaussian_diag'."
+        )
     return (
         "Training diverged even at small steps, and the best weights before that are "
         "kept; use a smaller learning_rate_init."

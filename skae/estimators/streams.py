@@ -62,6 +62,8 @@ class StreamedAutoencoder(BaseAutoencoder):
             return self._partial_fit(X, sample_weight)
 
     def _partial_fit(self, X, sample_weight):
+        # scikit-learn looks at them before the first call alone.
+        self._validate_params()
         refuse_auto_components(self)
         given = self._check_part(X, sample_weight)
         if not self._goes_on and len(given) < max(2, np.ceil(self.n_components)):

@@ -178,9 +178,11 @@ class VAETransformer(BaseDensity):
         Draws of the code of a row by which ``score_samples`` estimates its
         log-likelihood. More draws tighten the bound, but hardly where the posterior has
         a peak narrower than the rest of it; 256 take about twice as long as
-        64, 16 about two thirds. Scoring costs 1 to 3 ms a row, a quarter of that with
-        ``prior="normal"``. With 64, held-out scores of the digits data, of 8 and of 32
-        components, are on average within 0.05 nats of those of 8,192 random draws.
+        64, 16 about two thirds. Of some tens of columns, in calls of a hundred rows,
+        scoring costs 1 to 3 ms a row, a quarter of that with ``prior="normal"``; of
+        thousands of columns, or one row at a time, ten times as much. With 64, held-out
+        scores of the digits data, of 8 and of 32 components, are on average within 0.05
+        nats of those of 8,192 random draws.
 
     solver : {"adam", "adamw", "sgd", "rmsprop", "adagrad"} or Optimizer class, \
             default="adamw"

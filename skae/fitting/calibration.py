@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from skae.device import widest_dtype
-from skae.likelihoods import Remainder
+from skae.likelihoods.remainder import Remainder
 from skae.rows import evenly, few_if_wide
 
 __all__ = ["calibrate"]

@@ -51,7 +51,6 @@ from .columns import PerColumn
 from .counts import NegativeBinomial, Poisson
 from .gaussian import Gaussian, GaussianDiag, StudentT
 from .interval import Bernoulli, ContinuousBernoulli
-from .remainder import Remainder
 
 __all__ = [
     "LIKELIHOODS",
@@ -67,7 +66,6 @@ __all__ = [
     "PerColumn",
     "Poisson",
     "PredictorStart",
-    "Remainder",
     "StudentT",
 ]
 

@@ -147,7 +147,7 @@ class _GaussianModule(_NormalModule):
         noise = maps.column_noise.mean() + (1 - shrinkage) ** 2 * explained
         self.set_noise_variance(noise)
         residual = maps.residual_variance
-        least = max(noise, maps.learnable_variance)
+        least = max(noise, maps.learnable_variance * np.square(maps.scale).mean())
         floor = GAIN_FLOOR * max(residual.mean(), least)
         gain = np.where(maps.variance > 0, np.sqrt(np.maximum(residual, floor)), 0.0)
         unit = max(maps.discarded_variance, least)

@@ -55,8 +55,8 @@ ROUNDING = float(np.finfo(np.float32).eps) ** 2 / 12
 # could be learned from them, nor judged by them.
 VISIBLE = 100.0
 
-# Where it is less, the noise variance is this share of the mean column variance. That of
-# each column by itself is so much at least; and corrections of less are not learned.
+# Where it is less, the noise variance is this share of the mean column variance. That
+# of each column by itself is so much at least; corrections of less are not learned.
 NOISE_FLOOR = 1e-7
 
 # The noise variance where no column varies.
@@ -187,7 +187,7 @@ class LinearMaps:
 
     @property
     def learnable_variance(self):
-        """Variance below which products in float32 show nothing to be learned."""
+        """Variance of a scaled column below which float32 shows nothing to learn."""
         mean = self.scaled_variance.sum() / self.n_columns
         return NOISE_FLOOR * mean or SMALLEST_NOISE
 

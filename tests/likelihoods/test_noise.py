@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from skae import AutoencoderTransformer
-from skae.likelihoods import NegativeBinomial, Remainder
+from skae.likelihoods import NegativeBinomial
+from skae.likelihoods.remainder import Remainder
 
 from .made import negative_binomial, student
 
