@@ -18,7 +18,7 @@ class CommandHelp(Directive):
 
     def run(self):
         said = io.StringIO()
-        width = mock.patch.dict(os.environ, COLUMNS="88", NO_COLOR="1")
+        width = mock.patch.dict(os.environ, COLUMNS="80", NO_COLOR="1")
         with width, contextlib.redirect_stdout(said):
             main([*self.arguments, "--help"])
         return [nodes.literal_block(text=said.getvalue(), language="none")]
