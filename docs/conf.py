@@ -7,7 +7,7 @@ import sys
 import skae
 
 HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE))  # the extension mathml.py
+sys.path.insert(0, str(HERE))  # the extensions mathml.py and command_help.py
 
 project = "skae"
 author = "The skae developers"
@@ -23,6 +23,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "mathml",
+    "command_help",
 ]
 exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py"]
 templates_path = ["_templates"]

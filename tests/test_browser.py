@@ -11,24 +11,32 @@ import pathlib
 import shutil
 import threading
 from contextlib import contextmanager
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from skae.cli import main
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILT = ROOT / "docs" / "_build" / "html"
 
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 LOOKS = [(size, scheme) for scheme in ("light", "dark") for size in SIZES]
 
-# What is wider than the page though it should not be, by tag and class.
+# What is wider than it should be, by tag and class: than the page, than the column of
+# the documentation, which would scroll in its place, or than a link to the page beside.
 TOO_WIDE = """() => {
-    const room = document.documentElement.clientWidth;
-    if (document.documentElement.scrollWidth <= room) return [];
-    return [...document.body.querySelectorAll("*")]
-        .filter(e => e.getBoundingClientRect().right > room + 1)
-        .map(e => `${e.tagName}.${e.className}`);
+    const rooms = [document.documentElement];
+    const column = ".bd-article-container", beside = ".prev-next-area a";
+    rooms.push(...document.querySelectorAll(`${column}, ${beside}`));
+    const wider = room => {
+        const edge = room.getBoundingClientRect().left + room.clientWidth;
+        return [...room.querySelectorAll("*")]
+            .filter(e => e.getBoundingClientRect().right > edge + 1)
+            .map(e => `${e.tagName}.${e.className}`);
+    };
+    return rooms.filter(room => room.scrollWidth > room.clientWidth + 1).flatMap(wider);
 }"""
 MISSING_IMAGES = """async () => {
     const images = [...document.images].filter(i => i.checkVisibility());
@@ -77,6 +85,31 @@ def documentation():
     if not (BUILT / "index.html").exists():
         pytest.skip("the documentation is not built: make docs")
     return BUILT
+
+
+@pytest.fixture(scope="module")
+def pages(documentation):
+    """The pages of the documentation, without those of the theme."""
+    pages = [
+        page.relative_to(documentation).as_posix()
+        for page in sorted(documentation.rglob("*.html"))
+    ]
+    return [page for page in pages if not page.startswith("_")]
+
+
+class _Anchors(HTMLParser):
+    """What a page can be entered at, and where its links lead."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.names, self.links = {""}, []
+        self.feed(page.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.names.add(found.get("id"))
+        if tag == "a" and "href" in found:
+            self.links.append(found["href"])
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -162,12 +195,7 @@ def test_the_report_reads_well(browser, report):
         assert window.locator("td").count() >= 6
 
 
-def test_the_documentation_reads_well(browser, documentation):
-    pages = [
-        page.relative_to(documentation).as_posix()
-        for page in sorted(documentation.rglob("*.html"))
-    ]
-    pages = [page for page in pages if not page.startswith("_")]
+def test_the_documentation_reads_well(browser, documentation, pages):
     assert len(pages) > 20
     with served(documentation) as address, opened(browser) as (window, complaints):
         found = {
@@ -176,13 +204,33 @@ def test_the_documentation_reads_well(browser, documentation):
     assert {page: fault for page, fault in found.items() if fault} == {}
 
 
+def test_the_links_of_the_documentation_lead_somewhere(documentation, pages):
+    read = {documentation / page: _Anchors(documentation / page) for page in pages}
+
+    def leads_somewhere(page, link):
+        asked = urlsplit(link)
+        if asked.scheme:
+            return True  # to another site
+        path = (page.parent / unquote(asked.path)).resolve() if asked.path else page
+        names = read[path].names if path in read else {""}
+        return path.exists() and unquote(asked.fragment) in names
+
+    links = {(page, link) for page, found in read.items() for link in found.links}
+    assert len(links) > 1000
+    assert [each for each in sorted(links) if not leads_somewhere(*each)] == []
+
+
 def test_what_is_wrong_with_a_page_is_found(browser, tmp_path):
     body = '<img src="none.png"><div style="width: 2000px">wide</div>'
+    column = "bd-article-container"
+    body += f'<div class="{column}" style="width: 200px; overflow: auto">'
+    body += '<p class="long" style="width: 300px">long</p></div>'
     body += "<script>console.error('oh')</script>"
     (tmp_path / "page.html").write_text(f"<!doctype html><body>{body}</body>")
     with served(tmp_path) as address, opened(browser) as (window, complaints):
         found = faults(window, complaints, f"{address}/page.html")
     assert ("phone", "dark", "unreadable", [0.0, 1.0]) in found
-    assert ("phone", "light", "too wide", ["DIV."]) in found
+    too_wide = ["DIV.", "P.long"]  # the second than its column, not than the page
+    assert ("phone", "light", "too wide", too_wide) in found
     assert any(fault[2] == "missing images" for fault in found if len(fault) == 4)
     assert "oh" in found

@@ -9,6 +9,8 @@ import warnings
 import pytest
 from public import public_names
 
+from skae.cli import main
+
 ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.rst"))
@@ -49,6 +51,15 @@ def _strings_of(path):
             constants = (v for v in node.values if isinstance(v, ast.Constant))
             pieces.append("".join(constant.value for constant in constants))
     return "\n".join(pieces)
+
+
+def test_the_page_of_the_command_line_has_every_command(capsys):
+    main(["--help"])
+    listed = capsys.readouterr().out.partition("COMMAND\n")[2].partition("\n\n")[0]
+    commands = re.findall(r"^    (\w+)", listed, re.M)
+    assert "compare" in commands
+    page = (DOCS / "command_line.rst").read_text()
+    assert re.findall(r"^\.\. command-help:: (\w+)$", page, re.M) == commands
 
 
 def test_every_public_name_is_in_the_api():

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 
+from skae.estimators.autoencoder import AutoencoderTransformer
 from skae.measures import MEASURES
 from skae.plotting import (
     CodeDisplay,
@@ -114,8 +115,7 @@ def model_pictures(name, small, large, X, y, image_shape):
             _picture(
                 "loss",
                 "Training",
-                f"Loss of {name} with {size}, by epoch. The line is the start, "
-                "which is PCA.",
+                _caption_of_losses(model, name, size),
                 lambda: LossCurveDisplay.from_estimator(model, name=name),
             )
         )
@@ -126,6 +126,23 @@ def _caption_of_codes(n_components, rows, name):
     if n_components == 1:
         return f"The only code of {rows}: {name} and PCA."
     return f"The first two codes of {rows}: {name} and PCA, of {n_components} each."
+
+
+def _caption_of_losses(model, name, size):
+    caption = f"Loss of {name} with {size}, by epoch. The dashed line is the start, "
+    caption += "which is PCA."
+    if isinstance(model, AutoencoderTransformer) and _is_below_its_curve(model):
+        caption += (
+            " The dot, what was kept, lies below the curve by what was done after the "
+            "training: its last layer was solved, and codes are refined."
+        )
+    return caption
+
+
+def _is_below_its_curve(model):
+    """Whether what was kept is better than it was at the end of its epoch."""
+    curve = model.validation_loss_curve_
+    return len(curve) > 0 and model.best_loss_ < curve[model.best_epoch_]
 
 
 def _picture(name, title, caption, draw):

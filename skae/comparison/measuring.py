@@ -51,7 +51,7 @@ class Judge:
 
 
 def explained_variance_scorer(estimator, X, y=None, sample_weight=None):
-    """Share of the variance of rows that is left after ``inverse_transform``.
+    """Share of the variance of rows that their reconstruction explains.
 
     The autoencoder's own ``score``, for any transformer, but that errors in columns
     that are constant in X do not count: a grid search over PCA (whose own is a

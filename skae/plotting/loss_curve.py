@@ -34,7 +34,8 @@ class LossCurveDisplay(Display):
         Loss of the start.
 
     best_loss : float, default=None
-        Loss of the weights that were kept.
+        Loss of what was kept. An autoencoder's lies below the curve where its last
+        layer was solved after the training, or codes are refined.
 
     best_epoch : int, default=None
         Epoch after which those weights stood; 0 is the start. None leaves them out.

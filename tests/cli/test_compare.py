@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
+from skae import AutoencoderTransformer, VAETransformer
 from skae.cli import comparing
 from skae.cli.reading import read_table
 from skae.cli.report import findings, table_of
@@ -92,6 +93,37 @@ def test_a_picture_of_codes_says_how_many_there_are(n_components, caption):
 def test_a_picture_of_errors_says_how_wide_the_code_is(width, words):
     caption = draw(width)["feature_errors"].caption
     assert caption == f"What unseen rows lose in {words}, column by column."
+
+
+def caption_of_losses(method, **settings):
+    pytest.importorskip("matplotlib")
+    from skae.cli.pictures import model_pictures
+
+    table = read_table("wine")
+    rows = StandardScaler().fit_transform(table.frame.drop(columns=table.target))
+    X = pd.DataFrame(rows).add_prefix("x")
+    model = method(2, random_state=0, **settings).fit(X)
+    both = model, PCA(2).fit(X)
+    pictures = model_pictures("model", both, both, X, None, None)
+    return model, {p.name: p for p in pictures}["loss"].caption
+
+
+def test_a_picture_of_losses_says_why_the_dot_is_below_its_curve():
+    model, caption = caption_of_losses(AutoencoderTransformer)
+    assert model.best_loss_ < 0.9 * model.validation_loss_curve_[model.best_epoch_]
+    assert "below the curve" in caption
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        (VAETransformer, {}),
+        (AutoencoderTransformer, {"early_stopping": False, "max_iter": 2}),
+    ],
+)
+def test_a_picture_of_losses_says_nothing_of_a_dot_on_its_curve(method, settings):
+    _, caption = caption_of_losses(method, **settings)
+    assert caption.endswith("which is PCA.")
 
 
 def test_pictures_are_the_same_whatever_style_is_set():
