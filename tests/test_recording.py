@@ -17,7 +17,7 @@ from skae.likelihoods import (
     PredictorStart,
     counts,
 )
-from skae.training import clipping, engine, recording, solvers, steps
+from skae.training import clipping, judges, recording, solvers, steps
 from skae.training.recording import RecordedStep
 
 EPOCHS, USUAL_STEPS = 4, 12
@@ -118,13 +118,13 @@ def test_a_recording_follows_the_learning_rate(fit_as_on_a_gpu):
 
 def test_after_a_divergence_steps_are_recorded_anew(fit_as_on_a_gpu, monkeypatch):
     """The first recording is of an optimizer that was thrown away."""
-    judge, n_judged = engine._OnTheWay.judge, []
+    judge, n_judged = judges.OnTheWay.judge, []
 
     def diverging_once(self, loss):
         n_judged.append(loss)
         return None if len(n_judged) == 3 else judge(self, loss)
 
-    monkeypatch.setattr(engine._OnTheWay, "judge", diverging_once)
+    monkeypatch.setattr(judges.OnTheWay, "judge", diverging_once)
     X, settings = images(384), LONG | {"max_iter": 2 * EPOCHS}
     one, _ = fit_as_on_a_gpu(AutoencoderTransformer(4, **settings), X, Never)
     n_judged.clear()

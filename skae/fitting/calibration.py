@@ -33,10 +33,9 @@ def calibrate(task, learned, share):
     """
     if learned.is_start and task.blueprint.starts_exact:
         return  # it has PCA's, in closed form
-    n_free = max(task.blueprint.n_features - task.blueprint.n_components, 1)
     learned.model.likelihood.calibrate(
         Remainder(
-            _loss(task, learned) / n_free,
+            partial(_deviance, task, learned),
             learned.maps.noise_floor,
             share,
             partial(_rebuilt, task, learned),
@@ -44,15 +43,16 @@ def calibrate(task, learned, share):
     )
 
 
-def _loss(task, learned):
-    """Mean loss of rows, as the model is used: its codes refined.
+def _deviance(task, learned):
+    """Mean loss of rows per degree of freedom, as the model is used: its codes refined.
 
     Where nothing judged, that which an epoch saw on its way is of other codes.
     """
+    n_free = max(task.blueprint.n_features - task.blueprint.n_components, 1)
     if learned.result.validation_curve:
-        return learned.result.best_loss
+        return learned.result.best_loss / n_free
     rows = _some_rows(task, learned)
-    return rows.mean(task.row_losses(learned.model, rows))
+    return rows.mean(task.row_losses(learned.model, rows)) / n_free
 
 
 def _some_rows(task, learned):

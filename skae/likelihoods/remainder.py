@@ -15,8 +15,8 @@ class Remainder:
 
     Attributes
     ----------
-    deviance : float
-        Mean of the rows that judge, per degree of freedom.
+    judge : callable
+        Gives the mean deviance of the rows that judge, per degree of freedom.
 
     noise_floor : float
         No column's noise is smaller, or its rows could not be told from their rounding.
@@ -26,13 +26,19 @@ class Remainder:
 
     rebuild : callable
         Gives some rows, their means given their codes, and their weights, which add up
-        to 1, in the widest type. It takes a while, and is called where they are needed.
+        to 1, in the widest type. It and ``judge`` may take a while, and are called only
+        where they are needed.
     """
 
-    deviance: float
+    judge: Callable[[], float]
     noise_floor: float
     share: float
     rebuild: Callable[[], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+
+    @cached_property
+    def deviance(self):
+        """Mean deviance per degree of freedom."""
+        return self.judge()
 
     @cached_property
     def rows(self):

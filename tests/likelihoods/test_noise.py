@@ -113,7 +113,7 @@ def remainder_of(x, mean, share=1.0):
     """What is left where rows have their means given."""
     x, mean = torch.as_tensor(x), torch.as_tensor(mean)
     weight = torch.full((len(x),), 1 / len(x), dtype=torch.float64)
-    return Remainder(1.0, 0.0, share, lambda: (x, mean, weight))
+    return Remainder(lambda: 1.0, 0.0, share, lambda: (x, mean, weight))
 
 
 def test_drawn_counts_vary_about_their_rates_as_those_of_the_rows_do():
