@@ -181,7 +181,7 @@ def test_a_room_takes_of_others_what_they_offer(path):
 
 @functools.cache
 def taken_anywhere():
-    """Names that skae takes, and those of its tests, examples and pages."""
+    """Names that skae takes, and those of its tests and pages."""
     pairs = set().union(*map(taken, modules()))
     files = [*modules(), *(ROOT / "tests").rglob("*.py"), *ROOT.glob("docs/*.rst")]
     for path in files:

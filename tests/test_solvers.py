@@ -117,6 +117,20 @@ def test_a_gradient_beyond_what_can_be_measured_is_no_end(Clipping):
 
 
 @clips
+@pytest.mark.parametrize("far", [np.inf, -np.inf, np.nan])
+def test_a_length_that_is_no_number_says_nothing_of_what_is_usual(Clipping, far):
+    gradient = [torch.ones(3)]
+    seen = Clipping(gradient)
+    for step in range(3 * USUAL_STEPS):
+        gradient[0].fill_(far if step == 3 else 1.0)
+        seen.clip()
+    assert float(seen.usual) == pytest.approx(3**0.5)
+    gradient[0].fill_(100.0)
+    seen.clip()
+    np.testing.assert_allclose(gradient[0], LONGEST, rtol=1e-6)
+
+
+@clips
 def test_the_first_gradients_say_what_is_usual(Clipping):
     gradient = [torch.zeros(3)]
     seen = Clipping(gradient)

@@ -1,9 +1,11 @@
 """A stream that follows a fit does not undo what the fit has found."""
 
 import pickle
+from unittest import mock
 
 import numpy as np
 import pytest
+import sklearn
 
 from skae import AutoencoderTransformer
 
@@ -87,3 +89,13 @@ def test_a_stream_refuses_what_a_fit_does(Estimator, name, value):
     with pytest.raises(ValueError, match=f"The '{name}' parameter"):
         model.set_params(**{name: value}).partial_fit(X)
     np.testing.assert_array_equal(model.transform(X), before)
+
+
+def test_parameters_of_a_stream_are_not_validated_where_that_is_off(Estimator, iris):
+    model = Estimator(2, **SMALL).partial_fit(iris[0])
+    with mock.patch.object(model, "_validate_params") as validate:
+        with sklearn.config_context(skip_parameter_validation=True):
+            model.partial_fit(iris[0])
+        assert not validate.called
+        model.partial_fit(iris[0])
+        assert validate.called

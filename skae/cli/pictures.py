@@ -26,6 +26,9 @@ COLUMN = 5.4
 # One panel less wide than so many times its height leaves room for another picture.
 NARROW = 2.0
 
+# A share of what was gained in all that a picture shows.
+VISIBLE = 0.01
+
 # A page's colour, so that a picture has no edge.
 LIGHT, DARK = "#ffffff", "#14171f"
 
@@ -134,7 +137,7 @@ def _caption_of_losses(model, name, size):
     if isinstance(model, AutoencoderTransformer) and _is_below_its_curve(model):
         caption += (
             " The dot, what was kept, lies below the curve by what was done after the "
-            "training: its last layer was solved, and codes are refined."
+            "training: the last layer was solved, or codes are refined."
         )
     return caption
 
@@ -142,7 +145,10 @@ def _caption_of_losses(model, name, size):
 def _is_below_its_curve(model):
     """Whether what was kept is better than it was at the end of its epoch."""
     curve = model.validation_loss_curve_
-    return len(curve) > 0 and model.best_loss_ < curve[model.best_epoch_]
+    if not len(curve):
+        return False
+    gained_after = curve[model.best_epoch_] - model.best_loss_
+    return gained_after > VISIBLE * (model.start_loss_ - model.best_loss_)
 
 
 def _picture(name, title, caption, draw):

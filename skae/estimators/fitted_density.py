@@ -1,4 +1,4 @@
-"""What a variational autoencoder answers once fitted: densities, draws, classes."""
+"""What a variational autoencoder answers once fitted: codes, densities, draws."""
 
 from dataclasses import replace
 from functools import partial
@@ -164,9 +164,12 @@ class FittedDensity(ToldClasses):
         k = self.n_components_
         codes = statistics.new_empty(len(statistics), n_samples, k)
         size = max(1, DRAWN_NUMBERS // (k * max(k, n_samples)))
-        for of_rows, own in zip(statistics.split(size), codes.split(size), strict=True):
-            noise = torch.from_numpy(drawn.standard_normal(own.shape)).to(own)
-            own.copy_(model.posterior_of(of_rows).each_draw().at(noise))
+        with torch.no_grad(), torch.autocast(statistics.device.type, enabled=False):
+            for some, own in zip(
+                statistics.split(size), codes.split(size), strict=True
+            ):
+                noise = torch.from_numpy(drawn.standard_normal(own.shape)).to(own)
+                own.copy_(model.posterior_of(some).each_draw().at(noise))
         return codes if statistics is told else as_array(codes)
 
     def score_samples(self, X):

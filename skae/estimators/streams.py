@@ -1,6 +1,7 @@
 """How both estimators learn from a stream: the template of ``partial_fit``."""
 
 import numpy as np
+from sklearn import get_config
 from sklearn.utils.metaestimators import available_if
 
 from skae._sklearn import fit_context
@@ -30,7 +31,7 @@ class StreamedAutoencoder(BaseAutoencoder):
         return True
 
     @available_if(lambda self: self._takes_parts())
-    @fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y=None, sample_weight=None):
         """Train for one epoch on some of the rows of a stream.
 
@@ -62,8 +63,9 @@ class StreamedAutoencoder(BaseAutoencoder):
             return self._partial_fit(X, sample_weight)
 
     def _partial_fit(self, X, sample_weight):
-        # scikit-learn looks at them before the first call alone.
-        self._validate_params()
+        # scikit-learn looks at the parameters before the first call alone.
+        if not get_config()["skip_parameter_validation"]:
+            self._validate_params()
         refuse_auto_components(self)
         given = self._check_part(X, sample_weight)
         if not self._goes_on and len(given) < max(2, np.ceil(self.n_components)):

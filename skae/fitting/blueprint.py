@@ -179,9 +179,11 @@ class Blueprint:
 
     def check(self):
         """Refuse what no choice is, by its name, in a blueprint that was stored."""
-        for name, least in (("n_features", 1), ("n_components", 1), ("seed", 0)):
-            is_count = is_integer(getattr(self, name), least)
-            _expect(is_count, f"blueprint.{name}", f"an integer of {least} or more")
+        for name in ("n_features", "n_components"):
+            is_count = is_integer(getattr(self, name), 1)
+            _expect(is_count, f"blueprint.{name}", "an integer of 1 or more")
+        is_seed = is_integer(self.seed, 0) and self.seed < 2**32
+        _expect(is_seed, "blueprint.seed", "an integer from 0 to 2**32 - 1")
         for role in ("encoder", "decoder"):
             self._check_network(role)
         is_likelihood = isinstance(self.likelihood, Likelihood)

@@ -43,7 +43,7 @@ SMALLEST_RATIO = 1e-7
 # the leading ones stand out, as they should, and the others are not lost.
 COORDINATE_SPREAD = 0.5
 
-# Steps that find the scale of Student's noise; each takes off three quarters of what
+# Steps that find the scale of Student's noise; each takes off five eighths of what
 # the last has left.
 SCALE_STEPS = 12
 

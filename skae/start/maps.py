@@ -55,8 +55,9 @@ ROUNDING = float(np.finfo(np.float32).eps) ** 2 / 12
 # could be learned from them, nor judged by them.
 VISIBLE = 100.0
 
-# Where it is less, the noise variance is this share of the mean column variance. That
-# of each column by itself is so much at least; corrections of less are not learned.
+# Where it is less, the noise variance is this share of the mean column variance: by
+# the noise that PCA leaves, float32's own errors would look like gains and losses. What
+# a column has of its own is always at least this share of its variance.
 NOISE_FLOOR = 1e-7
 
 # The noise variance where no column varies.

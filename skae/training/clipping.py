@@ -63,8 +63,16 @@ class Clipping:
         if allowed is not length:
             for part in self.gradient:
                 part.mul_(allowed / (length + TINY))
+        self._count(allowed)
+
+    def _count(self, length):
+        """Count a length in what is usual; one beyond float32 says nothing."""
         self.n_seen += 1
-        self.usual += (allowed - self.usual) / min(self.n_seen, USUAL_STEPS)
+        change = (length - self.usual) / min(self.n_seen, USUAL_STEPS)
+        if self.is_seen:
+            self.usual += change if math.isfinite(change) else 0.0
+        else:
+            self.usual += torch.nan_to_num(change, 0.0, 0.0, 0.0)
 
     def _length(self):
         """Length of the gradient: a number on a CPU, else a tensor."""

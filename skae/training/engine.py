@@ -186,7 +186,7 @@ def _run_epochs(steps, pace, judge, observer, result):
         epoch = _run_epoch(steps, pace, judge, result.n_epochs)
         if epoch is None:
             result.diverged = True
-            steps.go_back()
+            steps.begin_anew()  # what its optimizer remembers is of no use either
             observer.end(result)
             return
         loss, judged = epoch

@@ -87,8 +87,9 @@ class TrainingResult:
     validation_curve : list of float
         Validation loss at the start and after each epoch; empty without validation.
     learning_rates : list of float
-        Learning rate of each epoch that led to the kept weights, for :func:`replay`;
-        those after which training went back are not among them.
+        Learning rate of each epoch that led to the kept weights, for
+        :func:`~skae.training.engine.replay`; those after which training went back are
+        not among them.
     best_epoch : int
         Number of epochs after which the kept weights were reached; 0 is the start.
     best_loss : float

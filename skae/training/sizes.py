@@ -18,7 +18,7 @@ SHARED_PRODUCT = 2**24
 
 
 def largest_product(model, batch_size):
-    """Multiplications of the largest product; shapes choose kernels, never timings."""
+    """Multiplications of the largest product of a batch."""
     largest = max((p.numel() for p in model.parameters() if p.ndim >= 2), default=0)
     return batch_size * largest
 
