@@ -7,6 +7,9 @@ import pytest
 import scipy.sparse as sp
 import torch
 from given import LEARNS, SMALL, images, normal
+from hypothesis import given, settings
+from hypothesis.extra.numpy import arrays
+from hypothesis.strategies import floats
 from sklearn.decomposition import PCA
 from torch import nn
 
@@ -15,6 +18,7 @@ from skae.fitting import learning
 from skae.fitting.planning import make_task
 from skae.fitting.task import Occasion
 from skae.likelihoods import Gaussian
+from skae.training.judges import beside_start
 from skae.weighted import WeightedSet
 
 
@@ -319,3 +323,53 @@ def test_the_module_computes_what_the_estimator_returns(Estimator):
     np.testing.assert_allclose(decoded, model.reconstruct(X), atol=1e-5)
     model.module_.to("meta")
     assert model.device_.type == "meta"
+
+
+# ------------------------------------------------------------------- far rows judge
+
+
+@settings(deadline=None)
+@given(
+    arrays(np.float64, 4, elements=floats(-1e3, 1e6)),
+    arrays(np.float64, 4, elements=floats(-1e3, 1e6)),
+    floats(1e-9, 0.5),
+)
+def test_a_row_loses_little_more_than_at_a_start_that_has_a_share(losses, start, share):
+    losses, start = torch.tensor(losses), torch.tensor(start)
+    beside = beside_start(losses, start, share)
+    least, most = torch.minimum(losses, start), start - np.log(share)
+    close = {"rtol": 1e-12, "atol": 1e-9}
+    assert torch.all((beside >= least) | torch.isclose(beside, least, **close))
+    assert torch.all((beside <= most) | torch.isclose(beside, most, **close))
+    torch.testing.assert_close(beside_start(start, start, share), start, **close)
+    assert beside_start(losses, start, 0.0) is losses
+
+
+def test_a_loss_without_bound_is_that_of_the_start_and_none_stays_none():
+    losses, start = torch.tensor([np.inf, np.nan, 2.0]), torch.tensor([1.0, 1.0, 1.0])
+    bounded = beside_start(losses, start, 0.25)
+    mixed = -np.log(0.75 * np.exp(-2) + 0.25 * np.exp(-1))
+    np.testing.assert_allclose(bounded, [1 + np.log(4), np.nan, mixed], rtol=1e-6)
+
+
+def curve_with_far_rows(n_rows, seed):
+    rng = np.random.default_rng(seed)
+    t = rng.uniform(-1, 1, (n_rows, 1))
+    X = np.hstack([t, t**2, t**3]) + rng.normal(0, 0.03, (n_rows, 3))
+    X[:: n_rows // 8] += rng.normal(0, 1, (8, 3))
+    return X
+
+
+@pytest.mark.parametrize(
+    ("parameters", "gain"),
+    [({}, 1.8), ({"n_importance_samples": 2}, 1.8), ({"beta": 2}, 0.8)],
+)
+def test_far_rows_among_those_that_judge_hardly_hold_a_vae_back(parameters, gain):
+    """Its density gives the start the share of a row, and is judged so.
+
+    By their losses alone it gained 1.3, 1.4 and 0.4.
+    """
+    X, X_test = (curve_with_far_rows(400, seed) for seed in range(2))
+    vae = VAETransformer(1, random_state=0, max_iter=60, **parameters).fit(X)
+    assert vae.best_loss_ < vae.start_loss_
+    assert vae.score(X_test) > PCA(1).fit(X).score(X_test) + gain

@@ -551,7 +551,7 @@ def test_ctrl_c_after_the_second_training_keeps_the_first(
     def press(*_):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("skae.fitting.learning._is_beyond", press)
+    monkeypatch.setattr("skae.fitting.learning._is_elsewhere", press)
     model = Estimator(**(BENT | SMALL | {"max_iter": 15}))
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(curve)

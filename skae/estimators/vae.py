@@ -298,7 +298,9 @@ class VAETransformer(BaseDensity):
         each epoch.
 
     validation_loss_curve_ : list of float
-        The same on the rows that judge, at the start and after each epoch.
+        The same on the rows that judge, at the start and after each epoch; with a
+        Gaussian likelihood a row counts no more than log(n + 1) above what it lost at
+        the start, as in :meth:`score_samples`.
 
     start_loss_ : float
         Loss of the start on the rows that judge: probabilistic PCA's. Where nothing

@@ -26,7 +26,7 @@ from skae.device import limited_threads
 from skae.rows import evenly
 from skae.start.maps import LinearMaps
 from skae.training.engine import replay, train
-from skae.training.judges import mean_loss
+from skae.training.judges import beside_start, row_losses
 from skae.training.settings import TrainingResult
 from skae.training.sizes import n_threads
 
@@ -133,7 +133,10 @@ def resume(task, model, maps, state, *, observer=None):
     kept, held_out = _split(task)
     training = _Training(task, kept, maps, task.subset(kept, maps), model, observer)
     model.fit_totals(training.rows, anew=not task.occasion.of_stream)
-    return training.run(task.judges(held_out, maps), state)
+    valid, start = task.judges(held_out, maps), None
+    if valid is not None and task.settings.start_share > 0:
+        start = task.model_at(maps, training.rows)
+    return training.run(valid, state, start)
 
 
 def most_epochs(task):
@@ -219,27 +222,47 @@ def _refitted(task, learned, held_out, observer):
     learned.result.interrupted |= again.result.interrupted
     learned.n_epochs = again.n_epochs
     is_whole = again.result.n_epochs == len(learned.result.learning_rates)
-    seen, unseen = (task.subset(held_out, each.maps) for each in (again, learned))
-    mean, error = unseen.mean_and_error(task.row_losses(learned.model, unseen))
-    is_worse = seen.mean(task.row_losses(again.model, seen)) > mean
-    if not is_whole or is_worse or _is_beyond(task, learned, again, mean, error):
+    if not is_whole or _is_elsewhere(task, learned, again, held_out):
         return learned
     return replace(learned, model=again.model, maps=maps, index=again.index)
 
 
-def _is_beyond(task, learned, again, mean, error):
-    """Whether a second training is beyond where the first was stopped.
+def _is_elsewhere(task, learned, again, held_out):
+    """Whether a second training is worse, or beyond where the first was stopped.
 
     Chance, a step that went wrong and was made good, can lead the first elsewhere for
     the same epochs; then nothing has judged where the second is. The mean loss of the
     first on the rows that judge, and its standard error, say what can be told.
     """
-    losses = []
-    for each in (learned, again):
-        rows = task.subset(learned.index, each.maps)
-        losses.append(rows.mean(task.row_losses(each.model, rows)))
-    first, second = losses
-    return first - second > REFIT_SHARE * (abs(mean - first) + 2 * error)
+    measured = _measure(task, learned, again)
+    (judged, error), (seen, _) = measured(held_out)
+    (first, _), (second, _) = measured(learned.index)
+    gap = abs(judged - first) + 2 * error
+    return seen > judged or first - second > REFIT_SHARE * gap
+
+
+def _measure(task, learned, again):
+    """Give what measures two networks on some rows, as those that judge would.
+
+    Returns
+    -------
+    callable
+        From row numbers to the mean loss of each network, and its standard error.
+    """
+    share, start = task.settings.start_share, None
+    if share > 0:
+        start = task.model_at(learned.maps, task.subset(learned.index, learned.maps))
+
+    def measured(index):
+        before = None
+        if start is not None:
+            before = task.row_losses(start, task.subset(index, learned.maps))
+        for each in (learned, again):
+            rows = task.subset(index, each.maps)
+            losses = task.row_losses(each.model, rows)
+            yield rows.mean_and_error(beside_start(losses, before, share))
+
+    return measured
 
 
 class _Training:
@@ -261,7 +284,7 @@ class _Training:
         rows = task.subset(index, maps)
         return cls(task, index, maps, rows, task.model_at(maps, rows), observer)
 
-    def run(self, valid, state=None):
+    def run(self, valid, state=None, start=None):
         """Train, and say what came of it by the rows that judge.
 
         Parameters
@@ -272,21 +295,28 @@ class _Training:
         state : dict, optional
             Of an earlier training, to be continued.
 
+        start : nn.Module, optional
+            Where that began; by default it is where this one begins.
+
         Returns
         -------
         Learned
         """
         judges = self._some_rows() if valid is None else valid
-        before = self.task.row_losses(self.model, judges)
-        self.start_loss = self._epoch_loss(judges, before)
+        of_start = now = self._losses(self.model, judges)
+        if start is not None:
+            of_start = self._losses(start, judges)
+        before, as_epochs = self._beside(now, of_start)
+        self.start_loss = judges.mean(as_epochs)
         if self.task.own_judges is not None and not math.isfinite(self.start_loss):
             self._refuse_if_judges_fault()
-        learned = self._trained(partial(train, valid=valid, state=state))
+        minimise = partial(train, valid=valid, of_start=of_start[1], state=state)
+        learned = self._trained(minimise)
         if valid is not None:
-            self._judge(learned, valid, before)
+            self._judge(learned, valid, before, of_start)
         return learned
 
-    def _judge(self, learned, valid, before):
+    def _judge(self, learned, valid, before, of_start):
         """Solve the last layer, and compare what rows lose with what they lost before.
 
         The network now sees no further than it will, too.
@@ -294,9 +324,8 @@ class _Training:
         can_solve = not (self.task.occasion.continues or learned.result.interrupted)
         if can_solve and has_readout(self.model):
             learned.readout_strength = self._solve_readout(valid)
-        after = self.task.row_losses(self.model, valid)
-        learned.judged_loss = self._epoch_loss(valid, after)
-        learned.result.best_loss = learned.judged_loss
+        after, as_epochs = self._beside(self._losses(self.model, valid), of_start)
+        learned.judged_loss = learned.result.best_loss = valid.mean(as_epochs)
         learned.is_better = gains_surely(before - after, valid)
 
     def rerun(self, learned):
@@ -341,12 +370,19 @@ class _Training:
         """Take some of the rows that train, by which a start is measured."""
         return self.task.subset(_some_of(self.index), self.maps)
 
-    def _epoch_loss(self, rows, losses):
-        """Mean loss by the draws of an epoch's judgement, which may be fewer."""
-        passes = self.task.settings.validation_passes
-        if passes == self.task.judging_passes:
-            return rows.mean(losses)
-        return mean_loss(self.model, rows, self.task.seed, passes)
+    def _losses(self, model, rows):
+        """Loss of each row; again, by the draws of an epoch, which may be fewer."""
+        losses, passes = self.task.row_losses(model, rows), self.task.judging_passes
+        of_epochs = self.task.settings.validation_passes
+        if of_epochs == passes:
+            return losses, losses
+        return losses, row_losses(model, rows, self.task.seed, of_epochs)
+
+    def _beside(self, losses, of_start):
+        """Give both as rows judge by them, who know what they lost at the start."""
+        share = self.task.settings.start_share
+        pairs = zip(losses, of_start, strict=True)
+        return [beside_start(of_rows, start, share) for of_rows, start in pairs]
 
     def _refuse_if_judges_fault(self):
         """Refuse rows of the user's own that have no loss, if it is their fault."""

@@ -133,6 +133,9 @@ def _task_of(estimator, blueprint, rows, own_judges, counted, occasion):
         estimator, len(rows), own_judges, blueprint, occasion
     )
     settings = make_settings(estimator, blueprint, counted, n_judges, device)
+    if blueprint.is_variational and blueprint.starts_exact:
+        # As in the density that is reported: one row more than those of training.
+        settings = replace(settings, start_share=1 / (rows.total + 1))
     is_judged = n_validation > 0 or own_judges is not None
     return Task(
         blueprint=blueprint,

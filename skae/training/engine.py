@@ -49,6 +49,7 @@ def train(
     seed,
     start_loss,
     valid=None,
+    of_start=None,
     observer=None,
     state=None,
 ):
@@ -75,6 +76,10 @@ def train(
         among the candidates, and training ends when they are long past. If not, the
         last weights are kept, and training ends when the training loss stands still.
 
+    of_start : torch.Tensor, optional
+        Loss of each of those at the start that has a share in what they judge by; by
+        default as this training begins.
+
     observer : object, optional
         Its ``begin()`` is called before each epoch and ``end(result)`` after it; a
         true answer ends the training.
@@ -96,7 +101,7 @@ def train(
     def judge_of(steps):
         if valid is None:
             return OnTheWay(steps, start_loss)
-        return HeldOut(steps, start_loss, valid, seed)
+        return HeldOut(steps, start_loss, valid, seed, of_start)
 
     given = model, rows, settings, seed, state
     return _trained(given, start_loss, pace_of, judge_of, observer)

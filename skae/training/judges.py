@@ -1,5 +1,7 @@
 """Judges: the loss of rows, and by which loss weights are kept."""
 
+import math
+
 import torch
 
 from skae.device import generator_from, limited_threads, widest_dtype
@@ -7,7 +9,7 @@ from skae.device import generator_from, limited_threads, widest_dtype
 from .sizes import n_threads
 from .steps import evaluating
 
-__all__ = ["HeldOut", "OnTheWay", "mean_loss", "row_losses"]
+__all__ = ["HeldOut", "OnTheWay", "beside_start", "row_losses"]
 
 # A loss so many units above the start's has diverged; training then goes on from the
 # weights that were kept, by smaller steps.
@@ -35,33 +37,60 @@ def _row_losses(model, judge, rows, seed, passes):
     return losses
 
 
-def mean_loss(model, rows, seed=0, passes=1):
-    """Weighted mean of :func:`row_losses`."""
-    return rows.mean(row_losses(model, rows, seed, passes))
+def beside_start(losses, start, share):
+    """Loss of each row where the start has a share in its density.
+
+        - log((1 - share) exp(-loss) + share exp(-loss of the start))
+
+    A network leaves less noise than its start, by which a row far from all others is
+    punished without bound, and alone decides a mean. Here it loses at most
+    ``-log(share)`` more than it did at the start.
+
+    Parameters
+    ----------
+    losses, start : torch.Tensor of shape (n_rows,)
+
+    share : float
+        0 leaves losses as they are.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_rows,)
+    """
+    if share == 0:
+        return losses
+    return -torch.logaddexp(math.log1p(-share) - losses, math.log(share) - start)
 
 
 class HeldOut:
     """Rows that are not trained on judge the weights, of which the best are kept."""
 
-    def __init__(self, steps, start_loss, rows, seed):
+    def __init__(self, steps, start_loss, rows, seed, of_start):
         self.steps, self.limit = steps, start_loss + DIVERGED * steps.unit
         self.rows, self.draws = rows, (seed, steps.settings.validation_passes)
+        self.of_start, self.start_share = of_start, steps.settings.start_share
 
-    def mean_loss(self, judge):
-        """Mean loss of the rows that judge, by the model or what stands for it."""
-        losses = _row_losses(self.steps.model, judge, self.rows, *self.draws)
-        return self.rows.mean(losses)
+    def _losses(self, judge):
+        """Loss of each row that judges, by the model or what stands for it."""
+        return _row_losses(self.steps.model, judge, self.rows, *self.draws)
+
+    def _mean_loss(self, losses):
+        """Mean of what rows lose, as it is judged."""
+        return self.rows.mean(beside_start(losses, self.of_start, self.start_share))
 
     def begin(self, result, pace):
         """Judge the start, which is among the candidates, as it will be elsewhere."""
-        result.best_loss = self.mean_loss(self.steps.model)
+        losses = self._losses(self.steps.model)
+        if self.of_start is None:
+            self.of_start = losses
+        result.best_loss = self._mean_loss(losses)
         result.validation_curve.append(result.best_loss)
         pace.begin(result.best_loss)
         pace.plateau.observe(result.best_loss, 0.0)
 
     def judge(self, loss):
         """Give the loss by which an epoch is judged; None where it has diverged."""
-        judged = self.mean_loss(self.steps.loss)
+        judged = self._mean_loss(self._losses(self.steps.loss))
         return judged if loss < self.limit and judged < self.limit else None
 
     def enter(self, result, judged):

@@ -39,6 +39,9 @@ class Settings:
     warmup : float
         Share of the epochs, at the beginning, over which the model is warmed up. What
         they give is judged, but they do not end the training.
+    start_share : float
+        Of the start in the density by which rows judge, where a loss is minus the
+        logarithm of one; see :func:`~skae.training.judges.beside_start`.
     descent : float
         Share of the epochs, at the end, over which the learning rate falls along a
         line, to be 0 after the last.
@@ -54,6 +57,7 @@ class Settings:
     dtype: torch.dtype
     validation_passes: int = 1
     warmup: float = 0.0
+    start_share: float = 0.0
     descent: float = 0.0
 
     def for_epochs(self, n_epochs):
