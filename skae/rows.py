@@ -22,6 +22,7 @@ __all__ = [
     "RESIDENT_BYTES",
     "DrawnRows",
     "Rows",
+    "SeenRows",
     "as_array",
     "block_slices",
     "centred_rows",
@@ -32,7 +33,6 @@ __all__ = [
     "is_mostly_zero",
     "measured",
     "placed",
-    "rows_and_columns",
     "sparse_blocks",
     "stacked",
     "take_rows",
@@ -274,11 +274,39 @@ class RowView:
         self.dtype = X.dtype
 
     def __getitem__(self, where):
-        rows, columns = rows_and_columns(where)
+        rows, columns = _rows_and_columns(where)
         return self._X[self._index[rows], columns]
 
 
-def rows_and_columns(where):
+class SeenRows:
+    """Dense rows as something else in float64, when they are asked for.
+
+    Parameters
+    ----------
+    X : ndarray or tensor of shape (n_samples, n_features)
+
+    see : callable
+        From numbers, their rows and their columns, as indices, to what is seen of them.
+
+    by_column : bool, default=True
+        Whether what is seen of a column does not depend on the others; otherwise whole
+        rows are looked at.
+    """
+
+    def __init__(self, X, see, *, by_column=True):
+        self._X, self._see, self._by_column = X, see, by_column
+        self.shape = X.shape
+        self.dtype = np.dtype(np.float64)
+
+    def __getitem__(self, where):
+        rows, columns = _rows_and_columns(where)
+        looked_at = columns if self._by_column else slice(None)
+        values = np.asarray(as_array(self._X[rows, looked_at]), dtype=np.float64)
+        seen = self._see(values, rows, columns)
+        return seen if self._by_column else seen[:, columns]
+
+
+def _rows_and_columns(where):
     """Say which rows and which columns an index in brackets means."""
     return where if isinstance(where, tuple) else (where, slice(None))
 

@@ -6,9 +6,9 @@ are named; what is said about the data goes to standard error.
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
 
+from skae.comparison import explained_variance_scorer
 from skae.device import seed_from
 from skae.naming import name_of
 
@@ -40,8 +40,7 @@ def fit(options):
     tell(rows)
     model.set_params(n_components=size).fit(rows.X)
     save_pipeline(Pipeline([("table", rows.encoder), ("model", model)]), options.out)
-    rebuilt = model.inverse_transform(model.transform(rows.X))
-    share = r2_score(rows.X, rebuilt, multioutput="variance_weighted")
+    share = explained_variance_scorer(model, rows.X)
     say(
         f"{name_of(model)}, n_components={model.n_components_}: explains "
         f"{percent(share)} of the variance of the rows it was fitted to"

@@ -17,7 +17,7 @@ from skae.naming import name_of
 from .preparing import make_method, prepare, size_error, tell
 from .report import write_report
 from .saving import replacing
-from .saying import UsageError, check_output, say
+from .saying import UsageError, check_output, required, say
 from .terminal import print_summary
 from .writing import check_writable
 
@@ -142,13 +142,11 @@ def _draw(comparison, estimators, sizes, rows, options):
 
     from .pictures import curve_pictures, model_pictures
 
-    target = None if rows.y is None else rows.target
-    pictures = curve_pictures(comparison, target)
+    pictures = curve_pictures(comparison, rows.target)
     name = next((name for name in estimators if name != "PCA"), None)
     if name is None:
         return pictures
     X = pd.DataFrame(rows.X, columns=rows.encoder.get_feature_names_out())
-    y = None if rows.y is None else pd.Series(rows.y, name=target)
     seen, unseen = train_test_split(
         np.arange(len(X)), test_size=0.25, random_state=options.random_state
     )
@@ -160,7 +158,7 @@ def _draw(comparison, estimators, sizes, rows, options):
         )
         for size in (sizes[0], sizes[len(sizes) // 2])
     )
-    y = None if y is None else y.iloc[unseen]
+    y = None if rows.y is None else pd.Series(rows.y[unseen], name=rows.target)
     shape = rows.table.image_shape
     return pictures + model_pictures(name, small, large, X.iloc[unseen], y, shape)
 
@@ -174,13 +172,7 @@ def _check_out(out):
         raise UsageError("argument --out: '' names no folder")
     if Path(out).exists() and not Path(out).is_dir():
         raise UsageError(f"argument --out: {out!r} is a file; name a folder")
-    try:
-        import matplotlib
-    except ImportError:
-        raise ImportError(
-            'the pictures of --out need matplotlib: pip install "skae[plot]"'
-        ) from None
-    matplotlib.use("agg")
+    required("matplotlib", "the pictures of --out need", "plot").use("agg")
     try:
         Path(out).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -253,10 +253,6 @@ class Constant:
         """Name the columns of what ``encode`` returns: none."""
         return []
 
-    def encode(self, column):
-        """Forget the column."""
-        return np.empty((len(column), 0))
-
     def decode(self, numbers):
         """Repeat the value."""
         return np.array([self.value] * len(numbers), dtype=object)

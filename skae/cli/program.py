@@ -1,7 +1,6 @@
 """The program: exit codes, one line for each error and warning, and Ctrl-C."""
 
 import contextlib
-import importlib
 import os
 import signal
 import sys
@@ -9,7 +8,7 @@ import threading
 import warnings
 
 from .arguments import make_parser
-from .saying import UsageError, say
+from .saying import UsageError, required, say
 
 __all__ = ["main"]
 
@@ -54,7 +53,7 @@ def _run(argv):
         options = make_parser().parse_args(argv)
         options.arguments = argv
         for package in EXTRA:
-            _require(package)
+            required(package, "the command line needs")
         options.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -74,15 +73,6 @@ def _run(argv):
         return _complain(error, BAD_DATA)
     except Exception as error:
         return _complain(f"{type(error).__name__}: {error}", BAD_DATA)
-
-
-def _require(package):
-    try:
-        importlib.import_module(package)
-    except ImportError:
-        raise ImportError(
-            f'the command line needs {package}: pip install "skae[cli]"'
-        ) from None
 
 
 def _complain(message, code):

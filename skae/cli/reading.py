@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import datasets
 
-from .saying import closest, listed
+from .saying import closest, listed, required
 from .sources import at_rest
 from .texts import distinct, read_text
 
@@ -271,14 +271,9 @@ def _from_array(source, array):
 def _parquet(source):
     import pandas as pd
 
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise ImportError(
-            'reading Parquet needs pyarrow: pip install "skae[cli]"'
-        ) from None
+    required("pyarrow", "reading Parquet needs")
     with source.taken_as("a Parquet file"):
-        return Table(source.title, pd.read_parquet(source.path).reset_index(drop=True))
+        return Table(source.title, pd.read_parquet(source.path))
 
 
 def _text(source, kinds):

@@ -18,6 +18,7 @@ from skae.estimators.vae import VAETransformer
 from skae.trust import TRUSTED_TYPES
 
 from . import dates, kinds
+from .saying import required
 from .tables import TableEncoder
 
 __all__ = ["check_saver", "load_pipeline", "replacing", "save_pipeline"]
@@ -129,11 +130,7 @@ def load_pipeline(path):
 
 
 def _skops():
-    try:
-        import skops.io
-    except ImportError:
-        raise ImportError('saved models need skops: pip install "skae[cli]"') from None
-    return skops.io
+    return required("skops.io", "saved models need")
 
 
 def _damaged(path):

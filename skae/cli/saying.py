@@ -1,6 +1,7 @@
 """Saying: what the user is told beside the results, on standard error."""
 
 import difflib
+import importlib
 import sys
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "listed",
     "percent",
     "quoted",
+    "required",
     "say",
     "shape_of",
 ]
@@ -28,6 +30,16 @@ def say(line):
     """Tell the user something, beside the results; never among them."""
     if sys.stderr is not None:  # as where it was closed
         print(line, file=sys.stderr, flush=True)
+
+
+def required(package, what, extra="cli"):
+    """Import what not everybody has installed, or say how to get it."""
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        name = package.partition(".")[0]
+        message = f'{what} {name}: pip install "skae[{extra}]"'
+        raise ImportError(message) from None
 
 
 def check_output():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .saving import replacing
-from .saying import UsageError, check_output, say, shape_of
+from .saying import UsageError, check_output, required, say, shape_of
 
 __all__ = [
     "check_apart",
@@ -26,6 +26,8 @@ def check_writer(out, *read):
         check_output()
         return
     check_ending(out, WRITERS)
+    if Path(out).suffix.lower() == ".parquet":
+        required("pyarrow", "writing Parquet needs")
     check_apart(out, *read)
 
 

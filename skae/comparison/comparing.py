@@ -25,6 +25,7 @@ from skae.estimators.vae import VAETransformer
 from skae.integers import is_integer
 from skae.labels import check_labels, holds_times, kind_of_labels
 from skae.naming import name_of
+from skae.transformers import last_step
 
 from .measuring import Case, Entry, Judge, measure
 from .result import Comparison
@@ -375,9 +376,7 @@ def _column(values):
 def _reference(methods):
     """Name of the first PCA."""
     for name, estimator in methods.items():
-        while isinstance(estimator, Pipeline):
-            estimator = estimator.steps[-1][1]
-        if isinstance(estimator, PCA):
+        if isinstance(last_step(estimator), PCA):
             return name
     return None
 

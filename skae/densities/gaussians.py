@@ -1,12 +1,12 @@
 """Few Gaussians: how they are fitted to codes, drawn from, and put side by side."""
 
 from contextlib import suppress
+from copy import copy
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from sklearn import config_context
-from sklearn.base import clone
 
 from skae.normal import whitened
 
@@ -113,9 +113,8 @@ class MixtureSpec(NamedTuple):
 
 def draw(mixture, n_samples, random_state):
     """Draw codes from a mixture by a random state that it was not built with."""
-    sampler = clone(mixture).set_params(random_state=random_state)
-    for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
-        setattr(sampler, name, getattr(mixture, name))
+    sampler = copy(mixture)
+    sampler.random_state = random_state
     with on_arrays():
         return sampler.sample(n_samples)[0]
 

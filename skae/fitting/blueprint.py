@@ -240,21 +240,21 @@ class Blueprint:
     def build(self, device):
         """Make the model, its networks at their random start."""
         with forked_stream(self.seed, torch.device("cpu")):
-            model = _on(device, self._assembled(widest_dtype(device)))
+            model = _on(device, self._assembled())
             if self.has_factory:
                 remember_parameters(model)
         return model
 
-    def _assembled(self, dtype):
+    def _assembled(self):
         """Put the model together from its parts."""
-        encoder = self._path("encoder", self.n_features, self._n_statistics, dtype)
-        decoder = self._path("decoder", self._n_coded, self.n_features, dtype)
+        encoder = self._path("encoder", self.n_features, self._n_statistics)
+        decoder = self._path("decoder", self._n_coded, self.n_features)
         likelihood = self.likelihood.build(self.n_features)
         parts = encoder, decoder, likelihood
         if self.variational is None:
             # Codes vary as PCA's do, by lambda and not by lambda - sigma2.
             likelihood.leave_to_codes(self.n_components, self.n_features)
-            steps = Refinement(self.n_components, self.n_refinements, dtype)
+            steps = Refinement(self.n_components, self.n_refinements)
             return Autoencoder(*parts, steps, self.reach)
         own = self.variational.build(self.n_components, self.n_features)
         if self.class_shares is None:
@@ -283,7 +283,7 @@ class Blueprint:
         with torch.device("meta"):
             return self.build(torch.device("meta")).state_dict()
 
-    def _path(self, role, n_inputs, n_outputs, dtype):
+    def _path(self, role, n_inputs, n_outputs):
         spec = getattr(self, role)
         if is_factory(spec):
             network = from_factory(spec, role, n_inputs, n_outputs)
@@ -300,9 +300,9 @@ class Blueprint:
         linear: nn.Module | None = None
         if self.from_pca:
             n_linear = n_inputs if is_encoder else self.n_components
-            linear = FixedLinear(n_linear, n_outputs, dtype)
+            linear = FixedLinear(n_linear, n_outputs)
             if n_linear < n_inputs:
-                added = FixedLinear(n_inputs - n_linear, n_outputs, dtype)
+                added = FixedLinear(n_inputs - n_linear, n_outputs)
                 linear = LinearWithClass(linear, added)
         return Path(
             network,
@@ -312,7 +312,6 @@ class Blueprint:
             # Rows come centred or raw, codes are about zero; a posterior has variances.
             has_center=is_encoder and not is_centred,
             has_offset=self.is_variational if is_encoder else not is_centred,
-            dtype=dtype,
         )
 
 

@@ -9,14 +9,12 @@ from sklearn.base import BaseEstimator, clone
 from torch import nn
 
 from skae.device import widest_dtype
-from skae.rows import as_array, rows_and_columns
 
 __all__ = [
     "LearnedLog",
     "Likelihood",
     "LikelihoodModule",
     "PredictorStart",
-    "ViewedRows",
     "few_of",
     "linked_start",
     "remaining_variance",
@@ -282,23 +280,6 @@ class LearnedLog(nn.Module):
         """Take the derivative in the logarithm as the gradient."""
         if self.shift.requires_grad:
             torch.mul(gradient.to(torch.float32), self.RATE, out=self.shift.grad)
-
-
-class ViewedRows:
-    """Dense rows seen through a function, when they are asked for.
-
-    What is seen of a column may depend on the others, so whole rows are looked at.
-    """
-
-    def __init__(self, X, function):
-        self._X, self._function = X, function
-        self.shape = X.shape
-        self.dtype = np.dtype(np.float64)
-
-    def __getitem__(self, index):
-        index, columns = rows_and_columns(index)
-        rows = np.asarray(as_array(self._X[index]), dtype=np.float64)
-        return self._function(rows)[:, columns]
 
 
 def few_of(columns):

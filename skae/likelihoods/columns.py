@@ -8,7 +8,9 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from .base import Likelihood, LikelihoodModule, PredictorStart, ViewedRows, few_of
+from skae.rows import SeenRows
+
+from .base import Likelihood, LikelihoodModule, PredictorStart, few_of
 
 __all__ = ["PerColumn"]
 
@@ -84,14 +86,14 @@ class PerColumn(Likelihood):
             views = [spec.view(X[:, columns]) for spec, columns in self.parts]
             order = np.concatenate([columns for _, columns in self.parts])
             return sp.hstack(views, format="csr")[:, np.argsort(order)]
-        seen = ViewedRows(X, self._view)
+        seen = SeenRows(X, self._view, by_column=False)
         # Where columns are looked at a few at a time, rows would be whole each time.
         return seen[:] if X.shape[1] > X.shape[0] else seen
 
-    def _view(self, X):
+    def _view(self, X, rows, columns):
         seen = np.empty_like(X)
-        for spec, columns in self.parts:
-            seen[:, columns] = spec.view(X[:, columns])[:]
+        for spec, own in self.parts:
+            seen[:, own] = spec.view(X[:, own])[:]
         return seen
 
     def build(self, n_features):

@@ -30,7 +30,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from skae.rows import as_array, dense_blocks, rows_and_columns
+from skae.rows import SeenRows, dense_blocks
 
 from .base import (
     LearnedLog,
@@ -102,32 +102,14 @@ class _Counts(Likelihood):
                 total = np.maximum(X.sum(axis=1), SMALLEST_SIZE)
                 X = sp.diags_array(X.shape[1] / total) @ X
             return X.log1p()
-        return _ViewedCounts(X, shares=self.size == "total")
+        factor = np.ones((X.shape[0], 1))
+        if self.size == "total":
+            totals = [block.sum(axis=1, keepdims=True) for _, block in dense_blocks(X)]
+            factor = X.shape[1] / np.maximum(np.concatenate(totals), SMALLEST_SIZE)
+        return SeenRows(X, lambda counts, rows, _: np.log1p(counts * factor[rows]))
 
     def _rates(self):
         return _Shares() if self.size == "total" else _Rates()
-
-
-class _ViewedCounts:
-    """Dense counts seen as logarithms, when they are asked for.
-
-    A column depends on the others by the totals of the rows alone.
-    """
-
-    def __init__(self, X, *, shares):
-        self._X = X
-        self.shape = X.shape
-        self.dtype = np.dtype(np.float64)
-        self._factor = np.ones((X.shape[0], 1))
-        if shares:
-            totals = [block.sum(axis=1, keepdims=True) for _, block in dense_blocks(X)]
-            total = np.concatenate(totals)
-            self._factor = X.shape[1] / np.maximum(total, SMALLEST_SIZE)
-
-    def __getitem__(self, where):
-        rows, columns = rows_and_columns(where)
-        counts = np.asarray(as_array(self._X[rows, columns]), dtype=np.float64)
-        return np.log1p(counts * self._factor[rows])
 
 
 class Poisson(_Counts):

@@ -17,7 +17,8 @@ __all__ = ["Autoencoder", "Coder"]
 class Coder(nn.Module):
     """From rows to codes and back: two paths, and a likelihood.
 
-    A subclass says what is to be minimised, and how far the networks see: ``limit``.
+    A subclass says what is to be minimised, and how rows are encoded and how far
+    the networks see: ``encode`` and ``limit``.
 
     Parameters
     ----------
@@ -26,6 +27,7 @@ class Coder(nn.Module):
     likelihood : nn.Module
     """
 
+    encode: Callable
     limit: Callable
 
     def __init__(self, encoder, decoder, likelihood):
@@ -66,8 +68,8 @@ class Coder(nn.Module):
         self.encoder.unlimit()
         self.decoder.unlimit()
 
-    def encode(self, x):
-        """Codes of rows."""
+    def statistics(self, x):
+        """Give what the encoder says of rows: codes, or what posteriors are made of."""
         return self.encoder(self.likelihood.view(x))
 
     def decode(self, z):
@@ -147,7 +149,7 @@ class Autoencoder(Coder):
     def batch_loss(self, x, row_factor, generator):
         """Sum of the rows' losses, each times its factor, as it is trained on."""
         x = self.likelihood.drawn(x, generator)
-        return self.deviance_given(x, self._encoded(x)) @ row_factor
+        return self.deviance_given(x, self.statistics(x)) @ row_factor
 
     def deviance_given(self, x, z):
         """Deviance of each row given its code."""
@@ -155,11 +157,7 @@ class Autoencoder(Coder):
 
     def encode(self, x):
         """Codes of rows, refined once the networks are trained."""
-        return self.refinement(self.deviance_given, x, self._encoded(x))
-
-    def _encoded(self, x):
-        """Codes of rows where the encoder puts them."""
-        return super().encode(x)
+        return self.refinement(self.deviance_given, x, self.statistics(x))
 
     @property
     def has_derivative(self):
@@ -173,7 +171,7 @@ class Autoencoder(Coder):
     def prepare_inference(self, rows):
         """Take from the rows how far the networks see, and how codes are refined."""
         super().prepare_inference(rows)
-        self.refinement.measure(self.deviance_given, self._encoded, rows)
+        self.refinement.measure(self.deviance_given, self.statistics, rows)
 
     def prepare_training(self):
         """Let the networks see everything, and codes be where the encoder puts them."""
@@ -184,7 +182,7 @@ class Autoencoder(Coder):
         """Let the networks see some rows, and as far beyond their codes as they may."""
         with torch.no_grad():
             self.encoder.limit(self.likelihood.view(x) for x in rows.blocks())
-            self.decoder.limit((self._encoded(x) for x in rows.blocks()), self.reach)
+            self.decoder.limit((self.statistics(x) for x in rows.blocks()), self.reach)
 
     @property
     def readout(self):

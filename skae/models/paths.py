@@ -46,9 +46,6 @@ class Path(nn.Module):
 
     has_center, has_offset : bool
         Whether there are a center and an offset; otherwise they are zero.
-
-    dtype : torch.dtype, default=torch.float64
-        Of the center and the offset.
     """
 
     def __init__(
@@ -60,16 +57,19 @@ class Path(nn.Module):
         *,
         has_center,
         has_offset,
-        dtype=torch.float64,
     ):
         super().__init__()
         self.network = network
         self.linear = linear
         self.center = (
-            nn.Buffer(torch.zeros(n_inputs, dtype=dtype)) if has_center else None
+            nn.Buffer(torch.zeros(n_inputs, dtype=torch.float64))
+            if has_center
+            else None
         )
         self.offset = (
-            nn.Buffer(torch.zeros(n_outputs, dtype=dtype)) if has_offset else None
+            nn.Buffer(torch.zeros(n_outputs, dtype=torch.float64))
+            if has_offset
+            else None
         )
         self.unit = nn.Buffer(torch.ones(n_inputs, dtype=torch.float32))
         self.gain = nn.Buffer(torch.ones(n_outputs, dtype=torch.float32))

@@ -5,7 +5,6 @@ logarithms of k variances and whatever else it takes. A posterior offers
 
     at(noise)              the codes that standard normal noise becomes
     log_prob(z)            of codes, in nats
-    log_prob_at(noise)     the same of ``at(noise)``, with nothing to be inverted
     log_marginals(z)       log-density of each component by itself
     divergences()          KL from the standard normal, per component; they add up
     std                    deviation of each component by itself
@@ -54,10 +53,6 @@ class Posterior:
     def each_draw(self):
         """Make room for the draws of a row, after the row's axis."""
         return self.map(lambda field: field.unsqueeze(1))
-
-    def log_prob_at(self, noise):
-        """Log-density of ``at(noise)``."""
-        return _log_density(noise, self.log_variance).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -165,7 +160,7 @@ class FullGaussian(Posterior):
         unit = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
         inverse = torch.linalg.solve_triangular(self.factor, unit, upper=False)
         noise = torch.einsum("...ij,...j->...i", inverse, z - self.mean)
-        return self.log_prob_at(noise)
+        return _log_density(noise, self.log_variance).sum(-1)
 
     def log_marginals(self, z):
         """Log-density of each component by itself."""

@@ -57,15 +57,12 @@ class Refinement(nn.Module):
     n_components : int
 
     n_steps : int
-
-    dtype : torch.dtype
-        Of the metric.
     """
 
-    def __init__(self, n_components, n_steps, dtype=torch.float64):
+    def __init__(self, n_components, n_steps):
         super().__init__()
         self.n_steps = n_steps
-        self.metric = FixedLinear(n_components, n_components, dtype)
+        self.metric = FixedLinear(n_components, n_components)
 
     @property
     def is_active(self):

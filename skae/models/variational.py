@@ -126,10 +126,6 @@ class VariationalAutoencoder(Coder):
         """Distribution of the codes given rows as the encoder sees them."""
         return self.posterior_of(self.encoder(seen))
 
-    def statistics(self, x):
-        """Numbers that the encoder gives, of which posteriors of rows are made."""
-        return self.encoder(self.likelihood.view(x))
-
     def posterior_of(self, statistics):
         """Distribution of the codes given what the encoder says of rows."""
         return self.posterior_kind.from_statistics(statistics, self.prior.n_components)

@@ -107,9 +107,8 @@ class Conv(BaseEstimator):
             Linear(n_inputs, flat, dtype=torch.float32),
             nn.Unflatten(1, (depths[0], *sides[0])),
         ]
-        for depth_in, depth_out, small, large in zip(
-            depths, depths[1:], sides, sides[1:], strict=False
-        ):
+        steps = zip(pairwise(depths), pairwise(sides), strict=True)
+        for (depth_in, depth_out), (small, large) in steps:
             extra = tuple(b - (2 * a - 1) for a, b in zip(small, large, strict=True))
             layers += [
                 ACTIVATIONS[self.activation](),

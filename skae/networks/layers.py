@@ -42,9 +42,9 @@ class Linear(nn.Linear):
 class FixedLinear(nn.Module):
     """A linear map that is not trained: in the widest type, applied in the rows'."""
 
-    def __init__(self, n_inputs, n_outputs, dtype=torch.float64):
+    def __init__(self, n_inputs, n_outputs):
         super().__init__()
-        self.weight = nn.Buffer(torch.zeros(n_outputs, n_inputs, dtype=dtype))
+        self.weight = nn.Buffer(torch.zeros(n_outputs, n_inputs, dtype=torch.float64))
 
     def forward(self, x, n_outputs=None):
         """Map rows, to all outputs or to the first ones."""

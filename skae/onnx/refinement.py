@@ -37,7 +37,7 @@ def _write_steps(graph, estimator, x, z):
         return write_deviance(graph, spec, model.likelihood, x, eta)
 
     best = losses_at(z)
-    slope = write_slope(graph, best, z, "decoder")
+    slope = write_slope(graph, best, z)
     length = graph.constant([[1.0]])
     for n_left in reversed(range(model.refinement.n_steps)):
         step = graph.add("Mul", length, graph.add("Gemm", slope, metric, transB=1))
@@ -47,7 +47,7 @@ def _write_steps(graph, estimator, x, z):
         is_better = graph.add("Less", losses, graph.add("Sub", best, gain))
         z = graph.add("Where", is_better, tried, z)
         if n_left:
-            slopes = write_slope(graph, losses, tried, "decoder")
+            slopes = write_slope(graph, losses, tried)
             slope = graph.add("Where", is_better, slopes, slope)
             best = graph.add("Where", is_better, losses, best)
             factor = graph.add("Where", is_better, longer, shorter)

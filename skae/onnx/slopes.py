@@ -13,7 +13,7 @@ from .graph import NotWritten
 __all__ = ["write_slope"]
 
 
-def write_slope(graph, y, x, where):
+def write_slope(graph, y, x):
     """Write the slope of a value in another.
 
     Parameters
@@ -26,9 +26,6 @@ def write_slope(graph, y, x, where):
     x : str
         What it was written from, row by row.
 
-    where : str
-        Parameter that the nodes between them came by.
-
     Returns
     -------
     str
@@ -39,7 +36,7 @@ def write_slope(graph, y, x, where):
         if node.output not in slopes:
             continue
         if node.operator not in SLOPES:
-            raise _refusal(where, node)
+            raise _refusal(node)
         slope = slopes.pop(node.output)
         for place in dependent:
             name = node.inputs[place]
@@ -61,10 +58,10 @@ def _back(nodes, x):
     return found[::-1]
 
 
-def _refusal(where, node):
+def _refusal(node):
     return NotWritten(
-        f"{where}=... made a module with a layer that is ONNX's {node.operator}, of "
-        f"which skae writes no slope; use {where}=MLP(...) or Conv(...) of "
+        f"decoder=... made a module with a layer that is ONNX's {node.operator}, of "
+        "which skae writes no slope; use decoder=MLP(...) or Conv(...) of "
         "skae.networks."
     )
 

@@ -260,7 +260,8 @@ def _classes(y):
 
 
 def _check_components(components):
-    components = tuple(np.atleast_1d(components).tolist())
+    # As objects: True, which is refused later, would become 1.
+    components = tuple(np.ravel(np.asarray(components, dtype=object)).tolist())
     if len(components) != 2:
         raise ValueError(f"components={components!r} must be two integers.")
     return components

@@ -203,9 +203,7 @@ class SampleDisplay(RowsDisplay):
         chosen = np.sort(chosen)
         axes = panels(ax, 1, 1, (6.4, 1.4 + 1.3 * LINE * len(chosen)))
         panel = axes[0, 0]
-        offsets = (
-            np.linspace(-0.16, 0.16, len(quantiles)) if len(quantiles) > 1 else [0]
-        )
+        offsets = 0.32 * (np.arange(len(quantiles)) - (len(quantiles) - 1) / 2)
         for (label, q), colour, offset in zip(
             quantiles, (ESTIMATOR, NEUTRAL), offsets, strict=False
         ):

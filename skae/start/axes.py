@@ -15,11 +15,10 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from skae.rows import (
-    as_array,
+    SeenRows,
     centred_rows,
     dense_blocks,
     is_mostly_zero,
-    rows_and_columns,
     sparse_blocks,
 )
 
@@ -27,11 +26,11 @@ from .span import DIRECT_SVD_SIZE, Span, orthonormal
 
 __all__ = [
     "LARGEST_MATRIX",
-    "ScaledRows",
     "covariance",
     "peak_signs",
     "principal_axes",
     "scaled_axes",
+    "scaled_rows",
 ]
 
 # Largest side of a covariance (or Gram) matrix that is formed; beyond it the leading
@@ -46,25 +45,11 @@ SEARCHED = (32, 128, 512)
 SMALL_MATRIX = 300
 
 
-class ScaledRows:
-    """Dense rows divided by a scale, when they are asked for."""
-
-    def __init__(self, X, scale):
-        self._X, self._scale = X, scale
-        self.shape = X.shape
-        self.dtype = np.dtype(np.float64)
-
-    def __getitem__(self, where):
-        rows, columns = rows_and_columns(where)
-        values = np.asarray(as_array(self._X[rows, columns]), dtype=np.float64)
-        return values / self._scale[columns]
-
-    @classmethod
-    def of(cls, X, scale):
-        """Rows of any kind, scaled; those that are sparse stay so."""
-        if sp.issparse(X):
-            return (X.astype(np.float64) @ sp.diags_array(1 / scale)).tocsr()
-        return cls(X, scale)
+def scaled_rows(X, scale):
+    """Rows of any kind, divided by a scale; those that are sparse stay so."""
+    if sp.issparse(X):
+        return (X.astype(np.float64) @ sp.diags_array(1 / scale)).tocsr()
+    return SeenRows(X, lambda values, _, columns: values / scale[columns])
 
 
 def principal_axes(X, weight, mean, n_components, variance):
@@ -126,7 +111,7 @@ def scaled_axes(X, weight, mean, n_components, C):
     is_sparse = is_mostly_zero(X) and _asks_for_few(smaller, n_components)
     if smaller > LARGEST_MATRIX or is_sparse:
         return lambda scale: _from_products(
-            ScaledRows.of(X, scale), weight, mean / scale, n_components
+            scaled_rows(X, scale), weight, mean / scale, n_components
         )
     A = centred_rows(X, mean, np.sqrt(weight))
 

@@ -31,7 +31,7 @@ from skae._sklearn import is_constant_feature
 from skae.device import one_thread_unless
 from skae.rows import RESIDENT_BYTES, weighted_mean, weighted_moments
 
-from .axes import ScaledRows, principal_axes
+from .axes import principal_axes, scaled_rows
 from .factors import noise_of_columns
 
 __all__ = ["SMALLEST_DEVIATION", "LinearMaps", "fit_linear_maps", "moments"]
@@ -304,7 +304,7 @@ def _linear_maps(X, weight, n_components, view, units, least_noise, ties):
     if units != "one":
         variance = _of_any_unit(variance)
         scale = _deviations(variance, n_rows)
-        seen = ScaledRows.of(seen, scale)
+        seen = scaled_rows(seen, scale)
     if units == "noise" and n_components is not None:
         least = np.where(variance > 0, least_noise, np.nan)
         own = np.arange(len(scale)), np.ones(len(scale))
@@ -318,7 +318,7 @@ def _linear_maps(X, weight, n_components, view, units, least_noise, ties):
             group=group,
             unit=unit,
         )
-        seen = ScaledRows.of(seen, np.sqrt(psi))
+        seen = scaled_rows(seen, np.sqrt(psi))
         scale, own_noise = scale * np.sqrt(psi), 1.0
     if n_components is None:
         components, spectrum = np.zeros((0, X.shape[1])), np.zeros(0)

@@ -70,6 +70,10 @@ def test_a_missing_extra_is_named_before_anything_is_fitted(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     line = refused("compare", "iris", "--out", "nowhere", code=1)
     assert 'pip install "skae[plot]"' in line
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    line = refused("transform", "none", "iris", "--out", "codes.parquet", code=1)
+    assert line == 'skae: writing Parquet needs pyarrow: pip install "skae[cli]"'
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -121,6 +121,8 @@ def test_what_is_wrong_with_codes_is_named(digits):
         CodeDisplay.from_estimator(pca, X, components=(0, 4))
     with pytest.raises(ValueError, match=r"components=.* must be two integers"):
         CodeDisplay.from_estimator(pca, X, components=1)
+    with pytest.raises(ValueError, match="components=True must be an integer"):
+        CodeDisplay.from_estimator(pca, X, components=(True, 0))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         CodeDisplay.from_estimator(pca, X, y[:5])
     with pytest.raises(ValueError, match="y contains NaN"):
