@@ -134,8 +134,8 @@ def _task_of(estimator, blueprint, rows, own_judges, counted, occasion):
     )
     settings = make_settings(estimator, blueprint, counted, n_judges, device)
     if blueprint.is_variational and blueprint.starts_exact:
-        # As in the density that is reported: one row more than those of training.
-        settings = replace(settings, start_share=1 / (rows.total + 1))
+        # As in the density that is reported: of one row more. Here copies are none.
+        settings = replace(settings, start_share=1 / (len(rows) + 1))
     is_judged = n_validation > 0 or own_judges is not None
     return Task(
         blueprint=blueprint,

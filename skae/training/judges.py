@@ -83,6 +83,9 @@ class HeldOut:
         losses = self._losses(self.steps.model)
         if self.of_start is None:
             self.of_start = losses
+        # Training goes by what rows lose by themselves, which may be far more.
+        by_themselves = self.rows.mean(losses)
+        self.limit = max(self.limit, by_themselves + DIVERGED * self.steps.unit)
         result.best_loss = self._mean_loss(losses)
         result.validation_curve.append(result.best_loss)
         pace.begin(result.best_loss)
